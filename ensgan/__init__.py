@@ -1,0 +1,41 @@
+"""ensgan: ensembles of GANs as one compiled JAX program.
+
+M generators play N discriminators; one kernel computes the full M×N score matrix every step, and that matrix drives training
+weights, ranking, selection and sampling.
+"""
+
+from ensgan import augment, data, losses, metrics, networks, optim, pairing, penalties
+from ensgan.evaluation import evaluate_modes
+from ensgan.game import Game, State
+from ensgan.population import Group, normal, uniform
+from ensgan.sampling import sample
+from ensgan.selection import Selection, select
+from ensgan.step import Info, step
+from ensgan.training import train
+from ensgan.types import InputError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Game",
+    "Group",
+    "Info",
+    "InputError",
+    "Selection",
+    "State",
+    "augment",
+    "data",
+    "evaluate_modes",
+    "losses",
+    "metrics",
+    "networks",
+    "normal",
+    "optim",
+    "pairing",
+    "penalties",
+    "sample",
+    "select",
+    "step",
+    "train",
+    "uniform",
+]

@@ -1,0 +1,142 @@
+"""Checkpoints: asynchronous, atomic, the newest few kept. The only file that knows Orbax."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from ensgan.types import InputError, Tree
+
+
+def fingerprint(tree: Tree) -> dict[str, str]:
+    """Path to `shape dtype` of every leaf: what must agree before a checkpoint can be read into a state."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{tuple(leaf.shape)} {leaf.dtype}" for path, leaf in leaves}
+
+
+class Checkpoints:
+    """The checkpoints in one directory. A context manager: leaving it waits for the last save.
+
+    Args:
+        directory: made if it is missing.
+        keep: how many of the newest are kept.
+    """
+
+    def __init__(self, directory: Path, keep: int = 3) -> None:
+        """Opens the directory and removes what a killed save left behind."""
+        from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
+
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._checkpointer = ocp.training.Checkpointer(
+            directory.absolute(),
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+        self._pending: int | None = None
+
+    def __enter__(self) -> Checkpoints:
+        """Gives itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Waits for the save in progress and closes."""
+        self.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that can be restored, oldest first."""
+        return sorted(int(checkpoint.step) for checkpoint in self._checkpointer.checkpoints)
+
+    def save(self, step: int, state: Tree) -> None:
+        """Starts saving `state`; its buffers may be donated at once. A step that is already there is left as it is.
+
+        Raises:
+            InputError: this save, or the one before it, could not be written (a full disk, for example).
+        """
+        if self._pending == step or step in self.steps:
+            return
+        with self._explained():
+            self._checkpointer.wait()
+        self._pending = step
+        with self._explained():
+            self._checkpointer.save_async(step, state, custom_metadata={"arrays": fingerprint(state)}, force=True)
+
+    def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
+        """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
+
+        Args:
+            like: a state of the same form: arrays, or `jax.ShapeDtypeStruct` with shardings.
+            step: which one; None is the newest.
+
+        Raises:
+            InputError: there is none, it is of another form, or it cannot be read.
+        """
+        if not self.steps:
+            raise InputError(f"{self.directory} holds no complete checkpoint; nothing can be restored")
+        step = self.steps[-1] if step is None else step
+        if step not in self.steps:
+            raise InputError(f"{self.directory} has no checkpoint of step {step}; it has {self.steps}")
+        place = self.directory / str(step)
+        others = [other for other in self.steps if other != step]
+        fix = f"remove {place} to fall back to step {others[-1]}" if others else "no older one is left"
+        wanted = fingerprint(like)
+        try:
+            found = (self._checkpointer.metadata(step).custom_metadata or {}).get("arrays")
+        except Exception as error:
+            raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
+        if found is None:
+            raise InputError(f"{place} was not written by this library; {fix}")
+        if found != wanted:
+            keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+            raise InputError(
+                f"the checkpoint {place} is of another game: {keys[0]} is {found.get(keys[0], 'missing')} there "
+                f"and {wanted.get(keys[0], 'missing')} here"
+            )
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), like)
+        try:
+            with _quiet():
+                return step, self._checkpointer.load(step, abstract)
+        except Exception as error:
+            raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
+
+    def close(self) -> None:
+        """Waits for the save in progress and closes. Raises InputError when it could not be written."""
+        with self._explained():
+            self._checkpointer.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            kept = [step for step in self.steps if step != self._pending]
+            raise InputError(
+                f"the checkpoint of step {self._pending} could not be written to {self.directory}: {_line(error)}; "
+                f"complete checkpoints: {kept or 'none'}"
+            ) from error
+
+
+def _line(error: BaseException) -> str:
+    """What went wrong, in a few words: the innermost cause, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    for known in ("No space left on device", "Permission denied", "Read-only file system"):
+        if known in text:
+            return known
+    return f"{type(error).__name__}: {text[:160]}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the reader's abandoned coroutines from printing tracebacks beside the one error that is raised."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook

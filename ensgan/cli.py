@@ -1,0 +1,325 @@
+"""The command line: `ensgan train | resume | select | evaluate | sample | report`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from ensgan.types import InputError, unknown
+
+DEFAULT = "digits_4x4"
+USAGE = """usage: ensgan COMMAND ...
+
+  train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
+  resume RUN [--steps N]             go on where a run stopped
+  select RUN                         rank generators and discriminators on held-out data
+  evaluate RUN                       measure the generators on the report split
+  sample RUN --num N --out FILE      draw samples into a .png or .npz
+  report RUN                         write report.html and samples.png again
+
+`ensgan COMMAND --help` explains a command. CONFIG is a .toml file or one of: {configs}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Wrong input is one line on stderr and exit code 2; a run ended by a signal gives 128 + its number."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            print(USAGE.format(configs=", ".join(_configs())))
+            return 0 if argv else 2
+        if argv[0] == "--version":
+            print(f"ensgan {metadata.version('ensgan')}")
+            return 0
+        if argv[0] not in COMMANDS:
+            raise unknown("command", argv[0], COMMANDS)
+        return COMMANDS[argv[0]](argv[1:])
+    except (InputError, OSError, MemoryError) as error:
+        text = str(error) if isinstance(error, InputError) else _system(error)
+        print(f"ensgan: {' '.join(text.split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ensgan: interrupted", file=sys.stderr)
+        return 130
+
+
+def train(argv: list[str]) -> int:
+    """Trains from a configuration; see `ensgan train --help`."""
+    from ensgan import config, runs
+    from ensgan.training import TABLES
+
+    named = argv[0] if argv and not argv[0].startswith("-") else None
+    path = _config_file(named or DEFAULT)
+    tree = {"name": path.stem, **config.read(path)}
+    flags = [
+        ("--data.path" + a[len("--data-dir") :]) if a.split("=")[0] == "--data-dir" else a for a in argv[bool(named) :]
+    ]
+
+    def own(parser: ArgumentParser) -> None:
+        parser.usage = (
+            "ensgan train [CONFIG] [--run-dir DIR] [--overwrite] [--data NAME] [--data-dir DIR] [--key value ...]"
+        )
+        parser.add_argument(
+            "--run-dir", type=str, default=None, help="folder of the run; runs/NAME-SEED-N if not given"
+        )
+        parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+
+    settings, options = config.parse(tree, TABLES, flags, extra=own)
+    directory = Path(options["run_dir"]) if options["run_dir"] else _free_directory(settings.name, settings.seed)
+    outcome = runs.run(settings, directory, overwrite=options["overwrite"], watcher=_console())
+    return _finish(outcome, directory)
+
+
+def resume(argv: list[str]) -> int:
+    """Goes on from the newest checkpoint."""
+    from ensgan import runs
+
+    options = _options(
+        "resume", argv, [("--steps", int, None, "train until this step in all; the run's own number if not given")]
+    )
+    overrides = {} if options["steps"] is None else {"steps": options["steps"]}
+    settings = runs.load_run(options["run"], overrides)
+    outcome = runs.run(settings, options["run"], resume=True, watcher=_console())
+    return _finish(outcome, options["run"])
+
+
+def select(argv: list[str]) -> int:
+    """Ranks both sides on the select split."""
+    return _score("select", "select", argv)
+
+
+def evaluate(argv: list[str]) -> int:
+    """Measures on the report split; on ring and grid also modes, beside a perfect sampler."""
+    return _score("evaluate", "report", argv)
+
+
+def _score(command: str, split: str, argv: list[str]) -> int:
+    from ensgan import evaluation, runs, selection
+
+    num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
+    options = _options(command, argv, num)
+    settings = runs.load_run(options["run"])
+    game, source, state = runs.restore(options["run"], settings)
+    if options["num"] is not None and options["num"] < 8:
+        raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
+    scores = selection.select(game, state, source, num=options["num"] or settings.held_out, split=split)
+    if command == "evaluate" and source.modes is not None:
+        table = evaluation.evaluate_modes(game, state, source, num=options["num"] or 2500, seed=settings.seed)
+        print(_modes(table) + "\n")
+    print(describe(scores, split))
+    return 0
+
+
+def sample(argv: list[str]) -> int:
+    """Draws samples into a file."""
+    import jax
+    import numpy as np
+
+    import ensgan
+    from ensgan import runs
+    from ensgan.data import to_uint8
+
+    options = _options(
+        "sample",
+        argv,
+        [
+            ("--num", int, 64, "how many samples"),
+            ("--out", str, "samples.png", "file to write, .png or .npz"),
+            ("--from", str, None, "best, mixture or member:I; the mixture where members are parts, else the best"),
+            ("--seed", int, 0, "seed of the samples"),
+        ],
+    )
+    out = Path(options["out"])
+    if out.suffix not in (".png", ".npz"):
+        raise InputError(f"--out is {out}; give a name that ends in .png or .npz")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
+    if options["num"] < 1:
+        raise InputError(f"--num is {options['num']}; give at least 1")
+    settings = runs.load_run(options["run"])
+    game, source, state = runs.restore(options["run"], settings)
+    weights, text = _weights(options["from"], game, state, source, settings)
+    key = jax.random.key(options["seed"])
+    label = None
+    if source.classes is not None:
+        label = jax.random.randint(jax.random.fold_in(key, 1), (options["num"],), 0, source.classes)
+    x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
+    image = len(game.sample_shape) == 3
+    if out.suffix == ".npz":
+        np.savez(out, x=x, **({"images": to_uint8(x)} if image else {}))
+    else:
+        runs.save_picture(out, x, source.held_out("select", 1000)["x"])
+    print(f"{options['num']} samples from {text} are in {out}")
+    return 0
+
+
+def report(argv: list[str]) -> int:
+    """Writes the report again from what the run left."""
+    from ensgan import runs
+    from ensgan.reporting import write_report, write_samples
+
+    run = _options("report", argv, [])["run"]
+    runs.load_run(run)
+    if (run / "samples.npz").is_file():
+        write_samples(run)
+    print(write_report(run))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "resume": resume,
+    "select": select,
+    "evaluate": evaluate,
+    "sample": sample,
+    "report": report,
+}
+
+
+def describe(scores: Any, split: str = "select") -> str:
+    """The score matrix and both rankings as text, and how they were made."""
+    from ensgan.reporting import format_matrix, format_ranking
+
+    rows = [f"generator {i}" for i in range(len(scores.fool))]
+    columns = [f"D{j}" for j in range(scores.fool.shape[1])]
+    lines = [
+        f"score matrix on {scores.num} held-out reals ({split} split) and common noise: P(D_j scores G_i above a real), ideal 0.5",
+        format_matrix(scores.fool, rows, columns),
+        "",
+        "the same as mean σ(s − r)",
+        format_matrix(scores.probability, rows, columns),
+        "",
+        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
+    ]
+    ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
+    for place, line in zip(scores.rank_g, ranking, strict=True):
+        value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
+        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
+    lines += [
+        f"the uniform mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
+        "",
+        "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
+        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
+    ]
+    if scores.members == "parts":
+        lines.append(
+            f"members are parts of the mixture: the best one, generator {scores.best}, covers "
+            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}; sample the mixture"
+        )
+    return "\n".join(lines)
+
+
+def _modes(table: Any) -> str:
+    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
+    rows = [
+        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
+        for name, s in zip(table.names, table.scores, strict=True)
+    ]
+    e = table.perfect_error
+    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
+    note = (
+        f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
+    )
+    return "\n".join([note, head, *rows, last])
+
+
+def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any) -> tuple[Any, str]:
+    """Weights over generators for `--from`, and what they are called."""
+    import numpy as np
+
+    from ensgan import selection
+
+    choice = choice or ("mixture" if game.pairing.members == "parts" else "best")
+    if choice == "mixture":
+        return np.full(game.M, 1.0 / game.M), f"the uniform mixture of {game.M} generators"
+    if choice == "best":
+        scores = selection.select(game, state, source, num=settings.held_out)
+        if scores.members == "parts":
+            print(
+                f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "
+                f"the mixture {scores.coverage[-1]:.0%}",
+                file=sys.stderr,
+            )
+        return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
+    kind, _, index = choice.partition(":")
+    if kind != "member" or not index.isdigit():
+        raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}")
+    if int(index) >= game.M:
+        raise InputError(f"--from asks for member {index}; the run has generators 0 to {game.M - 1}")
+    return np.eye(game.M)[int(index)], f"generator {index}"
+
+
+def _finish(outcome: Any, directory: Path) -> int:
+    if outcome.stopped_by is not None:
+        print(f"stopped by signal {outcome.stopped_by} at step {outcome.step}; go on with: ensgan resume {directory}")
+        return 128 + outcome.stopped_by
+    if outcome.scores is not None:
+        print(describe(outcome.scores))
+    print(f"\npictures: {directory / 'samples.png'}\nreport:   {directory / 'report.html'}")
+    print(f"more:     ensgan sample {directory} --num 100 --out more.png")
+    return 0
+
+
+def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any, str]]) -> dict[str, Any]:
+    """The run directory and the options of a command that works on a run."""
+    parser = ArgumentParser(
+        prog=f"ensgan {command}", description=COMMANDS[command].__doc__, exit_on_error=False, allow_abbrev=False
+    )
+    parser.add_argument("run", type=str, help="the run's folder")
+    for flag, kind, default, text in arguments:
+        parser.add_argument(flag, type=kind if default is not None else kind | None, default=default, help=text)
+    try:
+        options = parser.parse_args(argv).as_dict()
+    except ArgumentError as error:
+        raise InputError(f"{' '.join(str(error).split())}; see `ensgan {command} --help`") from error
+    return {**options, "run": Path(options["run"])}
+
+
+def _configs() -> dict[str, Path]:
+    """Configurations that ship with the package, by name."""
+    folder = Path(str(resources.files("ensgan.configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _config_file(name: str) -> Path:
+    path = Path(name)
+    if path.suffix or path.is_file():
+        if not path.is_file():
+            raise InputError(f"there is no configuration {name}; give a .toml file, or one of: {', '.join(_configs())}")
+        return path
+    if name not in _configs():
+        raise unknown("configuration", name, _configs())
+    return _configs()[name]
+
+
+def _free_directory(name: str, seed: int) -> Path:
+    n = 1
+    while (directory := Path("runs") / f"{name}-{seed}-{n}").exists():
+        n += 1
+    return directory
+
+
+def _console() -> Any:
+    from ensgan.reporting import Console
+
+    return Console(sys.stderr)
+
+
+def _system(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{place}"
+    return "out of memory; lower batch_size or the number of members"
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
+    os._exit(0)

@@ -1,0 +1,39 @@
+"""Where samples come from: each source splits its data four ways and gives batches that its seed decides."""
+
+from ensgan.data.folders import folder
+from ensgan.data.images import digits, idx, mnist, npz
+from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
+from ensgan.data.streams import Records, from_iterator, stream
+from ensgan.data.synthetic import gaussian_grid, gaussian_ring
+
+# What the command line calls by name; the four that read files take `path` first.
+SOURCES = {
+    "ring": gaussian_ring,
+    "grid": gaussian_grid,
+    "digits": digits,
+    "mnist": mnist,
+    "idx": idx,
+    "npz": npz,
+    "folder": folder,
+}
+
+__all__ = [
+    "FRACTIONS",
+    "SOURCES",
+    "SPLITS",
+    "Modes",
+    "Records",
+    "Source",
+    "digits",
+    "folder",
+    "from_iterator",
+    "gaussian_grid",
+    "gaussian_ring",
+    "idx",
+    "mnist",
+    "npz",
+    "resident",
+    "split_indices",
+    "stream",
+    "to_uint8",
+]

@@ -1,0 +1,199 @@
+"""Samples in a few files: digits of scikit-learn, IDX (the format of MNIST), npz and npy of NumPy."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ensgan.data.source import FRACTIONS, Source, resident
+from ensgan.types import InputError
+
+
+def digits(*, seed: int = 0, dequantize: bool = True, fractions: Sequence[float] = FRACTIONS) -> Source:
+    """The 1,797 handwritten digits of scikit-learn: 8×8 grey, pixels 0..16, ten classes.
+
+    They are the test set of Alpaydin and Kaynak 1998 (UCI, Optical Recognition of Handwritten Digits).
+
+    Args:
+        seed: decides the splits and the noise of held-out samples.
+        dequantize: whether pixels get uniform noise.
+        fractions: shares of train, select, calibrate and report.
+
+    Returns:
+        A resident source of images `(8, 8, 1)`.
+
+    Raises:
+        InputError: for a bad seed or bad fractions.
+    """
+    from sklearn.datasets import load_digits  # takes a second to import
+
+    x, label = load_digits(return_X_y=True)
+    x = np.asarray(x, np.uint8).reshape(-1, 8, 8)
+    return resident("digits", x, np.asarray(label), levels=17, dequantize=dequantize, seed=seed, fractions=fractions)
+
+
+def mnist(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    pad: int = 0,
+    dequantize: bool = True,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Source:
+    """The training files of MNIST (LeCun et al. 1998), or of a set with its layout, such as Fashion-MNIST.
+
+    Args:
+        path: directory of `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`; both
+            may end in `.gz`, and have a dot in front of `idx`.
+        seed: decides the splits and the noise of held-out samples.
+        pad: black pixels around the image; 2 makes 32×32 of 28×28.
+        dequantize: whether pixels get uniform noise.
+        fractions: shares of train, select, calibrate and report. The test files are not read: all four come
+            from here.
+
+    Returns:
+        A resident source of images `(28 + 2 pad, 28 + 2 pad, 1)`.
+
+    Raises:
+        InputError: for a missing directory or file, and all that `idx` raises.
+    """
+    if not Path(path).is_dir():
+        raise InputError(f"{path} is no directory; expected the directory of train-images-idx3-ubyte[.gz]")
+
+    def find(stem: str, kind: str) -> Path | None:
+        files = (Path(path, f"{stem}{dot}{kind}{end}") for dot in "-." for end in ("", ".gz"))
+        return next((file for file in files if file.is_file()), None)
+
+    images, labels = find("train-images", "idx3-ubyte"), find("train-labels", "idx1-ubyte")
+    if images is None:
+        raise InputError(f"{path} has no train-images-idx3-ubyte[.gz]: put the training images of MNIST there")
+    return idx(images, labels=labels, seed=seed, pad=pad, dequantize=dequantize, fractions=fractions)
+
+
+def idx(
+    path: str | Path,
+    *,
+    labels: str | Path | None = None,
+    seed: int = 0,
+    pad: int = 0,
+    dequantize: bool = True,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Source:
+    """Images of unsigned bytes in an IDX file, the format of MNIST (LeCun et al. 1998), gzipped or not.
+
+    Args:
+        path: file of images `[n, H, W]` or `[n, H, W, C]`.
+        labels: file of labels `[n]`, if there are any.
+        seed: decides the splits and the noise of held-out samples.
+        pad: black pixels around the image.
+        dequantize: whether pixels get uniform noise.
+        fractions: shares of train, select, calibrate and report.
+
+    Returns:
+        A resident source of images `(H + 2 pad, W + 2 pad, C)`.
+
+    Raises:
+        InputError: for a missing, truncated or broken file, another type than unsigned byte, other
+            dimensions, labels that do not match the images in number, a negative pad, or too few images.
+    """
+    if pad < 0:
+        raise InputError(f"pad is {pad}; expected 0 or more pixels")
+    x = _read_idx(Path(path), dims=(3, 4))
+    label = None if labels is None else _read_idx(Path(labels), dims=(1,))
+    if label is not None and len(label) != len(x):
+        raise InputError(
+            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: they do not belong together"
+        )
+    x = np.pad(x, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (x.ndim - 3))
+    name = Path(path).name.removesuffix(".gz")
+    return resident(name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
+
+
+def npz(path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: Sequence[float] = FRACTIONS) -> Source:
+    """Samples in a NumPy file.
+
+    Args:
+        path: an `.npy` file of samples, or an `.npz` file with samples under `x`, `images`, or any name if
+            there is just one array, and labels under `y`, `label` or `labels`, if there are any. Samples are
+            uint8 images `[n, H, W]` or `[n, H, W, C]`; or float points `[n, D]` or images in [-1, 1], used as
+            they are.
+        seed: decides the splits and the noise of held-out samples.
+        dequantize: whether uint8 pixels get uniform noise.
+        fractions: shares of train, select, calibrate and report.
+
+    Returns:
+        A resident source of images `(H, W, C)` or points `(D,)`.
+
+    Raises:
+        InputError: for a missing or broken file, arrays of Python objects, names or shapes or types that are
+            not as said above, values that are not finite, or too few samples.
+    """
+    x, label = _read_npz(Path(path))
+    return resident(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
+
+
+def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
+    """The unsigned bytes of an IDX file: 0 0 type rank, big-endian int32 sizes, values."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; expected an IDX file")
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path} is truncated or broken gzip ({error}): fetch it again") from error
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise InputError(
+            f"{path} begins with bytes [{data[:4].hex(' ')}]; expected an IDX file, which begins with 00 00"
+        )
+    kind, rank = data[2], data[3]
+    if kind != 8:
+        raise InputError(f"{path} holds values of IDX type 0x{kind:02x}; expected 0x08, unsigned bytes")
+    if rank not in dims:
+        raise InputError(f"{path} has {rank} dimensions; expected {' or '.join(map(str, dims))}")
+    start = 4 + 4 * rank
+    if len(data) < start:
+        raise InputError(f"{path} ends within its header, after {len(data)} bytes: fetch it again")
+    shape = [int(size) for size in np.frombuffer(data[4:start], ">u4")]
+    if len(data) - start != math.prod(shape):
+        raise InputError(
+            f"{path} holds {len(data) - start} bytes of values, but its header says {shape}, "
+            f"which is {math.prod(shape)}: it is truncated or broken, fetch it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples and, if there are any, the labels of an npz or npy file."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; expected an .npz or .npy file")
+    broken = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+    with path.open("rb") as raw:  # np.load would leave a broken file open
+        try:
+            file = np.load(raw, allow_pickle=False)
+        except broken as error:
+            raise InputError(
+                f"{path} is no NumPy file, is broken, or holds Python objects; "
+                "expected what np.savez or np.save writes of plain numbers"
+            ) from error
+        if isinstance(file, np.ndarray):
+            return file, None
+        names = list(file.files)
+        label = next((name for name in ("y", "label", "labels") if name in names), None)
+        others = [name for name in names if name != label]
+        x = next((name for name in ("x", "images") if name in names), others[0] if len(others) == 1 else None)
+        if x is None:
+            raise InputError(f"{path} holds arrays {names}; expected samples under 'x' or 'images', labels under 'y'")
+        try:
+            return file[x], None if label is None else file[label]
+        except broken as error:
+            raise InputError(
+                f"an array of {path} holds Python objects or is broken; expected plain numbers: "
+                "save it as uint8 or float32"
+            ) from error

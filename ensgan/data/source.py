@@ -1,0 +1,207 @@
+"""What a data source is: four disjoint splits, how batches are drawn, and how pixels become numbers.
+
+A pixel is an integer `v` of `levels` many. Networks see `(v + u) / levels * 2 - 1` with `u` uniform in [0, 1)
+(uniform dequantisation; Theis et al. 2016, arXiv 1511.01844): without the noise a discriminator tells real
+from fake by looking at the last bits. Images therefore stay uint8 wherever they are stored, and become
+float32 when they are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.data.checks import check_seed, checked_labels, checked_samples
+from ensgan.types import Array, InputError, Shape, Tree, unknown
+
+SPLITS = ("train", "select", "calibrate", "report")
+FRACTIONS = (0.7, 0.1, 0.1, 0.1)
+
+
+class Modes(NamedTuple):
+    """The components of a Gaussian mixture: `centers` `[K, D]` and the standard deviation that they share."""
+
+    centers: np.ndarray
+    std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set as training sees it: resident (`arrays`, `draw`) or streamed (`read`).
+
+    A batch is a dict: `x` float32 `[size, *shape]`, and `label` int32 `[size]` where labels are known.
+
+    Attributes:
+        name: what it is called in reports.
+        shape: one sample as networks see it: points `(D,)`, images `(H, W, C)` in [-1, 1].
+        arrays: split -> pytree of arrays that `draw` gets as its argument. Empty for a streamed source.
+        draw: `draw(arrays[split], key, size) -> batch`, i.i.d. with replacement, pure, traceable under jit
+            and vmap. Sample `b` depends on `fold_in(key, b)` alone, so the same sample comes out of any batch
+            or shard that holds it. None for a streamed source.
+        read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step,
+            size) unless `resumable` is False. None for a resident source.
+        held_out: `held_out(split, num) -> batch` of numpy arrays, at most `num` samples, always the same
+            ones: a smaller `num` gives the first samples of a larger one.
+        num: split -> how many samples it has; None where that is unbounded.
+        classes: how many classes `label` counts, or None.
+        resumable: whether `read` gives the same batch for the same step after a restart.
+        modes: the true components of a Gaussian mixture.
+    """
+
+    name: str
+    shape: Shape
+    arrays: dict[str, Tree]
+    draw: Callable[[Tree, Array, int], dict[str, Array]] | None
+    read: Callable[[int, int], dict[str, np.ndarray]] | None
+    held_out: Callable[[str, int], dict[str, np.ndarray]]
+    num: dict[str, int | None]
+    classes: int | None = None
+    resumable: bool = True
+    modes: Modes | None = None
+
+    def check_batch(self, size: int) -> None:
+        """Raise InputError where a batch of `size` does not fit the train split."""
+        num = self.num["train"]
+        if num is not None and size > num:
+            raise InputError(
+                f"a batch of {size} is larger than the train split of {self.name!r}, which has {num} "
+                "samples: lower batch_size or give more data"
+            )
+
+
+def check_held_out(split: str, num: int) -> int:
+    """The index of `split`, or InputError for an unknown split or `num` below 1."""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    if num < 1:
+        raise InputError(f"held_out was asked for {num} samples; expected at least 1")
+    return SPLITS.index(split)
+
+
+def split_indices(num: int, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, np.ndarray]:
+    """Cut `num` samples into four disjoint splits that only `num`, `seed` and `fractions` decide.
+
+    Args:
+        num: how many samples there are.
+        seed: decides the permutation.
+        fractions: shares of train, select, calibrate and report; positive, their sum is 1.
+
+    Returns:
+        split -> indices in permuted order. The last three splits are rounded down, train gets the rest.
+
+    Raises:
+        InputError: where the fractions are no shares, or a split would be empty.
+    """
+    check_seed(seed)
+    if len(fractions) != 4 or not min(fractions) > 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"fractions are {tuple(fractions)}; expected 4 positive numbers ({', '.join(SPLITS)}) with sum 1"
+        )
+    needed = math.ceil(1 / min(fractions) - 1e-9)
+    if num < needed:
+        raise InputError(f"{num} samples cannot fill four splits {tuple(fractions)}: at least {needed} are needed")
+    order = np.random.default_rng(seed).permutation(num)
+    select, calibrate, report = (int(num * f + 1e-9) for f in fractions[1:])
+    cuts = np.cumsum([num - select - calibrate - report, select, calibrate])
+    return dict(zip(SPLITS, np.split(order, cuts), strict=True))
+
+
+def to_float(v: Any, u: Any, levels: int) -> Any:
+    """Pixels `v` in 0..levels-1 with noise `u` in [0, 1), float32 of one shape, as float32 in [-1, 1]."""
+    return (v + u) * (2 / levels) - 1
+
+
+def to_uint8(x: Any) -> np.ndarray:
+    """Images in [-1, 1] as pixels 0..255 for showing; what lies outside is clipped, NaN becomes 0.
+
+    It undoes dequantisation: 256 cells of equal width, the upper end belongs to the last.
+    """
+    x = np.nan_to_num(np.asarray(x, np.float32), nan=-1.0)
+    return np.clip(np.floor((x + 1) * 128), 0, 255).astype(np.uint8)
+
+
+def dequantized(x: np.ndarray, rng: np.random.Generator, levels: int, dequantize: bool = True) -> np.ndarray:
+    """A numpy batch as networks see it: uint8 gets noise from `rng`, or ½; float is left as it is."""
+    if x.dtype != np.uint8:
+        return x
+    u = rng.random(x.shape, np.float32) if dequantize else np.full(x.shape, 0.5, np.float32)
+    return to_float(x.astype(np.float32), u, levels)
+
+
+def sample_keys(key: Array, size: int) -> Array:
+    """One key per sample, `[size]`: `fold_in(key, b)`."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size, dtype=np.uint32))
+
+
+def resident(
+    name: str,
+    x: np.ndarray,
+    label: np.ndarray | None = None,
+    *,
+    classes: int | None = None,
+    levels: int = 256,
+    dequantize: bool = True,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Source:
+    """A source that is held in memory.
+
+    Args:
+        name: what it is called in reports.
+        x: uint8 images `[n, H, W]` or `[n, H, W, C]` with values below `levels`; or float samples, points
+            `[n, D]` or images in [-1, 1], which are drawn as they are.
+        label: integers `[n]`, or None.
+        classes: how many classes there are; by default one more than the largest label.
+        levels: how many values a pixel can have.
+        dequantize: whether images get noise; if not, a pixel is the middle of its cell.
+        seed: decides the splits and the noise of held-out samples.
+        fractions: shares of the four splits.
+
+    Raises:
+        InputError: for samples or labels that are not as said above, or too few of them to fill four splits.
+    """
+    x = checked_samples(x, f"x of {name!r}")
+    if x.dtype == np.uint8 and x.size and x.max() >= levels:
+        raise InputError(f"x of {name!r} holds a pixel {x.max()}; expected pixels below levels={levels}")
+    if label is not None:
+        label = checked_labels(label, len(x), f"label of {name!r}", classes)
+    columns = {"x": x} if label is None else {"x": x, "label": label}
+    arrays = {
+        split: {name: column[where] for name, column in columns.items()}
+        for split, where in split_indices(len(x), seed, fractions).items()
+    }
+
+    def one(table: Tree, key: Array) -> dict[str, Array]:
+        which, noise = jax.random.split(key)
+        i = jax.random.randint(which, (), 0, len(table["x"]), dtype=np.int32)
+        sample = {name: jnp.asarray(column)[i] for name, column in table.items()}
+        if sample["x"].dtype == np.uint8:
+            v = sample["x"].astype(np.float32)
+            u = jax.random.uniform(noise, v.shape, np.float32) if dequantize else jnp.full_like(v, 0.5)
+            sample["x"] = to_float(v, u, levels)
+        return sample
+
+    def draw(table: Tree, key: Array, size: int) -> dict[str, Array]:
+        return jax.vmap(one, (None, 0))(table, sample_keys(key, size))
+
+    def held_out(split: str, num: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng([seed, 0, check_held_out(split, num)])
+        first = {name: column[:num] for name, column in arrays[split].items()}
+        return first | {"x": dequantized(first["x"], rng, levels, dequantize)}
+
+    return Source(
+        name=name,
+        shape=x.shape[1:],
+        arrays=arrays,
+        draw=draw,
+        read=None,
+        held_out=held_out,
+        num={split: len(table["x"]) for split, table in arrays.items()},
+        classes=classes if classes or label is None else int(label.max()) + 1,
+    )

@@ -1,0 +1,249 @@
+"""Data that does not fit in memory: records read by step through grain, and iterators that a user brings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from ensgan.data.checks import check_seed, checked_labels, checked_samples
+from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, dequantized, split_indices
+from ensgan.types import InputError, Shape
+
+Batch = dict[str, np.ndarray]
+
+
+class Records(Protocol):
+    """Anything with a length and random access to dicts of `x` and, optionally, `label`."""
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        ...
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]:
+        """Record `index`; called from several threads at once."""
+        ...
+
+
+def stream(
+    records: Records,
+    *,
+    name: str = "stream",
+    classes: int | None = None,
+    seed: int = 0,
+    levels: int = 256,
+    dequantize: bool = True,
+    fractions: Sequence[float] = FRACTIONS,
+    prefetch: int = 2,
+) -> Source:
+    """Records that stay where they are and are read in batches, shuffled anew in each epoch.
+
+    Args:
+        records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1,
+            1], or a float point `[D]`; `label`, if known, is an integer. Read from several threads at once.
+        name: what the source is called in reports.
+        classes: how many classes `label` counts, if there are labels.
+        seed: decides the splits, the order and the noise.
+        levels: how many values a pixel can have.
+        dequantize: whether uint8 pixels get uniform noise.
+        fractions: shares of train, select, calibrate and report.
+        prefetch: how many batches after the last one are read ahead; 0 reads nothing ahead.
+
+    Returns:
+        A streamed source: `read(step, size)` is a pure function of (seed, step, size), whatever was read
+        before.
+
+    Raises:
+        InputError: where grain is not installed, for too few records, and, when it is read, for a record that
+            is not as said above or unlike the first one.
+    """
+    try:
+        import grain
+    except ImportError as error:
+        raise InputError("streamed data needs grain: pip install 'ensgan[data]'") from error
+    splits = split_indices(len(records), seed, fractions)
+
+    def record(index: int) -> Batch:
+        return _checked(records[index], f"record {index} of {name!r}", classes, single=True)
+
+    first = record(0)
+
+    def batch(indices: Iterable[int], noise: list[int]) -> Batch:
+        found = []
+        for index in map(int, indices):
+            found.append(record(index))
+            for key in ("x", "label"):
+                _check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
+        joined = {key: np.concatenate([one[key] for one in found]) for key in first}
+        return joined | {"x": dequantized(joined["x"], np.random.default_rng(noise), levels, dequantize)}
+
+    @lru_cache
+    def order(size: int) -> Any:
+        train = grain.MapDataset.range(len(splits["train"])).seed(seed)
+        return train.shuffle().repeat().batch(size, drop_remainder=True)
+
+    def compute(step: int, size: int) -> Batch:
+        return batch(splits["train"][order(size)[step]], [seed, 1, step])
+
+    def held_out(split: str, num: int) -> Batch:
+        place = check_held_out(split, num)
+        return batch(splits[split][:num], [seed, 0, place])
+
+    return Source(
+        name=name,
+        shape=first["x"].shape[1:],
+        arrays={},
+        draw=None,
+        read=_Ahead(compute, prefetch) if prefetch else compute,
+        held_out=held_out,
+        num={split: len(where) for split, where in splits.items()},
+        classes=classes,
+    )
+
+
+def from_iterator(
+    iterator: Iterable[Any],
+    *,
+    shape: Shape | None = None,
+    held_out: int = 256,
+    name: str = "iterator",
+    classes: int | None = None,
+    seed: int = 0,
+    levels: int = 256,
+    dequantize: bool = True,
+) -> Source:
+    """Batches from any iterator: what it gives first is held out, the rest is trained on, in its order.
+
+    The source is not resumable: a restarted run goes on with whatever the iterator gives then. An iterator
+    that starts over gives the held-out samples again, as training data: hold them out of it by other means
+    where that matters.
+
+    Args:
+        iterator: gives batches, each an array, or a dict of `x` and optionally `label` `[n]`: uint8 images
+            `[n, H, W]` or `[n, H, W, C]`, float images in [-1, 1], or float points `[n, D]`. It should never
+            end.
+        shape: shape of one sample; by default that of the first batch.
+        held_out: how many samples each of select, calibrate and report gets. What is left of the last batch
+            that was taken for them is dropped.
+        name: what the source is called in reports.
+        classes: how many classes `label` counts, if there are labels.
+        seed: decides the noise.
+        levels: how many values a pixel can have.
+        dequantize: whether uint8 pixels get uniform noise.
+
+    Returns:
+        A streamed source. `read` ignores the step.
+
+    Raises:
+        InputError: for something that cannot be iterated, that ends, or whose batches are not as said above,
+            differ in kind, or have another size than `read` is asked for.
+    """
+    check_seed(seed)
+    if held_out < 1:
+        raise InputError(f"held_out is {held_out}; expected at least 1 sample for each of {', '.join(SPLITS[1:])}")
+    try:
+        batches = iter(iterator)
+    except TypeError as error:
+        raise InputError(f"{name!r} is a {type(iterator).__name__}; expected an iterator of batches") from error
+    rng = np.random.default_rng([seed, 1])
+
+    def take(what: str) -> Batch:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            raise InputError(
+                f"{name!r} ended {what}: give an iterator that does not end, such as one that repeats"
+            ) from None
+        batch = _checked(batch, f"a batch of {name!r}", classes)
+        return batch | {"x": dequantized(batch["x"], rng, levels, dequantize)}
+
+    def alike(batch: Batch) -> Batch:
+        for key in ("x", "label"):
+            _check_alike(batch.get(key), first.get(key), f"{key} of a batch of {name!r}")
+        return batch
+
+    needed = 3 * held_out
+    first = take("before its first batch")
+    if shape is not None and first["x"].shape[1:] != tuple(shape):
+        raise InputError(f"{name!r} gives samples of shape {first['x'].shape[1:]}; expected shape={tuple(shape)}")
+    taken = [first]
+    while (got := sum(len(batch["x"]) for batch in taken)) < needed:
+        taken.append(alike(take(f"after {got} samples, but {needed} are held out")))
+    kept = {key: np.concatenate([batch[key] for batch in taken])[:needed] for key in first}
+
+    def read(step: int, size: int) -> Batch:
+        batch = alike(take(f"at step {step}"))
+        if len(batch["x"]) != size:
+            raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}: make them equal")
+        return batch
+
+    def held(split: str, num: int) -> Batch:
+        place = check_held_out(split, num) - 1
+        if place < 0:
+            raise InputError(f"{name!r} keeps no training samples; held out are {', '.join(SPLITS[1:])}")
+        start = place * held_out
+        return {key: column[start : start + min(num, held_out)] for key, column in kept.items()}
+
+    return Source(
+        name=name,
+        shape=first["x"].shape[1:],
+        arrays={},
+        draw=None,
+        read=read,
+        held_out=held,
+        num={split: None if split == "train" else held_out for split in SPLITS},
+        classes=classes,
+        resumable=False,
+    )
+
+
+def _checked(batch: Any, what: str, classes: int | None, single: bool = False) -> Batch:
+    """A batch, or a single record as a batch of one, with its values checked and its types settled."""
+    if not isinstance(batch, dict):
+        batch = {"x": batch}
+    if "x" not in batch:
+        raise InputError(f"{what} has keys {sorted(map(str, batch))}; expected 'x' and optionally 'label'")
+    x, label = (
+        None if batch.get(key) is None else np.asarray(batch[key])[None if single else ...] for key in ("x", "label")
+    )
+    x = checked_samples(x, f"x of {what}")
+    if label is None:
+        return {"x": x}
+    return {"x": x, "label": checked_labels(label, len(x), f"label of {what}", classes)}
+
+
+def _check_alike(one: np.ndarray | None, first: np.ndarray | None, what: str) -> None:
+    """Raise InputError where a batch differs from the first in anything but its length."""
+    seen, expected = (None if a is None else (str(a.dtype), a.shape[1:]) for a in (one, first))
+    if seen != expected:
+        raise InputError(f"{what} is {_kind(seen)}, but the first was {_kind(expected)}: make all alike")
+
+
+def _kind(seen: tuple[str, Shape] | None) -> str:
+    return "missing" if seen is None else f"{seen[0]} {list(seen[1])}"
+
+
+class _Ahead:
+    """A `read` whose next `depth` steps are computed by threads; it keeps no others, so steps may jump."""
+
+    def __init__(self, compute: Callable[[int, int], Batch], depth: int) -> None:
+        self.compute = compute
+        self.depth = depth
+        self.pool = ThreadPoolExecutor(max_workers=min(depth, 2), thread_name_prefix="ensgan-data")
+        self.lock = threading.Lock()
+        self.waiting: dict[tuple[int, int], Future[Batch]] = {}
+
+    def __call__(self, step: int, size: int) -> Batch:
+        with self.lock:
+            wanted = [(step + ahead, size) for ahead in range(self.depth + 1)]
+            for key in set(self.waiting) - set(wanted):
+                self.waiting.pop(key).cancel()
+            for key in wanted:
+                if key not in self.waiting:
+                    self.waiting[key] = self.pool.submit(self.compute, *key)
+            now = self.waiting.pop(wanted[0])
+        return now.result()

@@ -1,0 +1,106 @@
+"""Gaussian mixtures in the plane, where the true modes are known and samples never run out."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.data.checks import check_seed
+from ensgan.data.source import SPLITS, Modes, Source, check_held_out, sample_keys
+from ensgan.types import Array, InputError, Tree
+
+
+def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, seed: int = 0) -> Source:
+    """Equal Gaussians on a circle, the 2D-ring of PacGAN (Lin et al. 2018, arXiv 1712.04086).
+
+    Args:
+        modes: how many Gaussians; centre k stands at angle 2πk/modes.
+        radius: radius of the circle.
+        std: standard deviation of a Gaussian along each axis.
+        seed: decides the held-out samples.
+
+    Returns:
+        A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
+
+    Raises:
+        InputError: for fewer than one mode, or a radius or std that is not positive.
+    """
+    _check_count("modes", modes)
+    _check_positive("radius", radius)
+    angle = 2 * np.pi * np.arange(modes) / modes
+    return _mixture("ring", radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std, seed)
+
+
+def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, seed: int = 0) -> Source:
+    """Equal Gaussians on a square grid, the 2D-grid of PacGAN (Lin et al. 2018, arXiv 1712.04086).
+
+    Args:
+        side: how many Gaussians along each axis; with 5 and a spacing of 2 the centres are {-4, -2, 0, 2,
+            4}².
+        spacing: distance of neighbours.
+        std: standard deviation of a Gaussian along each axis.
+        seed: decides the held-out samples.
+
+    Returns:
+        A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
+
+    Raises:
+        InputError: for fewer than one mode, or a spacing or std that is not positive.
+    """
+    _check_count("side", side)
+    _check_positive("spacing", spacing)
+    axis = spacing * (np.arange(side) - (side - 1) / 2)
+    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), std, seed)
+
+
+def _mixture(name: str, centers: np.ndarray, std: float, seed: int) -> Source:
+    _check_positive("std", std)
+    check_seed(seed)
+    centers = centers.astype(np.float32)
+    # `stream` keeps the splits apart: one key gives four different batches.
+    arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}
+
+    def one(table: Tree, key: Array) -> dict[str, Array]:
+        which, noise = jax.random.split(key)
+        centers = jnp.asarray(table["centers"])
+        label = jax.random.randint(which, (), 0, len(centers), dtype=np.int32)
+        return {
+            "x": centers[label] + std * jax.random.normal(noise, centers.shape[1:], np.float32),
+            "label": label,
+        }
+
+    def draw(table: Tree, key: Array, size: int) -> dict[str, Array]:
+        def sample(key: Array) -> dict[str, Array]:
+            return one(table, jax.random.fold_in(key, table["stream"]))
+
+        return jax.vmap(sample)(sample_keys(key, size))
+
+    def held_out(split: str, num: int) -> dict[str, np.ndarray]:
+        check_held_out(split, num)
+        batch = draw(arrays[split], jax.random.key(seed, impl="threefry2x32"), num)
+        return {name: np.asarray(value) for name, value in batch.items()}
+
+    return Source(
+        name=name,
+        shape=(2,),
+        arrays=arrays,
+        draw=draw,
+        read=None,
+        held_out=held_out,
+        num=dict.fromkeys(SPLITS),
+        classes=len(centers),
+        modes=Modes(centers, std),
+    )
+
+
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise InputError(f"{name} is {value}; expected at least 1")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} is {value}; expected a positive number")

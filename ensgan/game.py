@@ -1,0 +1,162 @@
+"""The game: what M generators and N discriminators play, as one immutable description, and the state of its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ensgan import losses, optim, pairing, population
+from ensgan.population import Group, Groups, Population
+from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Tree, unknown
+
+UPDATES = ("simultaneous", "alternating")
+ASKABLE = frozenset({"gram", "payoff"})
+
+
+class State(NamedTuple):
+    """Everything that training carries: arrays in plain containers, so that any mesh can store and restore it."""
+
+    generators: Population
+    discriminators: Population
+    pairing: Tree  # of the pairing plug
+    payoff: Array  # [M, N] held-out AUC where the pairing asks for it, else ½
+    augment: Array  # scalar in [0, 1]: probability that a sample is augmented
+    fault: Array  # int32 [4]: step, side, member, cause of the first member that was not finite; −1 where all are
+    step: Array  # int32 scalar: updates done
+    key: Array  # the seed; every draw is a pure function of (key, step)
+
+
+@dataclass(frozen=True, eq=False)  # a game is itself: compiled programs are cached by identity
+class Game:
+    """What is played. Holds functions and numbers, no arrays that change.
+
+    Attributes:
+        generators: groups of generators; all of them put out samples of one shape.
+        discriminators: groups of discriminators; all of them take samples of that shape.
+        loss: the pair loss.
+        penalty: a regulariser of every discriminator, several of them, or None.
+        pairing: who plays whom and how much it counts.
+        optimizer: of every group that has none of its own; an optax transformation or `optim.per_member(...)`.
+        ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
+        batch_size: B, samples per generator and step, and reals per step.
+        augment: what happens to samples on their way into the discriminators, or None.
+        update: `simultaneous` takes both gradients at the same parameters and shares one backward pass; `alternating` updates
+            discriminators first, as most papers do. They are different algorithms.
+        n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
+
+    Raises:
+        InputError: groups that do not fit together, or numbers out of range.
+    """
+
+    generators: Sequence[Group]
+    discriminators: Sequence[Group]
+    loss: Loss = losses.non_saturating
+    penalty: Penalty | Sequence[Penalty] | None = None
+    pairing: Pairing = field(default_factory=pairing.own_and_mean)
+    optimizer: optim.Optimizer = field(default_factory=lambda: optax.adam(1e-3, b1=0.0, b2=0.99))
+    ema: float = 0.999
+    batch_size: int = 64
+    augment: Augment | None = None
+    update: Literal["simultaneous", "alternating"] = "simultaneous"
+    n_critic: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be played, before anything is compiled."""
+        object.__setattr__(self, "generators", tuple(self.generators))
+        object.__setattr__(self, "discriminators", tuple(self.discriminators))
+        for side in ("generators", "discriminators"):
+            if not getattr(self, side):
+                raise InputError(f"the game has no {side}; give at least one Group")
+        shapes = {group.network.out_shape for group in self.generators}
+        if len(shapes) != 1:
+            raise InputError(f"generators put out samples of shapes {sorted(shapes)}; they must agree")
+        for group in self.discriminators:
+            if group.network.in_shape != self.sample_shape:
+                raise InputError(
+                    f"a discriminator takes samples of shape {group.network.in_shape}, "
+                    f"but generators put out {self.sample_shape}; they must agree"
+                )
+            if group.network.out_shape != ():
+                raise InputError(
+                    f"a discriminator puts out shape {group.network.out_shape}; it must be () or 1, one logit per sample"
+                )
+        if self.update not in UPDATES:
+            raise unknown("update", self.update, UPDATES)
+        if self.n_critic < 1 or (self.n_critic > 1 and self.update != "alternating"):
+            raise InputError(
+                f"n_critic is {self.n_critic} with {self.update} updates; "
+                "it is at least 1, and more than 1 needs update='alternating'"
+            )
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1")
+        if not 0.0 <= self.ema < 1.0:
+            raise InputError(f"ema is {self.ema}; the decay of the average is in [0, 1)")
+        if extra := self.pairing.asks - ASKABLE:
+            raise unknown("request of the pairing", sorted(extra)[0], ASKABLE)
+        if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
+            raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
+        self.pairing.init(self.M, self.N)
+
+    @property
+    def M(self) -> int:
+        """How many generators."""
+        return population.size(self.groups_g)
+
+    @property
+    def N(self) -> int:
+        """How many discriminators."""
+        return population.size(self.groups_d)
+
+    @property
+    def groups_g(self) -> Groups:
+        """The generators' groups."""
+        return tuple(self.generators)
+
+    @property
+    def groups_d(self) -> Groups:
+        """The discriminators' groups."""
+        return tuple(self.discriminators)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return self.groups_g[0].network.out_shape
+
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """The regularisers, none to several."""
+        if self.penalty is None:
+            return ()
+        return (self.penalty,) if isinstance(self.penalty, Penalty) else tuple(self.penalty)
+
+    def init(self, key: Array) -> State:
+        """A fresh state.
+
+        Args:
+            key: a threefry key from `jax.random.key(seed)`. Weights, noise, batches and shuffles all follow from it.
+
+        Raises:
+            InputError: the key is of another kind; an `rbg` key under `vmap` draws all members from the first key.
+        """
+        if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or "fry" not in str(key.dtype):
+            raise InputError(f"the key is of type {key.dtype}; give jax.random.key(seed) with the threefry generator")
+        key_g, key_d, key_run = jax.random.split(key, 3)
+        return State(
+            generators=population.init(self.groups_g, key_g, self.optimizer, average=True),
+            discriminators=population.init(self.groups_d, key_d, self.optimizer, average=False),
+            pairing=self.pairing.init(self.M, self.N),
+            payoff=jnp.full((self.M, self.N), 0.5),
+            augment=jnp.asarray(_initial_strength(self.augment), jnp.float32),
+            fault=jnp.full((4,), -1, jnp.int32),
+            step=jnp.zeros((), jnp.int32),
+            key=key_run,
+        )
+
+
+def _initial_strength(augment: Augment | None) -> Any:
+    return 0.0 if augment is None else augment.strength

@@ -1,0 +1,246 @@
+"""From a module of flax.nnx or flax.linen to the pair of pure functions that is a Network."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen, nnx
+from flax.errors import FlaxError
+
+from ensgan.types import Array, InputError, Network, Shape, Tree
+
+
+def from_nnx(
+    factory: Callable[[nnx.Rngs], nnx.Module],
+    in_shape: int | Shape,
+    out_shape: int | Shape,
+    *,
+    batch_coupled: bool | None = None,
+    convolutional: bool | None = None,
+) -> Network:
+    """Make a Network of a `flax.nnx` module.
+
+    Streams of random numbers that the module holds are no part of its state: each `apply` starts them anew
+    from its `rng`. Whatever else is not a parameter is state, and changes in training mode only.
+
+    Args:
+        factory: `factory(rngs) -> module`. The module is called on `x` `[B, *in_shape]`, with those of the
+            keywords `label`, `train`, `rngs` that its `__call__` takes. Dropout and batch norm are told by
+            `.train()` and `.eval()`.
+        in_shape: shape of one input; `n` means `(n,)`.
+        out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
+        batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None. Say True for
+            statistics that leave no such trace (minibatch discrimination), and False for `nnx.SpectralNorm`.
+        convolutional: see Network. Found from the presence of `nnx.Conv` or `nnx.ConvTranspose` where None.
+
+    Raises:
+        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`.
+    """
+    in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    blank = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+    graph, _, blank_streams, blank_rest = nnx.split(blank, nnx.Param, nnx.RngState, ...)
+    blank_params = nnx.to_pure_dict(nnx.state(blank, nnx.Param))
+    blank_state = nnx.to_pure_dict(blank_rest)
+    random = bool(jax.tree.leaves(blank_streams))
+    accepted = _accepted(type(blank).__call__, ("label", "train", "rngs"))
+
+    def init(key: Array) -> tuple[Tree, Tree]:
+        _, params, _, rest = nnx.split(factory(nnx.Rngs(key)), nnx.Param, nnx.RngState, ...)
+        state = _to_names(blank_state, nnx.to_pure_dict(rest))
+        return _to_names(blank_params, nnx.to_pure_dict(params)), state
+
+    def apply(
+        params: Tree,
+        state: Tree,
+        x: Array,
+        *,
+        label: Array | None = None,
+        train: bool = False,
+        rng: Array | None = None,
+    ) -> tuple[Array, Tree]:
+        _check_input(x, in_shape)
+        if train and rng is None and (random or "rngs" in accepted):
+            raise InputError("rng is None; expected a key, for this module draws in training; pass rng=key")
+        rng = jax.random.key(0) if rng is None else rng
+        parts = [
+            nnx.State(_from_names(blank_params, params)),
+            nnx.State(_from_names(blank_state, state)),
+            _reseed(blank_streams, rng),
+        ]
+        # copy=True: variables may belong to an outer trace of grad or vmap, and must not be written to there.
+        module: Any = nnx.merge(graph, *parts, copy=True)
+        module.train() if train else module.eval()
+        offered = {"label": label, "train": train, "rngs": nnx.Rngs(rng)}
+        y = _squeeze(module(x, **{name: offered[name] for name in accepted}), out_shape)
+        if not (train and blank_state):
+            return y, state
+        *_, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
+        return y, _to_names(blank_state, nnx.to_pure_dict(rest))
+
+    if batch_coupled is None:
+        batch_coupled = bool(jax.tree.leaves(nnx.state(blank, nnx.BatchStat)))
+    if convolutional is None:
+        convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional))
+
+
+def from_linen(
+    module: linen.Module,
+    in_shape: int | Shape,
+    out_shape: int | Shape,
+    *,
+    batch_coupled: bool | None = None,
+    convolutional: bool | None = None,
+) -> Network:
+    """Make a Network of a `flax.linen` module.
+
+    The collection `params` is the parameters, every other collection of `init` is state and changes in
+    training mode only. The `rng` of `apply` is the stream `dropout`.
+
+    Args:
+        module: called on `x` `[B, *in_shape]`, with those of the keywords `label`, `train` that its
+            `__call__` takes.
+        in_shape: shape of one input; `n` means `(n,)`.
+        out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
+        batch_coupled: see Network. Found from the collection `batch_stats` where None.
+        convolutional: see Network. Found from parameters of rank 4 or more where None.
+
+    Raises:
+        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`.
+    """
+    in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    accepted = _accepted(type(module).__call__, ("label", "train"))
+
+    def options(label: Array | None, train: bool) -> dict[str, Any]:
+        return {name: value for name, value in (("label", label), ("train", train)) if name in accepted}
+
+    def init(key: Array) -> tuple[Tree, Tree]:
+        label = jnp.zeros((2,), jnp.int32)
+        variables = dict(module.init(key, jnp.zeros((2, *in_shape)), **options(label, False)))
+        return variables.pop("params", {}), variables
+
+    def apply(
+        params: Tree,
+        state: Tree,
+        x: Array,
+        *,
+        label: Array | None = None,
+        train: bool = False,
+        rng: Array | None = None,
+    ) -> tuple[Array, Tree]:
+        _check_input(x, in_shape)
+        out: Any = module.apply(
+            {"params": params, **state},
+            x,
+            **options(label, train),
+            mutable=list(state) if train else False,
+            rngs=None if rng is None else {"dropout": rng},
+        )
+        y, state = out if train else (out, state)
+        return _squeeze(y, out_shape), state
+
+    params, state = _abstract(init, in_shape)
+    if batch_coupled is None:
+        batch_coupled = "batch_stats" in state
+    if convolutional is None:
+        convolutional = any(leaf.ndim >= 4 for leaf in jax.tree.leaves(params))
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional))
+
+
+def input_shape(shape: int | Shape) -> Shape:
+    """The shape of one input as a tuple; `n` means `(n,)`."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise InputError(f"shape {shape!r}; expected a positive int or a tuple of them, without the batch axis")
+    return sizes
+
+
+def output_shape(shape: int | Shape) -> Shape:
+    """The shape of one output as a tuple; `1` and `()` mean a logit, `(1,)` a point with one coordinate."""
+    return () if shape == 1 else input_shape(shape)
+
+
+def image_shape(shape: Shape, sizes: Collection[int]) -> tuple[int, int]:
+    """Return size and channels of `(size, size, channels)`, where the size is one of `sizes`."""
+    known = ", ".join(map(str, sorted(sizes)))
+    checked = input_shape(shape)
+    if len(checked) != 3 or checked[0] != checked[1] or checked[0] not in sizes:
+        raise InputError(
+            f"sample shape {list(checked)}; expected [size, size, channels] with size one of {known}; "
+            "resize or pad the images, or take another architecture"
+        )
+    return checked[0], checked[2]
+
+
+def _accepted(call: Callable[..., Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    parameters = inspect.signature(call).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return tuple(name for name in names if anything or name in parameters)
+
+
+def _to_names(blank: Any, tree: Any) -> Any:
+    """Keep what `blank` has, with list positions as string keys, so that the tree survives any checkpoint."""
+    return {str(k): _to_names(v, tree[k]) for k, v in blank.items()} if isinstance(blank, dict) else tree
+
+
+def _from_names(blank: Any, tree: Any) -> Any:
+    return {k: _from_names(v, tree[str(k)]) for k, v in blank.items()} if isinstance(blank, dict) else tree
+
+
+def _reseed(streams: Tree, rng: Array) -> Tree:
+    """Streams that start anew from `rng`, each with its own key."""
+    leaves, structure = jax.tree.flatten(streams)
+    fresh = []
+    for i, leaf in enumerate(leaves):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            key = jax.random.fold_in(rng, i)
+            fresh.append(jax.random.split(key, leaf.shape) if leaf.shape else key)
+        else:
+            fresh.append(jnp.zeros(leaf.shape, leaf.dtype))
+    return jax.tree.unflatten(structure, fresh)
+
+
+def _squeeze(y: Array, out_shape: Shape) -> Array:
+    return y[:, 0] if out_shape == () and y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _check_input(x: Array, in_shape: Shape) -> None:
+    if x.shape[1:] != in_shape or x.ndim == 0:
+        expected = f"[B, {', '.join(map(str, in_shape))}]"
+        raise InputError(f"input of shape {list(x.shape)}; expected {expected}; reshape it, or change in_shape")
+
+
+def _abstract(f: Callable[..., Any], in_shape: Shape, *args: Any) -> Any:
+    """The shapes of `f(key, *args)`, with what goes wrong in there told as an error of the user's module."""
+    try:
+        return jax.eval_shape(lambda *a: f(jax.random.key(0), *a), *args)
+    except (TypeError, ValueError, LookupError, AttributeError, AssertionError, FlaxError) as error:
+        raise InputError(
+            f"the module fails on an input of shape {['B', *in_shape]} ({type(error).__name__}: {error}); "
+            "expected a module that takes it; fix in_shape or the module"
+        ) from error
+
+
+def _checked(network: Network) -> Network:
+    """The same network, once its shapes are known to be what they claim."""
+    params, state = _abstract(network.init, network.in_shape)
+    x = jax.ShapeDtypeStruct((2, *network.in_shape), jnp.float32)
+    label = jax.ShapeDtypeStruct((2,), jnp.int32)
+    run = lambda rng, params, state, x, label: network.apply(params, state, x, label=label, train=True, rng=rng)
+    y, after = _abstract(run, network.in_shape, params, state, x, label)
+    if y.shape != (2, *network.out_shape):
+        raise InputError(
+            f"the module yields {['B', *y.shape[1:]]} from {['B', *network.in_shape]}; expected "
+            f"{['B', *network.out_shape]}; change out_shape or the module's last layer"
+        )
+    kind = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+    if kind(after) != kind(state):
+        raise InputError(
+            f"the module's state changes in kind in training mode, from {kind(state)} to {kind(after)}; "
+            "expected the same shapes and dtypes every step; create all of it in the constructor"
+        )
+    return network

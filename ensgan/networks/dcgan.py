@@ -1,0 +1,137 @@
+"""DCGAN, generator and discriminator (Radford, Metz and Chintala 2016, arXiv 1511.06434)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ensgan.networks.adapters import from_nnx, image_shape
+from ensgan.networks.mlp import NORMS, dense, dtypes, look_up
+from ensgan.networks.spectral import SpectralNorm
+from ensgan.types import Network, Shape
+
+STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: (size at the narrow end, how often it doubles)
+_NORMS = {name: NORMS[name] for name in ("none", "batch")}
+
+
+def dcgan_generator(
+    sample_shape: Shape,
+    *,
+    latent: int = 100,
+    width: int = 64,
+    norm: Literal["batch", "none"] = "batch",
+    dtype: str = "float32",
+) -> Network:
+    """Return the generator: dense to the smallest map, transposed 4×4 convolutions of stride 2, ReLU, tanh.
+
+    Args:
+        sample_shape: `(size, size, channels)` with size 28, 32 or 64.
+        latent: size of the latent.
+        width: channels of the widest map; they double each time the map halves.
+        norm: `batch`, after every layer but the last, or `none`.
+        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+
+    Raises:
+        InputError: for other sizes and unknown names.
+    """
+    size, channels = image_shape(sample_shape, STAGES)
+    base, doublings = STAGES[size]
+    widths = [width * 2**i for i in reversed(range(doublings))]
+    make_norm = look_up("norm", norm, _NORMS)
+    compute, stored = dtypes(dtype)
+
+    def factory(rngs: nnx.Rngs) -> nnx.Module:
+        kind: dict[str, Any] = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
+        # With stride 2 an output sees a quarter of the kernel, hence 4 and 8 where others have 1 and 2.
+        scales = [8.0] * (doublings - 1) + [4.0]
+        up = [
+            nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=_kernel(norm, scale), **kind)
+            for (a, b), scale in zip(pairwise([*widths, channels]), scales, strict=True)
+        ]
+        stem = dense(latent, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
+        norms = [make_norm(w, **kind) for w in widths] if make_norm else None
+        return _Generator(stem, up, norms, base, stored)
+
+    return from_nnx(factory, latent, (size, size, channels))
+
+
+def dcgan_discriminator(
+    sample_shape: Shape,
+    *,
+    width: int = 64,
+    norm: Literal["none", "batch"] = "none",
+    spectral_norm: bool = False,
+    dtype: str = "float32",
+) -> Network:
+    """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
+
+    Radford's has batch norm. Here it is off by default: batch coupling costs a second pullback.
+
+    Args:
+        sample_shape: `(size, size, channels)` with size 28, 32 or 64.
+        width: channels of the widest map; they double each time the map halves.
+        norm: `none`, or `batch`, after every convolution but the first.
+        spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
+        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+
+    Raises:
+        InputError: for other sizes and unknown names.
+    """
+    size, channels = image_shape(sample_shape, STAGES)
+    base, doublings = STAGES[size]
+    widths = [channels, *(width * 2**i for i in range(doublings))]
+    make_norm = look_up("norm", norm, _NORMS)
+    compute, stored = dtypes(dtype)
+
+    def factory(rngs: nnx.Rngs) -> nnx.Module:
+        scaled = "spectral" if spectral_norm else norm
+        kind: dict[str, Any] = {"param_dtype": stored, "rngs": rngs}
+
+        def conv(a: int, b: int) -> nnx.Module:
+            options = {"use_bias": not spectral_norm, "kernel_init": _kernel(scaled, 2.0), "dtype": compute}
+            layer = nnx.Conv(a, b, (4, 4), (2, 2), **options, **kind)
+            return SpectralNorm(layer, rngs=rngs) if spectral_norm else layer
+
+        down = [conv(a, b) for a, b in pairwise(widths)]
+        norms = [make_norm(w, dtype=compute, **kind) for w in widths[2:]] if make_norm else None
+        options = {"spectral_norm": spectral_norm, "kernel_init": _kernel(scaled, 1.0), "dtype": stored}
+        logit = dense(base * base * widths[-1], 1, **options, **kind)
+        return _Discriminator(down, norms, logit)
+
+    return from_nnx(factory, (size, size, channels), ())
+
+
+def _kernel(norm: str, scale: float) -> nnx.Initializer:
+    """Radford's N(0, .02) leans on a norm to set the scale; without one the signal would die out."""
+    if norm == "none":
+        return nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
+    return nnx.initializers.normal(0.02)
+
+
+class _Generator(nnx.Module):
+    def __init__(self, stem, up, norms, base, out_dtype):
+        self.stem, self.up = stem, nnx.List(up)
+        self.norms = nnx.List(norms) if norms else None
+        self.base, self.out_dtype = base, out_dtype
+
+    def __call__(self, z):
+        x = self.stem(z).reshape(z.shape[0], self.base, self.base, -1)
+        for i, layer in enumerate(self.up):
+            x = layer(jax.nn.relu(x if self.norms is None else self.norms[i](x)))
+        return jnp.tanh(x.astype(self.out_dtype))
+
+
+class _Discriminator(nnx.Module):
+    def __init__(self, down, norms, logit):
+        self.down, self.logit = nnx.List(down), logit
+        self.norms = nnx.List(norms) if norms else None
+
+    def __call__(self, x):
+        for i, layer in enumerate(self.down):
+            x = layer(x)
+            x = jax.nn.leaky_relu(x if self.norms is None or i == 0 else self.norms[i - 1](x), 0.2)
+        return self.logit(x.reshape(x.shape[0], -1))

@@ -1,0 +1,194 @@
+"""Multilayer perceptrons, for points and for small images, as generator or as discriminator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ensgan.networks.adapters import from_nnx, input_shape, output_shape
+from ensgan.networks.spectral import SpectralNorm
+from ensgan.types import Array, InputError, Network, Shape, unknown
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "leaky_relu": jax.nn.leaky_relu,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "gelu": jax.nn.gelu,
+    "tanh": jnp.tanh,
+}
+OUTPUTS: dict[str, Callable[[Array], Array]] = {"linear": lambda y: y, "tanh": jnp.tanh}
+INITS: dict[str, Callable[[], nnx.Initializer]] = {
+    "he": nnx.initializers.he_normal,
+    "lecun": nnx.initializers.lecun_normal,
+    "orthogonal": nnx.initializers.orthogonal,
+    "normal": partial(nnx.initializers.normal, 0.02),
+}
+NORMS: dict[str, Callable[..., nnx.Module] | None] = {
+    "none": None,
+    "batch": partial(nnx.BatchNorm, momentum=0.9),
+    "layer": nnx.LayerNorm,
+}
+
+
+def mlp(
+    in_shape: int | Shape,
+    widths: tuple[int, ...],
+    out_shape: int | Shape,
+    *,
+    activation: str = "leaky_relu",
+    negative_slope: float = 0.2,
+    output: Literal["linear", "tanh"] = "linear",
+    norm: Literal["none", "batch", "layer"] = "none",
+    spectral_norm: bool = False,
+    init: Literal["he", "lecun", "orthogonal", "normal"] = "he",
+    dtype: Any = "float32",
+) -> Network:
+    """Return a perceptron: inputs are flattened, outputs take `out_shape`.
+
+    `mlp(2, (128, 128), 2)` is a generator of points, `mlp(2, (128, 128), 1)` a discriminator of them.
+
+    Args:
+        in_shape: shape of one input; `n` means `(n,)`.
+        widths: sizes of the hidden layers.
+        out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
+        activation: one of ACTIVATIONS.
+        negative_slope: of `leaky_relu`, in [0, 1].
+        output: what the last layer ends in: `linear`, or `tanh` for data in [-1, 1].
+        norm: `batch`, `layer` or `none`, before each activation. `batch` makes the network batch-coupled.
+        spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
+        init: initial weights of hidden layers: `he`, `lecun`, `orthogonal`, or `normal` with deviation .02.
+            The last layer is `lecun`, or `normal` too.
+        dtype: what it computes in: `float32`, `bfloat16` or `float64`. Parameters and output are float32,
+            or float64.
+
+    Raises:
+        InputError: for unknown names and sizes that are not positive.
+    """
+    in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    sizes = (math.prod(in_shape), *input_shape(widths), math.prod(out_shape))
+    final = look_up("output", output, OUTPUTS)
+    act = activation_named(activation, negative_slope)
+    make_norm = look_up("norm", norm, NORMS)
+    kernel = look_up("init", init, INITS)()
+    last_kernel = kernel if init == "normal" else nnx.initializers.lecun_normal()
+    compute, stored = dtypes(dtype)
+
+    def factory(rngs: nnx.Rngs) -> nnx.Module:
+        kind = {"param_dtype": stored, "rngs": rngs}
+        hidden = [
+            dense(a, b, spectral_norm=spectral_norm, dtype=compute, kernel_init=kernel, **kind)
+            for a, b in pairwise(sizes[:-1])
+        ]
+        norms = [make_norm(b, dtype=compute, **kind) for b in sizes[1:-1]] if make_norm else None
+        # The last layer is computed as precisely as it is stored: losses compare logits.
+        last = dense(*sizes[-2:], spectral_norm=spectral_norm, dtype=stored, kernel_init=last_kernel, **kind)
+        return _MLP(hidden, norms, last, act, final, out_shape)
+
+    return from_nnx(factory, in_shape, out_shape)
+
+
+def mlp_generator(
+    sample_shape: Shape,
+    *,
+    latent: int = 64,
+    widths: tuple[int, ...] = (256, 256),
+    activation: str = "leaky_relu",
+    output: Literal["auto", "linear", "tanh"] = "auto",
+    norm: Literal["none", "batch", "layer"] = "none",
+    dtype: str = "float32",
+) -> Network:
+    """Return a perceptron from a latent to samples of any shape.
+
+    Args:
+        sample_shape: shape of one sample.
+        latent: size of the latent.
+        widths: sizes of the hidden layers.
+        activation: one of ACTIVATIONS.
+        output: `linear`, `tanh` for data in [-1, 1], or `auto`: `tanh` for images `[H, W, C]`, else `linear`.
+        norm: `batch`, `layer` or `none`, before each activation.
+        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+
+    Raises:
+        InputError: for unknown names and sizes that are not positive.
+    """
+    shape = input_shape(sample_shape)
+    if output == "auto":
+        output = "tanh" if len(shape) == 3 else "linear"
+    # A one-dimensional point is (1,), which is a shape and not a logit.
+    return mlp(latent, widths, shape, activation=activation, output=output, norm=norm, dtype=dtype)
+
+
+def mlp_discriminator(
+    sample_shape: Shape,
+    *,
+    widths: tuple[int, ...] = (256, 256),
+    activation: str = "leaky_relu",
+    norm: Literal["none", "batch", "layer"] = "none",
+    spectral_norm: bool = False,
+    dtype: str = "float32",
+) -> Network:
+    """Return a perceptron from samples of any shape to one logit.
+
+    Args:
+        sample_shape: shape of one sample.
+        widths: sizes of the hidden layers.
+        activation: one of ACTIVATIONS.
+        norm: `layer` or `none`; `batch` works too, and costs a second pullback.
+        spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
+        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+
+    Raises:
+        InputError: for unknown names and sizes that are not positive.
+    """
+    options = {"activation": activation, "norm": norm, "spectral_norm": spectral_norm, "dtype": dtype}
+    return mlp(sample_shape, widths, (), **options)
+
+
+class _MLP(nnx.Module):
+    def __init__(self, hidden, norms, last, act, final, out_shape):
+        self.hidden = nnx.List(hidden)
+        self.norms = nnx.List(norms) if norms else None
+        self.last, self.act, self.final, self.out_shape = last, act, final, out_shape
+
+    def __call__(self, x):
+        x = x.reshape(x.shape[0], -1)
+        for i, layer in enumerate(self.hidden):
+            x = layer(x)
+            x = self.act(x if self.norms is None else self.norms[i](x))
+        return self.final(self.last(x)).reshape(-1, *self.out_shape)
+
+
+def dense(a: int, b: int, *, spectral_norm: bool = False, rngs: nnx.Rngs, **options: Any) -> nnx.Linear | SpectralNorm:
+    """Return a dense layer, divided by its largest singular value if asked for."""
+    layer = nnx.Linear(a, b, use_bias=not spectral_norm, rngs=rngs, **options)
+    return SpectralNorm(layer, rngs=rngs) if spectral_norm else layer
+
+
+def activation_named(name: str, negative_slope: float = 0.2) -> Callable[[Array], Array]:
+    """Return the activation of that name; the slope is that of `leaky_relu`."""
+    act = look_up("activation", name, ACTIVATIONS)
+    return partial(act, negative_slope=negative_slope) if name == "leaky_relu" else act
+
+
+def dtypes(dtype: Any) -> tuple[Any, Any]:
+    """Return what is computed in and what parameters are stored in, of a dtype or its name."""
+    compute = jnp.dtype(dtype)
+    if compute.name not in ("float32", "bfloat16", "float64"):
+        raise unknown("dtype", compute.name, ("float32", "bfloat16", "float64"))
+    if compute.name == "float64" and not jax.config.read("jax_enable_x64"):
+        raise InputError("dtype float64, but JAX computes in 32 bits; set jax_enable_x64, or take float32")
+    return compute, jnp.promote_types(compute, jnp.float32)
+
+
+def look_up(kind: str, name: str, table: dict[str, Any]) -> Any:
+    """Return the entry of a table, or raise the error that lists the known ones."""
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]

@@ -1,0 +1,216 @@
+"""Optimisers of stacked members: optax under `vmap`, so that clipping, step counts and rates are each member's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ensgan.types import Array, InputError, Tree, unknown
+
+
+class PerMember(NamedTuple):
+    """An optimiser whose hyper-parameters are arrays with one number per member (see `per_member`)."""
+
+    factory: Callable[..., optax.GradientTransformation]
+    hyper: dict[str, Any]
+
+
+Optimizer = optax.GradientTransformation | PerMember
+
+
+def per_member(factory: Callable[..., optax.GradientTransformation], **hyper: Any) -> PerMember:
+    """An optimiser with hyper-parameters per member, kept in its state as arrays `[count]`.
+
+    Example: `per_member(optax.adam, learning_rate=jnp.array([1e-3, 3e-4]), b1=0.0)`.
+
+    Args:
+        factory: an optax factory that takes the hyper-parameters by name.
+        hyper: numbers, shared by all members, or arrays `[count]`.
+    """
+    return PerMember(factory, hyper)
+
+
+class Stacked(NamedTuple):
+    """`init(params) -> state` and `update(grads, state, params) -> (updates, state)` for stacked members."""
+
+    init: Callable[[Tree], Tree]
+    update: Callable[[Tree, Tree, Tree], tuple[Tree, Tree]]
+
+
+def stacked(optimizer: Optimizer, count: int) -> Stacked:
+    """Lifts an optimiser to `count` members stacked on axis 0.
+
+    Raises:
+        InputError: a hyper-parameter array has another length than `count`.
+    """
+    if not isinstance(optimizer, PerMember):
+        return Stacked(jax.vmap(optimizer.init), jax.vmap(optimizer.update))
+
+    hyper = {}
+    for name, value in optimizer.hyper.items():
+        if np.ndim(value) not in (0, 1) or (np.ndim(value) == 1 and len(value) != count):
+            raise InputError(
+                f"{name} has shape {np.shape(value)} in a group of {count} members; give one number, or {count} of them"
+            )
+        hyper[name] = np.broadcast_to(np.asarray(value, np.float32), (count,))
+    inject = optax.inject_hyperparams(optimizer.factory)
+
+    def init(params: Tree) -> Tree:
+        arrays = {name: jnp.asarray(value) for name, value in hyper.items()}
+        return jax.vmap(lambda h, p: inject(**h).init(p))(arrays, params)
+
+    # `update` reads the numbers from the state, so what stands here is only the form of the call.
+    update = jax.vmap(inject(**dict.fromkeys(hyper, 0.0)).update)
+    return Stacked(init, update)
+
+
+def clip_weights(limit: float) -> optax.GradientTransformation:
+    """Keeps every weight in [−limit, limit] after the update; goes last in a chain (WGAN, arXiv 1701.07875, alg. 1)."""
+
+    def update(updates: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        clip = lambda u, p: jnp.clip(p + u, -limit, limit) - p
+        return jax.tree.map(clip, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def average_decay(decay: float, step: Array) -> Array:
+    """The decay of the exponential average at `step`: short at first, so that early weights are forgotten."""
+    t = step.astype(jnp.float32)
+    return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
+
+
+def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: Any, **fixed: Any) -> Optimizer:
+    if isinstance(learning_rate, tuple | list):
+        if len(learning_rate) == 1:
+            return factory(learning_rate[0], **fixed)
+        return per_member(
+            lambda learning_rate: factory(learning_rate, **fixed),
+            learning_rate=np.asarray(learning_rate, np.float32),
+        )
+    return factory(learning_rate, **fixed)
+
+
+def _finish(
+    optimizer: Callable[..., optax.GradientTransformation],
+    schedule: str,
+    horizon: int,
+    warmup: int,
+    clip_norm: float,
+    weight_clip: float,
+) -> Callable[..., optax.GradientTransformation]:
+    """Adds to an optax factory what the named optimisers share: clipping before it, a schedule and bounds after it."""
+    if schedule not in SCHEDULES:
+        raise unknown("schedule", schedule, SCHEDULES)
+    if schedule != "constant" and horizon < 1:
+        raise InputError(f"the {schedule} schedule needs its horizon in steps; got horizon = {horizon}")
+
+    def factory(learning_rate: Any, **fixed: Any) -> optax.GradientTransformation:
+        parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm > 0 else []
+        parts.append(optimizer(learning_rate, **fixed))
+        if schedule != "constant" or warmup > 0:
+            parts.append(optax.scale_by_schedule(SCHEDULES[schedule](horizon, warmup)))
+        if weight_clip > 0:
+            parts.append(clip_weights(weight_clip))
+        return optax.chain(*parts) if len(parts) > 1 else parts[0]
+
+    return factory
+
+
+def _ramp(t: Array, warmup: int) -> Array:
+    return jnp.minimum(1.0, (t + 1.0) / (warmup + 1.0))
+
+
+SCHEDULES: dict[str, Callable[[int, int], Callable[[Array], Array]]] = {
+    "constant": lambda horizon, warmup: lambda t: _ramp(t, warmup),
+    "linear": lambda horizon, warmup: lambda t: _ramp(t, warmup) * jnp.clip(1.0 - t / horizon, 0.0, 1.0),
+    "cosine": lambda horizon, warmup: (
+        lambda t: _ramp(t, warmup) * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(t / horizon, 0.0, 1.0)))
+    ),
+}
+
+
+def adam(
+    learning_rate: float | tuple[float, ...] = 1e-3,
+    b1: float = 0.0,
+    b2: float = 0.99,
+    eps: float = 1e-8,
+    schedule: str = "constant",
+    horizon: int = 0,
+    warmup: int = 0,
+    clip_norm: float = 0.0,
+    weight_clip: float = 0.0,
+) -> Optimizer:
+    """Adam, one state per member (Kingma & Ba 2015, arXiv 1412.6980).
+
+    Args:
+        learning_rate: one rate for all members, or one for each member of the group.
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added to the denominator.
+        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        warmup: steps over which the rate rises to its value.
+        clip_norm: largest norm of a member's gradient; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+    """
+    finish = _finish(optax.adam, schedule, horizon, warmup, clip_norm, weight_clip)
+    return _named(finish, learning_rate, b1=b1, b2=b2, eps=eps)
+
+
+def rmsprop(
+    learning_rate: float | tuple[float, ...] = 5e-5,
+    decay: float = 0.99,
+    eps: float = 1e-8,
+    schedule: str = "constant",
+    horizon: int = 0,
+    warmup: int = 0,
+    clip_norm: float = 0.0,
+    weight_clip: float = 0.0,
+) -> Optimizer:
+    """RMSProp, the optimiser of the first Wasserstein GANs (arXiv 1701.07875).
+
+    Args:
+        learning_rate: one rate for all members, or one for each member of the group.
+        decay: decay of the second moment.
+        eps: added to the denominator.
+        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        warmup: steps over which the rate rises to its value.
+        clip_norm: largest norm of a member's gradient; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+    """
+    finish = _finish(optax.rmsprop, schedule, horizon, warmup, clip_norm, weight_clip)
+    return _named(finish, learning_rate, decay=decay, eps=eps)
+
+
+def sgd(
+    learning_rate: float | tuple[float, ...] = 1e-2,
+    momentum: float = 0.0,
+    schedule: str = "constant",
+    horizon: int = 0,
+    warmup: int = 0,
+    clip_norm: float = 0.0,
+    weight_clip: float = 0.0,
+) -> Optimizer:
+    """Stochastic gradient descent.
+
+    Args:
+        learning_rate: one rate for all members, or one for each member of the group.
+        momentum: decay of the velocity; 0 is none.
+        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        warmup: steps over which the rate rises to its value.
+        clip_norm: largest norm of a member's gradient; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+    """
+    finish = _finish(optax.sgd, schedule, horizon, warmup, clip_norm, weight_clip)
+    return _named(finish, learning_rate, momentum=momentum or None)
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}

@@ -1,0 +1,180 @@
+"""Populations: groups of members of one network, stacked on axis 0, and how a function of one member runs on all.
+
+A population is a tuple of groups, so generators or discriminators of several architectures live in one game. Members are
+numbered through the groups in order; everything above this file sees only those numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import optim
+from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
+
+EXECUTE = ("auto", "vmap", "unroll")
+
+
+class Latent(NamedTuple):
+    """A prior of latents: `draw(key, shape) -> [*shape]`, times `scale`, a number or an array of one per member."""
+
+    draw: Callable[[Array, Shape], Array]
+    scale: Any = 1.0
+
+
+def normal(scale: Any = 1.0) -> Latent:
+    """Independent normals with standard deviation `scale` (a number, or an array of one per member)."""
+    return Latent(jax.random.normal, scale)
+
+
+def uniform(scale: Any = 1.0) -> Latent:
+    """Independent uniforms on [−scale, scale] (a number, or an array of one per member)."""
+    return Latent(lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Members of one network.
+
+    Attributes:
+        network: the pair of functions that every member shares; weights are each member's own.
+        count: how many members, at least 1.
+        optimizer: overrides the game's optimiser for this group.
+        latent: prior of the latents, for generators.
+        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`, which unrolls
+            convolutions on a CPU, where a batched convolution is 10 to 25 times slower, and batches everything else.
+
+    Raises:
+        InputError: count below 1, an unknown way to execute, or a per-member array of another length.
+    """
+
+    network: Network
+    count: int
+    optimizer: optim.Optimizer | None = None
+    latent: Latent = normal()
+    execute: Literal["auto", "vmap", "unroll"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be run."""
+        if self.count < 1:
+            raise InputError(f"a group has {self.count} members; a game needs at least 1 on each side")
+        if self.execute not in EXECUTE:
+            raise unknown("way to execute members", self.execute, EXECUTE)
+        if np.ndim(self.latent.scale) and np.shape(self.latent.scale) != (self.count,):
+            raise InputError(
+                f"the latent scale has shape {np.shape(self.latent.scale)} in a group of {self.count} members; "
+                f"give one number, or {self.count} of them"
+            )
+
+    @property
+    def how(self) -> str:
+        """`vmap` or `unroll`: what `auto` stands for on the backend in use."""
+        if self.execute != "auto":
+            return self.execute
+        return "unroll" if self.network.convolutional and jax.default_backend() == "cpu" else "vmap"
+
+
+class Members(NamedTuple):
+    """The arrays of one group; axis 0 of every leaf counts its members."""
+
+    params: Tree
+    state: Tree  # batch statistics, power-iteration vectors; {} where there are none
+    optimizer: Tree
+    average: Tree  # exponential average of params for generators, () for discriminators
+
+
+Groups = tuple[Group, ...]
+Population = tuple[Members, ...]
+
+
+def size(groups: Groups) -> int:
+    """How many members the groups have together."""
+    return sum(group.count for group in groups)
+
+
+def offsets(groups: Groups) -> list[int]:
+    """The number of each group's first member."""
+    return list(np.cumsum([0] + [group.count for group in groups])[:-1])
+
+
+def member_keys(key: Array, first: int, count: int) -> Array:
+    """One key per member, `[count]`, that does not depend on how many members there are."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
+
+
+def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) -> Population:
+    """Fresh members. A member's weights depend on `key`, its group and its number within the group, not on the counts."""
+
+    def one(index: int, group: Group) -> Members:
+        keys = member_keys(jax.random.fold_in(key, index), 0, group.count)
+        params, state = jax.vmap(group.network.init)(keys)
+        opt_state = optim.stacked(group.optimizer or optimizer, group.count).init(params)
+        return Members(params, state, opt_state, jax.tree.map(jnp.copy, params) if average else ())
+
+    return tuple(one(index, group) for index, group in enumerate(groups))
+
+
+def noise(group: Group, key: Array, first: int, num: int, common: bool = False) -> Array:
+    """Latents `[count, num, *in_shape]`, each keyed by (member, sample); with `common`, by the sample alone."""
+    shape = group.network.in_shape
+    samples = lambda key: jax.vmap(lambda b: group.latent.draw(jax.random.fold_in(key, b), shape))(jnp.arange(num))
+    if common:
+        z = jnp.broadcast_to(samples(key)[None], (group.count, num, *shape))
+    else:
+        z = jax.vmap(samples)(member_keys(key, first, group.count))
+    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))
+    return z * scale.reshape((-1,) + (1,) * (z.ndim - 1))
+
+
+def over_members(fn: Callable[..., Any], how: str, count: int, axes: Sequence[int | None]) -> Callable[..., Any]:
+    """`fn` of one member as a function of all: arguments with axis 0 are stacked, those with None are shared."""
+    if how == "vmap":
+        return jax.vmap(fn, in_axes=tuple(axes))
+
+    def unrolled(*args: Any) -> Any:
+        outs = [fn(*_slice(args, axes, i)) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+
+    return unrolled
+
+
+def member_vjp(
+    fn: Callable[..., tuple[Array, Any]], how: str, count: int, axes: Sequence[int | None], wrt: int
+) -> Callable[..., tuple[Array, Any, Callable[[Any], tuple[Any, ...]]]]:
+    """Values and pullbacks of all members at once.
+
+    Args:
+        fn: `fn(*args) -> (out, aux)` of one member.
+        how: `vmap` or `unroll`.
+        count: how many members.
+        axes: for each argument, 0 where it is stacked, None where members share it.
+        wrt: how many of the first arguments are differentiated.
+
+    Returns:
+        A function of the arguments that gives `out` and `aux`, stacked, and `pull`, which takes cotangents stacked like `out`
+        and gives those of the first `wrt` arguments, stacked even where the argument was shared.
+    """
+
+    def one(*args: Any) -> tuple[Any, Any, Any]:
+        return jax.vjp(lambda *diff: fn(*diff, *args[wrt:]), *args[:wrt], has_aux=True)
+
+    def batched(*args: Any) -> tuple[Any, Any, Any]:
+        out, pull, aux = jax.vmap(one, in_axes=tuple(axes))(*args)  # the pullback is a pytree and passes through
+        return out, aux, lambda cotangent: jax.vmap(lambda pull, c: pull(c))(pull, cotangent)
+
+    def unrolled(*args: Any) -> tuple[Any, Any, Any]:
+        outs, pulls, auxs = zip(*(one(*_slice(args, axes, i)) for i in range(count)), strict=True)
+        stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+        part = lambda cotangent, i: jax.tree.map(lambda a: a[i], cotangent)
+        return stack(outs), stack(auxs), lambda c: stack([pull(part(c, i)) for i, pull in enumerate(pulls)])
+
+    return batched if how == "vmap" else unrolled
+
+
+def _slice(args: Sequence[Any], axes: Sequence[int | None], i: int) -> list[Any]:
+    return [arg if ax is None else jax.tree.map(lambda a: a[i], arg) for arg, ax in zip(args, axes, strict=True)]

@@ -1,0 +1,102 @@
+"""What a run says while it goes on: a live bar on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, TextIO
+
+import numpy as np
+from rich.console import Console as Terminal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ensgan.types import InputError
+
+
+class Watcher:
+    """Is told what happens in a run; this one says nothing."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened."""
+
+    def start(self, step: int, steps: int) -> None:
+        """Training begins at `step` of `steps`."""
+
+    def progress(self, step: int, record: dict[str, Any]) -> None:
+        """A training record was written."""
+
+    def scored(self, step: int, scores: Any) -> None:
+        """Held-out scores were taken: anything with `score_g`, `mmd` and `rank_g`."""
+
+    def finish(self) -> None:
+        """Training ended."""
+
+
+class Console(Watcher):
+    """Talks on `stream`; between two plain lines at least `pause` seconds go by, so that logs of long runs stay short."""
+
+    def __init__(self, stream: TextIO = sys.stderr, pause: float = 5.0) -> None:
+        """Looks whether the stream is a terminal."""
+        if pause < 0:
+            raise InputError(f"pause is {pause}; it is a number of seconds, at least 0")
+        self.stream, self.pause = stream, pause
+        self.live = stream.isatty()
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._last, self._steps, self._begin = 0.0, 0, (0.0, 0)
+
+    def note(self, text: str) -> None:
+        """Prints the line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def start(self, step: int, steps: int) -> None:
+        """Shows the bar, on a terminal."""
+        self._steps, self._begin = steps, (time.perf_counter(), step)
+        if self.live:
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[state]}"),
+                console=Terminal(file=self.stream),
+            )
+            self._task = self._bar.add_task("", total=steps, completed=step, state="")
+            self._bar.start()
+
+    def progress(self, step: int, record: dict[str, Any]) -> None:
+        """Moves the bar, or prints a line now and then."""
+        loss_g = float((np.asarray(record["weight_g"]) * np.asarray(record["loss_g"])).sum(1).mean())
+        loss_d = float((np.asarray(record["weight_d"]) * np.asarray(record["loss_d"])).sum(0).mean())
+        text = f"loss G {loss_g:.3f}  D {loss_d:.3f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, state=text)
+            return
+        now = time.perf_counter()
+        if now - self._last >= self.pause or step == self._steps:
+            self._last = now
+            rate = (step - self._begin[1]) / max(now - self._begin[0], 1e-9)
+            self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}  {rate:.1f} steps/s")
+
+    def scored(self, step: int, scores: Any) -> None:
+        """Prints one line with every S(G)."""
+        each = "  ".join(f"G{i} {value:.2f}" for i, value in enumerate(scores.score_g.value))
+        self.note(f"step {step}: held-out S(G), ideal 0.5: {each}; first: generator {int(scores.rank_g[0])}")
+
+    def finish(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

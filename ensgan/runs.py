@@ -1,0 +1,387 @@
+"""Runs on disk: the host loop between stretches of steps, and what it leaves in the run directory.
+
+A run directory holds `config.json` (resolved), `versions.json`, `metrics.jsonl`, `clock.json`, `checkpoints/`, `samples.npz`,
+`samples.png` and `report.html`. Whatever interrupts a run, going on from its newest checkpoint gives the same states.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ensgan import selection
+from ensgan.checkpoint import Checkpoints
+from ensgan.config import Config, parse, read, to_dict
+from ensgan.data import Source, to_uint8
+from ensgan.dispatch import Program
+from ensgan.evaluation import evaluate_modes
+from ensgan.game import Game, State
+from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report, write_samples
+from ensgan.reporting.pictures import png, scatter_panel, tile
+from ensgan.sampling import every_member
+from ensgan.step import Info, describe_fault
+from ensgan.training import TABLES, build, refresh_payoff, stretches
+from ensgan.types import InputError
+
+RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
+PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class Clock:
+    """Wall-clock seconds by what they were spent on, through interruptions."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        """Starts at zero, or where an earlier part of the run stopped."""
+        self.path = path
+        self.spent = {
+            "compile": 0.0,
+            "train": 0.0,
+            "evaluate": 0.0,
+            "checkpoint": 0.0,
+            "total": 0.0,
+            "interruptions": 0,
+        }
+        if resume and path.is_file():
+            with contextlib.suppress(OSError, ValueError):
+                self.spent |= json.loads(path.read_text())
+            self.spent["interruptions"] += 1
+        self._before, self._start = self.spent["total"], time.perf_counter()
+
+    @contextlib.contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        """Counts the time inside as spent on `what`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[what] += time.perf_counter() - start
+
+    def write(self, steps: int) -> None:
+        """Writes the record beside the run."""
+        self.spent["total"] = self._before + time.perf_counter() - self._start
+        record = {key: round(value, 3) if isinstance(value, float) else value for key, value in self.spent.items()}
+        _write_json(self.path, {**record, "steps": steps})
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    step: int
+    scores: selection.Selection | None
+    stopped_by: int | None  # the signal that ended it early
+
+
+def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """The configuration that a run directory was made with.
+
+    Raises:
+        InputError: there is no run in it, or its configuration cannot be read.
+    """
+    file = directory / "config.json"
+    if not file.is_file():
+        raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
+    return parse({**read(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
+
+
+def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
+    """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`."""
+    game, source = build(config)
+    like = jax.eval_shape(game.init, jax.random.key(config.seed))
+    with _open(directory, config) as checkpoints:
+        return game, source, checkpoints.restore(_placed(like))[1]
+
+
+def _open(directory: Path, config: Config) -> Checkpoints:
+    if not (directory / "checkpoints").is_dir():
+        raise InputError(f"{directory} has no checkpoints; the run was stopped before it saved one")
+    return Checkpoints(directory / "checkpoints", config.keep)
+
+
+def _placed(like: Any) -> Any:
+    """Abstract arrays with the sharding that fresh arrays get on one device."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
+
+
+def check_free(directory: Path, overwrite: bool) -> None:
+    """Raises InputError where a run would be lost."""
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; give a folder for the run")
+    if (directory / "config.json").exists() and not overwrite:
+        raise InputError(
+            f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
+            "or add --overwrite to lose it"
+        )
+
+
+def run(
+    config: Config,
+    directory: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
+
+    SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states on
+    the way are the same, bit for bit on a CPU.
+
+    Args:
+        config: what to run.
+        directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
+        resume: go on from the newest checkpoint in it.
+        overwrite: replace a run that it holds.
+        watcher: what to tell while it goes on.
+
+    Raises:
+        InputError: wrong input, or a member stopped being finite (the last good state is saved first).
+    """
+    watcher = watcher or Watcher()
+    if not resume:
+        check_free(directory, overwrite)
+    game, source = build(config)
+    program = Program(game, source)
+    if resume and not source.resumable:
+        raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed; start a new run")
+    init = jax.jit(game.init)
+    if resume:
+        with _open(directory, config) as checkpoints:
+            begin, state = checkpoints.restore(_placed(jax.eval_shape(init, jax.random.key(config.seed))))
+        if begin >= config.steps:
+            raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
+    else:
+        begin, state = 0, init(jax.random.key(config.seed))
+        _prepare(directory)
+    _write_json(directory / "config.json", to_dict(config))
+    _write_json(directory / "versions.json", versions())
+
+    clock = Clock(directory / "clock.json", resume)
+    with clock.on("compile"):
+        watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}")
+        program.compile(state)
+    with (
+        Checkpoints(directory / "checkpoints", config.keep) as checkpoints,
+        MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None) as log,
+        _signals() as caught,
+    ):
+        sinks = _sinks(config, directory)
+        loop = _Loop(config, directory, game, source, program, checkpoints, log, clock, watcher, sinks)
+        try:
+            state = loop.go(state, begin, caught)
+        finally:
+            watcher.finish()
+            for sink in sinks:
+                sink.close()
+    return Outcome(int(state.step), loop.scores, caught[0] if caught else None)
+
+
+@dataclasses.dataclass
+class _Loop:
+    """The host loop of one run: stretches of steps, and what happens between them."""
+
+    config: Config
+    directory: Path
+    game: Game
+    source: Source
+    program: Program
+    checkpoints: Checkpoints
+    log: MetricsLog
+    clock: Clock
+    watcher: Watcher
+    sinks: list[Any]
+    scores: selection.Selection | None = None
+
+    def go(self, state: State, begin: int, caught: list[int]) -> State:
+        config = self.config
+        self.watcher.start(begin, config.steps)
+        marks = [config.log_every, config.eval_every, config.checkpoint_every]
+        since = time.perf_counter()
+        for start, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
+            with self.clock.on("train"):
+                state = refresh_payoff(self.game, state, self.source, start, config.held_out)
+                state, info = self.program(state, end - start)
+                fault = describe_fault(jax.device_get(state.fault))  # waits for the device
+            if fault:
+                self.stop_at_fault(state, fault)
+            if end % config.log_every == 0 or end == config.steps:
+                record = {"kind": "train", "step": end, "seconds": time.perf_counter() - since, **_host(info)}
+                self.write(record)
+                self.watcher.progress(end, record)
+            last = end == config.steps or bool(caught)
+            if last or end % config.checkpoint_every == 0:
+                with self.clock.on("checkpoint"):
+                    self.checkpoints.save(end, state)
+            if (
+                caught
+            ):  # a scheduler that sends SIGTERM gives little time: the state is safe, the rest can be made later
+                self.clock.write(end)
+                break
+            if last or end % config.eval_every == 0:
+                self.evaluate(state, end)
+        return state
+
+    def write(self, record: dict[str, Any]) -> None:
+        """One record into the log, and into the sinks."""
+        self.log.write(record)
+        for sink in self.sinks:
+            sink.scalars(record["step"], flatten(record))
+
+    def evaluate(self, state: State, step: int) -> None:
+        """Held-out scores, pictures and the report, from averaged generators."""
+        with self.clock.on("evaluate"):
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
+            record = score_record(self.scores, step)
+            if self.source.modes is not None:
+                record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
+            self.write(record)
+            save_samples(self.directory, self.game, state, self.source)
+        self.clock.write(step)
+        with self.clock.on("evaluate"):
+            write_report(self.directory)
+        self.watcher.scored(step, self.scores)
+
+    def stop_at_fault(self, state: State, fault: str) -> None:
+        """Saves the last good state and ends the run."""
+        good = int(state.step)
+        clean = state._replace(fault=jax.numpy.full((4,), -1, jax.numpy.int32))
+        self.checkpoints.save(good, clean)
+        self.clock.write(good)
+        write_report(self.directory)
+        raise InputError(
+            f"{fault}; no later update was applied, and the state of step {good} is saved in {self.directory}. "
+            "Lower the learning rate, add a penalty, or change the loss, and start again"
+        )
+
+
+def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
+    """The JSON record of held-out scores."""
+    return {
+        "kind": "score",
+        "step": step,
+        "fool": scores.fool,
+        "probability": scores.probability,
+        **({} if scores.log_odds is None else {"log_odds": scores.log_odds, "accuracy": scores.accuracy}),
+        "score_g": scores.score_g.value,
+        "error_g": scores.score_g.error,
+        "score_d": scores.score_d.value,
+        "error_d": scores.score_d.error,
+        "mmd": scores.mmd.value,
+        "mmd_error": scores.mmd.error,
+        "mmd_floor": scores.mmd_floor,
+        "coverage": scores.coverage,
+        "coverage_floor": scores.coverage_floor,
+        "rank_g": scores.rank_g,
+        "rank_d": scores.rank_d,
+        "mixture": scores.mixture,
+        "members": scores.members,
+        "num": scores.num,
+    }
+
+
+def mode_record(table: Any) -> dict[str, Any]:
+    """The JSON form of a table of modes."""
+    columns = {key: [getattr(score, key) for score in table.scores] for key in ("modes", "hq", "kl", "spread")}
+    return {"names": table.names, **columns, "total": table.total, "num": table.num}
+
+
+def save_samples(directory: Path, game: Game, state: State, source: Source) -> None:
+    """`samples.npz` and `samples.png`: averaged generators beside reals."""
+    image = len(game.sample_shape) == 3
+    if not image and int(np.prod(game.sample_shape)) < 2:
+        return  # a single number has no picture
+    num = 32 if image else 1000
+    reals = source.held_out("select", num)
+    label = reals.get("label")
+    num = len(reals["x"])
+    fakes = np.asarray(every_member(game, state, jax.random.key(selection.NOISE_SEED + 1), num, label))
+    if image:
+        fakes, real = to_uint8(fakes), to_uint8(reals["x"])
+    else:  # points are shown by their first two coordinates
+        fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
+    temporary = directory / "samples.tmp.npz"
+    np.savez(temporary, generators=fakes, real=real, step=int(state.step))
+    os.replace(temporary, directory / "samples.npz")
+    write_samples(directory)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on, and the device."""
+    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    device = jax.devices()[0]
+    return {**found, "device": f"{device.platform}: {device.device_kind} × {jax.device_count()}"}
+
+
+def _host(info: Info) -> dict[str, Any]:
+    return {key: np.asarray(value) for key, value in jax.device_get(info)._asdict().items()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def _prepare(directory: Path) -> None:
+    """An empty run directory; files of an earlier run go, anything else stays."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in (*RUN_FILES, "config.json"):
+            (directory / name).unlink(missing_ok=True)
+        if (directory / "checkpoints").is_dir():
+            shutil.rmtree(directory / "checkpoints")
+    except OSError as error:
+        raise InputError(f"cannot prepare the run directory {directory}: {error.strerror}") from error
+
+
+def _sinks(config: Config, directory: Path) -> list[Any]:
+    sinks: list[Any] = [TensorBoardSink(directory / "tensorboard")] if config.tensorboard else []
+    return [*sinks, WandbSink(config.wandb, name=config.name, dir=str(directory))] if config.wandb else sinks
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT while inside; a second SIGINT is the usual KeyboardInterrupt."""
+    caught: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # only the main thread may set handlers
+        previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def save_picture(path: Path, x: np.ndarray, real: np.ndarray) -> None:
+    """Samples `[n, ...]` as one picture: images enlarged in a grid, points over the reals by their first two coordinates."""
+    if x.ndim == 4:
+        scale = -(-64 // x.shape[1])
+        enlarged = to_uint8(x).repeat(scale, axis=1).repeat(scale, axis=2)
+        path.write_bytes(png(tile(enlarged, columns=min(20, int(np.ceil(np.sqrt(len(x))))), gap=4)))
+    else:
+        flat = lambda points: points.reshape(len(points), -1)[:, :2]
+        path.write_bytes(png(scatter_panel(flat(x), flat(real), "#1f77b4")))

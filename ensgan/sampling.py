@@ -1,0 +1,108 @@
+"""Samples from averaged generators: one member, or a mixture that picks a member for every sample."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import population
+from ensgan.game import Game, State
+from ensgan.population import Group, Members
+from ensgan.types import Array, InputError
+
+CHUNK = 1024
+
+
+def sample(
+    game: Game,
+    state: State,
+    key: Array,
+    num: int,
+    *,
+    weights: Any = None,
+    average: bool = True,
+    label: Any = None,
+) -> Array:
+    """Draws samples from the ensemble.
+
+    Sample b is a function of `key` and b alone, so more samples begin with the same ones.
+
+    Args:
+        game: what was played.
+        state: the trained state.
+        key: a key; nothing of the training key is reused.
+        num: how many samples, at least 1.
+        weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member, or
+            None for the uniform mixture.
+        average: whether to use the exponential averages (else the raw weights of the last step).
+        label: None, or int32 `[num]` for conditional generators.
+
+    Returns:
+        float32 `[num, *sample_shape]`.
+
+    Raises:
+        InputError: `num` below 1, or weights that are not M finite numbers ≥ 0 with a positive sum.
+    """
+    if num < 1:
+        raise InputError(f"asked for {num} samples; give at least 1")
+    p = np.full(game.M, 1.0 / game.M) if weights is None else np.asarray(weights, np.float64)
+    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        raise InputError(
+            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
+        )
+    key_member, key_noise = jax.random.split(key)
+    pick = lambda k: jax.random.categorical(k, jnp.log(jnp.asarray(p / p.sum(), jnp.float32)))
+    member = np.asarray(jax.vmap(pick)(population.member_keys(key_member, 0, num)))
+    label = None if label is None else np.asarray(label, np.int32)
+
+    out = np.zeros((num, *game.sample_shape), np.float32)
+    for first, group, members in zip(population.offsets(game.groups_g), game.groups_g, state.generators, strict=True):
+        for k in range(group.count):
+            index = np.flatnonzero(member == first + k)
+            for start in range(0, len(index), CHUNK):
+                part = index[start : start + CHUNK]
+                padded = np.resize(part, min(CHUNK, _power_of_two(len(index))))
+                tags = None if label is None else jnp.asarray(label[padded])
+                fake = _one_member(group, members, average, k, key_noise, jnp.asarray(padded), tags)
+                out[part] = np.asarray(fake)[: len(part)]
+    return jnp.asarray(out)
+
+
+def every_member(game: Game, state: State, key: Array, num: int, label: Any = None, average: bool = True) -> Array:
+    """`num` samples of every generator from common noise, float32 `[M, num, *sample_shape]`."""
+    parts = [
+        _all_members(group, members, average, key, num, None if label is None else jnp.asarray(label))
+        for group, members in zip(game.groups_g, state.generators, strict=True)
+    ]
+    return jnp.concatenate(parts)
+
+
+def _power_of_two(num: int) -> int:
+    """Sizes that are compiled: few of them, and never much larger than what is asked."""
+    return 1 << max(num - 1, 0).bit_length()
+
+
+@partial(jax.jit, static_argnums=(0, 2))
+def _one_member(
+    group: Group, members: Members, average: bool, k: int, key: Array, index: Array, label: Array | None
+) -> Array:
+    take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
+    z = jax.vmap(lambda b: group.latent.draw(jax.random.fold_in(key, b), group.network.in_shape))(index)
+    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[k]
+    params = take(members.average if average else members.params)
+    return group.network.apply(params, take(members.state), z * scale, label=label, train=False, rng=None)[0]
+
+
+@partial(jax.jit, static_argnums=(0, 2, 4))
+def _all_members(group: Group, members: Members, average: bool, key: Array, num: int, label: Array | None) -> Array:
+    z = population.noise(group, key, 0, num, common=True)
+    params = members.average if average else members.params
+
+    def one(params: Any, state: Any, z: Array) -> Array:
+        return group.network.apply(params, state, z, label=label, train=False, rng=None)[0]
+
+    return population.over_members(one, group.how, group.count, (0, 0, 0))(params, members.state, z)

@@ -1,0 +1,212 @@
+"""The M×N kernel: every discriminator scores every fake, and what follows from the logits alone.
+
+    s_MNB[i, j, b] = D_j(G_i(z_ib))        r_NB[j, b] = D_j(x_b)
+
+A discriminator that treats each sample alone ends in one logit, so its backward pass is linear in one scalar per sample.
+The gradient that D needs uses the scalars c_D = ∂L_D/∂s, the one that G needs uses c_G = ∂L_G/∂s; the gradients with
+respect to the inputs differ by the factor c_G/c_D of each sample, and one backward pass serves both players.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ensgan.population import Group, Groups, Population, member_vjp, offsets
+from ensgan.types import Array, Loss, Tree
+
+# Where D's scalar is this much smaller than G's, it is raised to it. Smaller than any rounding of D's gradient, large
+# enough that the ratio stays finite in float32. With 1e-6 a saturated hinge discriminator, whose true gradient is 0, drifts.
+EPSILON = 2.0**-60
+
+
+class Logits(NamedTuple):
+    """The score tensor, float32 whatever the compute type."""
+
+    fake: Array  # [M, N, B]
+    real: Array  # [N, B]
+
+
+class Weights(NamedTuple):
+    """How much each game counts. Constants for the gradient."""
+
+    g: Array  # W [M, N], rows sum to 1
+    d: Array  # P [M, N], columns sum to 1
+    real: Array  # ω [N, B], rows sum to 1
+
+
+class Matrices(NamedTuple):
+    """Pair losses, means over the batch."""
+
+    g: Array  # loss_g [M, N]
+    d: Array  # loss_d [M, N], with D's loss on its reals in every row, so that L_D_j = Σ_i P_ij loss_d_ij
+
+
+Pull = Callable[[Array, Array], tuple[tuple[Tree, ...], Array]]
+
+
+def score(
+    groups: Groups,
+    population: Population,
+    fake_MB: Array,
+    real: Array,
+    *,
+    label: Array | None,
+    keys_N: Array,
+    mask_MN: Array | None,
+) -> tuple[Logits, tuple[Tree, ...], Pull]:
+    """Every discriminator on every fake and on its reals, in one forward pass.
+
+    Args:
+        groups: the discriminators.
+        population: their arrays.
+        fake_MB: fakes `[M, B, ...]`.
+        real: reals, shared `[B, ...]` or one batch per discriminator `[N, B, ...]`.
+        label: None or int32 `[B]`, of the reals and of the fakes of every generator.
+        keys_N: one key per discriminator, for dropout and the like.
+        mask_MN: None, or the pairs that are played. A discriminator sees zeros in the place of what it does not play,
+            so that not even a NaN can reach it.
+
+    Returns:
+        The logits; the new network states, one tree per group; and `pull(c_MNB, c_NB)`, which takes cotangents of both
+        logits and gives the gradients of the parameters, one tree per group, and of the fakes as each discriminator
+        sees them, `[N, M, B, ...]`.
+    """
+    M, B = fake_MB.shape[:2]
+    own_reals = real.ndim == fake_MB.ndim
+    parts = []
+    for first, group, members in zip(offsets(groups), groups, population, strict=True):
+        mine = slice(first, first + group.count)
+        mask = None if mask_MN is None else mask_MN.T[mine]
+        axes = (0, None if mask is None else 0, 0, 0 if own_reals else None, None, 0)
+        shape = lambda m: m.reshape(m.shape + (1,) * (fake_MB.ndim - 1))
+        x = fake_MB if mask is None else jnp.where(shape(mask), fake_MB[None], 0.0)
+        forward = member_vjp(_forward(group, M, B), group.how, group.count, axes, wrt=2)
+        parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, label, keys_N[mine]))
+
+    outs, states, pulls = zip(*parts, strict=True)
+    logit = jnp.concatenate(outs)  # [N, M·B + B]
+    logits = Logits(logit[:, : M * B].reshape(-1, M, B).swapaxes(0, 1), logit[:, M * B :])
+
+    def pull(c_MNB: Array, c_NB: Array) -> tuple[tuple[Tree, ...], Array]:
+        cotangent = jnp.concatenate([c_MNB.swapaxes(0, 1).reshape(-1, M * B), c_NB], axis=1)
+        grads, dxs = [], []
+        for first, group, pull_group in zip(offsets(groups), groups, pulls, strict=True):
+            grad, dx = pull_group(cotangent[first : first + group.count])
+            grads.append(grad)
+            dxs.append(dx)
+        return tuple(grads), jnp.concatenate(dxs)
+
+    return logits, states, pull
+
+
+def _forward(group: Group, M: int, B: int) -> Callable[..., tuple[Array, Tree]]:
+    """One discriminator on all fakes and its reals: logits `[M·B + B]` and the new state."""
+    apply = group.network.apply
+
+    def together(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
+        x = jnp.concatenate([fake.reshape(M * B, *fake.shape[2:]), real])
+        label = None if label is None else jnp.tile(label, M + 1)
+        logit, state = apply(params, state, x, label=label, train=True, rng=key)
+        return at_least_float32(logit), state
+
+    def apart(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
+        # Batch statistics must not mix generators with each other or with the reals; the state is that of the reals.
+        one = lambda x: apply(params, state, x, label=label, train=True, rng=key)
+        r, new_state = one(real)
+        s = jax.vmap(lambda x: one(x)[0])(fake)
+        return at_least_float32(jnp.concatenate([s.reshape(-1), r])), new_state
+
+    return apart if group.network.batch_coupled else together
+
+
+def at_least_float32(x: Array) -> Array:
+    """`x` in float32, or wider where it is wider: losses are never taken in half precision."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def pair_losses(loss: Loss, logits: Logits, omega_NB: Array) -> Matrices:
+    """Both pair-loss matrices; ω weighs the reals, and in a relativistic loss the pairs, since each holds a real."""
+    s, r = logits.fake, logits.real[None]
+    share = omega_NB[None] if loss.relativistic else 1.0 / s.shape[-1]
+    real_N = jnp.sum(omega_NB * loss.real(logits.real), axis=-1)
+    return Matrices(
+        g=jnp.sum(share * loss.generator(s, r), axis=-1),
+        d=jnp.sum(share * loss.fake(s, r), axis=-1) + real_N[None],
+    )
+
+
+def cotangents(loss: Loss, logits: Logits, weights: Weights) -> tuple[Array, Array, Array]:
+    """c_G `[M, N, B]` = ∂ΣL_G/∂s, c_D `[M, N, B]` = ∂ΣL_D/∂s and c_r `[N, B]` = ∂ΣL_D/∂r.
+
+    Derivatives by jax of elementwise functions, so they cost next to nothing. A pair without weight has cotangent 0, set
+    by `where`: the product of 0 with an infinite derivative would be NaN.
+    """
+
+    c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real).g))
+    c_D = jax.grad(lambda x: jnp.sum(weights.d * pair_losses(loss, x, weights.real).d))(logits)
+    unplayed = lambda weight, c: jnp.where(weight[..., None] > 0, c, 0.0)
+    return unplayed(weights.g, c_G(logits.fake)), unplayed(weights.d, c_D.fake), c_D.real
+
+
+def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
+    """The one cotangent that serves both players, and the factor that turns its input gradient into G's."""
+    floor = EPSILON * jnp.abs(c_G)
+    c = jnp.where(jnp.abs(c_D) >= floor, c_D, jnp.where(c_D < 0, -floor, floor))
+    alive = jnp.abs(c) > 1e-30
+    return c, jnp.where(alive, c_G / jnp.where(alive, c, 1.0), 0.0)
+
+
+def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array) -> tuple[tuple[Tree, ...], Array]:
+    """D's gradients and the fakes' gradient `[M, B, ...]` from a single backward pass of every discriminator."""
+    c, ratio = shared_cotangent(c_G, c_D)
+    grad_d, dx_NMB = pull(c, c_r)
+    return grad_d, _sum_over_discriminators(ratio, dx_NMB)
+
+
+def two_pullbacks(pull: Pull, c_G: Array, c_D: Array, c_r: Array) -> tuple[tuple[Tree, ...], Array]:
+    """The same from two backward passes, for discriminators in which one sample's logit depends on another sample."""
+    grad_d, _ = pull(c_D, c_r)
+    return grad_d, generator_pullback(pull, c_G)
+
+
+def generator_pullback(pull: Pull, c_G: Array) -> Array:
+    """The fakes' gradient `[M, B, ...]` alone."""
+    _, dx_NMB = pull(c_G, jnp.zeros_like(c_G[0]))
+    # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
+    played = jnp.any(c_G != 0, axis=-1, keepdims=True)
+    return _sum_over_discriminators(played.astype(dx_NMB.dtype), dx_NMB)
+
+
+def input_gradients(pull: Pull, loss: Loss, logits: Logits, omega_NB: Array) -> Array:
+    """∂loss_g_ij/∂x_i, unweighted and for every pair on its own, as `[N, M, B, ...]`."""
+    M, N, _ = logits.fake.shape
+    weights = Weights(jnp.ones((M, N)), jnp.ones((M, N)), omega_NB)
+    c_G, _, c_r = cotangents(loss, logits, weights)
+    return pull(c_G, jnp.zeros_like(c_r))[1]
+
+
+def gram_MNN(dx_NMB: Array) -> Array:
+    """⟨∂loss_g_ij/∂x_i, ∂loss_g_ik/∂x_i⟩ over the batch: what multi-gradient descent needs."""
+    flat = at_least_float32(dx_NMB.reshape(*dx_NMB.shape[:2], -1))
+    return jnp.einsum("jmf,kmf->mjk", flat, flat)
+
+
+def weigh_inputs(W_MN: Array, dx_NMB: Array) -> Array:
+    """Σ_j W_ij · ∂loss_g_ij/∂x_i, `[M, B, ...]`."""
+    return _sum_over_discriminators(W_MN[..., None], dx_NMB)
+
+
+def _sum_over_discriminators(factor: Array, dx_NMB: Array) -> Array:
+    """Σ_j factor_ij · dx_ij, where `factor` is `[M, N, B]` or `[M, N, 1]`; a factor of 0 shuts out even a NaN."""
+    factor = factor.swapaxes(0, 1)
+    factor = factor.reshape(factor.shape + (1,) * (dx_NMB.ndim - 3))
+    return jnp.where(factor != 0, factor * dx_NMB, 0.0).sum(axis=0)
+
+
+def fool_probability(logits: Logits) -> Array:
+    """Mean σ(s − r) over the batch, `[M, N]`: ½ where D_j cannot tell G_i from the data, whatever the loss."""
+    return jax.nn.sigmoid(logits.fake - logits.real[None]).mean(axis=-1)

@@ -1,0 +1,173 @@
+"""Held-out scores of all pairs, and rankings of generators and discriminators with how they were made."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import metrics, population
+from ensgan.data import Source
+from ensgan.game import Game, State
+from ensgan.metrics import Estimate
+from ensgan.sampling import every_member
+from ensgan.scoring import at_least_float32
+from ensgan.types import Array, InputError
+
+# Held-out scoring has noise of its own, the same at every step and for every member.
+NOISE_SEED = 20_180_401
+
+
+class Selection(NamedTuple):
+    """What held-out data say about every member. Host arrays."""
+
+    fool: np.ndarray  # [M, N] AUC: P(D_j scores a fake of G_i above a real); ½ is ideal, 1 − fool is `detect`
+    probability: np.ndarray  # [M, N] mean σ(s − r) over all pairs of fakes and reals
+    log_odds: np.ndarray | None  # [M, N] mean σ(s), only where a logit is a log density ratio
+    accuracy: np.ndarray | None  # [M, N] balanced accuracy of D_j at s = 0, likewise
+    score_g: Estimate  # S(G_i) = mean_j fool_ij, [M]
+    score_d: Estimate  # S(D_j) = mean_i detect_ij, [N]
+    mmd: Estimate  # [M] squared MMD to held-out reals
+    mmd_floor: float  # the same of training reals against held-out reals: what a perfect generator gets
+    rank_g: np.ndarray  # [M] generators, best first
+    rank_d: np.ndarray  # [N] discriminators, best first
+    coverage: np.ndarray  # [M + 1] share of held-out reals that each member covers, and the uniform mixture last
+    coverage_floor: float  # the same of training reals
+    mixture: np.ndarray  # [M] weights for `sample`; uniform
+    members: str  # `complete` or `parts`
+    num: int  # held-out reals, and fakes of each generator
+
+    @property
+    def detect(self) -> np.ndarray:
+        """[M, N] AUC of D_j telling reals from the fakes of G_i."""
+        return 1.0 - self.fool
+
+    @property
+    def best(self) -> int:
+        """The generator that ranks first."""
+        return int(self.rank_g[0])
+
+
+def held_out_logits(game: Game, state: State, reals: dict[str, Any]) -> tuple[Array, Array, Array]:
+    """Averaged generators on common noise against all discriminators on held-out reals.
+
+    Returns:
+        Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
+    """
+    num = len(reals["x"])
+    label = reals.get("label")
+    fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label)
+    x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
+    tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
+    logit = jnp.concatenate(
+        [
+            _logits(group, members.params, members.state, x, tags)
+            for group, members in zip(game.groups_d, state.discriminators, strict=True)
+        ]
+    )
+    fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
+    return fake, logit[:, game.M * num :], fakes
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) -> Array:
+    def one(params: Any, state: Any) -> Array:
+        return at_least_float32(group.network.apply(params, state, x, label=label, train=False, rng=None)[0])
+
+    return population.over_members(one, group.how, group.count, (0, 0))(params, state)
+
+
+def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:
+    """The held-out AUC matrix `fool` `[M, N]`, for pairings that ask for it."""
+    fake, real, _ = held_out_logits(game, state, reals)
+    return _auc(fake, real)[0]
+
+
+@jax.jit
+def _auc(fake_MNn: Array, real_Nn: Array) -> tuple[Array, Array, Array]:
+    """`fool` `[M, N]` and the placements of reals `[M, N, n]` and of fakes `[M, N, n]`, as shares that fool."""
+    above = jax.vmap(jax.vmap(metrics.placements), in_axes=(None, 0))  # over discriminators, then generators
+    detect_r, detect_f = above(real_Nn, fake_MNn)
+    return 1.0 - detect_r.mean(-1), 1.0 - detect_r, 1.0 - detect_f
+
+
+@jax.jit
+def _pairwise(fake_MNn: Array, real_Nn: Array) -> Array:
+    """Mean σ(s_a − r_b) over all pairs (a, b), one row of fakes at a time."""
+    over = lambda s, r: jax.lax.map(lambda a: jax.nn.sigmoid(a - r).mean(), s).mean()
+    return jax.vmap(jax.vmap(over), in_axes=(0, None))(fake_MNn, real_Nn)
+
+
+def select(game: Game, state: State, source: Source, *, num: int = 1000, split: str = "select") -> Selection:
+    """Scores every pair on held-out reals with common noise, and ranks both sides.
+
+    S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see through
+    the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out reals:
+    the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors are DeLong's,
+    of the average over opponents.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        source: the data it was trained on.
+        num: largest number of held-out reals, and of fakes per generator.
+        split: which of the four splits.
+
+    Returns:
+        The matrices, scores and rankings.
+
+    Raises:
+        InputError: the split has fewer than 8 samples; ranks would be noise.
+    """
+    reals = source.held_out(split, num)
+    n = len(reals["x"])
+    if n < 8:
+        raise InputError(f"the {split} split has {n} samples; scores need at least 8, so give more data")
+    fake, real, fakes = held_out_logits(game, state, reals)
+    fool, by_real, by_fake = (np.asarray(a) for a in _auc(fake, real))
+    score_g = _mean_score(fool, by_real, by_fake, axis=1)
+    score_d = _mean_score(1.0 - fool, by_real, by_fake, axis=0)
+
+    flat = lambda x: jnp.asarray(x, jnp.float32).reshape(len(x), -1)
+    x, trained = flat(reals["x"]), flat(source.held_out("train", n)["x"])
+    scale = metrics.bandwidth(x)
+    distances = [metrics.mmd(x, flat(f), scale) for f in fakes]
+    mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
+    floor = metrics.mmd(trained, x, scale).value if len(trained) == n else float("nan")
+
+    calibrated = game.loss.logit == "log_ratio"
+    cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
+    part = max(n // game.M, 1)  # the mixture gets as many samples as each member
+    mixed = np.concatenate([np.asarray(flat(f[:part])) for f in fakes])
+    return Selection(
+        fool=fool,
+        probability=np.asarray(_pairwise(fake, real)),
+        log_odds=np.asarray(jax.nn.sigmoid(fake).mean(-1)) if calibrated else None,
+        accuracy=np.asarray(0.5 * ((fake < 0).mean(-1) + (real > 0).mean(-1)[None])) if calibrated else None,
+        score_g=score_g,
+        score_d=score_d,
+        mmd=mmd,
+        mmd_floor=float(floor),
+        rank_g=rank_generators(score_g.value, mmd.value),
+        rank_d=np.argsort(-score_d.value, kind="stable"),
+        coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
+        coverage_floor=metrics.coverage(np.asarray(x), np.asarray(trained)),
+        mixture=np.full(game.M, 1.0 / game.M),
+        members=game.pairing.members,
+        num=n,
+    )
+
+
+def rank_generators(score: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Generators, best first: the sum of the ranks by |S − ½| and by distance, ties by distance."""
+    rank = lambda values: np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return np.lexsort((distance, rank(np.abs(score - 0.5)) + rank(distance)))
+
+
+def _mean_score(matrix: np.ndarray, by_real: np.ndarray, by_fake: np.ndarray, axis: int) -> Estimate:
+    """The mean of AUCs over opponents; placements are averaged first, since all share reals and noise."""
+    variance = lambda placed: placed.mean(axis=axis).var(axis=-1, ddof=1) / placed.shape[-1]
+    return Estimate(matrix.mean(axis=axis), np.sqrt(variance(by_real) + variance(by_fake)))

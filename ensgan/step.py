@@ -1,0 +1,396 @@
+"""One training step: generate, score, weigh, pull back, update.
+
+`simultaneous` takes the gradients of both sides at the same parameters and shares one forward and one backward pass of the
+discriminators between them; `alternating` updates discriminators first. Which path of the kernel is taken follows from
+what the plugs declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ensgan import optim, population, scoring
+from ensgan.game import Game, State
+from ensgan.population import Groups, Members, Population
+from ensgan.scoring import Logits, Matrices, Weights
+from ensgan.types import Array, Evidence, Tree
+
+SIDES = ("generator", "discriminator")
+CAUSES = ("its output", "its gradient", "its update")
+
+
+class Info(NamedTuple):
+    """What a step reports. Never feeds back into training."""
+
+    loss_g: Array  # [M, N]
+    loss_d: Array  # [M, N]
+    weight_g: Array  # W [M, N]
+    weight_d: Array  # P [M, N]
+    fool: Array  # [M, N] mean σ(s − r) on the training batch
+    penalty: Array  # [N], with its strength
+    grad_norm_g: Array  # [M]
+    grad_norm_d: Array  # [N]
+    augment: Array  # scalar in [0, 1]
+
+
+class Round(NamedTuple):
+    """One meeting of all members on one batch, before anybody is updated."""
+
+    fake_MB: Array  # [M, B, ...], as discriminators see them
+    real: Array  # [B, ...] or [N, B, ...], as discriminators see them
+    label: Array | None
+    keys_N: Array
+    logits: Logits
+    matrices: Matrices
+    weights: Weights
+    pairing: Tree  # the pairing's next state
+    state_g: tuple[Tree, ...]
+    state_d: tuple[Tree, ...]
+    pull_d: scoring.Pull
+    pull_g: Callable[[Array], tuple[Tree, ...]]
+    dx_NMB: Array | None  # unweighted input gradients, where the pairing asked for their Gram matrix
+    finite_g: Array  # [M]
+    finite_d: Array  # [N]
+
+
+def step(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
+    """One update of every member.
+
+    Args:
+        game: what is played.
+        state: where it stands.
+        batch: `x` `[B, ...]` (or `[N, B, ...]`, own reals for each discriminator), and if there are any, `label` int32
+            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has one more axis
+            in front, one batch for each discriminator update.
+
+    Returns:
+        The new state and what happened. If a member stops being finite, the state is the old one with `fault` set, and every
+        later step leaves it as it is.
+    """
+    key_mask, key_round, key_penalty = jax.random.split(jax.random.fold_in(state.key, 2 * state.step + 1), 3)
+    before = game.pairing.before
+    mask = None if before is None else before(state.pairing, key_mask, game.M, game.N)
+    update = simultaneous if game.update == "simultaneous" else alternating
+    new, info, flags = update(game, state, batch, mask, key_round, key_penalty)
+    return _guard(state, new._replace(step=state.step + 1), flags), info
+
+
+def simultaneous(
+    game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
+) -> tuple[State, Info, list[tuple[int, int, Array]]]:
+    """Both sides at the same parameters: one forward pass, and one backward pass wherever a logit has one sample."""
+    met = play(game, state, batch, mask, key)
+    c_G, c_D, c_r = scoring.cotangents(game.loss, met.logits, met.weights)
+    if met.dx_NMB is not None:
+        grad_d, dx = met.pull_d(c_D, c_r)[0], scoring.weigh_inputs(met.weights.g, met.dx_NMB)
+    elif shares_backward(game):
+        grad_d, dx = scoring.one_backward(met.pull_d, c_G, c_D, c_r)
+    else:
+        grad_d, dx = scoring.two_pullbacks(met.pull_d, c_G, c_D, c_r)
+    grad_g = met.pull_g(dx)
+    penalty_N, grad_d = penalize(game, state, met, grad_d, key_penalty)
+
+    discriminators = advance(game, game.groups_d, state.discriminators, grad_d, met.state_d, state.step)
+    generators = advance(game, game.groups_g, state.generators, grad_g, met.state_g, state.step)
+    strength = _next_strength(game, state, met.logits)
+    new = state._replace(generators=generators, discriminators=discriminators, pairing=met.pairing, augment=strength)
+    flags = [(0, 0, met.finite_g), (1, 0, met.finite_d), (1, 1, finite(grad_d)), (0, 1, finite(grad_g))]
+    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + _updated(new)
+
+
+def alternating(
+    game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
+) -> tuple[State, Info, list[tuple[int, int, Array]]]:
+    """`n_critic` discriminator updates, then generators against the new discriminators with fresh noise."""
+    flags: list[tuple[int, int, Array]] = []
+    new, one = state, batch
+    for c in range(game.n_critic):
+        one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
+        met = play(game, new, one, mask, jax.random.fold_in(key, c))
+        _, c_D, c_r = scoring.cotangents(game.loss, met.logits, met.weights)
+        penalty_N, grad_d = penalize(game, new, met, met.pull_d(c_D, c_r)[0], jax.random.fold_in(key_penalty, c))
+        discriminators = advance(game, game.groups_d, new.discriminators, grad_d, met.state_d, state.step)
+        new = new._replace(discriminators=discriminators)
+        flags += [(0, 0, met.finite_g), (1, 0, met.finite_d), (1, 1, finite(grad_d))]
+
+    met = play(game, new, one, mask, jax.random.fold_in(key, game.n_critic))
+    c_G, _, _ = scoring.cotangents(game.loss, met.logits, met.weights)
+    dx = (
+        scoring.generator_pullback(met.pull_d, c_G)
+        if met.dx_NMB is None
+        else scoring.weigh_inputs(met.weights.g, met.dx_NMB)
+    )
+    grad_g = met.pull_g(dx)
+    generators = advance(game, game.groups_g, new.generators, grad_g, met.state_g, state.step)
+    new = new._replace(generators=generators, pairing=met.pairing, augment=_next_strength(game, state, met.logits))
+    flags += [(0, 0, met.finite_g), (1, 0, met.finite_d), (0, 1, finite(grad_g))]
+    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + _updated(new)
+
+
+def shares_backward(game: Game) -> bool:
+    """Whether one backward pass serves both players: each logit depends on its own sample alone."""
+    return not any(group.network.batch_coupled for group in game.groups_d)
+
+
+def play(game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array) -> Round:
+    """Generate, score and weigh; nothing is updated."""
+    key_noise, key_augment, key_g, key_d, key_pairing = jax.random.split(key, 5)
+    real, label = batch["x"], batch.get("label")
+    fake_MB, state_g, pull_g = generate(game, state, key_noise, key_g, label)
+    seen_MB, real, pull_x = _augmented(game, state, fake_MB, real, key_augment)
+    keys_N = population.member_keys(key_d, 0, game.N)
+    logits, state_d, pull_d = scoring.score(
+        game.groups_d, state.discriminators, seen_MB, real, label=label, keys_N=keys_N, mask_MN=mask
+    )
+    omega_NB = _real_weights(batch.get("weight"), logits.real.shape)
+    matrices = scoring.pair_losses(game.loss, logits, omega_NB)
+
+    asked = "gram" in game.pairing.asks
+    dx_NMB = scoring.input_gradients(pull_d, game.loss, logits, omega_NB) if asked else None
+    evidence = Evidence(
+        loss_g=matrices.g,
+        loss_d=matrices.d,
+        fool=scoring.fool_probability(logits),
+        mask=jnp.ones((game.M, game.N), bool) if mask is None else mask,
+        gram=None if dx_NMB is None else scoring.gram_MNN(dx_NMB),
+        payoff=state.payoff if "payoff" in game.pairing.asks else None,
+        step=state.step,
+    )
+    W, P, pairing_state = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
+
+    # The source of a fault is the first to show it: a generator by its samples, a discriminator by logits of finite samples.
+    finite_g = jnp.isfinite(fake_MB).all(axis=tuple(range(1, fake_MB.ndim)))
+    finite_s = jnp.isfinite(logits.fake).all(axis=-1) | ~finite_g[:, None] | ~evidence.mask
+    finite_d = jnp.isfinite(logits.real).all(axis=-1) & finite_s.all(axis=0)
+    return Round(
+        fake_MB=seen_MB,
+        real=real,
+        label=label,
+        keys_N=keys_N,
+        logits=logits,
+        matrices=matrices,
+        weights=Weights(W, P, omega_NB),
+        pairing=pairing_state,
+        state_g=state_g,
+        state_d=state_d,
+        pull_d=pull_d,
+        pull_g=lambda dx: pull_g(pull_x(dx)),
+        dx_NMB=dx_NMB,
+        finite_g=finite_g,
+        finite_d=finite_d,
+    )
+
+
+def generate(
+    game: Game, state: State, key_noise: Array, key_net: Array, label: Array | None
+) -> tuple[Array, tuple[Tree, ...], Callable[[Array], tuple[Tree, ...]]]:
+    """Fakes `[M, B, ...]` of every generator, their new network states, and the pullback to their parameters."""
+    parts = []
+    groups = game.groups_g
+    for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):
+
+        def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.network.apply) -> Any:
+            return apply(params, state, z, label=label, train=True, rng=key)
+
+        z = population.noise(group, key_noise, first, game.batch_size)
+        keys = population.member_keys(key_net, first, group.count)
+        forward = population.member_vjp(one, group.how, group.count, (0, 0, 0, 0, None), wrt=1)
+        parts.append(forward(members.params, members.state, z, keys, label))
+    outs, states, pulls = zip(*parts, strict=True)
+
+    def pull(dx_MB: Array) -> tuple[Tree, ...]:
+        split = jnp.split(dx_MB, population.offsets(groups)[1:])
+        return tuple(pull(dx)[0] for pull, dx in zip(pulls, split, strict=True))
+
+    return jnp.concatenate(outs), states, pull
+
+
+def penalize(
+    game: Game, state: State, met: Round, grad_d: tuple[Tree, ...], key: Array
+) -> tuple[Array, tuple[Tree, ...]]:
+    """Adds the gradients of the penalties to the discriminators'; also gives their values `[N]`."""
+    value_N = jnp.zeros((game.N,))
+    for index, penalty in enumerate(game.penalties):
+
+        def compute(penalty=penalty, key=jax.random.fold_in(key, index)) -> tuple[Array, tuple[Tree, ...]]:
+            return _penalty(game, state, met, penalty, key)
+
+        if penalty.interval == 1:
+            value, grads = compute()
+        else:
+            idle = jax.tree.map(jnp.zeros_like, jax.eval_shape(compute))
+            value, grads = jax.lax.cond(state.step % penalty.interval == 0, compute, lambda idle=idle: idle)
+        value_N = value_N + value
+        grad_d = jax.tree.map(jnp.add, grad_d, grads)
+    return value_N, grad_d
+
+
+def _penalty(game: Game, state: State, met: Round, penalty: Any, key: Array) -> tuple[Array, tuple[Tree, ...]]:
+    strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
+    strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))
+    fake_MB, real = jax.lax.stop_gradient((met.fake_MB, met.real))
+    B = fake_MB.shape[1]
+    own_reals = real.ndim == fake_MB.ndim
+    if penalty.fakes:
+        key, key_choice = jax.random.split(key)
+        fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake_MB)
+
+    values, grads = [], []
+    groups = game.groups_d
+    for first, group, members in zip(population.offsets(groups), groups, state.discriminators, strict=True):
+        mine = slice(first, first + group.count)
+
+        def value(
+            params: Tree,
+            net: Tree,
+            real: Array,
+            fake: Array,
+            strength: Array,
+            rng: Array,
+            key: Array,
+            apply=group.network.apply,
+        ) -> Array:
+            def critic(x: Array) -> Array:
+                label = None if met.label is None else jnp.tile(met.label, x.shape[0] // B)
+                return scoring.at_least_float32(apply(params, net, x, label=label, train=True, rng=rng)[0])
+
+            return strength * penalty.value(critic, real, fake, key)
+
+        one = population.over_members(
+            jax.value_and_grad(value),
+            group.how,
+            group.count,
+            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0),
+        )
+        keys = population.member_keys(key, first, group.count)
+        value_n, grad = one(
+            members.params,
+            members.state,
+            real[mine] if own_reals else real,
+            fake_NB[mine] if penalty.fakes else None,
+            strength_N[mine],
+            met.keys_N[mine],
+            keys,
+        )
+        values.append(value_n)
+        grads.append(grad)
+    return jnp.concatenate(values), tuple(grads)
+
+
+def _fakes_by_weight(key: Array, P_MN: Array, fake_MB: Array) -> Array:
+    """B fakes for each discriminator, `[N, B, ...]`: sample b is from G_i with probability P_ij, keyed by (j, b)."""
+    M, B = fake_MB.shape[:2]
+    if M == 1:
+        return jnp.broadcast_to(fake_MB, (P_MN.shape[1], *fake_MB.shape[1:]))
+
+    def choose(j: Array, p_M: Array) -> Array:
+        keys = population.member_keys(jax.random.fold_in(key, j), 0, B)
+        return jax.vmap(lambda k: jax.random.categorical(k, jnp.log(p_M)))(keys)
+
+    index_NB = jax.vmap(choose)(jnp.arange(P_MN.shape[1]), P_MN.T)
+    return fake_MB[index_NB, jnp.arange(B)[None]]
+
+
+def advance(
+    game: Game, groups: Groups, members: Population, grads: tuple[Tree, ...], states: tuple[Tree, ...], step: Array
+) -> Population:
+    """The optimisers' update of one side, and the exponential average where it is kept."""
+
+    def one(group: Any, old: Members, grad: Tree, net: Tree) -> Members:
+        update = optim.stacked(group.optimizer or game.optimizer, group.count).update
+        updates, opt_state = update(grad, old.optimizer, old.params)
+        params = optax.apply_updates(old.params, updates)
+        decay = optim.average_decay(game.ema, step)
+        blend = lambda a, p: decay * a + (1.0 - decay) * p
+        average = () if old.average == () else jax.tree.map(blend, old.average, params)
+        return Members(params, net, opt_state, average)
+
+    return tuple(one(*each) for each in zip(groups, members, grads, states, strict=True))
+
+
+def finite(trees: tuple[Tree, ...]) -> Array:
+    """Whether every number of each member is finite, `[members]`."""
+    every = lambda leaf: jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)
+    return jnp.concatenate([jnp.stack([every(leaf) for leaf in jax.tree.leaves(tree)]).all(axis=0) for tree in trees])
+
+
+def _updated(state: State) -> list[tuple[int, int, Array]]:
+    return [
+        (1, 2, finite(tuple(m.params for m in state.discriminators))),
+        (0, 2, finite(tuple(m.params for m in state.generators))),
+    ]
+
+
+def _guard(old: State, new: State, flags: list[tuple[int, int, Array]]) -> State:
+    """`new`, unless somebody is not finite or was not before: then `old`, with the first fault on record."""
+    table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
+    good = jnp.concatenate([f for _, _, f in flags])
+    first = jnp.argmin(good)  # flags come in the order in which a fault spreads, so the first one is its source
+    fault = jnp.concatenate([old.step[None], table[first]]).astype(jnp.int32)
+    healthy = old.fault[0] < 0
+    kept = jax.tree.map(
+        lambda n, o: jnp.where(good.all() & healthy, n, o), new._replace(key=None), old._replace(key=None)
+    )
+    return kept._replace(key=old.key, fault=jnp.where(healthy & ~good.all(), fault, old.fault))
+
+
+def describe_fault(fault: Any) -> str | None:
+    """One line on the first fault of a state (`state.fault`, on the host), or None where there is none."""
+    step, side, member, cause = (int(value) for value in fault)
+    if step < 0:
+        return None
+    return f"{SIDES[side]} {member} stopped being finite in step {step + 1} ({CAUSES[cause]})"
+
+
+def _augmented(
+    game: Game, state: State, fake_MB: Array, real: Array, key: Array
+) -> tuple[Array, Array, Callable[[Array], Array]]:
+    """Fakes and reals as discriminators see them, and the pullback to the fakes; one draw serves both players."""
+    if game.augment is None:
+        return fake_MB, real, lambda dx: dx
+    apply = game.augment.apply
+    key_fake, key_real = jax.random.split(key)
+
+    def batch(key: Array, x: Array) -> Array:
+        return apply(population.member_keys(key, 0, x.shape[0]), x, state.augment)
+
+    stack = lambda key, x: jax.vmap(batch)(population.member_keys(key, 0, x.shape[0]), x)
+    seen_MB, pull = jax.vjp(lambda x: stack(key_fake, x), fake_MB)
+    own_reals = real.ndim == fake_MB.ndim
+    return seen_MB, (stack if own_reals else batch)(key_real, real), lambda dx: pull(dx)[0]
+
+
+def _next_strength(game: Game, state: State, logits: Logits) -> Array:
+    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3.1), with a signal that no offset of a logit can move."""
+    if game.augment is None or game.augment.target is None:
+        return state.augment
+    signal = jnp.sign(logits.real[None] - logits.fake).mean()
+    move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
+    return jnp.clip(state.augment + move, 0.0, 1.0)
+
+
+def _real_weights(weight: Array | None, shape: tuple[int, ...]) -> Array:
+    if weight is None:
+        return jnp.full(shape, 1.0 / shape[-1])
+    weight = jnp.broadcast_to(weight[None] if weight.ndim == 1 else weight, shape)
+    return weight / weight.sum(axis=-1, keepdims=True)
+
+
+def _info(state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], grad_d: tuple[Tree, ...]) -> Info:
+    norms = lambda grads: jnp.concatenate([jax.vmap(optax.tree.norm)(grad) for grad in grads])
+    return Info(
+        loss_g=met.matrices.g,
+        loss_d=met.matrices.d,
+        weight_g=met.weights.g,
+        weight_d=met.weights.d,
+        fool=scoring.fool_probability(met.logits),
+        penalty=penalty_N,
+        grad_norm_g=norms(grad_g),
+        grad_norm_d=norms(grad_d),
+        augment=state.augment,
+    )

@@ -1,0 +1,216 @@
+"""Contract checks that users can run on their own plugs: each raises AssertionError with the promise that is broken.
+
+They check what `ensgan.types` promises, not whether a plug is any good.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.pairing import own_MN
+from ensgan.types import Array, Augment, Evidence, Loss, Network, Pairing, Penalty, Shape, Tree
+
+
+def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool = False) -> None:
+    """Checks weights, masks, state and tracing of a pairing.
+
+    Args:
+        pairing: the plug.
+        M: generators to try it with.
+        N: discriminators to try it with.
+        symmetric: whether it looks at losses only, so that permuting members must permute the weights; not for pairings that
+            depend on member numbers or on chance.
+    """
+    state, key, traces = pairing.init(M, N), jax.random.key(0), []
+    for leaf in jax.tree.leaves(state):
+        assert isinstance(leaf, jax.Array | np.ndarray), f"the state holds {leaf!r}; it must hold arrays only"
+    mask = jnp.ones((M, N), bool)
+    if pairing.before is not None:
+        mask = jax.jit(pairing.before, static_argnums=(2, 3))(state, key, M, N)
+        assert mask.shape == (M, N), f"before gave a mask of shape {mask.shape}; it must be {(M, N)}"
+        assert mask.dtype == bool, f"before gave a mask of type {mask.dtype}; it must be bool"
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        traces.append(1)
+        return pairing.after(state, evidence, key)
+
+    run = jax.jit(after)
+    for step in range(3):
+        evidence = _evidence(pairing, mask, step)
+        W, P, new = run(state, evidence, jax.random.fold_in(key, step))
+        _sums_to_one("W", W, mask, 1, "row")
+        _sums_to_one("P", P, mask, 0, "column")
+        _same_form("the state of the pairing", state, new)
+        state = new
+    assert len(traces) == 1, "the pairing is traced again on a later call; its state changes its form or type"
+
+    keys = jax.random.split(key, 2)
+    batched = jax.vmap(pairing.after, in_axes=(None, None, 0))(state, evidence, keys)
+    _close(
+        "under vmap over keys the pairing", [leaf[1] for leaf in batched[:2]], list(run(state, evidence, keys[1])[:2])
+    )
+
+    if pairing.before is None:  # it may be given a mask, so it must respect one
+        mask = (own_MN(M, N) > 0) | (jnp.arange(M)[:, None] < jnp.arange(N)[None])
+    hidden = lambda a: jnp.where(mask.reshape(M, N, *[1] * (a.ndim - 2)), a, jnp.nan)
+    sick = _evidence(pairing, mask, 3)
+    sick = sick._replace(loss_g=hidden(sick.loss_g), loss_d=hidden(sick.loss_d), fool=hidden(sick.fool))
+    if sick.payoff is not None:
+        sick = sick._replace(payoff=hidden(sick.payoff))
+    if sick.gram is not None:
+        sick = sick._replace(gram=jnp.where(mask[:, None, :], hidden(sick.gram), jnp.nan))
+    W, P, new = run(state, sick, key)
+    _sums_to_one("with NaN in masked evidence, W", W, mask, 1, "row")
+    _sums_to_one("with NaN in masked evidence, P", P, mask, 0, "column")
+    _finite("with NaN in masked evidence, the state of the pairing", new)
+
+    if symmetric:
+        state, rows, columns = pairing.init(M, N), np.roll(np.arange(M), 1), np.roll(np.arange(N), -1)
+        permute = lambda a: a[rows][:, columns]
+        evidence = _evidence(pairing, jnp.ones((M, N), bool), 4)
+        moved = evidence._replace(**{f: permute(getattr(evidence, f)) for f in ("loss_g", "loss_d", "fool")})
+        if evidence.payoff is not None:
+            moved = moved._replace(payoff=permute(evidence.payoff))
+        if evidence.gram is not None:
+            moved = moved._replace(gram=permute(evidence.gram)[:, :, columns])
+        want = [permute(a) for a in run(state, evidence, key)[:2]]
+        _close("with permuted members the pairing", list(run(state, moved, key)[:2]), want)
+
+
+def check_loss(loss: Loss) -> None:
+    """Checks that a loss is elementwise, finite for logits in ±10⁴, and declares truthfully whether it is relativistic."""
+    assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
+    k_s, k_r = jax.random.split(jax.random.key(0))
+    s, r = jax.random.normal(k_s, (2, 3, 4)), jax.random.normal(k_r, (1, 3, 4))
+    functions = {"real": lambda s, r: loss.real(r[0]), "fake": loss.fake, "generator": loss.generator}
+    for name, fn in functions.items():
+        out, shape = fn(s, r), r[0].shape if name == "real" else s.shape
+        assert out.shape == shape, f"{name} gave shape {out.shape} for logits {shape}; it must be elementwise"
+        for field, moved in (("s", fn(s.at[1, 2, 3].add(1.0), r)), ("r", fn(s, r.at[0, 2, 3].add(1.0)))):
+            others = np.asarray(moved != out)
+            if field == "r" and name != "real":
+                assert loss.relativistic or not others.any(), f"{name} looks at reals; declare relativistic=True"
+            others[(Ellipsis, 2, 3) if field == "r" else (1, 2, 3)] = False
+            assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
+        for size in (0.0, 1.0, 1e2, 1e4):
+            a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
+            a, b = (jnp.asarray(v, jnp.float32).reshape(1, 1, -1) for v in (a, b))
+            _finite(f"{name} for logits of size {size:g}", fn(a, b))
+            grads = jax.grad(lambda a, b, fn=fn: fn(a, b).sum(), argnums=(0, 1))(a, b)
+            _finite(f"the gradient of {name} for logits of size {size:g}", grads)
+
+
+def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
+    """Checks that a penalty is a finite scalar with a finite gradient under jit and vmap, even for a constant critic."""
+    assert penalty.interval >= 1, f"interval is {penalty.interval}; it counts steps and is at least 1"
+    if callable(penalty.strength):
+        assert np.shape(penalty.strength(jnp.int32(0))) == (), "a schedule of the strength must give one number"
+    k_x, k_f, k_w = jax.random.split(jax.random.key(0), 3)
+    real, fake = jax.random.normal(k_x, (5, *shape)), jax.random.normal(k_f, (5, *shape))
+    w = jax.random.normal(k_w, (2, int(np.prod(shape)))).at[1].set(0.0)  # member 1 is constant
+
+    def value(w: Array, fake: Array | None) -> Array:
+        return penalty.value(lambda x: jnp.tanh(x.reshape(x.shape[0], -1) @ w), real, fake, jax.random.key(1))
+
+    assert value(w[0], fake).shape == (), "the value of the penalty must be a scalar"
+    grad = jax.jit(jax.vmap(jax.value_and_grad(value), in_axes=(0, None)))
+    _finite("the penalty or its gradient", grad(w, fake))
+    if not penalty.fakes:
+        _close("without fakes (it declares fakes=False) the penalty", grad(w, None), grad(w, fake))
+
+
+def check_network(network: Network, *, batch: int = 4, classes: int | None = None) -> None:
+    """Checks init, shapes, state and declarations of a network; `classes` is for networks that need labels."""
+    keys, key_x, rng = jax.random.split(jax.random.key(0), 2), jax.random.key(1), jax.random.key(2)
+    init = jax.jit(network.init)
+    stack, single = jax.jit(jax.vmap(network.init))(keys), init(keys[1])
+    _close("init of the same key once more", network.init(keys[1]), single)
+    _close("init under vmap", jax.tree.map(lambda leaf: leaf[1], stack), single)
+    params, state = single
+    if any(leaf.size for leaf in jax.tree.leaves(params)):
+        same = jax.tree.map(lambda leaf: bool((leaf[0] == leaf[1]).all()), stack[0])
+        assert not all(jax.tree.leaves(same)), "init gives the same parameters for two keys"
+
+    x = jax.random.normal(key_x, (batch, *network.in_shape))
+    label = None if classes is None else jnp.arange(batch, dtype=jnp.int32) % classes
+    still = jax.jit(lambda p, s, x: network.apply(p, s, x, label=label, train=False, rng=None))
+    y, kept = still(params, state, x)
+    want = (batch, *network.out_shape)
+    assert y.shape == want, f"the output has shape {y.shape}; out_shape says {want}"
+    _finite("the output", y)
+    _same_form("with train=False, the state", state, kept)
+    for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(kept), strict=True):
+        assert bool((old == new).all()), "with train=False, the state changed; it must stay as it is"
+
+    def train(params: Tree, state: Tree, x: Array) -> tuple[Array, Tree]:
+        return network.apply(params, state, x, label=label, train=True, rng=rng)
+
+    run = jax.jit(train)
+    y, after = run(params, state, x)
+    assert y.shape == want, f"with train=True, the output has shape {y.shape}; out_shape says {want}"
+    _same_form("with train=True, the state", state, after)
+    _close("apply under vmap", jax.jit(jax.vmap(train, (0, 0, None)))(*stack, x)[0][1], y, 1e-4)
+    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(train(p, state, x)[0] ** 2), argnums=(0, 1)))(params, x)
+    _finite("the gradient of parameters and inputs", grads)
+    if batch > 1:
+        moved = run(params, state, x.at[1].add(1.0))[0][0]
+        coupled = bool(jnp.abs(moved - y[0]).max() > 1e-6 * (1.0 + jnp.abs(y[0]).max()))
+        seen = "moves" if coupled else "does not move"
+        assert coupled == network.batch_coupled, (
+            f"batch_coupled is {network.batch_coupled}, but changing sample 1 {seen} the output of sample 0"
+        )
+
+
+def check_augment(augment: Augment, shape: Shape) -> None:
+    """Checks that an augmentation acts on each sample alone, keeps its form, and does nothing at strength 0."""
+    assert 0.0 <= augment.strength <= 1.0, f"strength is {augment.strength}; it is a probability"
+    keys, other = jax.random.split(jax.random.key(0), 4), jax.random.split(jax.random.key(1), 4)
+    x, apply = jax.random.uniform(jax.random.key(2), (4, *shape), minval=-1.0), jax.jit(augment.apply)
+    y = apply(keys, x, jnp.float32(1.0))
+    assert (y.shape, y.dtype) == (x.shape, x.dtype), f"{x.dtype}{x.shape} became {y.dtype}{y.shape}"
+    assert bool((apply(keys, x, jnp.float32(0.0)) == x).all()), "at strength 0 samples are changed"
+    moved = apply(jnp.concatenate([keys[:1], other[1:]]), x.at[1:].set(0.3), jnp.float32(1.0))
+    _close("with other samples and keys beside it, sample 0", moved[0], y[0])
+    grads = jax.grad(lambda x: jnp.sum(apply(keys, x, jnp.float32(1.0)) ** 2))(x)
+    _finite("the gradient", grads)
+
+
+def _evidence(pairing: Pairing, mask: Array, step: int) -> Evidence:
+    M, N = mask.shape
+    k_g, k_d, k_f, k_m = jax.random.split(jax.random.key(step), 4)
+    dx, fool = jax.random.normal(k_m, (M, N, 4)), jax.nn.sigmoid(jax.random.normal(k_f, (M, N)))
+    gram = jnp.einsum("mjf,mkf->mjk", dx, dx) if "gram" in pairing.asks else None
+    payoff = fool if "payoff" in pairing.asks else None
+    g, d = jax.random.normal(k_g, (M, N)), jax.random.normal(k_d, (M, N))
+    return Evidence(g, d, fool, mask, gram, payoff, jnp.int32(step))
+
+
+def _sums_to_one(name: str, weight: Array, mask: Array, axis: int, line: str) -> None:
+    w, m = np.asarray(weight), np.asarray(mask)
+    assert w.shape == m.shape, f"{name} has shape {w.shape}; it must be {m.shape}"
+    assert np.isfinite(w).all(), f"{name} is not finite"
+    assert (w >= 0).all(), f"{name} has negative weights"
+    assert (w[~m] == 0).all(), f"{name} has weight on masked pairs"
+    total = w.sum(axis)[m.any(axis)]
+    assert np.allclose(total, 1.0, atol=1e-5), f"{name} must sum to 1 along each {line}; got {total.tolist()}"
+
+
+def _finite(what: str, tree: Any) -> None:
+    for leaf in jax.tree.leaves(tree):
+        assert np.isfinite(np.asarray(leaf, np.float64)).all(), f"{what} is not finite"
+
+
+def _same_form(what: str, old: Tree, new: Tree) -> None:
+    form = lambda tree: jax.tree.map(lambda leaf: f"{jnp.asarray(leaf).dtype}{jnp.shape(leaf)}", tree)
+    assert form(old) == form(new), f"{what} changed its form from {form(old)} to {form(new)}"
+
+
+def _close(what: str, got: Tree, want: Tree, tolerance: float = 1e-5) -> None:
+    assert jax.tree.structure(got) == jax.tree.structure(want), f"{what} gives a tree of another structure"
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        assert np.allclose(a, b, atol=tolerance * (1.0 + np.abs(b).max(initial=0.0))), f"{what} gives another result"

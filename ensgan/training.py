@@ -1,0 +1,124 @@
+"""Training in memory, and the one place where the names of a configuration become functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ensgan import augment, losses, networks, optim, penalties, population, selection
+from ensgan.config import Config, GroupConfig
+from ensgan.data import SOURCES, Source
+from ensgan.dispatch import Program
+from ensgan.game import Game, State
+from ensgan.pairing import PAIRINGS
+from ensgan.population import Group, Latent
+from ensgan.step import Info, describe_fault
+from ensgan.types import InputError, unknown
+
+TABLES = {
+    "data": SOURCES,
+    "pairing": PAIRINGS,
+    "penalty": penalties.PENALTIES,
+    "augment": augment.AUGMENTS,
+    "optimizer": optim.OPTIMIZERS,
+    "generators": networks.GENERATORS,
+    "discriminators": networks.DISCRIMINATORS,
+}
+
+
+def build(config: Config) -> tuple[Game, Source]:
+    """The game and the data that a configuration describes.
+
+    Raises:
+        InputError: a name, a number or a file that does not fit.
+    """
+    source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
+    source.check_batch(config.batch_size)
+    if config.loss not in losses.LOSSES:
+        raise unknown("loss", config.loss, losses.LOSSES)
+
+    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]]) -> Group:
+        own = settings.optimizer.name != "shared"
+        scale = settings.latent_scale
+        prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
+        latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
+        return Group(
+            network=table[settings.network.name](source.shape, **settings.network.options),
+            count=settings.count,
+            optimizer=optim.OPTIMIZERS[settings.optimizer.name](**settings.optimizer.options) if own else None,
+            latent=latent,
+            execute=settings.execute,
+        )
+
+    game = Game(
+        generators=[group(settings, networks.GENERATORS) for settings in config.generators],
+        discriminators=[group(settings, networks.DISCRIMINATORS) for settings in config.discriminators],
+        loss=losses.LOSSES[config.loss],
+        penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
+        pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
+        optimizer=optim.OPTIMIZERS[config.optimizer.name](**config.optimizer.options),
+        ema=config.ema,
+        batch_size=config.batch_size,
+        augment=augment.AUGMENTS[config.augment.name](**config.augment.options),
+        update=config.update,
+        n_critic=config.n_critic,
+    )
+    return game, source
+
+
+def train(
+    game: Game,
+    state: State,
+    source: Source,
+    *,
+    steps: int,
+    callback: Callable[[State, Info], Any] | None = None,
+    every: int | None = None,
+) -> tuple[State, Info]:
+    """Trains in memory for `steps` more steps.
+
+    Args:
+        game: what is played.
+        state: where it stands; its buffers are donated, so use the state that comes back.
+        source: batches.
+        steps: how many, at least 1.
+        callback: called on the host with the state and the mean report every `every` steps; must not keep the state.
+        every: steps between two calls; None is once, at the end.
+
+    Returns:
+        The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M, N]`.
+
+    Raises:
+        InputError: `steps` below 1, or a member stopped being finite; the message says which, and when.
+    """
+    if steps < 1:
+        raise InputError(f"asked for {steps} steps; give at least 1")
+    program = Program(game, source)
+    begin = int(state.step)
+    for start, end in stretches(begin, begin + steps, [every or steps] if every else [], game.pairing.payoff_every):
+        state = refresh_payoff(game, state, source, start)
+        state, info = program(state, end - start)
+        if fault := describe_fault(state.fault):
+            raise InputError(f"{fault}; no later update was applied. Lower the learning rate or add a penalty")
+        if callback is not None:
+            callback(state, info)
+    return state, info
+
+
+def stretches(begin: int, end: int, marks: list[int], payoff_every: int = 0) -> Iterator[tuple[int, int]]:
+    """The stretches of steps between `begin` and `end`, cut at every multiple of every mark."""
+    periods = [mark for mark in (*marks, payoff_every) if mark > 0]
+    while begin < end:
+        stop = min([end, *((begin // period + 1) * period for period in periods)])
+        yield begin, stop
+        begin = stop
+
+
+def refresh_payoff(game: Game, state: State, source: Source, step: int, num: int = 1000) -> State:
+    """The state with a new held-out payoff matrix, if the pairing asks for one at this step."""
+    every = game.pairing.payoff_every
+    if "payoff" not in game.pairing.asks or step % every:
+        return state
+    return state._replace(payoff=selection.payoff(game, state, source.held_out("select", num)))

@@ -1,0 +1,153 @@
+"""The dimension key and the contracts that every plug fulfils.
+
+Dimension key, used in names inside kernels (`logit_MNB`), members before batch:
+
+    M  generators               B  samples per generator and step
+    N  discriminators           K  steps per dispatch
+    Z  size of the latent       S  samples that a discriminator sees at once (M·B fakes)
+
+Rows of every matrix are generators, columns are discriminators. Members sit on axis 0 of every stacked leaf.
+
+A *plug* is a pure function, or a small tuple of pure functions, that is passed in: networks, losses, penalties,
+pairings, augmentations. What a plug needs from the kernel, it declares in a field; the kernel reads the
+declaration and never a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+Array = jax.Array
+Tree = Any
+Shape = tuple[int, ...]
+
+
+class InputError(ValueError):
+    """Something a user gave is wrong. The message says what was seen, what is expected, and the fix."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a table; it lists the names that are."""
+    return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+
+
+class Network(NamedTuple):
+    """One member's network: a pair of pure functions and what the kernel must know about them.
+
+    Attributes:
+        init: `init(key) -> (params, state)`; both are pytrees of plain dicts of arrays, `state` may be `{}`.
+        apply: `apply(params, state, x, *, label, train, rng) -> (y, state)`, where `x` is `[B, *in_shape]`, `y` is
+            `[B, *out_shape]`, `label` is `None` or int32 `[B]`, `train` is a Python bool, and `rng` is a key or `None`.
+        in_shape: shape of one input. For a generator this is the shape of the latent.
+        out_shape: shape of one output. A discriminator has `()`: one logit per sample.
+        batch_coupled: whether an output depends on other samples of the batch (batch norm, minibatch statistics).
+            A batch-coupled discriminator takes each generator's batch apart, and two pullbacks instead of one.
+        convolutional: whether the work is in convolutions, which decides how members are executed on a CPU.
+    """
+
+    init: Callable[[Array], tuple[Tree, Tree]]
+    apply: Callable[..., tuple[Array, Tree]]
+    in_shape: Shape
+    out_shape: Shape
+    batch_coupled: bool = False
+    convolutional: bool = False
+
+
+class Loss(NamedTuple):
+    """Pair losses as elementwise functions of logits; the kernel takes the means.
+
+    With `s` the logits of fakes `[M, N, B]` and `r` the logits of reals `[1, N, B]`:
+
+    Attributes:
+        real: `real(r)`, what D_j pays for its reals.
+        fake: `fake(s, r)`, what D_j pays for the fakes of G_i.
+        generator: `generator(s, r)`, what G_i pays against D_j.
+        logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is calibrated.
+        relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
+    """
+
+    real: Callable[[Array], Array]
+    fake: Callable[[Array, Array], Array]
+    generator: Callable[[Array, Array], Array]
+    logit: Literal["log_ratio", "log_ratio_plus_constant", "uncalibrated"]
+    relativistic: bool = False
+
+
+class Penalty(NamedTuple):
+    """A regulariser of one discriminator, added to its loss every `interval` steps, times `interval`.
+
+    Attributes:
+        value: `value(critic, real, fake, key) -> scalar` for one discriminator, where `critic` maps `[B, ...]` to logits
+            `[B]` and `real`, `fake` are `[B, ...]`. The fakes come from the generators in proportion to P and carry no
+            gradient to them. `key` is split per sample by `fold_in`.
+        strength: a number, an array `[N]` of one number per discriminator, or a schedule `step -> number`.
+        interval: how often it is computed, in steps (lazy regularisation).
+        fakes: whether `value` looks at `fake`; if not, none are drawn.
+    """
+
+    value: Callable[[Callable[[Array], Array], Array, Array, Array], Array]
+    strength: Any
+    interval: int = 1
+    fakes: bool = True
+
+
+class Evidence(NamedTuple):
+    """What a pairing may look at when it sets the weights. Constants for the gradient.
+
+    Attributes:
+        loss_g: `[M, N]`, what each generator pays against each discriminator.
+        loss_d: `[M, N]`, what each discriminator pays for the fakes of each generator.
+        fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell.
+        mask: `[M, N]` bool: the pairs that are played this step.
+        gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, if asked for, else None.
+        payoff: `[M, N]` held-out AUC `fool`, refreshed every `payoff_every` steps, if asked for, else None.
+        step: int32 scalar.
+    """
+
+    loss_g: Array
+    loss_d: Array
+    fool: Array
+    mask: Array
+    gram: Array | None
+    payoff: Array | None
+    step: Array
+
+
+class Pairing(NamedTuple):
+    """Who plays whom and how much each game counts: weights W for generators, P for discriminators.
+
+    Attributes:
+        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none). Raises InputError where M and N do not fit.
+        after: `after(state, evidence, key) -> (W, P, state)`. Rows of W `[M, N]` and columns of P `[M, N]` sum to 1.
+        before: `before(state, key, M, N) -> mask [M, N]` of the pairs played this step, or None where all are.
+        members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture is.
+        asks: what `after` wants besides losses: any of `gram`, `payoff`.
+        payoff_every: how old the held-out payoff may get, in steps, where it is asked for.
+    """
+
+    init: Callable[[int, int], Tree]
+    after: Callable[[Tree, Evidence, Array], tuple[Array, Array, Tree]]
+    before: Callable[[Tree, Array, int, int], Array] | None = None
+    members: Literal["complete", "parts"] = "parts"
+    asks: frozenset[str] = frozenset()
+    payoff_every: int = 0
+
+
+class Augment(NamedTuple):
+    """What happens to samples on their way into the discriminators; one draw serves both players.
+
+    Attributes:
+        apply: `apply(key, x, strength) -> x` for a batch `x` `[S, ...]` and keys `key` `[S]`, one per sample; differentiable in
+            `x`. `strength` in [0, 1] is the probability that a sample is changed.
+        strength: the fixed probability, or its start where it adapts.
+        target: None, or the overfitting signal E sign(r − s) that the strength steers towards (ADA).
+        ramp: how many samples it takes the strength to move from 0 to 1.
+    """
+
+    apply: Callable[[Array, Array, Array], Array]
+    strength: float = 1.0
+    target: float | None = None
+    ramp: float = 500_000.0

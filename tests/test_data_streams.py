@@ -1,0 +1,334 @@
+"""Folders of images, records read by step, and iterators."""
+
+import itertools
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ensgan import data
+from ensgan.data import folders
+from ensgan.types import InputError
+
+COLOURS = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 3), np.uint8)
+
+
+def fill(path, pixels=COLOURS, names="{:02d}.png"):
+    """Write images; the name of image i is names.format(i)."""
+    for i, image in enumerate(pixels):
+        file = path / names.format(i)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    return path
+
+
+# Folders
+
+
+def test_resident_folder_holds_the_pixels_in_the_order_of_names(tmp_path):
+    (tmp_path / ".git").mkdir()
+    for junk in (".DS_Store", "Thumbs.db", ".git/config"):
+        (tmp_path / junk).write_text("junk")
+    source = data.folder(fill(tmp_path))
+    assert (source.name, source.shape, source.classes) == (tmp_path.name, (4, 4, 3), None)
+    for split, where in data.split_indices(24).items():
+        np.testing.assert_array_equal(source.arrays[split]["x"], COLOURS[where])
+        assert "label" not in source.arrays[split]
+
+
+def test_subfolders_are_classes(tmp_path):
+    fill(tmp_path / "dogs", COLOURS[:12])
+    fill(tmp_path / "cats" / "deeper", COLOURS[12:])
+    source = data.folder(tmp_path)
+    assert source.classes == 2
+    where = data.split_indices(24)["train"]
+    np.testing.assert_array_equal(source.arrays["train"]["label"], where >= 12)
+    # files are sorted, so cats come first
+    np.testing.assert_array_equal(source.arrays["train"]["x"], np.roll(COLOURS, 12, axis=0)[where])
+    fill(tmp_path, COLOURS[:1])
+    assert data.folder(tmp_path).classes is None
+
+
+def test_grey_and_colour(tmp_path):
+    fill(tmp_path, COLOURS[..., 0])
+    grey = data.folder(tmp_path, dequantize=False)
+    assert grey.shape == (4, 4, 1)
+    np.testing.assert_array_equal(grey.arrays["train"]["x"][..., 0], COLOURS[data.split_indices(24)["train"], ..., 0])
+    assert data.folder(tmp_path, channels=3).shape == (4, 4, 3)
+    fill(tmp_path, COLOURS[:1], "colour.png")
+    assert data.folder(tmp_path).shape == (4, 4, 3)
+    assert data.folder(tmp_path, channels=1).shape == (4, 4, 1)
+
+
+def test_transparency_and_palettes_become_rgb(tmp_path):
+    fill(tmp_path)
+    palette = Image.fromarray(COLOURS[0]).quantize(16)
+    palette.save(tmp_path / "p.png", transparency=bytes(range(16)))
+    Image.fromarray(COLOURS[0]).convert("RGBA").save(tmp_path / "q.png")
+    Image.fromarray(COLOURS[0]).convert("1").save(tmp_path / "r.gif")
+    assert data.folder(tmp_path).shape == (4, 4, 3)
+
+
+def test_sixteen_bits_are_refused(tmp_path):
+    fill(tmp_path, COLOURS[..., 0].astype(np.uint16) * 200)
+    with pytest.raises(InputError, match=r"00.png has mode I;16; expected 8-bit"):
+        data.folder(tmp_path)
+
+
+def test_mixed_sizes_need_a_size(tmp_path):
+    fill(tmp_path)
+    wide = np.zeros((2, 6, 3), np.uint8)
+    wide[:, 2:4] = 200  # the centred square
+    fill(tmp_path, [wide], "wide.png")
+    with pytest.raises(InputError, match=r"00.png is 4×4, .*wide.png is 6×2 .*give size="):
+        data.folder(tmp_path)
+    source = data.folder(tmp_path, size=2)
+    assert source.shape == (2, 2, 3)
+    pixels = np.concatenate([table["x"] for table in source.arrays.values()])
+    assert (pixels == 200).all(axis=(1, 2, 3)).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"size": 0}, "size is 0"),
+        ({"channels": 2}, "channels is 2; expected 1"),
+        ({"resident": "maybe"}, "resident is 'maybe'"),
+    ],
+)
+def test_bad_options_of_a_folder(tmp_path, options, match):
+    with pytest.raises(InputError, match=match):
+        data.folder(tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("notes.txt", b"text", "notes.txt is no image; expected only files that end in .png"),
+        ("zz.png", b"text", r"zz.png cannot be read as an image \(cannot identify image file"),
+        ("zz.png", None, r"zz.png cannot be read as an image \("),
+    ],
+)
+def test_files_that_are_no_images(tmp_path, name, content, match):
+    fill(tmp_path)
+    cut = fill(tmp_path / ".hidden", COLOURS[:1]) / "00.png"
+    (tmp_path / name).write_bytes(content or cut.read_bytes()[:-40])
+    with pytest.raises(InputError, match=match) as caught:
+        data.folder(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_empty_folders(tmp_path):
+    with pytest.raises(InputError, match="nowhere is no directory"):
+        data.folder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has no images"):
+        data.folder(tmp_path)
+    fill(tmp_path, COLOURS[:9])
+    with pytest.raises(InputError, match="9 samples cannot fill four splits"):
+        data.folder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    def walk(path, onerror, followlinks):
+        onerror(PermissionError(13, "Permission denied", str(path)))
+
+    monkeypatch.setattr(folders.os, "walk", walk)
+    with pytest.raises(InputError, match="cannot be listed: Permission denied"):
+        data.folder(tmp_path)
+
+
+def test_a_streamed_folder_gives_the_pixels_of_the_resident_one(tmp_path, monkeypatch):
+    fill(tmp_path / "a", COLOURS[:12])
+    fill(tmp_path / "b", COLOURS[12:])
+    held = data.folder(tmp_path, dequantize=False)
+    monkeypatch.setattr(folders, "MEMORY", COLOURS.nbytes - 1)  # one byte too little for "auto"
+    streamed = data.folder(tmp_path, dequantize=False)
+    assert (held.read, streamed.draw, streamed.arrays) == (None, None, {})
+    assert (streamed.shape, streamed.num, streamed.classes) == (held.shape, held.num, held.classes)
+    for split in data.SPLITS:
+        for name in ("x", "label"):
+            np.testing.assert_array_equal(streamed.held_out(split, 99)[name], held.held_out(split, 99)[name])
+    epoch = streamed.read(0, streamed.num["train"])
+    known = held.held_out("train", 99)
+    assert sorted(zip(rows(epoch["x"]), epoch["label"].tolist(), strict=True)) == sorted(
+        zip(rows(known["x"]), known["label"].tolist(), strict=True)
+    )
+    noisy = [data.folder(tmp_path, resident=resident).held_out("report", 9)["x"] for resident in (True, False)]
+    np.testing.assert_array_equal(*noisy)
+
+
+def rows(x):
+    return [row.tobytes() for row in x]
+
+
+# Records
+
+
+def records(num=20, **other):
+    return [{"x": np.full((2, 2), i, np.uint8), "label": i % 2} | other for i in range(num)]
+
+
+def pixels(batch):
+    return [int(v) for v in np.floor((batch["x"][:, 0, 0, 0] + 1) * 128)]
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
+def test_read_depends_on_the_step_and_not_on_what_was_read_before(prefetch):
+    source = data.stream(records(), prefetch=0, classes=2)
+    expected = [source.read(step, 4) for step in range(8)]
+    other = data.stream(records(), prefetch=prefetch, classes=2)
+    for step in (5, 0, 1, 2, 7, 7, 3, 6, 4):
+        batch = other.read(step, 4)
+        assert batch["x"].shape == (4, 2, 2, 1)
+        assert batch["x"].dtype == np.float32
+        assert batch["label"].dtype == np.int32
+        np.testing.assert_array_equal(batch["x"], expected[step]["x"])
+        np.testing.assert_array_equal(batch["label"], expected[step]["label"])
+        np.testing.assert_array_equal(batch["label"], np.array(pixels(batch)) % 2)
+    np.testing.assert_array_equal(other.read(0, 2)["label"], expected[0]["label"][:2])
+
+
+def test_an_epoch_sees_each_training_sample_once_and_epochs_differ():
+    source = data.stream(records())
+    train = data.split_indices(20)["train"]
+    first, second = ([pixels(source.read(step, 7)) for step in steps] for steps in ((0, 1), (2, 3)))
+    assert sorted(first[0] + first[1]) == sorted(second[0] + second[1]) == sorted(train)
+    assert first != second
+    assert pixels(data.stream(records(), seed=1).read(0, 7)) != first[0]
+    assert pixels(source.held_out("report", 9)) == data.split_indices(20)["report"].tolist()
+
+
+def test_noise_depends_on_seed_and_step():
+    same = [{"x": np.zeros((2, 2), np.uint8)}] * 20
+    source = data.stream(same)
+    assert (source.read(0, 4)["x"] != source.read(1, 4)["x"]).any()
+    assert (source.read(0, 4)["x"] != data.stream(same, seed=1).read(0, 4)["x"]).any()
+    assert (source.held_out("select", 2)["x"] != source.held_out("report", 2)["x"]).any()
+
+
+def test_points_are_streamed_as_they_are():
+    source = data.stream([{"x": np.array([i, 2.0])} for i in range(20)])
+    assert source.shape == (2,)
+    np.testing.assert_array_equal(source.held_out("select", 2)["x"][:, 0], data.split_indices(20)["select"])
+
+
+def test_prefetch_reads_ahead_and_stays_bounded():
+    asked, seen = [], threading.Event()
+
+    class Slow(list):
+        def __getitem__(self, index):
+            asked.append(index)
+            if len(asked) >= 1 + 3 * 4:
+                seen.set()
+            return super().__getitem__(index)
+
+    source = data.stream(Slow(records()), prefetch=2)
+    source.read(0, 4)
+    assert seen.wait(10)  # steps 1 and 2 are read without being asked for
+    source.read.pool.shutdown()
+    assert len(asked) == 1 + 3 * 4
+
+
+def test_bad_records():
+    with pytest.raises(InputError, match="0 samples cannot fill four splits"):
+        data.stream([])
+    with pytest.raises(InputError, match=r"record 0 of 'stream' has keys \['image'\]; expected 'x'"):
+        data.stream([{"image": 1}] * 20)
+    with pytest.raises(InputError, match=r"label of record 0 of 'stream' holds labels 5..5; expected 0..1"):
+        data.stream(records(label=5), classes=2)
+    odd = records()
+    where = data.split_indices(20)["report"]
+    for change, match in (
+        ({"x": np.zeros((3, 2), np.uint8)}, r"uint8 \[3, 2, 1\], but the first was uint8 \[2, 2, 1\]"),
+        ({"x": np.zeros((2, 2))}, r"float32 \[2, 2, 1\], but the first was uint8"),
+        ({"label": None}, "is missing, but the first was int32"),
+        ({"x": np.zeros(2, np.uint8)}, "expected images"),
+    ):
+        odd[where[0]] = records(1)[0] | change
+        with pytest.raises(InputError, match=match):
+            data.stream(odd).held_out("report", 9)
+    with pytest.raises(InputError, match="unknown split 'test'"):
+        data.stream(records()).held_out("test", 1)
+
+
+def test_errors_in_the_background_come_with_their_step():
+    bad = records()
+    source = data.stream(bad, prefetch=2)
+    order = [pixels(source.read(step, 7)) for step in (0, 1)]
+    bad[order[1][0]] = {}
+    source = data.stream(bad, prefetch=2)
+    assert pixels(source.read(0, 7)) == order[0]
+    for _ in range(2):
+        with pytest.raises(InputError, match="expected 'x'"):
+            source.read(1, 7)
+
+
+def test_without_grain(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grain", None)
+    with pytest.raises(InputError, match=r"pip install 'ensgan\[data\]'"):
+        data.stream(records())
+
+
+# Iterators
+
+
+def counting(size=4, **other):
+    """Batches of points whose first coordinate counts the samples."""
+    for i in itertools.count():
+        index = np.arange(i * size, (i + 1) * size)
+        yield {"x": np.stack([index, index * 0], axis=1).astype(np.float64), "label": index % 3} | other
+
+
+def test_iterator_holds_out_its_first_samples_and_streams_the_rest():
+    source = data.from_iterator(counting(), held_out=3, classes=3)
+    assert (source.shape, source.resumable, source.draw) == ((2,), False, None)
+    assert source.num == {"train": None, "select": 3, "calibrate": 3, "report": 3}
+    for split, start in (("select", 0), ("calibrate", 3), ("report", 6)):
+        assert source.held_out(split, 99)["x"][:, 0].tolist() == [start, start + 1, start + 2]
+        assert source.held_out(split, 2)["label"].tolist() == [start % 3, (start + 1) % 3]
+    batch = source.read(0, 4)
+    assert batch["x"].dtype == np.float32
+    assert batch["x"][:, 0].tolist() == [12, 13, 14, 15]  # 9 are held out, 3 more came with them
+    assert source.read(1, 4)["x"][:, 0].tolist() == [16, 17, 18, 19]
+    with pytest.raises(InputError, match="batch of 4, but batch_size is 5"):
+        source.read(2, 5)
+    with pytest.raises(InputError, match="keeps no training samples"):
+        source.held_out("train", 1)
+
+
+def test_iterator_of_images():
+    source = data.from_iterator(itertools.repeat(np.full((2, 3, 3), 255, np.uint8)), shape=(3, 3, 1), held_out=1)
+    x = source.read(0, 2)["x"]
+    assert x.dtype == np.float32
+    assert x.shape == (2, 3, 3, 1)
+    assert 0.992 < x.min() < x.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("iterator", "options", "match"),
+    [
+        (3, {}, "is a int; expected an iterator"),
+        ([], {}, "ended before its first batch"),
+        ([np.zeros((2, 2))], {}, "ended after 2 samples, but 3 are held out"),
+        (counting(), {"shape": (3,)}, r"samples of shape \(2,\); expected shape=\(3,\)"),
+        (counting(), {"held_out": 0}, "held_out is 0"),
+        (counting(), {"seed": -1}, "seed is -1"),
+        (counting(), {"classes": 2}, r"labels 0..2; expected 0..1"),
+        ([np.zeros((2, 2)), np.zeros((2, 3))], {}, r"float32 \[3\], but the first was float32 \[2\]"),
+        ([{"y": 1}], {}, r"has keys \['y'\]"),
+        ([np.zeros((2, 2), int)], {}, "expected uint8 images or float32"),
+        ([np.full((2, 2), np.inf)], {}, "NaN or infinite"),
+    ],
+)
+def test_bad_iterators(iterator, options, match):
+    with pytest.raises(InputError, match=match):
+        data.from_iterator(iterator, **({"held_out": 1} | options))
+
+
+def test_an_iterator_that_ends_while_training():
+    source = data.from_iterator(itertools.islice(counting(), 2), held_out=1)
+    source.read(0, 4)
+    with pytest.raises(InputError, match="ended at step 1: give an iterator that does not end"):
+        source.read(1, 4)

@@ -1,0 +1,345 @@
+"""One step equals its definition in plain loops, on every path of the kernel, and its invariances hold."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+
+from ensgan import augment, losses, pairing, penalties
+from ensgan.game import Game
+from ensgan.population import Group
+from ensgan.step import describe_fault, shares_backward, step
+from ensgan.types import Augment, Evidence, InputError, Pairing
+
+
+def run(game, state, batch):
+    return jax.jit(lambda s, b: step(game, s, b))(state, batch)
+
+
+def check(game, batch, seed=0):
+    """In float64, where a right gradient is right to ten digits and a wrong one is not."""
+    with jax.enable_x64(True):
+        batch = {name: jnp.asarray(np.asarray(value), jnp.float64) for name, value in batch.items()}
+        state = game.init(jax.random.key(seed))
+        new, info = run(game, state, batch)
+        omega = batch["weight"] / batch["weight"].sum(axis=1, keepdims=True) if "weight" in batch else None
+        z = toys.latents(game, state)
+        want_g, want_d = toys.reference(game, state, batch["x"], info.weight_g, info.weight_d, z, omega)
+        toys.assert_close(toys.taken(state.generators, new.generators, game.groups_g), want_g, 1e-9)
+        toys.assert_close(toys.taken(state.discriminators, new.discriminators, game.groups_d), want_d, 1e-9)
+        return info
+
+
+@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+def test_one_backward_pass_gives_both_gradients_for_every_loss(name):
+    game = toys.game(3, 2, loss=losses.LOSSES[name], pairing=pairing.own_and_mean(0.3))
+    assert shares_backward(game)
+    check(game, toys.batch())
+
+
+@pytest.mark.parametrize("plug", ["softmax", "max", "min", "dropout", "diagonal"])
+def test_gradients_carry_the_weights_of_the_pairing(plug):
+    M = 2 if plug == "diagonal" else 3
+    check(toys.game(M, 2, pairing=pairing.PAIRINGS[plug]()), toys.batch())
+
+
+def test_a_batch_coupled_discriminator_takes_two_pullbacks_and_is_right():
+    game = toys.game(3, 2, coupled=True, pairing=pairing.own_and_mean(0.3), loss=losses.relativistic)
+    assert not shares_backward(game)
+    check(game, toys.batch())
+
+
+def test_sharing_the_backward_pass_there_would_be_wrong():
+    # The contract test must be able to fail: a coupled network that is declared uncoupled gets G's gradient wrong.
+    game = toys.game(3, 2, coupled=True)
+    lying = Group(game.groups_d[0].network._replace(batch_coupled=False), 2)
+    with pytest.raises(AssertionError):
+        check(
+            Game(game.groups_g, [lying], pairing=pairing.mean(), optimizer=optax.sgd(1.0), batch_size=8), toys.batch()
+        )
+
+
+def test_several_architectures_on_both_sides():
+    game = Game(
+        [Group(toys.dense(3, 5, (2,)), 2), Group(toys.dense(4, 7, (2,)), 1)],
+        [Group(toys.dense(2, 5, ()), 1), Group(toys.dense(2, 6, (), coupled=True), 2)],
+        loss=losses.relativistic,
+        pairing=pairing.own_and_mean(0.5),
+        optimizer=optax.sgd(1.0),
+        batch_size=8,
+    )
+    assert check(game, toys.batch()).loss_g.shape == (3, 3)
+
+
+def test_own_reals_and_weights_of_reals():
+    key = jax.random.key(1)
+    batch = {"x": jax.random.normal(key, (2, 8, 2)), "weight": jax.random.uniform(key, (2, 8))}
+    for loss in (losses.least_squares, losses.relativistic):
+        check(toys.game(3, 2, loss=loss), batch)
+
+
+def test_the_unrolled_members_are_the_batched_ones():
+    batch = toys.batch()
+    results = []
+    for how in ("vmap", "unroll"):
+        base = toys.game(3, 2)
+        groups = [[Group(g.network, g.count, execute=how) for g in side] for side in (base.groups_g, base.groups_d)]
+        game = Game(*groups, penalty=penalties.r1_r2(0.1), optimizer=optax.sgd(1.0), batch_size=8)
+        results.append(run(game, game.init(jax.random.key(0)), batch)[0])
+    toys.assert_close(results[0].generators, results[1].generators)
+    toys.assert_close(results[0].discriminators, results[1].discriminators)
+
+
+@pytest.mark.parametrize("shift", [-40.0, 0.0, 40.0])
+@pytest.mark.parametrize("name", ["minimax", "hinge", "relativistic"])
+def test_saturated_discriminators_leave_both_gradients_right(name, shift):
+    # A saturated discriminator has gradient 0 or near; the shared cotangent must neither blow up nor move it.
+    game = toys.game(2, 2, loss=losses.LOSSES[name])
+    state = game.init(jax.random.key(0))
+    # Shifting the last weights by 40 would shift them out of the range in which a step of size 1 can be read off, so
+    # the gradient is taken at a shifted bias of the hidden layer, which saturates it, and a scale of the logits.
+    d = state.discriminators[0].params
+    params = {**d, "b": d["b"] + 5.0, "w2": jnp.full_like(d["w2"], shift / 5)}
+    state = state._replace(discriminators=(state.discriminators[0]._replace(params=params),))
+    batch = toys.batch()
+    new, info = run(game, state, batch)
+    want_g, want_d = toys.reference(game, state, batch["x"], info.weight_g, info.weight_d, toys.latents(game, state))
+    toys.assert_close(toys.taken(state.generators, new.generators, game.groups_g), want_g, 1e-5)
+    toys.assert_close(toys.taken(state.discriminators, new.discriminators, game.groups_d), want_d, 1e-5)
+
+
+def test_alternating_updates_discriminators_first_then_generators_against_them():
+    game = toys.game(3, 2, update="alternating", n_critic=2)
+    state = game.init(jax.random.key(0))
+    batches = [toys.batch(seed=seed) for seed in (1, 2)]
+    new, info = run(game, state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches))
+    want = state
+    for c, batch in enumerate(batches):
+        z = toys.latents(game, state, c)
+        _, grads = toys.reference(game, want, batch["x"], info.weight_g, info.weight_d, z)
+        params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *grads)
+        d = want.discriminators[0]
+        d = d._replace(params=jax.tree.map(jnp.subtract, d.params, params))
+        want = want._replace(discriminators=(d,))
+    grads, _ = toys.reference(game, want, batches[-1]["x"], info.weight_g, info.weight_d, toys.latents(game, state, 2))
+    toys.assert_close(new.discriminators[0].params, want.discriminators[0].params)
+    toys.assert_close(toys.taken(state.generators, new.generators, game.groups_g), grads)
+
+
+def test_one_against_one_is_a_plain_gan():
+    check(toys.game(1, 1, loss=losses.minimax), toys.batch())
+
+
+def test_the_diagonal_is_as_many_separate_games():
+    # M independent games: what happens to one of them must not depend, in any bit that matters, on the others.
+    batch = toys.batch()
+    together = toys.game(2, 2, pairing=pairing.diagonal(), loss=losses.relativistic)
+    state = together.init(jax.random.key(0))
+    new, _ = run(together, state, batch)
+    other = state.discriminators[0].params
+    changed = {**other, "w1": other["w1"].at[1].add(3.0)}
+    moved = state._replace(discriminators=(state.discriminators[0]._replace(params=changed),))
+    new_moved, _ = run(together, moved, batch)
+    first = lambda tree: jax.tree.map(lambda leaf: leaf[0], tree)
+    toys.assert_close(first(new.generators[0].params), first(new_moved.generators[0].params), 0.0)
+    toys.assert_close(first(new.discriminators[0].params), first(new_moved.discriminators[0].params), 0.0)
+
+
+def test_permuting_discriminators_permutes_results():
+    batch = toys.batch()
+    game = toys.game(2, 3, pairing=pairing.softmax(2.0), penalty=penalties.r1(0.1))
+    state = game.init(jax.random.key(0))
+    order = jnp.array([2, 0, 1])
+    permuted = state._replace(discriminators=jax.tree.map(lambda leaf: leaf[order], state.discriminators))
+    new, info = run(game, state, batch)
+    new_permuted, info_permuted = run(game, permuted, batch)
+    toys.assert_close(jax.tree.map(lambda leaf: leaf[order], new.discriminators), new_permuted.discriminators, 1e-5)
+    toys.assert_close(new.generators, new_permuted.generators, 1e-5)
+    np.testing.assert_allclose(info.loss_g[:, order], info_permuted.loss_g, rtol=1e-5)
+
+
+def masked(mask):
+    return pairing.mean()._replace(before=lambda state, key, M, N: jnp.asarray(mask))
+
+
+def test_a_masked_pair_has_no_influence_not_even_as_nan():
+    # Generator 0 is broken and masked from discriminator 1: that discriminator, and generator 1, must not notice.
+    batch = toys.batch()
+    game = toys.game(2, 2, pairing=masked([[True, False], [False, True]]))
+    state = game.init(jax.random.key(0))
+    broken = {**state.generators[0].params, "w1": state.generators[0].params["w1"].at[0].set(jnp.nan)}
+    sick = state._replace(generators=(state.generators[0]._replace(params=broken),))
+
+    from ensgan import scoring
+    from ensgan.step import play
+
+    def gradients(state):
+        mask = game.pairing.before((), None, 2, 2)
+        met = play(game, state, batch, mask, jax.random.key(1))
+        c = scoring.cotangents(game.loss, met.logits, met.weights)
+        grad_d, dx = scoring.one_backward(met.pull_d, *c)
+        return grad_d[0], met.pull_g(dx)[0]
+
+    healthy, ill = jax.jit(gradients)(state), jax.jit(gradients)(sick)
+    second = lambda trees: jax.tree.map(lambda leaf: leaf[1], trees)
+    toys.assert_close(second(ill), second(healthy), 0.0)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(second(ill)))
+
+
+def test_a_pairing_may_ask_for_the_gram_matrix_and_the_payoff():
+    seen = {}
+
+    def after(state, evidence: Evidence, key):
+        seen.update(gram=evidence.gram.shape, payoff=evidence.payoff.shape)
+        M, N = evidence.mask.shape
+        return jnp.full((M, N), 1.0 / N), jnp.full((M, N), 1.0 / M), {"gram": evidence.gram}
+
+    plug = Pairing(
+        lambda M, N: {"gram": jnp.zeros((M, N, N))}, after, asks=frozenset({"gram", "payoff"}), payoff_every=5
+    )
+    game = toys.game(3, 2, pairing=plug)
+    check(game, toys.batch())  # asking does not change the gradients
+    assert seen == {"gram": (3, 2, 2), "payoff": (3, 2)}
+    state = game.init(jax.random.key(0))
+    batch = toys.batch()
+    gram = run(game, state, batch)[0].pairing["gram"]
+    z = toys.latents(game, state)
+    nets_g, nets_d = toys.members(game.groups_g, state.generators), toys.members(game.groups_d, state.discriminators)
+
+    def pair(x, j):
+        net, params, net_state = nets_d[j]
+        s, r = (net.apply(params, net_state, a)[0] for a in (x, batch["x"]))
+        return game.loss.generator(s, r).mean()
+
+    x = nets_g[1][0].apply(nets_g[1][1], {}, z[1])[0]
+    dx = [jax.grad(pair)(x, j).ravel() for j in range(2)]
+    np.testing.assert_allclose(gram[1], [[a @ b for b in dx] for a in dx], rtol=1e-4, atol=1e-8)
+
+
+def test_a_network_may_carry_state_and_generators_keep_an_average():
+    base = toys.game(2, 2)
+    game = Game(
+        [Group(toys.dense(3, 5, (2,), state=True), 2)],
+        [Group(toys.dense(2, 5, (), state=True), 2)],
+        optimizer=optax.sgd(0.1),
+        ema=0.9,
+        batch_size=8,
+    )
+    state = game.init(jax.random.key(0))
+    new, _ = run(game, state, toys.batch())
+    np.testing.assert_array_equal(new.generators[0].state["calls"], [1, 1])
+    np.testing.assert_array_equal(new.discriminators[0].state["calls"], [1, 1])
+    # The decay of the first step is min(0.9, 1/10).
+    want = 0.1 * state.generators[0].params["w1"] + 0.9 * new.generators[0].params["w1"]
+    np.testing.assert_allclose(new.generators[0].average["w1"], want, rtol=1e-6)
+    assert new.discriminators[0].average == ()
+    del base
+
+
+def test_augmentation_sits_in_the_discriminators_input_and_lets_the_gradient_through():
+    # An augmentation that doubles every sample is the same as a discriminator with doubled first weights.
+    double = Augment(lambda keys, x, strength: 2.0 * x)
+    batch = toys.batch()
+    plain, augmented = toys.game(2, 2), toys.game(2, 2, augment=double)
+    state = plain.init(jax.random.key(0))
+    d = state.discriminators[0]
+    doubled = state._replace(discriminators=(d._replace(params={**d.params, "w1": 2.0 * d.params["w1"]}),))
+    a, _ = run(plain, doubled, batch)
+    b, _ = run(augmented, state._replace(augment=jnp.ones(())), batch)
+    toys.assert_close(a.generators, b.generators, 1e-5)
+
+
+def test_adaptive_strength_moves_towards_its_target():
+    image = Augment(lambda keys, x, strength: x, strength=0.0, target=-1.1, ramp=80.0)
+    game = toys.game(2, 2, augment=image)
+    new, _ = run(game, game.init(jax.random.key(0)), toys.batch())
+    assert float(new.augment) == pytest.approx(0.1)  # signal above target: up by B / ramp = 8 / 80
+    assert augment.AUGMENTS["adaptive"]().target is not None
+
+
+@pytest.mark.parametrize(
+    ("side", "stage", "text"),
+    [
+        ("generators", "w2", "generator 1 stopped being finite in step 1 (its output)"),
+        ("discriminators", "w2", "discriminator 1 stopped being finite in step 1 (its output)"),
+    ],
+)
+def test_a_member_that_is_not_finite_is_named_and_nobody_is_updated(side, stage, text):
+    game = toys.game(3, 2)
+    state = game.init(jax.random.key(0))
+    group = getattr(state, side)[0]
+    bad = {**group.params, stage: group.params[stage].at[1, 0].set(jnp.inf)}
+    state = state._replace(**{side: (group._replace(params=bad),)})
+    once, _ = run(game, state, toys.batch())
+    twice, _ = run(game, once, toys.batch(seed=9))
+    assert describe_fault(once.fault) == text
+    for new in (once, twice):
+        jax.tree.map(np.testing.assert_array_equal, new._replace(key=0, fault=0), state._replace(key=0, fault=0))
+        np.testing.assert_array_equal(new.fault, once.fault)
+
+
+def test_a_fault_in_the_update_is_blamed_on_its_member():
+    blow_up = optax.GradientTransformation(
+        lambda p: (), lambda u, s, p=None: (jax.tree.map(lambda x: x * jnp.inf, u), s)
+    )
+    game = toys.game(2, 2)
+    sick = Game(game.groups_g, [Group(game.groups_d[0].network, 2, optimizer=blow_up)], batch_size=8)
+    new, _ = run(sick, sick.init(jax.random.key(0)), toys.batch())
+    assert describe_fault(new.fault) == "discriminator 0 stopped being finite in step 1 (its update)"
+    assert int(new.step) == 0
+
+
+def test_a_healthy_state_has_no_fault():
+    assert describe_fault(np.array([-1, -1, -1, -1])) is None
+
+
+def test_the_second_step_does_not_trace_again():
+    game = toys.game(2, 2, penalty=penalties.r1(0.1, interval=2))
+    fn, count = toys.traces(lambda s, b: step(game, s, b))
+    fn = jax.jit(fn)
+    state = game.init(jax.random.key(0))
+    for seed in range(3):
+        state, _ = fn(state, toys.batch(seed=seed))
+    assert len(count) == 1
+    assert int(state.step) == 3
+
+
+def test_members_start_different_and_do_not_depend_on_how_many_there_are():
+    small, large = toys.game(2, 2), toys.game(4, 3)
+    a, b = (g.init(jax.random.key(0)) for g in (small, large))
+    np.testing.assert_array_equal(a.generators[0].params["w1"], b.generators[0].params["w1"][:2])
+    np.testing.assert_array_equal(a.discriminators[0].params["w1"], b.discriminators[0].params["w1"][:2])
+    assert not np.allclose(b.generators[0].params["w1"][0], b.generators[0].params["w1"][1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"ema": 1.0}, "ema is 1.0"),
+        ({"n_critic": 2}, "needs update='alternating'"),
+        ({"update": "sometimes"}, "unknown update 'sometimes'; known: alternating, simultaneous"),
+        ({"pairing": pairing.diagonal()}, "needs as many of both"),
+        ({"pairing": pairing.mean()._replace(asks=frozenset({"moon"}))}, "unknown request"),
+        ({"pairing": pairing.mean()._replace(asks=frozenset({"payoff"}))}, "set payoff_every"),
+    ],
+)
+def test_a_game_that_cannot_be_played_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        toys.game(3, 2, **change)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    g, d = Group(toys.dense(3, 5, (2,)), 2), Group(toys.dense(2, 5, ()), 2)
+    with pytest.raises(InputError, match="no generators"):
+        Game([], [d])
+    with pytest.raises(InputError, match="they must agree"):
+        Game([g, Group(toys.dense(3, 5, (4,)), 1)], [d])
+    with pytest.raises(InputError, match="takes samples of shape"):
+        Game([g], [Group(toys.dense(3, 5, ()), 1)])
+    with pytest.raises(InputError, match="one logit per sample"):
+        Game([g], [Group(toys.dense(2, 5, (3,)), 1)])
+    with pytest.raises(InputError, match="threefry"):
+        Game([g], [d]).init(jax.random.key(0, impl="rbg"))
