@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,8 +98,7 @@ class Checkpoints:
             )
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), like)
         try:
-            with _quiet():
-                return step, self._checkpointer.load(step, abstract)
+            return step, self._checkpointer.load(step, abstract)
         except Exception as error:
             raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
 
@@ -130,13 +128,3 @@ def _line(error: BaseException) -> str:
         if known in text:
             return known
     return f"{type(error).__name__}: {text[:160]}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the reader's abandoned coroutines from printing tracebacks beside the one error that is raised."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import sys
 from argparse import ArgumentError
@@ -58,9 +58,7 @@ def train(argv: list[str]) -> int:
     named = argv[0] if argv and not argv[0].startswith("-") else None
     path = _config_file(named or DEFAULT)
     tree = {"name": path.stem, **config.read(path)}
-    flags = [
-        ("--data.path" + a[len("--data-dir") :]) if a.split("=")[0] == "--data-dir" else a for a in argv[bool(named) :]
-    ]
+    flags = [_flag(argument) for argument in argv[bool(named) :]]
 
     def own(parser: ArgumentParser) -> None:
         parser.usage = (
@@ -282,6 +280,14 @@ def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any
     return {**options, "run": Path(options["run"])}
 
 
+def _flag(argument: str) -> str:
+    """`--data-dir` is `--data.path`, and `--batch-size` is `--batch_size`."""
+    key, equals, value = argument.partition("=")
+    if not key.startswith("--") or key == "--run-dir":
+        return argument
+    return ("--data.path" if key == "--data-dir" else "--" + key[2:].replace("-", "_")) + equals + value
+
+
 def _configs() -> dict[str, Path]:
     """Configurations that ship with the package, by name."""
     folder = Path(str(resources.files("ensgan.configs")))
@@ -319,7 +325,21 @@ def _system(error: BaseException) -> str:
     return "out of memory; lower batch_size or the number of members"
 
 
+def command() -> None:
+    """The program `ensgan`."""
+    # When a checkpoint cannot be written or read, each of Orbax's threads and tasks reports its own traceback on the way
+    # down; the error itself reaches `main` and is told in one line.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
-    os._exit(0)
+    command()

@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import json
 import tomllib
-from argparse import ArgumentError
+from argparse import SUPPRESS, ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,7 +174,8 @@ def parse(
         _add(parser, factory, path, skip={"sample_shape", "seed"})
         _describe(parser, path, plugs[path].name, table)
 
-    values = _parse(parser, _without_names(tree, plugs), argv)
+    heads = set(plugs) | {f"{side}.{k}" for side in SIDES for k in range(len(tree[side]))}
+    values = _parse(parser, _without_names(tree, plugs), argv, heads)
     return _build(values, plugs, len(tree["generators"]), len(tree["discriminators"])), {
         key: values.get(key) for key in mine
     }
@@ -224,20 +225,20 @@ def _chosen(
         raise InputError(f"{path} is {given!r}; give a name, or a table with a name")
     given = {"name": given} if isinstance(given, str) else dict(given or {})
     name = given.pop("name", default.name)
-    for flag in (f"--{path}", f"--{path}="):
-        for k in range(len(argv) - 1, -1, -1):
-            if argv[k] == flag and not flag.endswith("="):
-                if k + 1 == len(argv) or argv[k + 1].startswith("--"):
-                    raise InputError(f"--{path} needs a name; known: {', '.join(sorted(table))}")
-                override = argv[k + 1]
-                del argv[k : k + 2]
-            elif flag.endswith("=") and argv[k].startswith(flag):
-                override = argv[k][len(flag) :]
-                del argv[k]
-            else:
-                continue
-            given = given if override == name else {}
-            name = override
+    flag, k = f"--{path}", 0
+    while k < len(argv):  # in the order given, so that the last one counts
+        if argv[k] == flag:
+            if k + 1 == len(argv) or argv[k + 1].startswith("--"):
+                raise InputError(f"{flag} needs a name; known: {', '.join(sorted(table))}")
+            override = argv[k + 1]
+            del argv[k : k + 2]
+        elif argv[k].startswith(f"{flag}="):
+            override = argv.pop(k).removeprefix(f"{flag}=")
+        else:
+            k += 1
+            continue
+        given = given if override == name else {}
+        name = override
     if name not in table:
         raise unknown("network" if kind in SIDES else kind, name, table)
     return Plug(name, given)
@@ -276,36 +277,48 @@ def _without_names(tree: Mapping[str, Any], plugs: Mapping[str, Plug]) -> dict[s
     return out
 
 
-def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
+def _parse(
+    parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], heads: set[str]
+) -> dict[str, Any]:
     options = [option for action in parser._actions for option in action.option_strings]
     known = {option[2:] for option in options}
-    for key in _leaves(tree):
-        if key not in known and not any(key.startswith(f"{other}.") for other in known):
+    for key, _ in _leaves(tree):
+        if key not in known and not any(key.startswith(f"{other}.") for other in known - heads):
             raise InputError(f"unknown configuration key {key!r}{_nearest(key, known)}")
+    # Files and command line go through one door, in order, so that both are checked alike.
+    given = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in _leaves(tree)]
+    if {"-h", "--help"} & set(argv):
+        parser.set_defaults(dict(_leaves(tree)))  # the help shows what this configuration has
     try:
-        values = parser.parse_args(list(argv), namespace=parser.parse_object(tree))
+        values = parser.parse_args([*given, *argv])
     except ArgumentError as error:
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
             flag = text.removeprefix("unrecognized arguments: ").split()[0]
             raise InputError(f"unknown argument {flag}{_nearest(flag, options)}") from error
+        if text.startswith("the following arguments are required: "):
+            key = text.rpartition(" ")[2]
+            raise InputError(f"--{key} is missing{' (or --data-dir)' if key == 'data.path' else ''}; it has no default") from error
         text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
         raise InputError(text.replace('": Expected', '": expected')) from error
     return values.as_dict()
 
 
-def _leaves(tree: Any, prefix: str = "") -> list[str]:
+def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if not isinstance(tree, dict):
-        return [prefix]
+        return [(prefix, tree)]
     return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else key)]
 
 
 def _nearest(key: str, known: Any) -> str:
-    parent = key.rpartition(".")[0]
+    parent, _, leaf = key.rpartition(".")
     siblings = sorted(k for k in known if k.rpartition(".")[0] == parent and k not in ("h", "-h"))
-    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{hint} Known here: {', '.join(siblings)}" if parent and siblings else hint or "; see --help"
+    if not parent or not siblings:
+        close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+        return f"; did you mean {close[0]}?" if close else "; see --help"
+    close = difflib.get_close_matches(leaf, [k.rpartition(".")[2] for k in siblings], n=1, cutoff=0.6)
+    all_of_them = f"nown here: {', '.join(siblings)}"
+    return f"; did you mean {parent}.{close[0]}? K{all_of_them}" if close else f"; k{all_of_them}"
 
 
 def _build(values: dict[str, Any], plugs: Mapping[str, Plug], M_groups: int, N_groups: int) -> Config:

@@ -100,6 +100,9 @@ def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Lo
 
     def select(losses: Sequence[Loss], field: str, axis: int) -> Callable[..., Array]:
         def value(*logits: Array) -> Array:
+            if logits[0].shape[axis] != len(losses):
+                members = f"{logits[0].shape[axis]} {'generators' if field == 'generator' else 'discriminators'}"
+                raise InputError(f"per_member has {len(losses)} losses for {members}; give one each")
             index = jnp.arange(len(losses)).reshape([-1 if d == axis else 1 for d in range(logits[0].ndim)])
             out = jnp.zeros_like(logits[0])
             for loss in dict.fromkeys(losses):

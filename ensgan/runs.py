@@ -210,7 +210,6 @@ class _Loop:
         config = self.config
         self.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every]
-        since = time.perf_counter()
         for start, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
             with self.clock.on("train"):
                 state = refresh_payoff(self.game, state, self.source, start, config.held_out)
@@ -219,7 +218,7 @@ class _Loop:
             if fault:
                 self.stop_at_fault(state, fault)
             if end % config.log_every == 0 or end == config.steps:
-                record = {"kind": "train", "step": end, "seconds": time.perf_counter() - since, **_host(info)}
+                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(info)}
                 self.write(record)
                 self.watcher.progress(end, record)
             last = end == config.steps or bool(caught)

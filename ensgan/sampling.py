@@ -55,8 +55,7 @@ def sample(
             f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
         )
     key_member, key_noise = jax.random.split(key)
-    pick = lambda k: jax.random.categorical(k, jnp.log(jnp.asarray(p / p.sum(), jnp.float32)))
-    member = np.asarray(jax.vmap(pick)(population.member_keys(key_member, 0, num)))
+    member = np.asarray(_members(key_member, jnp.asarray(p / p.sum(), jnp.float32), num))
     label = None if label is None else np.asarray(label, np.int32)
 
     out = np.zeros((num, *game.sample_shape), np.float32)
@@ -84,6 +83,13 @@ def every_member(game: Game, state: State, key: Array, num: int, label: Any = No
 def _power_of_two(num: int) -> int:
     """Sizes that are compiled: few of them, and never much larger than what is asked."""
     return 1 << max(num - 1, 0).bit_length()
+
+
+@partial(jax.jit, static_argnums=2)
+def _members(key: Array, p_M: Array, num: int) -> Array:
+    """The generator of each sample, `[num]`, each drawn from a key of its own."""
+    pick = lambda k: jax.random.categorical(k, jnp.log(p_M))
+    return jax.vmap(pick)(population.member_keys(key, 0, num))
 
 
 @partial(jax.jit, static_argnums=(0, 2))

@@ -5,6 +5,7 @@ They check what `ensgan.types` promises, not whether a plug is any good.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,8 +23,8 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
         pairing: the plug.
         M: generators to try it with.
         N: discriminators to try it with.
-        symmetric: whether it looks at losses only, so that permuting members must permute the weights; not for pairings that
-            depend on member numbers or on chance.
+        symmetric: whether permuting members must permute the weights; not so for pairings that depend on member
+            numbers or on chance.
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
     for leaf in jax.tree.leaves(state):
@@ -49,20 +50,15 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
     assert len(traces) == 1, "the pairing is traced again on a later call; its state changes its form or type"
 
     keys = jax.random.split(key, 2)
-    batched = jax.vmap(pairing.after, in_axes=(None, None, 0))(state, evidence, keys)
-    _close(
-        "under vmap over keys the pairing", [leaf[1] for leaf in batched[:2]], list(run(state, evidence, keys[1])[:2])
-    )
+    batched = jax.vmap(pairing.after, in_axes=(None, None, 0))(state, evidence, keys)[:2]
+    _close("under vmap over keys the pairing", [leaf[1] for leaf in batched], list(run(state, evidence, keys[1])[:2]))
 
     if pairing.before is None:  # it may be given a mask, so it must respect one
         mask = (own_MN(M, N) > 0) | (jnp.arange(M)[:, None] < jnp.arange(N)[None])
-    hidden = lambda a: jnp.where(mask.reshape(M, N, *[1] * (a.ndim - 2)), a, jnp.nan)
     sick = _evidence(pairing, mask, 3)
-    sick = sick._replace(loss_g=hidden(sick.loss_g), loss_d=hidden(sick.loss_d), fool=hidden(sick.fool))
-    if sick.payoff is not None:
-        sick = sick._replace(payoff=hidden(sick.payoff))
+    sick = _matrices(sick, lambda a: jnp.where(mask.reshape(M, N, *[1] * (a.ndim - 2)), a, jnp.nan))
     if sick.gram is not None:
-        sick = sick._replace(gram=jnp.where(mask[:, None, :], hidden(sick.gram), jnp.nan))
+        sick = sick._replace(gram=jnp.where(mask[:, None, :], sick.gram, jnp.nan))
     W, P, new = run(state, sick, key)
     _sums_to_one("with NaN in masked evidence, W", W, mask, 1, "row")
     _sums_to_one("with NaN in masked evidence, P", P, mask, 0, "column")
@@ -72,17 +68,15 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
         state, rows, columns = pairing.init(M, N), np.roll(np.arange(M), 1), np.roll(np.arange(N), -1)
         permute = lambda a: a[rows][:, columns]
         evidence = _evidence(pairing, jnp.ones((M, N), bool), 4)
-        moved = evidence._replace(**{f: permute(getattr(evidence, f)) for f in ("loss_g", "loss_d", "fool")})
-        if evidence.payoff is not None:
-            moved = moved._replace(payoff=permute(evidence.payoff))
-        if evidence.gram is not None:
-            moved = moved._replace(gram=permute(evidence.gram)[:, :, columns])
+        moved = _matrices(evidence, permute)
+        if moved.gram is not None:
+            moved = moved._replace(gram=moved.gram[:, :, columns])
         want = [permute(a) for a in run(state, evidence, key)[:2]]
         _close("with permuted members the pairing", list(run(state, moved, key)[:2]), want)
 
 
 def check_loss(loss: Loss) -> None:
-    """Checks that a loss is elementwise, finite for logits in ±10⁴, and declares truthfully whether it is relativistic."""
+    """Checks that a loss is elementwise, finite for logits in ±10⁴, and relativistic where it says so."""
     assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
     k_s, k_r = jax.random.split(jax.random.key(0))
     s, r = jax.random.normal(k_s, (2, 3, 4)), jax.random.normal(k_r, (1, 3, 4))
@@ -91,10 +85,10 @@ def check_loss(loss: Loss) -> None:
         out, shape = fn(s, r), r[0].shape if name == "real" else s.shape
         assert out.shape == shape, f"{name} gave shape {out.shape} for logits {shape}; it must be elementwise"
         for field, moved in (("s", fn(s.at[1, 2, 3].add(1.0), r)), ("r", fn(s, r.at[0, 2, 3].add(1.0)))):
-            others = np.asarray(moved != out)
+            others = np.array(moved != out)
             if field == "r" and name != "real":
                 assert loss.relativistic or not others.any(), f"{name} looks at reals; declare relativistic=True"
-            others[(Ellipsis, 2, 3) if field == "r" else (1, 2, 3)] = False
+            others[(1, 2, 3) if field == "s" and name != "real" else (Ellipsis, 2, 3)] = False
             assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
@@ -105,7 +99,7 @@ def check_loss(loss: Loss) -> None:
 
 
 def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
-    """Checks that a penalty is a finite scalar with a finite gradient under jit and vmap, even for a constant critic."""
+    """Checks that a penalty is a finite scalar with finite gradients under jit and vmap, even for a constant critic."""
     assert penalty.interval >= 1, f"interval is {penalty.interval}; it counts steps and is at least 1"
     if callable(penalty.strength):
         assert np.shape(penalty.strength(jnp.int32(0))) == (), "a schedule of the strength must give one number"
@@ -113,7 +107,7 @@ def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
     real, fake = jax.random.normal(k_x, (5, *shape)), jax.random.normal(k_f, (5, *shape))
     w = jax.random.normal(k_w, (2, int(np.prod(shape)))).at[1].set(0.0)  # member 1 is constant
 
-    def value(w: Array, fake: Array | None) -> Array:
+    def value(w: Array, fake: Any) -> Array:
         return penalty.value(lambda x: jnp.tanh(x.reshape(x.shape[0], -1) @ w), real, fake, jax.random.key(1))
 
     assert value(w[0], fake).shape == (), "the value of the penalty must be a scalar"
@@ -126,10 +120,8 @@ def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
 def check_network(network: Network, *, batch: int = 4, classes: int | None = None) -> None:
     """Checks init, shapes, state and declarations of a network; `classes` is for networks that need labels."""
     keys, key_x, rng = jax.random.split(jax.random.key(0), 2), jax.random.key(1), jax.random.key(2)
-    init = jax.jit(network.init)
-    stack, single = jax.jit(jax.vmap(network.init))(keys), init(keys[1])
-    _close("init of the same key once more", network.init(keys[1]), single)
-    _close("init under vmap", jax.tree.map(lambda leaf: leaf[1], stack), single)
+    stack, single = jax.jit(jax.vmap(network.init))(keys), jax.jit(network.init)(keys[1])
+    _close("init of the same key under vmap", jax.tree.map(lambda leaf: leaf[1], stack), single)
     params, state = single
     if any(leaf.size for leaf in jax.tree.leaves(params)):
         same = jax.tree.map(lambda leaf: bool((leaf[0] == leaf[1]).all()), stack[0])
@@ -146,18 +138,20 @@ def check_network(network: Network, *, batch: int = 4, classes: int | None = Non
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(kept), strict=True):
         assert bool((old == new).all()), "with train=False, the state changed; it must stay as it is"
 
-    def train(params: Tree, state: Tree, x: Array) -> tuple[Array, Tree]:
-        return network.apply(params, state, x, label=label, train=True, rng=rng)
+    def train(params: Tree, x: Array, state: Tree) -> tuple[Array, tuple[Array, Tree]]:
+        y, state = network.apply(params, state, x, label=label, train=True, rng=rng)
+        return jnp.sum(y.astype(jnp.float32) ** 2), (y, state)
 
-    run = jax.jit(train)
-    y, after = run(params, state, x)
+    grad = jax.grad(train, argnums=(0, 1), has_aux=True)
+    run = jax.jit(grad)
+    grads, (y, after) = run(params, x, state)
     assert y.shape == want, f"with train=True, the output has shape {y.shape}; out_shape says {want}"
     _same_form("with train=True, the state", state, after)
-    _close("apply under vmap", jax.jit(jax.vmap(train, (0, 0, None)))(*stack, x)[0][1], y, 1e-4)
-    grads = jax.jit(jax.grad(lambda p, x: jnp.sum(train(p, state, x)[0] ** 2), argnums=(0, 1)))(params, x)
     _finite("the gradient of parameters and inputs", grads)
+    batched = jax.jit(jax.vmap(grad, (0, None, 0)))(stack[0], x, stack[1])
+    _close("apply under vmap", batched[1][0][1], y, 1e-4)
     if batch > 1:
-        moved = run(params, state, x.at[1].add(1.0))[0][0]
+        moved = run(params, x.at[1].add(1.0), state)[1][0][0]
         coupled = bool(jnp.abs(moved - y[0]).max() > 1e-6 * (1.0 + jnp.abs(y[0]).max()))
         seen = "moves" if coupled else "does not move"
         assert coupled == network.batch_coupled, (
@@ -189,6 +183,12 @@ def _evidence(pairing: Pairing, mask: Array, step: int) -> Evidence:
     return Evidence(g, d, fool, mask, gram, payoff, jnp.int32(step))
 
 
+def _matrices(evidence: Evidence, change: Callable[[Array], Array]) -> Evidence:
+    """`change` applied to everything in the evidence that is indexed by generator and discriminator, but the mask."""
+    fields = {f: getattr(evidence, f) for f in ("loss_g", "loss_d", "fool", "gram", "payoff")}
+    return evidence._replace(**{f: change(a) for f, a in fields.items() if a is not None})
+
+
 def _sums_to_one(name: str, weight: Array, mask: Array, axis: int, line: str) -> None:
     w, m = np.asarray(weight), np.asarray(mask)
     assert w.shape == m.shape, f"{name} has shape {w.shape}; it must be {m.shape}"
@@ -205,7 +205,8 @@ def _finite(what: str, tree: Any) -> None:
 
 
 def _same_form(what: str, old: Tree, new: Tree) -> None:
-    form = lambda tree: jax.tree.map(lambda leaf: f"{jnp.asarray(leaf).dtype}{jnp.shape(leaf)}", tree)
+    form = lambda tree: [f"{jnp.asarray(leaf).dtype}{list(jnp.shape(leaf))}" for leaf in jax.tree.leaves(tree)]
+    assert jax.tree.structure(old) == jax.tree.structure(new), f"{what} changed its structure"
     assert form(old) == form(new), f"{what} changed its form from {form(old)} to {form(new)}"
 
 

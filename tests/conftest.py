@@ -1,17 +1,31 @@
 """Strict settings for every test, set before JAX starts."""
 
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# One cache of compiled programs for this session, its workers and the commands they start; never one from before.
+if "ENSGAN_TEST_CACHE" not in os.environ:
+    os.environ["ENSGAN_TEST_CACHE"] = tempfile.mkdtemp(prefix="ensgan-test-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["ENSGAN_TEST_CACHE"]
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    OWNER = True
+else:
+    OWNER = False
 
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_numpy_dtype_promotion", "standard")
 
 
 @pytest.fixture
 def key():
     return jax.random.key(7)
+
+
+def pytest_unconfigure(config):
+    if OWNER:
+        shutil.rmtree(os.environ["ENSGAN_TEST_CACHE"], ignore_errors=True)

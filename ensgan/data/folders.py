@@ -30,7 +30,7 @@ def folder(
     seed: int = 0,
     resident: bool | Literal["auto"] = "auto",
     dequantize: bool = True,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
     """All images below a directory, in the order of their names: png, jpg, bmp, webp, gif (its first frame).
 

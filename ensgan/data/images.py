@@ -15,7 +15,7 @@ from ensgan.data.source import FRACTIONS, Source, resident
 from ensgan.types import InputError
 
 
-def digits(*, seed: int = 0, dequantize: bool = True, fractions: Sequence[float] = FRACTIONS) -> Source:
+def digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS) -> Source:
     """The 1,797 handwritten digits of scikit-learn: 8×8 grey, pixels 0..16, ten classes.
 
     They are the test set of Alpaydin and Kaynak 1998 (UCI, Optical Recognition of Handwritten Digits).
@@ -44,7 +44,7 @@ def mnist(
     seed: int = 0,
     pad: int = 0,
     dequantize: bool = True,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
     """The training files of MNIST (LeCun et al. 1998), or of a set with its layout, such as Fashion-MNIST.
 
@@ -83,7 +83,7 @@ def idx(
     seed: int = 0,
     pad: int = 0,
     dequantize: bool = True,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
     """Images of unsigned bytes in an IDX file, the format of MNIST (LeCun et al. 1998), gzipped or not.
 
@@ -115,7 +115,7 @@ def idx(
     return resident(name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
-def npz(path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: Sequence[float] = FRACTIONS) -> Source:
+def npz(path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS) -> Source:
     """Samples in a NumPy file.
 
     Args:

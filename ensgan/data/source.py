@@ -84,7 +84,7 @@ def check_held_out(split: str, num: int) -> int:
     return SPLITS.index(split)
 
 
-def split_indices(num: int, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, np.ndarray]:
+def split_indices(num: int, seed: int = 0, fractions: tuple[float, ...] = FRACTIONS) -> dict[str, np.ndarray]:
     """Cut `num` samples into four disjoint splits that only `num`, `seed` and `fractions` decide.
 
     Args:
@@ -148,7 +148,7 @@ def resident(
     levels: int = 256,
     dequantize: bool = True,
     seed: int = 0,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
     """A source that is held in memory.
 

@@ -37,7 +37,7 @@ def stream(
     seed: int = 0,
     levels: int = 256,
     dequantize: bool = True,
-    fractions: Sequence[float] = FRACTIONS,
+    fractions: tuple[float, ...] = FRACTIONS,
     prefetch: int = 2,
 ) -> Source:
     """Records that stay where they are and are read in batches, shuffled anew in each epoch.

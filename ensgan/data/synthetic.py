@@ -80,7 +80,7 @@ def _mixture(name: str, centers: np.ndarray, std: float, seed: int) -> Source:
 
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         check_held_out(split, num)
-        batch = draw(arrays[split], jax.random.key(seed, impl="threefry2x32"), num)
+        batch = jax.jit(draw, static_argnums=2)(arrays[split], jax.random.key(seed, impl="threefry2x32"), num)
         return {name: np.asarray(value) for name, value in batch.items()}
 
     return Source(

@@ -5,6 +5,7 @@ The discriminators' weights P are `own` on the own generator and the rest spread
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 
 from ensgan.pairing.matching import _fraction
 from ensgan.pairing.weights import discriminator_weights, normalize
-from ensgan.types import Array, Evidence, Pairing, Tree
+from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
 def _by_loss(weigh: Callable[[Array, Array], Array], own: float) -> Pairing:
@@ -30,12 +31,14 @@ def softmax(lam: float = 1.0, own: float = 0.0) -> Pairing:
     """W_ij ∝ exp(λ · loss_g_ij): the harsher a discriminator, the more it counts (GMAN, arXiv 1611.01673, section 4).
 
     Args:
-        lam: λ; 0 is the mean, +∞ is `max`, negative values listen to the mild ones.
+        lam: λ, finite; 0 is the mean, large values come close to `max`, negative ones listen to the mild.
         own: share of each discriminator's weight on its own generator, in [0, 1].
 
     Raises:
-        InputError: `own` is outside [0, 1].
+        InputError: `lam` is not finite, or `own` is outside [0, 1].
     """
+    if not math.isfinite(lam):
+        raise InputError(f"lam is {lam}; it must be finite, and its limit is the pairing max")
 
     def weigh(loss: Array, mask: Array) -> Array:
         scaled = jnp.where(mask, lam * loss, -jnp.inf)

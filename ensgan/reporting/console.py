@@ -50,7 +50,7 @@ class Console(Watcher):
         self.live = stream.isatty()
         self._bar: Progress | None = None
         self._task: Any = None
-        self._last, self._steps, self._begin = 0.0, 0, (0.0, 0)
+        self._last, self._steps, self._before = 0.0, 0, (-1.0, 0)
 
     def note(self, text: str) -> None:
         """Prints the line, above the bar if there is one."""
@@ -61,7 +61,7 @@ class Console(Watcher):
 
     def start(self, step: int, steps: int) -> None:
         """Shows the bar, on a terminal."""
-        self._steps, self._begin = steps, (time.perf_counter(), step)
+        self._steps, self._before = steps, (-1.0, step)
         if self.live:
             self._bar = Progress(
                 TextColumn("training"),
@@ -84,11 +84,13 @@ class Console(Watcher):
         if self._bar is not None:
             self._bar.update(self._task, completed=step, state=text)
             return
-        now = time.perf_counter()
-        if now - self._last >= self.pause or step == self._steps:
-            self._last = now
-            rate = (step - self._begin[1]) / max(now - self._begin[0], 1e-9)
-            self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}  {rate:.1f} steps/s")
+        if time.perf_counter() - self._last < self.pause and step < self._steps:
+            return
+        self._last = time.perf_counter()
+        (seconds, before), self._before = self._before, (record["seconds"], step)
+        speed = (step - before) / (record["seconds"] - seconds) if 0 <= seconds < record["seconds"] else None
+        rate = "" if speed is None else f"  {speed:.1f} steps/s"
+        self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}{rate}")
 
     def scored(self, step: int, scores: Any) -> None:
         """Prints one line with every S(G)."""

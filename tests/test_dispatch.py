@@ -1,0 +1,158 @@
+"""One call of many steps is many calls of one step, and moves nothing between host and device on the way."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+from ensgan import dispatch
+from ensgan.data import Source, resident
+from ensgan.dispatch import Program
+from ensgan.game import Game
+from ensgan.types import InputError
+
+POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+SOURCE = resident("points", POINTS)
+
+
+def streamed():
+    """A streamed source of the same points: batch `step` is a function of its number."""
+    read = lambda step, size: {"x": POINTS[np.random.default_rng(step).integers(140, size=size)]}
+    return Source(
+        name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=SOURCE.held_out, num=SOURCE.num
+    )
+
+
+def slow():
+    """A game that says it has convolutions, so that a CPU runs it a step at a time."""
+    base = toys.game(2, 2)
+    group = base.groups_g[0]
+    conv = type(group)(group.network._replace(convolutional=True), 2, execute="vmap")
+    return Game([conv], base.groups_d, batch_size=8, optimizer=base.optimizer, loss=base.loss, pairing=base.pairing)
+
+
+MAKE = {
+    "resident": lambda: Program(toys.game(2, 2), SOURCE),
+    "several critics": lambda: Program(toys.game(2, 2, update="alternating", n_critic=2), SOURCE),
+    "streamed, several critics": lambda: Program(toys.game(2, 2, update="alternating", n_critic=2), streamed()),
+    "a step at a time": lambda: Program(slow(), SOURCE),
+}
+
+
+def fresh(program):
+    return program.game.init(jax.random.key(0))
+
+
+@cache
+def compiled(name):
+    program = MAKE[name]()
+    program.compile(fresh(program))
+    return program
+
+
+@pytest.fixture(scope="module", params=sorted(MAKE))
+def program(request):
+    return compiled(request.param)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return compiled("resident")
+
+
+def host(tree):
+    key = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    return jax.tree.map(lambda leaf: np.array(key(leaf)), tree)
+
+
+def test_calls_may_be_cut_anywhere_and_report_the_mean(program):
+    whole, mean = program(fresh(program), 5)
+    state, infos = fresh(program), []
+    for _ in range(5):
+        state, info = program(state, 1)
+        infos.append(host(info))
+    jax.tree.map(np.testing.assert_array_equal, host(whole), host(state))
+    assert int(whole.step) == 5
+    want = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *infos)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), host(mean), want)
+    assert np.ptp([info.loss_g[0, 0] for info in infos]) > 0  # steps differ, so that the mean says something
+
+    state, _ = program(fresh(program), 2)
+    state, _ = program(state, 3)
+    jax.tree.map(np.testing.assert_array_equal, host(whole), host(state))
+
+
+def test_other_lengths_do_not_compile_again(program, monkeypatch):
+    state, _ = program(fresh(program), 2)  # small helpers are compiled here
+    program(state, 2)
+    monkeypatch.setattr(dispatch, "step", None)  # tracing the step once more would call it
+    events = []
+    listen = lambda event, duration, **_: events.append(event) if "backend_compile" in event else None
+    state = fresh(program)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for num in (1, 4, 7):
+            state, _ = program(state, num)
+        assert events == []
+        jax.jit(lambda: jnp.zeros(7))()
+        assert len(events) == 1  # so compilations are seen
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert int(state.step) == 12
+
+
+def test_the_state_is_donated(program):
+    state = fresh(program)
+    new, _ = program(state, 1)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.generators, state.discriminators)))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(new))
+
+
+def test_nothing_is_moved_without_being_asked_for(program):
+    state, _ = program(fresh(program), 1)
+    with jax.transfer_guard("disallow"):
+        with pytest.raises(Exception, match="[Dd]isallowed"):
+            jnp.sin(np.ones(3)) + 1  # the guard is on
+        state, _ = program(state, 2)
+    assert int(state.step) == 3
+
+
+def test_a_resident_program_moves_nothing_at_all_inside_a_call(plain):
+    state = fresh(plain)
+    num = jax.device_put(np.int32(3))
+    with jax.transfer_guard("disallow_explicit"):
+        state, _ = plain._compiled(state, plain.arrays, num)
+    assert int(state.step) == 3
+
+
+def test_batches_are_drawn_anew_in_every_step_from_the_training_split(plain):
+    state = fresh(plain)
+    draw = lambda step: dispatch.draw_batch(plain.game, SOURCE.draw, state._replace(step=jnp.int32(step)), plain.arrays)
+    first, again, other = (np.asarray(draw(step)["x"]) for step in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    train = {tuple(row) for row in SOURCE.arrays["train"]["x"].tolist()}
+    assert {tuple(row) for row in first.tolist()} <= train
+
+
+def test_each_critic_update_has_its_own_batch():
+    game = toys.game(2, 2, update="alternating", n_critic=3)
+    batch = dispatch.draw_batch(game, SOURCE.draw, game.init(jax.random.key(0)), SOURCE.arrays["train"])["x"]
+    assert batch.shape == (3, 8, 2)
+    assert len(np.unique(np.asarray(batch)[:, 0], axis=0)) == 3
+
+
+def test_data_that_do_not_fit_are_refused():
+    other = resident("other", np.zeros((200, 3), np.float32))
+    with pytest.raises(InputError, match=r"samples of shape \(3,\), but generators put out \(2,\)"):
+        Program(toys.game(2, 2), other)
+    with pytest.raises(InputError, match="a batch of 141 is larger than the train split of 'points', which has 140"):
+        Program(toys.game(2, 2, batch_size=141), SOURCE)
+
+
+def test_convolutions_are_not_looped_over_on_a_cpu():
+    assert dispatch.loops(toys.game(2, 2))
+    assert dispatch.loops(slow()) == (jax.default_backend() != "cpu")

@@ -1,0 +1,119 @@
+"""Losses by arithmetic, the signs of their gradients, and a loss per member."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ensgan import losses, testing
+from ensgan.losses import LOSSES, per_member
+from ensgan.types import InputError, Loss
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_every_loss_keeps_the_contract(name):
+    testing.check_loss(LOSSES[name])
+
+
+# At s = 1 and r = 2. softplus(x) = log(1 + e^x): softplus(1) = 1.313262, softplus(-1) = .313262, softplus(-2) = .126928.
+VALUES = {
+    "minimax": (0.126928, 1.313262, -1.313262),  # -log σ(2), -log(1 - σ(1)), log(1 - σ(1))
+    "non_saturating": (0.126928, 1.313262, 0.313262),  # the last is -log σ(1)
+    "least_squares": (0.5, 0.5, 0.0),  # ½(2-1)², ½ 1², ½(1-1)²
+    "hinge": (0.0, 2.0, -1.0),  # max(0, 1-2), max(0, 1+1), -1
+    "wasserstein": (-2.0, 1.0, -1.0),
+    "relativistic": (0.0, 0.313262, 1.313262),  # softplus(1-2), softplus(2-1)
+    "relativistic_least_squares": (0.0, 0.0, 1.0),  # (2-1-1)², (2-1)²
+}
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_values(name):
+    loss, s, r = LOSSES[name], jnp.full((1, 1, 1), 1.0), jnp.full((1, 1, 1), 2.0)
+    got = [float(v.squeeze()) for v in (loss.real(r[0]), loss.fake(s, r), loss.generator(s, r))]
+    assert got == pytest.approx(VALUES[name], abs=1e-5)
+
+
+def test_the_other_side_of_the_hinge():
+    assert float(losses.hinge.real(jnp.float32(-1.0))) == 2.0  # max(0, 1 + 1)
+    assert float(losses.hinge.fake(jnp.float32(-3.0), jnp.float32(0.0))) == 0.0  # max(0, 1 - 3)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_discriminators_push_reals_up_and_fakes_down_and_generators_the_other_way(name):
+    # At s = r = 0, where nobody can tell, no player is at rest but the one that asks for r = s.
+    loss, zero = LOSSES[name], jnp.float32(0.0)
+    total = lambda s, r: loss.real(r) + loss.fake(s, r)
+    d_s, d_r = jax.grad(total, argnums=(0, 1))(zero, zero)
+    assert d_r < 0  # descent raises r
+    g_s = float(jax.grad(loss.generator)(zero, zero))
+    if name == "least_squares":
+        assert d_s == 0  # a fake's target is 0
+    else:
+        assert d_s > 0
+    if name == "relativistic_least_squares":
+        assert g_s == 0  # r - s = 0 is what generators want
+        assert float(jax.grad(loss.generator)(jnp.float32(-1.0), zero)) < 0
+    else:
+        assert g_s < 0
+
+
+@pytest.mark.parametrize("name", [n for n in LOSSES if LOSSES[n].logit != "uncalibrated"])
+def test_the_logit_at_the_optimum_is_the_log_density_ratio(name):
+    # Two points with p = (.8, .2) of reals and q = (.5, .5) of fakes; the best logits differ by log(.8/.5) - log(.2/.5).
+    loss, p, q = LOSSES[name], jnp.array([0.8, 0.2]), jnp.array([0.5, 0.5])
+    pair = lambda t: (q[:, None] * p[None] * (loss.real(t)[None] + loss.fake(t[:, None], t[None]))).sum()
+    best = jnp.log(p / q)
+    np.testing.assert_allclose(jax.grad(pair)(best), 0.0, atol=1e-6)
+    shift = float(jnp.abs(jax.grad(pair)(best + 1.0)).max())
+    assert (shift < 1e-6) == (LOSSES[name].logit == "log_ratio_plus_constant")
+
+
+def test_a_loss_per_member_is_each_members_own():
+    generators = [losses.hinge, losses.non_saturating, losses.hinge]
+    discriminators = [losses.least_squares, losses.wasserstein]
+    mixed = per_member(generators, discriminators)
+    k_s, k_r = jax.random.split(jax.random.key(0))
+    s, r = jax.random.normal(k_s, (3, 2, 4)), jax.random.normal(k_r, (1, 2, 4))
+    real, fake, generator = mixed.real(r[0]), mixed.fake(s, r), mixed.generator(s, r)
+    for j in range(2):
+        np.testing.assert_array_equal(real[j], discriminators[j].real(r[0, j]))
+        for i in range(3):
+            np.testing.assert_array_equal(fake[i, j], discriminators[j].fake(s[i, j], r[0, j]))
+            np.testing.assert_array_equal(generator[i, j], generators[i].generator(s[i, j], r[0, j]))
+    assert mixed.logit == "uncalibrated"
+    assert not mixed.relativistic
+
+
+def test_a_loss_per_member_keeps_what_all_discriminators_declare():
+    mixed = per_member([losses.hinge] * 2, [losses.minimax, losses.non_saturating])
+    assert mixed.logit == "log_ratio"
+    assert per_member([losses.relativistic], [losses.relativistic]).relativistic
+
+
+def test_losses_per_member_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="empty list"):
+        per_member([], [losses.hinge])
+    with pytest.raises(InputError, match="mixes relativistic and plain"):
+        per_member([losses.hinge], [losses.relativistic])
+    for count in (1, 3):
+        mixed = per_member([losses.hinge] * count, [losses.hinge, losses.minimax])
+        with pytest.raises(InputError, match=f"{count} losses for 2 generators"):
+            mixed.generator(jnp.zeros((2, 2, 4)), jnp.zeros((1, 2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fake": lambda s, r: s - s.mean()}, "fake is not elementwise"),
+        ({"fake": lambda s, r: s.mean()}, "fake gave shape"),
+        ({"generator": lambda s, r: r - s}, "declare relativistic=True"),
+        ({"real": lambda r: jnp.log(1.0 + jnp.exp(-r))}, "real for logits of size 100 is not finite"),
+        ({"generator": lambda s, r: jnp.sqrt(jnp.abs(s))}, "the gradient of generator for logits of size 0"),
+        ({"logit": "odds"}, "logit is 'odds'"),
+    ],
+)
+def test_the_contract_check_finds_what_is_broken(change, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_loss(losses.wasserstein._replace(**change))
+    assert isinstance(losses.wasserstein, Loss)

@@ -1,0 +1,152 @@
+"""Optimisers of stacked members equal separate ones, and what the named ones add."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ensgan import optim
+from ensgan.types import InputError
+
+RATES = (0.1, 0.01, 0.5)
+
+
+def params(count=3):
+    k_w, k_b = jax.random.split(jax.random.key(0))
+    return {"w": jax.random.normal(k_w, (count, 2, 3)), "b": jax.random.normal(k_b, (count, 3))}
+
+
+def member(tree, k):
+    return jax.tree.map(lambda leaf: leaf[k : k + 1], tree)
+
+
+def train(optimizer, start, steps=5, gradient=None):
+    """The parameters after some steps of a made-up but changing gradient, and the optimiser's state."""
+    count = jax.tree.leaves(start)[0].shape[0]
+    stacked = optim.stacked(optimizer, count)
+    gradient = gradient or (lambda p: jax.tree.map(lambda a: jnp.sin(3.0 * a), p))
+
+    @jax.jit
+    def run(p):
+        state = stacked.init(p)
+        for _ in range(steps):
+            updates, state = stacked.update(gradient(p), state, p)
+            p = optax.apply_updates(p, updates)
+        return p, state
+
+    return run(start)
+
+
+def test_rates_per_member_are_separate_runs():
+    together, _ = train(optim.per_member(optax.adam, learning_rate=np.array(RATES), b1=0.5), params())
+    for k, rate in enumerate(RATES):
+        alone, _ = train(optim.per_member(optax.adam, learning_rate=rate, b1=0.5), member(params(), k))
+        jax.tree.map(np.testing.assert_array_equal, member(together, k), alone)
+        plain, _ = train(optax.adam(rate, b1=0.5), member(params(), k))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), alone, plain)
+
+
+def test_other_hyper_parameters_are_per_member_too():
+    together, _ = train(optim.per_member(optax.adam, learning_rate=0.1, b1=np.array([0.0, 0.9])), params(2))
+    for k, b1 in enumerate((0.0, 0.9)):
+        alone, _ = train(optax.adam(0.1, b1=b1), member(params(2), k))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), member(together, k), alone)
+
+
+def test_hyper_parameters_live_in_the_state_and_may_be_changed_there():
+    start = params(2)
+    stacked = optim.stacked(optim.per_member(optax.sgd, learning_rate=np.array([1.0, 2.0])), 2)
+    state = stacked.init(start)
+    rate = state.hyperparams["learning_rate"]
+    assert isinstance(rate, jax.Array)
+    np.testing.assert_array_equal(rate, [1.0, 2.0])
+    state = state._replace(hyperparams={**state.hyperparams, "learning_rate": jnp.array([0.0, 5.0])})
+    updates, state = stacked.update(jax.tree.map(jnp.ones_like, start), state, start)
+    np.testing.assert_array_equal(updates["b"], [[0.0] * 3, [-5.0] * 3])
+    np.testing.assert_array_equal(state.hyperparams["learning_rate"], [0.0, 5.0])
+
+
+def test_each_member_counts_its_own_steps():
+    _, state = train(optax.adam(0.1), params(3), steps=4)
+    np.testing.assert_array_equal(state[0].count, [4, 4, 4])
+
+
+@pytest.mark.parametrize("optimizer", [optim.sgd(1.0, clip_norm=1.0), optim.sgd((1.0, 1.0), clip_norm=1.0)])
+def test_gradients_are_clipped_member_by_member(optimizer):
+    start = {"w": jnp.zeros((2, 2))}
+    stacked = optim.stacked(optimizer, 2)
+    grads = {"w": jnp.array([[30.0, 40.0], [0.3, 0.4]])}  # norms 50 and 0.5; over the whole stack both would shrink
+    updates, _ = stacked.update(grads, stacked.init(start), start)
+    np.testing.assert_allclose(updates["w"], [[-0.6, -0.8], [-0.3, -0.4]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [optim.rmsprop(0.1, weight_clip=0.05), optim.adam(0.1, weight_clip=0.05)])
+def test_clipped_weights_stay_in_their_range(optimizer):
+    after, _ = train(optimizer, params(2), steps=3)
+    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(after))
+    assert largest == pytest.approx(0.05, abs=1e-6)
+
+
+ONES = lambda p: jax.tree.map(jnp.ones_like, p)
+
+
+def moves(optimizer, steps):
+    """How far each step of a gradient of 1 moves."""
+    stacked, p, out = optim.stacked(optimizer, 1), {"w": jnp.zeros((1,))}, []
+    state = stacked.init(p)
+    for _ in range(steps):
+        updates, state = stacked.update(ONES(p), state, p)
+        out.append(-float(updates["w"][0]))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("settings", "want"),
+    [
+        ({"schedule": "cosine", "horizon": 4}, [1.0, 0.853553, 0.5, 0.146447, 0.0, 0.0]),  # ½ (1 + cos(π t/4))
+        ({"schedule": "linear", "horizon": 4}, [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+        ({"warmup": 3}, [0.25, 0.5, 0.75, 1.0, 1.0]),
+        ({"schedule": "linear", "horizon": 4, "warmup": 1}, [0.5, 0.75, 0.5, 0.25, 0.0]),
+        ({}, [1.0, 1.0]),
+        ({"momentum": 0.5}, [1.0, 1.5, 1.75]),
+    ],
+)
+def test_schedules_and_momentum(settings, want):
+    np.testing.assert_allclose(moves(optim.sgd(2.0, **settings), len(want)), 2.0 * np.array(want), atol=1e-6)
+
+
+def test_a_schedule_and_a_rate_per_member_go_together():
+    stacked = optim.stacked(optim.sgd((1.0, 3.0), schedule="linear", horizon=2), 2)
+    p = {"w": jnp.zeros((2,))}
+    state = stacked.init(p)
+    for want in ([-1.0, -3.0], [-0.5, -1.5], [0.0, 0.0]):
+        updates, state = stacked.update(ONES(p), state, p)
+        np.testing.assert_allclose(updates["w"], want, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(optim.OPTIMIZERS))
+def test_named_optimisers_take_a_rate_per_member(name):
+    stacked = optim.stacked(optim.OPTIMIZERS[name](learning_rate=(0.1, 0.2)), 2)
+    p = {"w": jnp.zeros((2, 3))}
+    updates, _ = stacked.update(ONES(p), stacked.init(p), p)
+    np.testing.assert_allclose(updates["w"][1], 2.0 * updates["w"][0], rtol=1e-6)
+    assert float(updates["w"][0, 0]) < 0
+    one = optim.OPTIMIZERS[name](learning_rate=(0.1,))  # one number is for all
+    np.testing.assert_allclose(optim.stacked(one, 2).update(ONES(p), optim.stacked(one, 2).init(p), p)[0]["w"],
+                               jnp.broadcast_to(updates["w"][:1], (2, 3)), rtol=1e-6)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match=r"learning_rate has shape \(2,\) in a group of 3 members"):
+        optim.stacked(optim.adam((0.1, 0.2)), 3)
+    with pytest.raises(InputError, match="unknown schedule 'exponential'; known: constant, cosine, linear"):
+        optim.adam(schedule="exponential", horizon=5)
+    for schedule in ("linear", "cosine"):
+        with pytest.raises(InputError, match=f"the {schedule} schedule needs its horizon"):
+            optim.sgd(schedule=schedule)
+
+
+def test_the_average_forgets_early_weights():
+    decays = [float(optim.average_decay(0.99, jnp.int32(t))) for t in (0, 9, 80, 10_000)]
+    assert decays == pytest.approx([0.1, 10 / 19, 0.9, 0.99])  # (1 + t)/(10 + t) until it reaches .99

@@ -1,0 +1,141 @@
+"""Penalties by hand for critics whose gradient is known, and what the step does with them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+
+from ensgan import pairing, penalties, testing
+from ensgan.penalties import PENALTIES, gradient_penalty, r1, r1_r2, r2
+from ensgan.step import _fakes_by_weight, step
+from ensgan.types import InputError, Penalty
+
+REAL = jnp.array([[1.0, 0.0], [0.0, 2.0]])
+FAKE = jnp.array([[3.0, 0.0], [0.0, 0.0]])
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("name", sorted(set(PENALTIES) - {"none"}))
+def test_every_penalty_keeps_the_contract(name):
+    testing.check_penalty(PENALTIES[name]())
+    assert PENALTIES["none"]() is None
+
+
+def test_a_linear_critic_has_the_norm_of_its_weights():
+    critic = lambda x: x @ jnp.array([3.0, 4.0])  # gradient (3, 4) everywhere, squared norm 25
+    assert float(r1().value(critic, REAL, FAKE, KEY)) == pytest.approx(12.5)  # ½ · 25
+    assert float(r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(12.5)
+    assert float(r1_r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(25.0)  # ½ · (25 + 25)
+    assert float(gradient_penalty().value(critic, REAL, FAKE, KEY)) == pytest.approx(16.0)  # (5 - 1)²
+    assert float(gradient_penalty(center=0.0).value(critic, REAL, FAKE, KEY)) == pytest.approx(25.0)
+
+
+def test_a_quadratic_critic_tells_reals_from_fakes():
+    critic = lambda x: 0.5 * (x**2).sum(-1)  # gradient x, squared norms 1, 4 on reals and 9, 0 on fakes
+    assert float(r1().value(critic, REAL, FAKE, KEY)) == pytest.approx(1.25)  # ½ · 5/2
+    assert float(r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(2.25)  # ½ · 9/2
+    assert float(r1_r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(3.5)
+    # Between (2, 0) and (4, 0) the norm is uniform on [2, 4], so (‖x‖ - 1)² has mean (3³ - 1³)/6 = 13/3.
+    many = lambda a: jnp.broadcast_to(jnp.array([a, 0.0]), (4000, 2))
+    assert float(gradient_penalty().value(critic, many(2.0), many(4.0), KEY)) == pytest.approx(13 / 3, abs=0.15)
+
+
+def test_an_interval_below_one_is_refused():
+    for factory in (r1, r2, r1_r2, gradient_penalty):
+        with pytest.raises(InputError, match="interval is 0"):
+            factory(interval=0)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """One compiled step of a game whose strength [N] and whose weights P are arguments."""
+
+    def weighted(P):
+        after = lambda state, evidence, key: (jnp.full(P.shape, 0.5), P, state)
+        return pairing.mean()._replace(after=after)
+
+    def one(strength, P, state, batch):
+        return step(toys.game(3, 2, penalty=r2(strength), pairing=weighted(P)), state, batch)
+
+    return jax.jit(one)
+
+
+def squared(network, params, x):
+    grad = jax.grad(lambda x: network.apply(params, {}, x)[0].sum())(x)
+    return (grad**2).sum(-1)
+
+
+ONLY_1 = jnp.array([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+
+
+def test_the_step_takes_each_discriminators_strength_and_fakes_by_its_weights(run):
+    game = toys.game(3, 2)
+    state = game.init(jax.random.key(0))
+    new, info = run(jnp.array([0.5, 2.0]), ONLY_1, state, toys.batch())
+    free, without = run(jnp.zeros(2), ONLY_1, state, toys.batch())
+    network, params, _ = toys.members(game.groups_g, state.generators)[1]
+    fakes = network.apply(params, {}, toys.latents(game, state)[1])[0]  # P is 1 for generator 1 alone
+
+    network = game.groups_d[0].network
+    penalty = jax.jit(jax.value_and_grad(lambda params, k: k * 0.5 * squared(network, params, fakes).mean()))
+    for j, (_, params, _) in enumerate(toys.members(game.groups_d, state.discriminators)):
+        value, grad = penalty(params, [0.5, 2.0][j])
+        assert float(info.penalty[j]) == pytest.approx(float(value), rel=1e-5)
+        extra = jax.tree.map(lambda a, b, j=j: (b - a)[j], new.discriminators[0].params, free.discriminators[0].params)
+        toys.assert_close(extra, grad)  # steps have size 1, so this is what the penalty added
+    np.testing.assert_array_equal(without.penalty, 0.0)
+
+
+def test_no_gradient_of_a_penalty_reaches_the_generators(run):
+    state = toys.game(3, 2).init(jax.random.key(0))
+    strong, _ = run(jnp.array([1e4, 1e4]), ONLY_1, state, toys.batch())
+    free, _ = run(jnp.zeros(2), ONLY_1, state, toys.batch())
+    jax.tree.map(np.testing.assert_array_equal, strong.generators, free.generators)
+    assert not np.allclose(strong.discriminators[0].params["w1"], free.discriminators[0].params["w1"])
+
+
+def test_fakes_are_drawn_in_proportion_to_the_weights():
+    fakes = jnp.broadcast_to(jnp.arange(3.0)[:, None], (3, 4000))
+    P = jnp.array([[0.0, 1.0], [0.25, 0.0], [0.75, 0.0]])
+    draw = jax.jit(_fakes_by_weight)
+    drawn = np.asarray(draw(KEY, P, fakes))
+    share = [(drawn[0] == i).mean() for i in range(3)]
+    assert share[0] == 0.0
+    assert share[1] == pytest.approx(0.25, abs=0.03)
+    np.testing.assert_array_equal(drawn[1], 0.0)
+    # Sample b of a discriminator does not depend on how many there are: noise is keyed, not counted.
+    np.testing.assert_array_equal(draw(KEY, P, fakes[:, :50]), drawn[:, :50])
+
+
+def test_a_lazy_penalty_counts_as_often_as_it_is_skipped_and_follows_its_schedule():
+    schedule = lambda step: 0.1 * (1.0 + step)
+    lazy = toys.game(2, 2, penalty=r1(schedule, interval=4), optimizer=optax.sgd(0.0))
+    state, batch = lazy.init(jax.random.key(0)), toys.batch()
+    once = [
+        0.5 * float(squared(network, params, batch["x"]).mean())
+        for network, params, _ in toys.members(lazy.groups_d, state.discriminators)
+    ]
+    run = jax.jit(lambda s: step(lazy, s, batch))
+    seen = []
+    for _ in range(6):
+        state, info = run(state)
+        seen.append(np.asarray(info.penalty))
+    np.testing.assert_array_equal(np.array(seen)[[1, 2, 3, 5]], 0.0)
+    np.testing.assert_allclose(seen[0], 4 * 0.1 * np.array(once), rtol=1e-5)
+    np.testing.assert_allclose(np.mean(seen[:4], axis=0), 0.1 * np.array(once), rtol=1e-5)
+    np.testing.assert_allclose(seen[4], 4 * 0.5 * np.array(once), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (Penalty(lambda c, real, fake, key: c(real), 1.0), "must be a scalar"),
+        (Penalty(lambda c, real, fake, key: jnp.sqrt(penalties.squared_gradient(c, real)).mean(), 1.0), "not finite"),
+        (Penalty(lambda c, real, fake, key: jnp.float32(0.0), lambda step: jnp.ones(2)), "one number"),
+    ],
+)
+def test_the_contract_check_finds_what_is_broken(penalty, message):
+    with pytest.raises(AssertionError, match=message):
+        testing.check_penalty(penalty)

@@ -1,0 +1,111 @@
+"""Members: the same result however they are executed, and noise that belongs to a member and a sample."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+from ensgan import population
+from ensgan.population import Group, member_vjp, noise, normal, over_members, uniform
+from ensgan.types import InputError
+
+NET = toys.dense(3, 5, (2,))
+KEY = jax.random.key(1)
+
+
+def fn(w, x, shared, label):
+    """One member: `shared` is differentiated too, `label` is not and may be None."""
+    assert label is None
+    y = jnp.tanh(x @ w["a"]) * shared
+    return y, {"sum": y.sum()}
+
+
+@pytest.mark.parametrize("how", ["vmap", "unroll"])
+def test_pullbacks_of_all_members_are_those_of_each(how):
+    keys = jax.random.split(KEY, 4)
+    w = {"a": jax.random.normal(keys[0], (3, 4, 2))}
+    x, shared = jax.random.normal(keys[1], (3, 5, 4)), jax.random.normal(keys[2], (5, 2))
+    c = jax.random.normal(keys[3], (3, 5, 2))
+    run = member_vjp(fn, how, 3, (0, 0, None, None), wrt=3)
+
+    @jax.jit
+    def everything(w, x, shared, c):
+        out, aux, pull = run(w, x, shared, None)
+        return out, aux, pull(c)
+
+    out, aux, grads = everything(w, x, shared, c)
+    assert grads[2].shape == (3, 5, 2)  # of a shared argument each member has its own cotangent
+    for k in range(3):
+        one = lambda w, x, s: fn(w, x, s, None)
+        want, pull, want_aux = jax.vjp(one, {"a": w["a"][k]}, x[k], shared, has_aux=True)
+        np.testing.assert_allclose(out[k], want, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(aux["sum"][k], want_aux["sum"], rtol=1e-5, atol=1e-6)
+        got = jax.tree.map(lambda leaf, k=k: leaf[k], grads)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, pull(c[k]))
+
+
+def test_only_the_first_arguments_are_differentiated():
+    w, x = {"a": jnp.ones((2, 3, 2))}, jnp.ones((2, 5, 3))
+    for how in ("vmap", "unroll"):
+        _, _, pull = member_vjp(fn, how, 2, (0, 0, None, None), wrt=1)(w, x, jnp.ones((5, 2)), None)
+        assert len(pull(jnp.ones((2, 5, 2)))) == 1
+
+
+def test_a_function_over_members_takes_stacked_and_shared_arguments():
+    a, b = jnp.arange(3.0), jnp.float32(10.0)
+    one = lambda a, b: {"x": a + b}
+    for how in ("vmap", "unroll"):
+        np.testing.assert_array_equal(over_members(one, how, 3, (0, None))(a, b)["x"], [10.0, 11.0, 12.0])
+
+
+def test_noise_belongs_to_a_member_and_a_sample():
+    three = noise(Group(NET, 3), KEY, 0, 8)
+    assert three.shape == (3, 8, 3)
+    np.testing.assert_array_equal(noise(Group(NET, 3), KEY, 0, 5), three[:, :5])  # not to how many samples there are
+    np.testing.assert_array_equal(noise(Group(NET, 1), KEY, 2, 8)[0], three[2])  # nor to the grouping of members
+    assert len(np.unique(three)) == three.size
+
+
+def test_common_noise_is_the_same_for_every_member():
+    z = np.asarray(noise(Group(NET, 2), KEY, 0, 4, common=True))
+    np.testing.assert_array_equal(z[0], z[1])
+    assert len(np.unique(z[0])) == z[0].size
+    np.testing.assert_array_equal(noise(Group(NET, 1), KEY, 5, 4, common=True)[0], z[0])
+
+
+def test_the_scale_of_the_latent_is_each_members_own():
+    plain = noise(Group(NET, 3), KEY, 0, 4)
+    scaled = noise(Group(NET, 3, latent=normal(np.array([1.0, 2.0, 0.0]))), KEY, 0, 4)
+    np.testing.assert_allclose(scaled, plain * np.array([1.0, 2.0, 0.0])[:, None, None])
+    np.testing.assert_allclose(noise(Group(NET, 3, latent=normal(0.5)), KEY, 0, 4), 0.5 * plain)
+
+
+def test_priors_have_their_moments():
+    z = np.asarray(noise(Group(NET, 1, latent=uniform(2.0)), KEY, 0, 3000))
+    assert -2.0 <= z.min() < -1.9 < 1.9 < z.max() <= 2.0
+    assert z.mean() == pytest.approx(0.0, abs=0.06)
+    assert np.asarray(noise(Group(NET, 1), KEY, 0, 3000)).std() == pytest.approx(1.0, abs=0.03)
+
+
+def test_members_are_numbered_through_the_groups():
+    groups = (Group(NET, 2), Group(NET, 3), Group(NET, 1))
+    assert population.size(groups) == 6
+    assert population.offsets(groups) == [0, 2, 5]
+
+
+def test_convolutions_are_unrolled_on_a_cpu_unless_asked_otherwise():
+    conv = NET._replace(convolutional=True)
+    assert Group(NET, 2).how == "vmap"
+    assert Group(conv, 2).how == ("unroll" if jax.default_backend() == "cpu" else "vmap")
+    assert Group(conv, 2, execute="vmap").how == "vmap"
+    assert Group(NET, 2, execute="unroll").how == "unroll"
+
+
+def test_groups_that_cannot_be_run_are_refused():
+    with pytest.raises(InputError, match="a group has 0 members"):
+        Group(NET, 0)
+    with pytest.raises(InputError, match="unknown way to execute members 'pmap'; known: auto, unroll, vmap"):
+        Group(NET, 1, execute="pmap")
+    with pytest.raises(InputError, match=r"the latent scale has shape \(2,\) in a group of 3 members"):
+        Group(NET, 3, latent=normal(np.ones(2)))

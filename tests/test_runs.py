@@ -1,0 +1,235 @@
+"""Runs on disk: the same states whatever interrupts them, and nothing lost when something goes wrong."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from ensgan import config, runs
+from ensgan.checkpoint import Checkpoints
+from ensgan.config import to_dict
+from ensgan.dispatch import Program
+from ensgan.reporting import read_metrics
+from ensgan.training import TABLES, build
+from ensgan.types import InputError
+
+TREE = {
+    "steps": 20,
+    "batch_size": 8,
+    "log_every": 4,
+    "eval_every": 10,
+    "checkpoint_every": 5,
+    "held_out": 64,
+    "data": "ring",
+    "pairing": "softmax",
+    "penalty": {"name": "r1", "strength": 0.1, "interval": 3},
+    "generators": {"count": 2, "network": {"name": "mlp", "latent": 2, "widths": [8]}},
+    "discriminators": {"count": 2, "network": {"name": "mlp", "widths": [8], "spectral_norm": True}},
+}
+
+
+def settings(**changes):
+    return config.parse({**TREE, **changes}, TABLES)[0]
+
+
+def final(directory):
+    state = runs.restore(directory, runs.load_run(directory))[2]
+    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+def assert_same_bits(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "whole"
+    runs.run(settings(), directory)
+    return directory
+
+
+def test_a_run_leaves_what_it_promises(whole):
+    names = {path.name for path in whole.iterdir()}
+    assert names == {
+        "config.json", "versions.json", "metrics.jsonl", "clock.json", "checkpoints", "samples.npz", "samples.png", "report.html",
+    }  # fmt: skip
+    assert config.parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
+    records = read_metrics(whole / "metrics.jsonl")
+    train = [r for r in records if r["kind"] == "train"]
+    assert [r["step"] for r in train] == [4, 8, 12, 16, 20]
+    assert np.shape(train[0]["loss_g"]) == np.shape(train[0]["loss_d"]) == np.shape(train[0]["weight_g"]) == (2, 2)
+    scores = [r for r in records if r["kind"] == "score"]
+    assert [r["step"] for r in scores] == [10, 20]
+    assert np.shape(scores[0]["fool"]) == np.shape(scores[0]["probability"]) == (2, 2)
+    clock = json.loads((whole / "clock.json").read_text())
+    assert min(clock[key] for key in ("compile", "train", "evaluate", "checkpoint")) > 0
+    assert clock["compile"] + clock["train"] + clock["evaluate"] + clock["checkpoint"] <= clock["total"]
+    with Checkpoints(whole / "checkpoints", 3) as checkpoints:
+        assert checkpoints.steps == [10, 15, 20]  # the newest three
+
+
+def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_path):
+    first = tmp_path / "halves"
+    runs.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
+    file = first / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "log_every": 7}))
+    runs.run(runs.load_run(first, {"steps": 20}), first, resume=True)
+    assert_same_bits(final(first), final(whole))
+
+
+def test_a_resumed_run_has_the_log_of_a_whole_one(whole, tmp_path):
+    directory = tmp_path / "run"
+    runs.run(settings(steps=10), directory)
+    with open(directory / "metrics.jsonl", "a") as file:  # what a killed run had written after its last checkpoint
+        file.write('{"kind": "train", "step": 12}\n{"kind": "tra')
+    runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+
+    def records(directory):
+        return [{k: v for k, v in r.items() if k != "seconds"} for r in read_metrics(directory / "metrics.jsonl")]
+
+    # Step 10 is on no multiple of 4, but it was an end once: its record stays, and the next one counts from there.
+    steps = [r["step"] for r in records(directory) if r["kind"] == "train"]
+    assert steps == [4, 8, 10, 12, 16, 20]
+    assert records(directory)[-1] == records(whole)[-1]
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ensgan.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        **options,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
+    # A long run is interrupted somewhere; what it then does until step `end` is what an undisturbed run does.
+    tree = {**TREE, "steps": 1_000_000, "log_every": 50, "eval_every": 10_000_000, "checkpoint_every": 50}
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps(tree))
+    directory = tmp_path / "run"
+    process = command("train", file, "--run-dir", directory)
+    deadline = time.monotonic() + 120
+    while not any((directory / "checkpoints").glob("[0-9]*/commit_success.txt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    if number == signal.SIGTERM:
+        assert process.returncode == 128 + number, err
+        assert "go on with: ensgan resume" in out
+    with Checkpoints(directory / "checkpoints", 3) as checkpoints:
+        stopped = checkpoints.steps[-1]
+    end = stopped + 30
+    runs.run(runs.load_run(directory, {"steps": end}), directory, resume=True)
+    game, source = build(runs.load_run(directory))
+    state, _ = Program(game, source)(jax.jit(game.init)(jax.random.key(0)), end)
+    state = jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+    assert_same_bits(final(directory), state)
+
+
+def test_a_run_is_not_overwritten_by_accident(whole):
+    before = (whole / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"already holds a run; go on with `ensgan resume .*--overwrite"):
+        runs.run(settings(), whole)
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(InputError, match="larger than the train split"):
+        runs.run(settings(data="digits", batch_size=2000), tmp_path, overwrite=True)
+    assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
+
+
+def test_overwriting_keeps_what_is_not_of_a_run(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    runs.run(settings(steps=2), tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_no_run_no_resume(tmp_path):
+    with pytest.raises(InputError, match=r"no run at .*: it has no config.json"):
+        runs.load_run(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
+    with pytest.raises(InputError, match="has no checkpoints"):
+        runs.run(settings(), tmp_path, resume=True)
+    (tmp_path / "config.json").write_text("{broken")
+    with pytest.raises(InputError, match="is not valid JSON"):
+        runs.load_run(tmp_path)
+
+
+def test_a_finished_run_asks_for_more_steps(whole):
+    with pytest.raises(InputError, match="already at step 20 of 20; give more with --steps"):
+        runs.run(settings(), whole, resume=True)
+
+
+def test_a_member_that_blows_up_stops_the_run_with_the_last_good_state(tmp_path):
+    wild = {"name": "sgd", "learning_rate": [1e-3, 1e30]}
+    groups = {**TREE["discriminators"], "optimizer": wild, "network": {"name": "mlp", "widths": [8]}}
+    with pytest.raises(InputError, match=r"discriminator 1 stopped being finite in step (\d+) .*the state of step (\d+) is saved") as error:
+        runs.run(settings(discriminators=groups, penalty="none"), tmp_path / "run")
+    state = final(tmp_path / "run")
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.generators))
+    assert f"the state of step {int(state.step)} is saved" in str(error.value)
+    assert f"in step {int(state.step) + 1} " in str(error.value)
+    assert int(state.fault[0]) == -1
+
+
+def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, monkeypatch):
+    directory = tmp_path / "run"
+    runs.run(settings(steps=5), directory)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    from orbax.checkpoint import v1 as ocp
+
+    monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
+    with pytest.raises(InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"):
+        runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+    monkeypatch.undo()
+    assert int(final(directory).step) == 5
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    import shutil
+
+    shutil.copytree(whole, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_corrupt_checkpoint_is_told_with_the_way_back(copied):
+    newest = copied / "checkpoints" / "20" / "state"
+    for file in newest.rglob("*"):
+        if file.is_file() and file.parent.name == "d":
+            file.write_bytes(file.read_bytes()[:10])
+    process = command("select", copied)  # a process of its own: abandoned readers complain to whoever comes next
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert re.fullmatch(r"ensgan: the checkpoint .*/20 is corrupt .*; remove .*/20 to fall back to step 15\n", err)
+
+
+def test_a_checkpoint_of_another_game_is_told(copied):
+    other = settings(generators={**TREE["generators"], "count": 3})
+    with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
+        runs.restore(copied, other)
+
+
+def test_the_sinks_get_the_numbers(tmp_path):
+    runs.run(settings(steps=4, tensorboard=True), tmp_path / "run")
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))

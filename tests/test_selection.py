@@ -1,0 +1,223 @@
+"""Held-out scores against brute force, rankings by hand, samples of members and mixtures, and known modes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+from scipy.special import expit, ndtr
+
+from ensgan import evaluation, losses, pairing, selection
+from ensgan.data import gaussian_ring, resident
+from ensgan.game import Game
+from ensgan.population import Group, normal
+from ensgan.sampling import every_member, sample
+from ensgan.selection import held_out_logits, rank_generators, select
+from ensgan.types import InputError, Network
+
+SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
+GAME = toys.game(3, 2)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return GAME.init(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def scores(state):
+    return select(GAME, state, SOURCE)
+
+
+@pytest.fixture(scope="module")
+def logits(state):
+    return [np.asarray(a, np.float64) for a in held_out_logits(GAME, state, SOURCE.held_out("select", 1000))]
+
+
+def test_the_logits_are_those_of_the_averaged_members_on_common_noise(state, logits):
+    fake, real, x = logits
+    assert fake.shape == (3, 2, 20)  # a tenth of 200 is held out
+    nets_d = toys.members(GAME.groups_d, state.discriminators)
+    for j, (network, params, _) in enumerate(nets_d):
+        want = network.apply(params, {}, SOURCE.held_out("select", 20)["x"])[0]
+        np.testing.assert_allclose(real[j], want, rtol=1e-4, atol=1e-5)
+        for i in range(3):
+            np.testing.assert_allclose(fake[i, j], network.apply(params, {}, x[i])[0], rtol=1e-4, atol=1e-5)
+
+
+def test_every_matrix_is_its_brute_force(scores, logits):
+    fake, real, _ = logits
+    s, r = fake[:, :, :, None], real[None, :, None, :]
+    np.testing.assert_allclose(scores.fool, ((s > r) + 0.5 * (s == r)).mean((-1, -2)), atol=1e-6)
+    np.testing.assert_allclose(scores.probability, expit(s - r).mean((-1, -2)), atol=1e-5)
+    np.testing.assert_allclose(scores.log_odds, expit(fake).mean(-1), atol=1e-5)
+    np.testing.assert_allclose(scores.accuracy, ((fake < 0).mean(-1) + (real > 0).mean(-1)[None]) / 2, atol=1e-6)
+    np.testing.assert_allclose(scores.detect, 1 - scores.fool)
+    payoff = selection.payoff(GAME, GAME.init(jax.random.key(0)), SOURCE.held_out("select", 1000))
+    np.testing.assert_allclose(payoff, scores.fool, atol=1e-6)
+
+
+def test_scores_are_means_over_opponents_and_sum_to_one(scores):
+    assert (scores.score_g.value.shape, scores.score_d.value.shape) == ((3,), (2,))
+    np.testing.assert_allclose(scores.score_g.value, scores.fool.mean(1), atol=1e-6)
+    np.testing.assert_allclose(scores.score_d.value, 1 - scores.fool.mean(0), atol=1e-6)
+    assert scores.score_g.value.mean() + scores.score_d.value.mean() == pytest.approx(1.0)
+    assert (scores.score_g.error > 0).all()
+    assert (scores.score_g.error < 0.2).all()
+    np.testing.assert_array_equal(np.sort(scores.rank_g), [0, 1, 2])
+    assert scores.score_d.value[scores.rank_d[0]] == scores.score_d.value.max()
+    assert scores.best == scores.rank_g[0] == rank_generators(scores.score_g.value, scores.mmd.value)[0]
+
+
+def test_the_rest_of_a_selection(scores):
+    assert scores.num == 20
+    assert scores.members == "parts"
+    np.testing.assert_allclose(scores.mixture, 1 / 3)
+    assert scores.coverage.shape == (4,)
+    assert abs(scores.mmd_floor) < scores.mmd.value.max()  # training reals are closer than untrained generators
+
+
+def test_scores_are_the_same_every_time(state, scores):
+    again = select(GAME, state, SOURCE)
+    jax.tree.map(np.testing.assert_array_equal, again._replace(members=0), scores._replace(members=0))
+
+
+def test_permuting_generators_permutes_rows(state, scores):
+    order = jnp.array([2, 0, 1])
+    moved = state._replace(generators=jax.tree.map(lambda leaf: leaf[order], state.generators))
+    got = select(GAME, moved, SOURCE)
+    np.testing.assert_allclose(got.fool, scores.fool[order], atol=1e-6)
+    np.testing.assert_allclose(got.mmd.value, scores.mmd.value[order], atol=1e-5)
+    np.testing.assert_array_equal(order[got.rank_g], scores.rank_g)
+
+
+def test_log_odds_are_given_only_where_a_logit_is_a_log_ratio(state, scores):
+    for loss in (losses.hinge, losses.relativistic):
+        game = Game(GAME.groups_g, GAME.groups_d, loss=loss, pairing=pairing.own_and_mean(), batch_size=8)
+        got = select(game, state, SOURCE)
+        assert got.log_odds is None
+        assert got.accuracy is None
+        np.testing.assert_array_equal(got.fool, scores.fool)
+        assert got.members == "complete"
+
+
+@pytest.mark.parametrize(
+    ("score", "distance", "want"),
+    [
+        ([0.5, 0.1, 0.4], [0.1, 0.3, 0.2], [0, 2, 1]),  # both agree
+        ([0.9, 0.5], [0.1, 0.2], [0, 1]),  # ranks (1, 0) and (0, 1) tie: the smaller distance
+        ([0.45, 0.5, 0.1], [0.1, 0.3, 0.2], [0, 1, 2]),  # sums 1 + 0, 0 + 2, 2 + 1
+        ([0.95, 0.4, 0.5], [0.3, 0.1, 0.2], [1, 2, 0]),  # fooling everybody is no better than fooling nobody
+    ],
+)
+def test_generators_rank_by_how_undecided_judges_are_and_by_distance(score, distance, want):
+    np.testing.assert_array_equal(rank_generators(np.array(score), np.array(distance)), want)
+
+
+def test_a_split_that_is_too_small_is_refused(state):
+    tiny = resident("tiny", np.zeros((40, 2), np.float32))
+    with pytest.raises(InputError, match="the select split has 4 samples; scores need at least 8"):
+        select(GAME, state, tiny)
+    with pytest.raises(InputError, match="unknown split 'test'"):
+        select(GAME, state, SOURCE, split="test")
+
+
+# Samples
+
+
+def noise_of(key):
+    return jax.random.split(key)[1]
+
+
+def test_a_one_hot_weight_gives_the_samples_of_that_member(state, key):
+    members = np.asarray(every_member(GAME, state, noise_of(key), 16))
+    for i in range(3):
+        np.testing.assert_allclose(sample(GAME, state, key, 16, weights=np.eye(3)[i]), members[i], atol=1e-5)
+
+
+def test_a_sample_does_not_depend_on_how_many_there_are(state, key):
+    many = np.asarray(sample(GAME, state, key, 40))
+    np.testing.assert_allclose(sample(GAME, state, key, 7), many[:7], atol=1e-5)
+    assert len(np.unique(many, axis=0)) == 40
+    assert not np.allclose(sample(GAME, state, jax.random.key(99), 7), many[:7])
+
+
+def test_a_mixture_takes_members_in_proportion(state, key):
+    num, weights = 1200, np.array([5.0, 0.0, 3.0])  # they need not sum to 1
+    got = np.asarray(sample(GAME, state, key, num, weights=weights))
+    members = np.asarray(every_member(GAME, state, noise_of(key), num))
+    nearest = np.abs(members - got[None]).max(-1).argmin(0)
+    np.testing.assert_allclose(np.abs(members - got[None]).max(-1).min(0), 0.0, atol=1e-5)
+    share = np.bincount(nearest, minlength=3) / num
+    np.testing.assert_allclose(share, weights / 8, atol=0.06)
+    assert share[1] == 0
+
+
+def test_members_of_several_groups_their_scales_and_raw_weights(key):
+    groups = [Group(toys.dense(3, 5, (2,)), 1), Group(toys.dense(4, 5, (2,)), 2, latent=normal(np.array([1.0, 0.0])))]
+    game = Game(groups, GAME.groups_d, batch_size=8, pairing=pairing.mean(), optimizer=optax.sgd(1.0))
+    state = game.init(jax.random.key(0))
+    members = np.asarray(every_member(game, state, noise_of(key), 8))
+    assert members.shape == (3, 8, 2)
+    for i in range(3):
+        np.testing.assert_allclose(sample(game, state, key, 8, weights=np.eye(3)[i]), members[i], atol=1e-5)
+    assert np.ptp(members[2], axis=0).max() == 0  # a scale of 0 is one point
+    zero = jax.tree.map(jnp.zeros_like, state.generators[0].average)
+    state = state._replace(generators=(state.generators[0]._replace(average=zero), state.generators[1]))
+    np.testing.assert_array_equal(sample(game, state, key, 8, weights=[1, 0, 0]), 0.0)
+    raw = sample(game, state, key, 8, weights=[1, 0, 0], average=False)
+    np.testing.assert_allclose(raw, members[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [1.0, np.nan, 1.0], [[1.0] * 3]])
+def test_weights_that_are_no_probabilities_are_refused(state, key, weights):
+    with pytest.raises(InputError, match="give 3 numbers ≥ 0"):
+        sample(GAME, state, key, 4, weights=weights)
+
+
+def test_at_least_one_sample_is_drawn(state, key):
+    with pytest.raises(InputError, match="asked for 0 samples"):
+        sample(GAME, state, key, 0)
+
+
+# Known modes
+
+
+def ring_generator(source):
+    """Draws from the ring itself: its one number is how many of the modes, so that a member may miss some."""
+    centers, std = jnp.asarray(source.modes.centers), source.modes.std
+
+    def apply(params, state, z, *, label, train, rng):
+        which = jnp.floor(jax.scipy.stats.norm.cdf(z[:, 0]) * params["modes"]).astype(int)
+        return centers[which] + std * z[:, 1:], state
+
+    return Network(lambda key: ({"modes": jnp.float32(8.0)}, {}), apply, (3,), (2,))
+
+
+def test_a_perfect_generator_scores_as_the_perfect_sampler():
+    source = gaussian_ring()
+    game = Game([Group(ring_generator(source), 2)], GAME.groups_d, batch_size=8)
+    state = game.init(jax.random.key(0))
+    half = state.generators[0]._replace(average={"modes": jnp.array([8.0, 4.0])})
+    table = evaluation.evaluate_modes(game, state._replace(generators=(half,)), source, repeats=10)
+    assert table.names == ["generator 0", "generator 1", "mixture", "perfect sampler"]
+    assert (table.total, table.num) == (8, 2500)
+    good, few, mixed, perfect = table.scores
+    assert good.modes == mixed.modes == perfect.modes == 8
+    for one in (good, few, mixed, perfect):
+        assert one.hq == pytest.approx(1 - np.exp(-4.5), abs=0.01)
+        assert one.spread == pytest.approx(1.0, abs=0.05)
+    assert few.modes == 4
+    assert few.kl == pytest.approx(np.log(2), abs=0.02)
+    assert good.kl < 0.01
+    # Half of the modes have shares 3/16, the others 1/16: KL is ¾ log 3/2 + ¼ log ½.
+    assert mixed.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5), abs=0.02)
+    assert perfect.kl < 0.01
+    assert 0 < table.perfect_error.hq < 0.01
+    assert ndtr(3.0) < 1  # the cut is at three standard deviations
+
+
+def test_modes_of_other_data_are_not_known(state):
+    with pytest.raises(InputError, match="modes are known for ring and grid only, not for points"):
+        evaluation.evaluate_modes(GAME, state, SOURCE)
