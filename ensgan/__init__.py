@@ -1,7 +1,7 @@
 """ensgan: ensembles of GANs as one compiled JAX program.
 
-M generators play N discriminators; one kernel computes the full M×N score matrix every step, and that matrix drives training
-weights, ranking, selection and sampling.
+M generators play N discriminators; one kernel computes the full M×N score matrix every step, and that matrix drives
+training weights, ranking, selection and sampling.
 """
 
 from ensgan import augment, data, losses, metrics, networks, optim, pairing, penalties

@@ -31,10 +31,9 @@ class Checkpoints:
 
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        newest: Any = ocp.training.preservation_policies.LatestN(keep)
         self._checkpointer = ocp.training.Checkpointer(
-            directory.absolute(),
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-            cleanup_tmp_directories=True,
+            str(directory.absolute()), preservation_policy=newest, cleanup_tmp_directories=True
         )
         self._pending: int | None = None
 
@@ -62,8 +61,9 @@ class Checkpoints:
         with self._explained():
             self._checkpointer.wait()
         self._pending = step
+        arrays: Any = fingerprint(state)
         with self._explained():
-            self._checkpointer.save_async(step, state, custom_metadata={"arrays": fingerprint(state)}, force=True)
+            self._checkpointer.save_async(step, state, custom_metadata={"arrays": arrays}, force=True)
 
     def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
         """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
@@ -85,7 +85,8 @@ class Checkpoints:
         fix = f"remove {place} to fall back to step {others[-1]}" if others else "no older one is left"
         wanted = fingerprint(like)
         try:
-            found = (self._checkpointer.metadata(step).custom_metadata or {}).get("arrays")
+            metadata: Any = self._checkpointer.metadata(step).custom_metadata or {}
+            found = metadata.get("arrays")
         except Exception as error:
             raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
         if found is None:
@@ -127,4 +128,4 @@ def _line(error: BaseException) -> str:
     for known in ("No space left on device", "Permission denied", "Read-only file system"):
         if known in text:
             return known
-    return f"{type(error).__name__}: {text[:160]}"
+    return f"{type(error).__name__}: {text[:80]}"

@@ -29,7 +29,7 @@ USAGE = """usage: ensgan COMMAND ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Wrong input is one line on stderr and exit code 2; a run ended by a signal gives 128 + its number."""
+    """Runs one command. Wrong input is one line on stderr and exit code 2; a run that a signal ended gives 128 + it."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
@@ -151,7 +151,7 @@ def sample(argv: list[str]) -> int:
     x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
     image = len(game.sample_shape) == 3
     if out.suffix == ".npz":
-        np.savez(out, x=x, **({"images": to_uint8(x)} if image else {}))
+        np.savez(out, x=x, images=to_uint8(x)) if image else np.savez(out, x=x)
     else:
         runs.save_picture(out, x, source.held_out("select", 1000)["x"])
     print(f"{options['num']} samples from {text} are in {out}")
@@ -188,7 +188,8 @@ def describe(scores: Any, split: str = "select") -> str:
     rows = [f"generator {i}" for i in range(len(scores.fool))]
     columns = [f"D{j}" for j in range(scores.fool.shape[1])]
     lines = [
-        f"score matrix on {scores.num} held-out reals ({split} split) and common noise: P(D_j scores G_i above a real), ideal 0.5",
+        f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
+        "P(D_j scores a fake of G_i above a real), ideal 0.5",
         format_matrix(scores.fool, rows, columns),
         "",
         "the same as mean σ(s − r)",
@@ -209,7 +210,7 @@ def describe(scores: Any, split: str = "select") -> str:
     if scores.members == "parts":
         lines.append(
             f"members are parts of the mixture: the best one, generator {scores.best}, covers "
-            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}; sample the mixture"
+            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}"
         )
     return "\n".join(lines)
 
@@ -327,8 +328,8 @@ def _system(error: BaseException) -> str:
 
 def command() -> None:
     """The program `ensgan`."""
-    # When a checkpoint cannot be written or read, each of Orbax's threads and tasks reports its own traceback on the way
-    # down; the error itself reaches `main` and is told in one line.
+    # When a checkpoint cannot be written or read, each of Orbax's threads and tasks reports its own traceback on the
+    # way down; the error itself reaches `main` and is told in one line.
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = lambda _: None

@@ -1,8 +1,8 @@
 """Configurations: TOML files and command-line overrides become one typed, strict, immutable tree.
 
-A *plug* is named by a string or by a table with a `name`; its other keys are the arguments of the function behind the name, so
-the function's signature and docstring are the schema and the help text. Nothing is ignored: unknown names list the
-known ones, and unknown keys and wrong types are errors.
+A *plug* is named by a string or by a table with a `name`; its other keys are the arguments of the function behind the
+name, so the function's signature and docstring are the schema and the help text. Nothing is ignored: unknown names list
+the known ones, and unknown keys and wrong types are errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import json
 import tomllib
-from argparse import SUPPRESS, ArgumentError
+from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,8 +141,8 @@ def parse(
 
     Args:
         tree: nested mappings as TOML gives them.
-        tables: for `data`, `pairing`, `penalty`, `augment`, `optimizer`, `generators` and `discriminators` (networks) the
-            functions by name. Networks are called with the sample's shape before their options.
+        tables: for `data`, `pairing`, `penalty`, `augment`, `optimizer`, `generators` and `discriminators` (networks)
+            the functions by name. Networks are called with the sample's shape before their options.
         argv: `--key value` with dotted keys; `--pairing softmax --pairing.lam 2` in any order.
         prog: name of the command in help texts.
         extra: `extra(parser)` may add arguments of the command itself; their values come back second.
@@ -163,10 +163,10 @@ def parse(
     if extra is not None:
         extra(parser)
     mine = {action.dest for action in parser._actions}
-    _add(parser, Config, None, skip=_plug_fields(Config))
+    _add(parser, Config, None, skip={*_plug_fields(Config)})
     for side in SIDES:
         for k in range(len(tree[side])):
-            _add(parser, GroupConfig, f"{side}.{k}", skip=_plug_fields(GroupConfig))
+            _add(parser, GroupConfig, f"{side}.{k}", skip={*_plug_fields(GroupConfig)})
     for path, kind, _ in _plug_paths(tree):
         table = tables[kind]
         factory = table.get(plugs[path].name, lambda: None)
@@ -183,14 +183,14 @@ def parse(
 
 def _normal(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of groups as they come from TOML, with one default group where a side is not named."""
-    tree = json.loads(json.dumps(tree, default=str))
+    out: dict[str, Any] = json.loads(json.dumps(tree, default=str))
     for side in SIDES:
-        groups = tree.get(side, [{}])
+        groups = out.get(side, [{}])
         groups = [groups] if isinstance(groups, dict) else groups
         if not isinstance(groups, list) or not groups or not all(isinstance(group, dict) for group in groups):
             raise InputError(f"{side} must be one table or a list of tables, [[{side}]], with at least one in it")
-        tree[side] = groups
-    return tree
+        out[side] = groups
+    return out
 
 
 def _plug_fields(cls: type) -> set[str]:
@@ -219,7 +219,7 @@ def _get(tree: Any, path: str) -> Any:
 def _chosen(
     tree: Mapping[str, Any], argv: list[str], path: str, kind: str, table: Mapping[str, Any], default: Plug
 ) -> Plug:
-    """The plug at `path`: its name from the command line (taken out of `argv`), else from the tree, else the default."""
+    """The plug at `path`, its name taken out of `argv` if it is there, else from the tree, else the default."""
     given = _get(tree, path)
     if given is not None and not isinstance(given, str | dict):
         raise InputError(f"{path} is {given!r}; give a name, or a table with a name")
@@ -244,7 +244,7 @@ def _chosen(
     return Plug(name, given)
 
 
-def _add(parser: ArgumentParser, what: Callable[..., Any], path: str | None, skip: set[str]) -> None:
+def _add(parser: ArgumentParser, what: Callable[..., Any], path: str | None, skip: set[int | str]) -> None:
     add = parser.add_class_arguments if isinstance(what, type) else parser.add_function_arguments
     add(what, path, skip=skip, fail_untyped=False)
 
@@ -277,9 +277,7 @@ def _without_names(tree: Mapping[str, Any], plugs: Mapping[str, Plug]) -> dict[s
     return out
 
 
-def _parse(
-    parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], heads: set[str]
-) -> dict[str, Any]:
+def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], heads: set[str]) -> dict[str, Any]:
     options = [option for action in parser._actions for option in action.option_strings]
     known = {option[2:] for option in options}
     for key, _ in _leaves(tree):
@@ -298,7 +296,9 @@ def _parse(
             raise InputError(f"unknown argument {flag}{_nearest(flag, options)}") from error
         if text.startswith("the following arguments are required: "):
             key = text.rpartition(" ")[2]
-            raise InputError(f"--{key} is missing{' (or --data-dir)' if key == 'data.path' else ''}; it has no default") from error
+            raise InputError(
+                f"--{key} is missing{' (or --data-dir)' if key == 'data.path' else ''}; it has no default"
+            ) from error
         text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
         raise InputError(text.replace('": Expected', '": expected')) from error
     return values.as_dict()

@@ -1,4 +1,4 @@
-"""Many steps in one call of one compiled program: batches drawn inside, the state donated, nothing fetched in between."""
+"""Many steps in one call of one compiled program: batches drawn inside, state donated, nothing fetched in between."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ensgan.types import Array, InputError, Tree
 def loops(game: Game) -> bool:
     """Whether steps run in a loop inside the program.
 
-    On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread), so games with
-    convolutions are dispatched a step at a time there.
+    On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread), so games
+    with convolutions are dispatched a step at a time there.
     """
     convolutional = any(group.network.convolutional for group in (*game.groups_g, *game.groups_d))
     return not (convolutional and jax.default_backend() == "cpu")
@@ -28,9 +28,9 @@ def loops(game: Game) -> bool:
 class Program:
     """The compiled training program of one game on one source.
 
-    Calling it with a state and a number of steps gives the new state and the mean of what the steps report. The number is an
-    argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into calls.
-    The state that goes in is donated: its buffers are reused.
+    Calling it with a state and a number of steps gives the new state and the mean of what the steps report. The number
+    is an argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into
+    calls. The state that goes in is donated: its buffers are reused.
     """
 
     def __init__(self, game: Game, source: Source) -> None:
@@ -45,11 +45,12 @@ class Program:
         self.streamed = source.draw is None
         self.arrays = {} if self.streamed else jax.device_put(source.arrays["train"])
         self._compiled: Any = None
+        self._read: Any = source.read
 
     def compile(self, state: State) -> None:
         """Compiles for states of this form; the first call does it otherwise."""
         if self.streamed:
-            lowered = _one.lower(self.game, state, self._read(state))
+            lowered = _one.lower(self.game, state, self._next(state))
         elif loops(self.game):
             lowered = _many.lower(self.game, self.source.draw, state, self.arrays, jnp.int32(1))
         else:
@@ -60,19 +61,20 @@ class Program:
         """Runs `num` steps, at least one."""
         if self._compiled is None:
             self.compile(state)
+        run: Any = self._compiled
         if not self.streamed and loops(self.game):
-            return self._compiled(state, self.arrays, jax.device_put(np.int32(num)))
+            return run(state, self.arrays, jax.device_put(np.int32(num)))
         total = None
         for _ in range(num):
-            feed = self._read(state) if self.streamed else self.arrays
-            state, info = self._compiled(state, feed)
+            feed = self._next(state) if self.streamed else self.arrays
+            state, info = run(state, feed)
             total = info if total is None else _add(total, info)
         return state, _scale(total, jax.device_put(np.float32(1.0 / num)))
 
-    def _read(self, state: State) -> dict[str, Any]:
+    def _next(self, state: State) -> dict[str, Any]:
         """The batches of the next step from the host, put on the device."""
         first = int(jax.device_get(state.step)) * self.game.n_critic
-        batches = [self.source.read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
+        batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         return jax.device_put(batch)
 

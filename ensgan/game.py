@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ensgan import losses, optim, pairing, population
@@ -45,8 +46,8 @@ class Game:
         ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
         batch_size: B, samples per generator and step, and reals per step.
         augment: what happens to samples on their way into the discriminators, or None.
-        update: `simultaneous` takes both gradients at the same parameters and shares one backward pass; `alternating` updates
-            discriminators first, as most papers do. They are different algorithms.
+        update: `simultaneous` takes both gradients at the same parameters and shares one backward pass; `alternating`
+            updates discriminators first, as most papers do. They are different algorithms.
         n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
 
     Raises:
@@ -83,7 +84,7 @@ class Game:
                 )
             if group.network.out_shape != ():
                 raise InputError(
-                    f"a discriminator puts out shape {group.network.out_shape}; it must be () or 1, one logit per sample"
+                    f"a discriminator puts out shape {group.network.out_shape}; it must be (), one logit per sample"
                 )
         if self.update not in UPDATES:
             raise unknown("update", self.update, UPDATES)
@@ -101,6 +102,15 @@ class Game:
         if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
             raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
         self.pairing.init(self.M, self.N)
+        for penalty in self.penalties:
+            strength = penalty.strength
+            if not callable(strength) and not (
+                np.issubdtype(np.asarray(strength).dtype, np.number) and np.shape(strength) in ((), (self.N,))
+            ):
+                raise InputError(
+                    f"a penalty's strength is {strength!r}; give a number, one for each of the {self.N} discriminators, "
+                    "or a schedule step -> number"
+                )
 
     @property
     def M(self) -> int:

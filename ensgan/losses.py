@@ -48,7 +48,7 @@ wasserstein = Loss(
     generator=lambda s, r: -s,
     logit="uncalibrated",
 )
-"""The dual of the Wasserstein distance; needs clipping or a gradient penalty (Arjovsky et al. 2017, arXiv 1701.07875)."""
+"""The dual of the Wasserstein distance; needs clipping or a penalty (Arjovsky et al. 2017, arXiv 1701.07875)."""
 
 relativistic = Loss(
     real=jnp.zeros_like,

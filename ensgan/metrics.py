@@ -21,8 +21,8 @@ class Estimate(NamedTuple):
 def placements(real_N: Array, fake_M: Array) -> tuple[Array, Array]:
     """For each real the share of fakes below it, for each fake the share of reals above it; ties count one half.
 
-    The mean of either is the Mann-Whitney AUC P(r > s) + ½P(r = s), and their variances give its standard error (DeLong et
-    al. 1988, Biometrics 44). Sorting and a two-sided search: exact, and n log n where comparing all pairs is n².
+    The mean of either is the Mann-Whitney AUC P(r > s) + ½P(r = s), and their variances give its standard error (DeLong
+    et al. 1988, Biometrics 44). Sorting and a two-sided search: exact, and n log n where comparing all pairs is n².
 
     Args:
         real_N: scores of reals `[n]`.
@@ -42,6 +42,8 @@ def placements(real_N: Array, fake_M: Array) -> tuple[Array, Array]:
 
 def squared_distances(x: Array, y: Array) -> Array:
     """‖x_a − y_b‖², `[n, m]`, for rows of `x` `[n, D]` and `y` `[m, D]`."""
+    origin = x.mean(axis=0, keepdims=True)  # far from it, the difference of squares would lose its digits
+    x, y = x - origin, y - origin
     product = jnp.matmul(x, y.T, precision="highest")
     return jnp.maximum((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2.0 * product, 0.0)
 
@@ -59,8 +61,8 @@ def bandwidth(real: Array) -> Array:
 def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
     """Squared maximum mean discrepancy, unbiased, with its standard error (Gretton et al. 2012, JMLR 13, lemma 6).
 
-    The kernel is the mean of three Gaussians exp(−‖x − y‖²/(2 h)) with h = ¼, 1 and 4 times `scale`. 0 for equal laws; an
-    unbiased estimate may be negative. The error is that of a U-statistic of pairs (x_b, y_b).
+    The kernel is the mean of three Gaussians exp(−‖x − y‖²/(2 h)) with h = ¼, 1 and 4 times `scale`. 0 for equal laws;
+    an unbiased estimate may be negative. The error is that of a U-statistic of pairs (x_b, y_b).
 
     Args:
         real: `[n, D]`.
@@ -81,7 +83,8 @@ def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
 
 
 def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """Share of reals whose k-nearest-neighbour ball holds at least one fake (Naeem et al. 2020, arXiv 2002.09797, eq. 5).
+    """Share of reals whose k-nearest-neighbour ball holds at least one fake (Naeem et al. 2020, arXiv 2002.09797, eq.
+    5).
 
     Args:
         real: `[n, D]`, n > k.

@@ -72,7 +72,8 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Keeps every weight in [−limit, limit] after the update; goes last in a chain (WGAN, arXiv 1701.07875, alg. 1)."""
 
-    def update(updates: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+    def update(updates: Tree, state: Tree, params: Tree = None, **extra: Any) -> tuple[Tree, Tree]:
+        del extra
         clip = lambda u, p: jnp.clip(p + u, -limit, limit) - p
         return jax.tree.map(clip, updates, params), state
 
@@ -126,7 +127,7 @@ def _ramp(t: Array, warmup: int) -> Array:
     return jnp.minimum(1.0, (t + 1.0) / (warmup + 1.0))
 
 
-SCHEDULES: dict[str, Callable[[int, int], Callable[[Array], Array]]] = {
+SCHEDULES: dict[str, Callable[[int, int], Callable[[Any], Any]]] = {
     "constant": lambda horizon, warmup: lambda t: _ramp(t, warmup),
     "linear": lambda horizon, warmup: lambda t: _ramp(t, warmup) * jnp.clip(1.0 - t / horizon, 0.0, 1.0),
     "cosine": lambda horizon, warmup: (

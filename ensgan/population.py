@@ -1,13 +1,13 @@
 """Populations: groups of members of one network, stacked on axis 0, and how a function of one member runs on all.
 
-A population is a tuple of groups, so generators or discriminators of several architectures live in one game. Members are
-numbered through the groups in order; everything above this file sees only those numbers.
+A population is a tuple of groups, so generators or discriminators of several architectures live in one game. Members
+are numbered through the groups in order; everything above this file sees only those numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -56,7 +56,7 @@ class Group:
     network: Network
     count: int
     optimizer: optim.Optimizer | None = None
-    latent: Latent = normal()
+    latent: Latent = field(default_factory=normal)
     execute: Literal["auto", "vmap", "unroll"] = "auto"
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ def member_keys(key: Array, first: int, count: int) -> Array:
 
 
 def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) -> Population:
-    """Fresh members. A member's weights depend on `key`, its group and its number within the group, not on the counts."""
+    """Fresh members. A member's weights depend on `key`, its group and its number within it, not on the counts."""
 
     def one(index: int, group: Group) -> Members:
         keys = member_keys(jax.random.fold_in(key, index), 0, group.count)
@@ -156,8 +156,8 @@ def member_vjp(
         wrt: how many of the first arguments are differentiated.
 
     Returns:
-        A function of the arguments that gives `out` and `aux`, stacked, and `pull`, which takes cotangents stacked like `out`
-        and gives those of the first `wrt` arguments, stacked even where the argument was shared.
+        A function of the arguments that gives `out` and `aux`, stacked, and `pull`, which takes cotangents stacked like
+        `out` and gives those of the first `wrt` arguments, stacked even where the argument was shared.
     """
 
     def one(*args: Any) -> tuple[Any, Any, Any]:

@@ -1,7 +1,8 @@
 """Runs on disk: the host loop between stretches of steps, and what it leaves in the run directory.
 
-A run directory holds `config.json` (resolved), `versions.json`, `metrics.jsonl`, `clock.json`, `checkpoints/`, `samples.npz`,
-`samples.png` and `report.html`. Whatever interrupts a run, going on from its newest checkpoint gives the same states.
+A run directory holds `config.json` (resolved), `versions.json`, `metrics.jsonl`, `clock.json`, `checkpoints/`,
+`samples.npz`, `samples.png` and `report.html`. Whatever interrupts a run, going on from its newest checkpoint gives the
+same states.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def run(
 ) -> Outcome:
     """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
 
-    SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states on
-    the way are the same, bit for bit on a CPU.
+    SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states
+    on the way are the same, bit for bit on a CPU.
 
     Args:
         config: what to run.
@@ -376,7 +377,7 @@ def _signals() -> Iterator[list[int]]:
 
 
 def save_picture(path: Path, x: np.ndarray, real: np.ndarray) -> None:
-    """Samples `[n, ...]` as one picture: images enlarged in a grid, points over the reals by their first two coordinates."""
+    """Samples `[n, ...]` as one picture: images enlarged in a grid, points (two coordinates) over the reals."""
     if x.ndim == 4:
         scale = -(-64 // x.shape[1])
         enlarged = to_uint8(x).repeat(scale, axis=1).repeat(scale, axis=2)

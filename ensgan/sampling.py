@@ -36,8 +36,8 @@ def sample(
         state: the trained state.
         key: a key; nothing of the training key is reused.
         num: how many samples, at least 1.
-        weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member, or
-            None for the uniform mixture.
+        weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
+            or None for the uniform mixture.
         average: whether to use the exponential averages (else the raw weights of the last step).
         label: None, or int32 `[num]` for conditional generators.
 

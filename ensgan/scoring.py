@@ -2,9 +2,9 @@
 
     s_MNB[i, j, b] = D_j(G_i(z_ib))        r_NB[j, b] = D_j(x_b)
 
-A discriminator that treats each sample alone ends in one logit, so its backward pass is linear in one scalar per sample.
-The gradient that D needs uses the scalars c_D = ∂L_D/∂s, the one that G needs uses c_G = ∂L_G/∂s; the gradients with
-respect to the inputs differ by the factor c_G/c_D of each sample, and one backward pass serves both players.
+A discriminator that treats each sample alone ends in one logit, so its backward pass is linear in one scalar per
+sample. The gradient that D needs uses the scalars c_D = ∂L_D/∂s, the one that G needs uses c_G = ∂L_G/∂s; the gradients
+with respect to the inputs differ by the factor c_G/c_D of each sample, and one backward pass serves both players.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ensgan.population import Group, Groups, Population, member_vjp, offsets
 from ensgan.types import Array, Loss, Tree
 
 # Where D's scalar is this much smaller than G's, it is raised to it. Smaller than any rounding of D's gradient, large
-# enough that the ratio stays finite in float32. With 1e-6 a saturated hinge discriminator, whose true gradient is 0, drifts.
+# enough that the ratio stays finite in float32. With 1e-6 a saturated hinge discriminator, whose true gradient is 0,
+# drifts.
 EPSILON = 2.0**-60
 
 
@@ -142,8 +143,8 @@ def pair_losses(loss: Loss, logits: Logits, omega_NB: Array) -> Matrices:
 def cotangents(loss: Loss, logits: Logits, weights: Weights) -> tuple[Array, Array, Array]:
     """c_G `[M, N, B]` = ∂ΣL_G/∂s, c_D `[M, N, B]` = ∂ΣL_D/∂s and c_r `[N, B]` = ∂ΣL_D/∂r.
 
-    Derivatives by jax of elementwise functions, so they cost next to nothing. A pair without weight has cotangent 0, set
-    by `where`: the product of 0 with an infinite derivative would be NaN.
+    Derivatives by jax of elementwise functions, so they cost next to nothing. A pair without weight has cotangent 0,
+    set by `where`: the product of 0 with an infinite derivative would be NaN.
     """
 
     c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real).g))

@@ -104,9 +104,10 @@ def _pairwise(fake_MNn: Array, real_Nn: Array) -> Array:
 def select(game: Game, state: State, source: Source, *, num: int = 1000, split: str = "select") -> Selection:
     """Scores every pair on held-out reals with common noise, and ranks both sides.
 
-    S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see through
-    the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out reals:
-    the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors are DeLong's,
+    S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see
+    through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
+    reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors
+        are DeLong's,
     of the average over opponents.
 
     Args:

@@ -1,8 +1,8 @@
 """One training step: generate, score, weigh, pull back, update.
 
-`simultaneous` takes the gradients of both sides at the same parameters and shares one forward and one backward pass of the
-discriminators between them; `alternating` updates discriminators first. Which path of the kernel is taken follows from
-what the plugs declare.
+`simultaneous` takes the gradients of both sides at the same parameters and shares one forward and one backward pass of
+the discriminators between them; `alternating` updates discriminators first. Which path of the kernel is taken follows
+from what the plugs declare.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ensgan import optim, population, scoring
 from ensgan.game import Game, State
 from ensgan.population import Groups, Members, Population
 from ensgan.scoring import Logits, Matrices, Weights
-from ensgan.types import Array, Evidence, Tree
+from ensgan.types import Array, Evidence, Penalty, Tree
 
 SIDES = ("generator", "discriminator")
 CAUSES = ("its output", "its gradient", "its update")
@@ -65,12 +65,12 @@ def step(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info
         game: what is played.
         state: where it stands.
         batch: `x` `[B, ...]` (or `[N, B, ...]`, own reals for each discriminator), and if there are any, `label` int32
-            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has one more axis
-            in front, one batch for each discriminator update.
+            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has one more
+            axis in front, one batch for each discriminator update.
 
     Returns:
-        The new state and what happened. If a member stops being finite, the state is the old one with `fault` set, and every
-        later step leaves it as it is.
+        The new state and what happened. If a member stops being finite, the state is the old one with `fault` set, and
+        every later step leaves it as it is.
     """
     key_mask, key_round, key_penalty = jax.random.split(jax.random.fold_in(state.key, 2 * state.step + 1), 3)
     before = game.pairing.before
@@ -108,7 +108,7 @@ def alternating(
 ) -> tuple[State, Info, list[tuple[int, int, Array]]]:
     """`n_critic` discriminator updates, then generators against the new discriminators with fresh noise."""
     flags: list[tuple[int, int, Array]] = []
-    new, one = state, batch
+    new, one, penalty_N, grad_d = state, batch, jnp.zeros(()), ()
     for c in range(game.n_critic):
         one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
         met = play(game, new, one, mask, jax.random.fold_in(key, c))
@@ -163,7 +163,8 @@ def play(game: Game, state: State, batch: dict[str, Array], mask: Array | None, 
     )
     W, P, pairing_state = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
 
-    # The source of a fault is the first to show it: a generator by its samples, a discriminator by logits of finite samples.
+    # The source of a fault is the first to show it: a generator by its samples, a discriminator by logits of finite
+    # samples.
     finite_g = jnp.isfinite(fake_MB).all(axis=tuple(range(1, fake_MB.ndim)))
     finite_s = jnp.isfinite(logits.fake).all(axis=-1) | ~finite_g[:, None] | ~evidence.mask
     finite_d = jnp.isfinite(logits.real).all(axis=-1) & finite_s.all(axis=0)
@@ -217,8 +218,8 @@ def penalize(
     value_N = jnp.zeros((game.N,))
     for index, penalty in enumerate(game.penalties):
 
-        def compute(penalty=penalty, key=jax.random.fold_in(key, index)) -> tuple[Array, tuple[Tree, ...]]:
-            return _penalty(game, state, met, penalty, key)
+        def compute(penalty: Penalty = penalty, index: int = index) -> tuple[Array, tuple[Tree, ...]]:
+            return _penalty(game, state, met, penalty, jax.random.fold_in(key, index))
 
         if penalty.interval == 1:
             value, grads = compute()
@@ -230,15 +231,14 @@ def penalize(
     return value_N, grad_d
 
 
-def _penalty(game: Game, state: State, met: Round, penalty: Any, key: Array) -> tuple[Array, tuple[Tree, ...]]:
+def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array) -> tuple[Array, tuple[Tree, ...]]:
     strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
     strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))
     fake_MB, real = jax.lax.stop_gradient((met.fake_MB, met.real))
     B = fake_MB.shape[1]
     own_reals = real.ndim == fake_MB.ndim
-    if penalty.fakes:
-        key, key_choice = jax.random.split(key)
-        fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake_MB)
+    key_value, key_choice = jax.random.split(key)
+    fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake_MB) if penalty.fakes else None
 
     values, grads = [], []
     groups = game.groups_d
@@ -267,12 +267,12 @@ def _penalty(game: Game, state: State, met: Round, penalty: Any, key: Array) -> 
             group.count,
             (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0),
         )
-        keys = population.member_keys(key, first, group.count)
+        keys = population.member_keys(key_value, first, group.count)
         value_n, grad = one(
             members.params,
             members.state,
             real[mine] if own_reals else real,
-            fake_NB[mine] if penalty.fakes else None,
+            None if fake_NB is None else fake_NB[mine],
             strength_N[mine],
             met.keys_N[mine],
             keys,
@@ -333,10 +333,8 @@ def _guard(old: State, new: State, flags: list[tuple[int, int, Array]]) -> State
     first = jnp.argmin(good)  # flags come in the order in which a fault spreads, so the first one is its source
     fault = jnp.concatenate([old.step[None], table[first]]).astype(jnp.int32)
     healthy = old.fault[0] < 0
-    kept = jax.tree.map(
-        lambda n, o: jnp.where(good.all() & healthy, n, o), new._replace(key=None), old._replace(key=None)
-    )
-    return kept._replace(key=old.key, fault=jnp.where(healthy & ~good.all(), fault, old.fault))
+    kept = jax.tree.map(lambda n, o: jnp.where(good.all() & healthy, n, o), new, old)
+    return kept._replace(fault=jnp.where(healthy & ~good.all(), fault, old.fault))
 
 
 def describe_fault(fault: Any) -> str | None:

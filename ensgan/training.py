@@ -88,7 +88,8 @@ def train(
         every: steps between two calls; None is once, at the end.
 
     Returns:
-        The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M, N]`.
+        The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M,
+        N]`.
 
     Raises:
         InputError: `steps` below 1, or a member stopped being finite; the message says which, and when.
@@ -96,7 +97,7 @@ def train(
     if steps < 1:
         raise InputError(f"asked for {steps} steps; give at least 1")
     program = Program(game, source)
-    begin = int(state.step)
+    begin, info = int(state.step), None
     for start, end in stretches(begin, begin + steps, [every or steps] if every else [], game.pairing.payoff_every):
         state = refresh_payoff(game, state, source, start)
         state, info = program(state, end - start)
@@ -104,6 +105,7 @@ def train(
             raise InputError(f"{fault}; no later update was applied. Lower the learning rate or add a penalty")
         if callback is not None:
             callback(state, info)
+    assert info is not None  # there was at least one stretch
     return state, info
 
 

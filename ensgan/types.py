@@ -65,7 +65,8 @@ class Loss(NamedTuple):
         real: `real(r)`, what D_j pays for its reals.
         fake: `fake(s, r)`, what D_j pays for the fakes of G_i.
         generator: `generator(s, r)`, what G_i pays against D_j.
-        logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is calibrated.
+        logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is
+            calibrated.
         relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
     """
 
@@ -80,9 +81,9 @@ class Penalty(NamedTuple):
     """A regulariser of one discriminator, added to its loss every `interval` steps, times `interval`.
 
     Attributes:
-        value: `value(critic, real, fake, key) -> scalar` for one discriminator, where `critic` maps `[B, ...]` to logits
-            `[B]` and `real`, `fake` are `[B, ...]`. The fakes come from the generators in proportion to P and carry no
-            gradient to them. `key` is split per sample by `fold_in`.
+        value: `value(critic, real, fake, key) -> scalar` for one discriminator, where `critic` maps `[B, ...]` to
+            logits `[B]` and `real`, `fake` are `[B, ...]`. The fakes come from the generators in proportion to P and
+            carry no gradient to them. `key` is split per sample by `fold_in`.
         strength: a number, an array `[N]` of one number per discriminator, or a schedule `step -> number`.
         interval: how often it is computed, in steps (lazy regularisation).
         fakes: whether `value` looks at `fake`; if not, none are drawn.
@@ -120,10 +121,12 @@ class Pairing(NamedTuple):
     """Who plays whom and how much each game counts: weights W for generators, P for discriminators.
 
     Attributes:
-        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none). Raises InputError where M and N do not fit.
+        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none). Raises InputError where M and N do not
+            fit.
         after: `after(state, evidence, key) -> (W, P, state)`. Rows of W `[M, N]` and columns of P `[M, N]` sum to 1.
         before: `before(state, key, M, N) -> mask [M, N]` of the pairs played this step, or None where all are.
-        members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture is.
+        members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture
+            is.
         asks: what `after` wants besides losses: any of `gram`, `payoff`.
         payoff_every: how old the held-out payoff may get, in steps, where it is asked for.
     """
@@ -140,8 +143,8 @@ class Augment(NamedTuple):
     """What happens to samples on their way into the discriminators; one draw serves both players.
 
     Attributes:
-        apply: `apply(key, x, strength) -> x` for a batch `x` `[S, ...]` and keys `key` `[S]`, one per sample; differentiable in
-            `x`. `strength` in [0, 1] is the probability that a sample is changed.
+        apply: `apply(key, x, strength) -> x` for a batch `x` `[S, ...]` and keys `key` `[S]`, one per sample;
+            differentiable in `x`. `strength` in [0, 1] is the probability that a sample is changed.
         strength: the fixed probability, or its start where it adapts.
         target: None, or the overfitting signal E sign(r − s) that the strength steers towards (ADA).
         ramp: how many samples it takes the strength to move from 0 to 1.

@@ -146,8 +146,15 @@ TREE = {
     "augment": {"name": "diff_augment", "policy": ["color"]},
     "optimizer": {"name": "sgd", "learning_rate": [0.1, 0.2]},
     "data": {"name": "ring", "modes": 5},
-    "generators": [{"count": 2, "latent_scale": [1.0, 2.0], "network": {"name": "mlp", "widths": [8, 8]}}, {"count": 1}],
-    "discriminators": {"count": 2, "latent": "uniform", "optimizer": {"name": "adam", "schedule": "cosine", "horizon": 9}},
+    "generators": [
+        {"count": 2, "latent_scale": [1.0, 2.0], "network": {"name": "mlp", "widths": [8, 8]}},
+        {"count": 1},
+    ],
+    "discriminators": {
+        "count": 2,
+        "latent": "uniform",
+        "optimizer": {"name": "adam", "schedule": "cosine", "horizon": 9},
+    },
 }
 
 

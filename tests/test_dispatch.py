@@ -21,9 +21,7 @@ SOURCE = resident("points", POINTS)
 def streamed():
     """A streamed source of the same points: batch `step` is a function of its number."""
     read = lambda step, size: {"x": POINTS[np.random.default_rng(step).integers(140, size=size)]}
-    return Source(
-        name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=SOURCE.held_out, num=SOURCE.num
-    )
+    return Source(name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=SOURCE.held_out, num=SOURCE.num)
 
 
 def slow():
@@ -114,7 +112,7 @@ def test_the_state_is_donated(program):
 def test_nothing_is_moved_without_being_asked_for(program):
     state, _ = program(fresh(program), 1)
     with jax.transfer_guard("disallow"):
-        with pytest.raises(Exception, match="[Dd]isallowed"):
+        with pytest.raises(Exception, match=r"[Dd]isallowed"):
             jnp.sin(np.ones(3)) + 1  # the guard is on
         state, _ = program(state, 2)
     assert int(state.step) == 3
@@ -143,6 +141,13 @@ def test_each_critic_update_has_its_own_batch():
     batch = dispatch.draw_batch(game, SOURCE.draw, game.init(jax.random.key(0)), SOURCE.arrays["train"])["x"]
     assert batch.shape == (3, 8, 2)
     assert len(np.unique(np.asarray(batch)[:, 0], axis=0)) == 3
+
+
+def test_a_stream_is_read_by_the_number_of_the_update():
+    program = compiled("streamed, several critics")
+    batch = program._read(fresh(program)._replace(step=jnp.int32(3)))
+    read = lambda number: program.source.read(number, 8)["x"]
+    np.testing.assert_array_equal(batch["x"], [read(6), read(7)])  # two critics, so step 3 begins with batch 6
 
 
 def test_data_that_do_not_fit_are_refused():

@@ -10,7 +10,19 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types"],
-    ["config", "networks", "losses", "penalties", "augment", "pairing", "optim", "metrics", "data", "checkpoint", "reporting"],
+    [
+        "config",
+        "networks",
+        "losses",
+        "penalties",
+        "augment",
+        "pairing",
+        "optim",
+        "metrics",
+        "data",
+        "checkpoint",
+        "reporting",
+    ],
     ["population"],
     ["scoring"],
     ["game"],
@@ -59,7 +71,11 @@ def test_imports_go_down():
 
 def test_one_library_one_place():
     for library, home in (("orbax", "checkpoint"), ("matplotlib", "reporting"), ("jsonargparse", None)):
-        users = {module(path) for path in files() if f"import {library}" in path.read_text() or f"from {library}" in path.read_text()}
+        users = {
+            module(path)
+            for path in files()
+            if f"import {library}" in path.read_text() or f"from {library}" in path.read_text()
+        }
         assert users <= ({home} if home else {"config", "cli"}), library
 
 

@@ -15,7 +15,7 @@ def test_every_loss_keeps_the_contract(name):
     testing.check_loss(LOSSES[name])
 
 
-# At s = 1 and r = 2. softplus(x) = log(1 + e^x): softplus(1) = 1.313262, softplus(-1) = .313262, softplus(-2) = .126928.
+# At s = 1 and r = 2. softplus(x) = log(1 + e^x) is 1.313262 at 1, .313262 at -1 and .126928 at -2.
 VALUES = {
     "minimax": (0.126928, 1.313262, -1.313262),  # -log σ(2), -log(1 - σ(1)), log(1 - σ(1))
     "non_saturating": (0.126928, 1.313262, 0.313262),  # the last is -log σ(1)
@@ -60,7 +60,7 @@ def test_discriminators_push_reals_up_and_fakes_down_and_generators_the_other_wa
 
 @pytest.mark.parametrize("name", [n for n in LOSSES if LOSSES[n].logit != "uncalibrated"])
 def test_the_logit_at_the_optimum_is_the_log_density_ratio(name):
-    # Two points with p = (.8, .2) of reals and q = (.5, .5) of fakes; the best logits differ by log(.8/.5) - log(.2/.5).
+    # Two points with shares p of reals and q of fakes: the gradient vanishes at log p/q.
     loss, p, q = LOSSES[name], jnp.array([0.8, 0.2]), jnp.array([0.5, 0.5])
     pair = lambda t: (q[:, None] * p[None] * (loss.real(t)[None] + loss.fake(t[:, None], t[None]))).sum()
     best = jnp.log(p / q)

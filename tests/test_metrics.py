@@ -28,9 +28,10 @@ def test_their_mean_is_the_auc_over_all_pairs():
 
 
 def test_delongs_error_of_a_mean_of_aucs_is_that_of_the_bootstrap():
-    # Two discriminators that see the same samples: their AUCs are correlated, and the error of the mean must know.
+    # Two discriminators see the same samples with half of their noise in common. The error of the mean is neither that
+    # of independent AUCs, which is 18 % less, nor that of one of them, which is 15 % more.
     rng = np.random.default_rng(1)
-    n, noise = 250, lambda: 0.5 * rng.standard_normal((2, 250))
+    n, noise = 250, lambda: rng.standard_normal((2, 250))
     real, fake = rng.standard_normal(n) + 0.8 + noise(), rng.standard_normal(n) + noise()
 
     def auc(r, s):
@@ -44,10 +45,8 @@ def test_delongs_error_of_a_mean_of_aucs_is_that_of_the_bootstrap():
     for _ in range(1500):
         a, b = rng.integers(n, size=(2, n))
         draws.append(np.mean([auc(real[j][a], fake[j][b]) for j in range(2)]))
-    assert got.error[0] == pytest.approx(np.std(draws), rel=0.15)
+    assert got.error[0] == pytest.approx(np.std(draws), rel=0.1)
     assert got.value[0] == pytest.approx(np.mean([auc(real[j], fake[j]) for j in range(2)]), abs=1e-6)
-    independent = _mean_score(by_real[:, :1].mean(-1), by_real[:, :1], by_fake[:, :1], axis=1).error[0] / np.sqrt(2)
-    assert abs(independent / np.std(draws) - 1) > 0.15  # the bootstrap can tell
 
 
 def kernel(x, y, scale):
@@ -59,8 +58,10 @@ def test_mmd_is_its_double_loop():
     rng = np.random.default_rng(2)
     x, y, n = rng.normal(size=(9, 3)), rng.normal(size=(9, 3)) + 1.0, 9
     pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
-    h = [kernel(x[a], x[b], 2.0) + kernel(y[a], y[b], 2.0) - kernel(x[a], y[b], 2.0) - kernel(x[b], y[a], 2.0)
-         for a, b in pairs]
+    h = [
+        kernel(x[a], x[b], 2.0) + kernel(y[a], y[b], 2.0) - kernel(x[a], y[b], 2.0) - kernel(x[b], y[a], 2.0)
+        for a, b in pairs
+    ]
     got = mmd(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), 2.0)
     assert float(got.value) == pytest.approx(np.mean(h), abs=1e-5)
 
@@ -85,7 +86,7 @@ def test_the_bandwidth_is_the_median_squared_distance():
 def test_coverage_by_hand():
     line = np.arange(7.0)[:, None]
     at = lambda *xs: np.array(xs, np.float64)[:, None]
-    # With k = 1 every radius is 1, so a fake covers its own place and both neighbours; with k = 2 the ends have radius 2.
+    # With k = 1 every radius is 1: a fake covers its place and both neighbours. With k = 2 the ends have radius 2.
     assert coverage(line, at(0.0), k=1) == pytest.approx(2 / 7)
     assert coverage(line, at(3.0), k=1) == pytest.approx(3 / 7)
     assert coverage(line, at(3.0, 3.1, 2.9), k=1) == pytest.approx(3 / 7)

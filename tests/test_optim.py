@@ -133,8 +133,11 @@ def test_named_optimisers_take_a_rate_per_member(name):
     np.testing.assert_allclose(updates["w"][1], 2.0 * updates["w"][0], rtol=1e-6)
     assert float(updates["w"][0, 0]) < 0
     one = optim.OPTIMIZERS[name](learning_rate=(0.1,))  # one number is for all
-    np.testing.assert_allclose(optim.stacked(one, 2).update(ONES(p), optim.stacked(one, 2).init(p), p)[0]["w"],
-                               jnp.broadcast_to(updates["w"][:1], (2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(
+        optim.stacked(one, 2).update(ONES(p), optim.stacked(one, 2).init(p), p)[0]["w"],
+        jnp.broadcast_to(updates["w"][:1], (2, 3)),
+        rtol=1e-6,
+    )
 
 
 def test_settings_that_do_not_fit_are_refused():

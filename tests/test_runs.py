@@ -58,9 +58,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(whole):
     names = {path.name for path in whole.iterdir()}
-    assert names == {
-        "config.json", "versions.json", "metrics.jsonl", "clock.json", "checkpoints", "samples.npz", "samples.png", "report.html",
-    }  # fmt: skip
+    assert names == {"config.json", "checkpoints", *runs.RUN_FILES}
     assert config.parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
     records = read_metrics(whole / "metrics.jsonl")
     train = [r for r in records if r["kind"] == "train"]
@@ -180,7 +178,9 @@ def test_a_finished_run_asks_for_more_steps(whole):
 def test_a_member_that_blows_up_stops_the_run_with_the_last_good_state(tmp_path):
     wild = {"name": "sgd", "learning_rate": [1e-3, 1e30]}
     groups = {**TREE["discriminators"], "optimizer": wild, "network": {"name": "mlp", "widths": [8]}}
-    with pytest.raises(InputError, match=r"discriminator 1 stopped being finite in step (\d+) .*the state of step (\d+) is saved") as error:
+    with pytest.raises(
+        InputError, match=r"discriminator 1 stopped being finite in step (\d+) .*the state of step (\d+) is saved"
+    ) as error:
         runs.run(settings(discriminators=groups, penalty="none"), tmp_path / "run")
     state = final(tmp_path / "run")
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.generators))
@@ -199,7 +199,9 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, mon
     from orbax.checkpoint import v1 as ocp
 
     monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
-    with pytest.raises(InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"):
+    with pytest.raises(
+        InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"
+    ):
         runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
     monkeypatch.undo()
     assert int(final(directory).step) == 5

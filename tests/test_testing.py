@@ -12,7 +12,6 @@ from ensgan.types import Augment
 @pytest.mark.parametrize(
     "network",
     [
-        toys.dense(2, 5, (), coupled=True),
         networks.mlp(3, (4,), 2, norm="batch"),
         networks.mlp(2, (4,), 1, spectral_norm=True),
     ],
@@ -86,7 +85,10 @@ def test_augmentations_keep_the_contract(name):
     [
         (lambda keys, x, strength: x + 1.0, "at strength 0"),
         (lambda keys, x, strength: x - strength * x.mean(), "sample 0 gives another result"),
-        (lambda keys, x, strength: x + strength * jax.random.normal(keys[-1], x.shape), "sample 0 gives another result"),
+        (
+            lambda keys, x, strength: x + strength * jax.random.normal(keys[-1], x.shape),
+            "sample 0 gives another result",
+        ),
         (lambda keys, x, strength: x[..., :1] * strength, "became"),
         (lambda keys, x, strength: x + strength * 0.0 * jnp.sqrt(x * 0.0), "the gradient is not finite"),
     ],

@@ -12,7 +12,7 @@ from ensgan.types import Network
 
 
 def dense(in_dim, hidden, out_shape, *, coupled=False, state=False):
-    """A two-layer network as bare functions; `coupled` centres its hidden layer over the batch, `state` counts calls."""
+    """Two layers as bare functions; `coupled` centres its hidden layer over the batch, `state` counts calls."""
     out_dim = int(np.prod(out_shape))
 
     def init(key):

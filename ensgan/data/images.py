@@ -6,7 +6,6 @@ import gzip
 import math
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +114,9 @@ def idx(
     return resident(name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
-def npz(path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS) -> Source:
+def npz(
+    path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS
+) -> Source:
     """Samples in a NumPy file.
 
     Args:

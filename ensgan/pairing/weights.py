@@ -14,7 +14,7 @@ def own_MN(M: int, N: int) -> Array:
 
 
 def normalize(weight: Array, mask: Array, axis: int) -> Array:
-    """`weight` ≥ 0, zero where `mask` is False and summing to 1 along `axis`; all zero where nothing is left to play."""
+    """`weight` ≥ 0, zero where `mask` is False, summing to 1 along `axis`; all zero where nothing is left to play."""
     weight = jnp.where(mask, weight, 0.0)
     total = weight.sum(axis=axis, keepdims=True)
     return jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)

@@ -40,7 +40,7 @@ class Watcher:
 
 
 class Console(Watcher):
-    """Talks on `stream`; between two plain lines at least `pause` seconds go by, so that logs of long runs stay short."""
+    """Talks on `stream`; at least `pause` seconds go by between two plain lines, so that long logs stay short."""
 
     def __init__(self, stream: TextIO = sys.stderr, pause: float = 5.0) -> None:
         """Looks whether the stream is a terminal."""

@@ -1,0 +1,169 @@
+"""The commands as a user types them: what they print, what they write, and one line for whatever is wrong."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ensgan import cli
+
+RING = """
+steps = 6
+batch_size = 8
+log_every = 3
+eval_every = 6
+checkpoint_every = 3
+held_out = 64
+data = "ring"
+generators = {count = 2, network = {name = "mlp", latent = 2, widths = [8]}}
+discriminators = {count = 2, network = {name = "mlp", widths = [8]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    """A short run made by the command, and what the command printed."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "small.toml").write_text(RING)
+    done = subprocess.run(
+        [sys.executable, "-m", "ensgan.cli", "train", "small.toml", "--seed", "3"],
+        cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_train_prints_the_matrix_the_rankings_and_where_the_pictures_are(ring):
+    folder, done = ring
+    run = folder / "runs" / "small-3-1"
+    assert (run / "report.html").is_file()
+    for text in ("score matrix", "generator 0", "D1", "1. generator", "1. discriminator", "runs/small-3-1/samples.png"):
+        assert text in done.stdout, text
+    assert "\r" not in done.stderr  # no bar where there is no terminal
+    assert "step 6/6" in done.stderr
+
+
+def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
+    run = str(ring[0] / "runs" / "small-3-1")
+    assert cli.main(["select", run]) == 0
+    out = capsys.readouterr().out
+    assert "1. generator" in out
+    assert "|S(G) − 0.5| and MMD together" in out
+    assert "modes" not in out
+    assert cli.main(["evaluate", run, "--num", "200"]) == 0
+    out = capsys.readouterr().out
+    for text in ("modes/8", "KL to uniform", "perfect sampler", "mixture", "report split"):
+        assert text in out
+
+
+def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
+    run = str(ring[0] / "runs" / "small-3-1")
+    arrays = []
+    for k, choice in enumerate(("member:1", "member:1", "mixture", "best")):
+        out = tmp_path / f"{k}.npz"
+        assert cli.main(["sample", run, "--num", "5", "--out", str(out), "--from", choice, "--seed", "4"]) == 0
+        arrays.append(np.load(out)["x"])
+    assert arrays[0].shape == (5, 2)
+    np.testing.assert_array_equal(arrays[0], arrays[1])
+    assert not np.array_equal(arrays[0], arrays[2])
+    assert cli.main(["sample", run, "--num", "50", "--out", str(tmp_path / "a.png")]) == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size[0] > 100
+    assert "50 samples from" in capsys.readouterr().out
+
+
+def test_report_is_written_again(ring, capsys):
+    run = ring[0] / "runs" / "small-3-1"
+    before = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    assert cli.main(["report", str(run)]) == 0
+    assert (run / "report.html").read_bytes() == before
+    assert str(run / "report.html") in capsys.readouterr().out
+
+
+def test_resume_goes_further(ring, capsys):
+    run = ring[0] / "runs" / "small-3-1"
+    assert cli.main(["resume", str(run), "--steps", "9"]) == 0
+    assert json.loads((run / "config.json").read_text())["steps"] == 9
+    assert "score matrix" in capsys.readouterr().out
+
+
+WRONG = [
+    ([], 2, "usage: ensgan COMMAND"),
+    (["fly"], 2, "unknown command 'fly'; known: evaluate, report, resume, sample, select, train"),
+    (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
+    (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
+    (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
+    (["train", "--steps", "many"], 2, '"steps": expected a int. Got value: many'),
+    (["train", "--steps", "0"], 2, "steps is 0; it must be at least 1"),
+    (["train", "--seed", "-1"], 2, "seed is -1"),
+    (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: diagonal, dropout, max"),
+    (["train", "--pairing"], 2, "--pairing needs a name; known: "),
+    (["train", "--pairing", "softmax", "--pairing.lamb", "2"], 2, "did you mean --pairing.lam?"),
+    (["train", "--loss", "love"], 2, "unknown loss 'love'; known: hinge"),
+    (["train", "--data", "cats"], 2, "unknown data 'cats'; known: digits"),
+    (["train", "--data", "mnist"], 2, "--data.path is missing .or --data-dir."),
+    (["train", "--data", "mnist", "--data-dir", "no/where"], 2, "no/where"),
+    (["train", "--generators.0.count", "0"], 2, "a group has 0 members; a game needs at least 1"),
+    (["train", "--discriminators.0.count", "-2"], 2, "a group has -2 members"),
+    (["train", "--batch-size", "5000"], 2, "a batch of 5000 is larger than the train split of 'digits'"),
+    (["train", "--pairing", "diagonal", "--generators.0.count", "3"], 2, "needs as many of both"),
+    (["train", "--generators.0.network", "dcgan"], 2, "28"),
+    (["resume", "no/run"], 2, "no run at no/run"),
+    (["resume"], 2, "arguments are required: run"),
+    (["select", "no/run"], 2, "no run at no/run"),
+    (["sample", "RUN", "--num", "0"], 2, "--num is 0; give at least 1"),
+    (["sample", "RUN", "--num", "some"], 2, "num"),
+    (["sample", "RUN", "--out", "a.gif"], 2, "ends in .png or .npz"),
+    (["sample", "RUN", "--out", "no/where/a.png"], 2, "does not exist; make it first"),
+    (["sample", "RUN", "--from", "member:2"], 2, "the run has generators 0 to 1"),
+    (["sample", "RUN", "--from", "luck"], 2, "give best, mixture, or member:I"),
+    (["evaluate", "RUN", "--num", "3"], 2, "at least 8 samples"),
+    (["evaluate", "RUN", "--fast"], 2, "unrecognized arguments: --fast"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argv", "code", "message"), WRONG, ids=[" ".join(argv) or "nothing" for argv, _, _ in WRONG])
+def test_wrong_input_is_one_line_and_code_2(argv, code, message, ring, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = str(ring[0] / "runs" / "small-3-1")
+    assert cli.main([run if word == "RUN" else word for word in argv]) == code
+    out, err = capsys.readouterr()
+    if argv:
+        assert err.startswith("ensgan: ")
+        assert err.count("\n") == 1
+    assert re.search(message, err or out), err or out
+    assert not list(tmp_path.iterdir())  # nothing was left behind
+
+
+@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "report"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"ensgan {command}" in capsys.readouterr().out
+
+
+def test_help_of_train_comes_from_the_docstrings_and_shows_the_plugs(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--pairing", "softmax", "--help"])
+    out = capsys.readouterr().out
+    for text in (
+        "decay of the exponential average",
+        "--pairing.lam",
+        "dropout, max, mean",
+        "--generators.0.network.widths",
+    ):
+        assert text in out
+
+
+def test_version_and_usage(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ensgan ")
+    assert cli.main(["--help"]) == 0
+    assert "digits_4x4" in capsys.readouterr().out

@@ -1,0 +1,55 @@
+"""Every configuration that ships runs: a few real steps of the real networks, smaller only in what is scored."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensgan import cli, config, runs
+from ensgan.reporting import read_metrics
+from ensgan.training import TABLES, build
+
+CONFIGS = cli._configs()
+# Where the IDX files of MNIST are, if they are anywhere.
+MNIST = Path(os.environ.get("ENSGAN_MNIST", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
+QUICK = ["--steps", "2", "--log_every", "1", "--eval_every", "2", "--checkpoint_every", "2", "--held_out", "16"]
+
+
+def test_the_expected_configurations_ship():
+    assert {"digits_4x4", "ring8", "grid25", "mnist_mlp", "mnist_dcgan", "mixed_archs"} <= set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
+    tree = config.read(CONFIGS[name])
+    needs_files = tree["data"] == "mnist"
+    if needs_files and not MNIST.is_dir():
+        pytest.skip(f"{name} reads the MNIST files; set ENSGAN_MNIST to their folder")
+    files = ["--data.path", str(MNIST)] if needs_files else []
+    settings, _ = config.parse({"name": name, **tree}, TABLES, [*QUICK, *files])
+    outcome = runs.run(settings, tmp_path / "run")
+    assert outcome.step == 2
+    game, _ = build(settings)
+    last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+    assert np.shape(last["fool"]) == (game.M, game.N)
+    assert np.isfinite(last["score_g"]).all()
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_a_header_says_the_command_the_time_and_the_score(name):
+    lines = CONFIGS[name].read_text().splitlines()
+    header = "\n".join(line for line in lines[: lines.index("seed = 0")])
+    assert f"ensgan train {name}".replace(" digits_4x4", "") in header
+    assert "Time" in header
+    assert "Score" in header
+
+
+def test_the_classic_recipe_has_the_classic_sizes():
+    settings, _ = config.parse(config.read(CONFIGS["mnist_mlp"]), TABLES, ["--data.path", "x"])
+    (g,), (d,) = settings.generators, settings.discriminators
+    assert (g.count, d.count, settings.batch_size) == (8, 8, 64)
+    assert (g.network.options["latent"], *g.network.options["widths"], 784) == (100, 128, 256, 512, 1024, 784)
+    assert (784, *d.network.options["widths"], 1) == (784, 512, 256, 128, 1)
+    assert settings.loss == "relativistic_least_squares"
+    assert {g.network.options["activation"], d.network.options["activation"]} == {"leaky_relu"}

@@ -1,0 +1,65 @@
+"""The programs in the documents run, and the documents name what there is."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from ensgan import augment, cli, losses, pairing, penalties
+
+ROOT = Path(__file__).parents[1]
+MARK = "<!-- a test runs this program -->\n```python\n"
+
+
+def programs(name):
+    return [part.split("```")[0] for part in (ROOT / name).read_text().split(MARK)[1:]]
+
+
+@pytest.fixture
+def plain_promotion():
+    # The programs of the documents are a user's: they run under the settings that a user has.
+    jax.config.update("jax_numpy_rank_promotion", "allow")
+    yield
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def test_the_program_of_the_readme_runs(plain_promotion):
+    (program,) = programs("README.md")
+    names = {}
+    exec(program.replace("steps=10_000", "steps=30"), names)
+    assert names["x"].shape == (1024, 2)
+    assert names["info"].loss_g.shape == names["info"].loss_d.shape == (4, 4)
+    assert names["best"].fool.shape == names["best"].detect.shape == (4, 4)
+    assert names["best"].mixture.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_the_programs_on_networks_run(k, plain_promotion):
+    found = programs("docs/networks.md")
+    assert len(found) == 3
+    names = {}
+    exec(found[k], names)
+    if "state" in names:
+        assert int(names["state"].step) == 10
+
+
+def test_the_readmes_first_two_commands_are_the_set_up():
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert blocks[0].strip() == "pip install -e . && ensgan train"
+    assert blocks[1].strip() == "pip install -e '.[test]' && pytest"
+
+
+def test_the_readme_names_every_command_configuration_and_pairing():
+    text = (ROOT / "README.md").read_text()
+    for name in (*cli.COMMANDS, *cli._configs(), *pairing.PAIRINGS):
+        assert f"`{name}`" in text or f"ensgan {name}" in text, name
+    assert len(losses.LOSSES) == 7
+    assert set(penalties.PENALTIES) == {"none", "r1", "r2", "r1_r2", "gradient_penalty"}
+    assert {"none", "diff_augment", "adaptive"} <= set(augment.AUGMENTS)
+
+
+def test_no_link_is_broken():
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
+            assert (file.parent / link).exists(), f"{file.name} links to {link}"
