@@ -108,7 +108,7 @@ class Game:
                 np.issubdtype(np.asarray(strength).dtype, np.number) and np.shape(strength) in ((), (self.N,))
             ):
                 raise InputError(
-                    f"a penalty's strength is {strength!r}; give a number, one for each of the {self.N} discriminators, "
+                    f"a penalty's strength is {strength!r}; give a number, {self.N} numbers, one per discriminator, "
                     "or a schedule step -> number"
                 )
 
