@@ -10,7 +10,7 @@ from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
 from ensgan.sampling import sample
 from ensgan.selection import Selection, select
-from ensgan.step import Info, step
+from ensgan.step import Info
 from ensgan.training import train
 from ensgan.types import InputError
 
@@ -35,7 +35,6 @@ __all__ = [
     "penalties",
     "sample",
     "select",
-    "step",
     "train",
     "uniform",
 ]

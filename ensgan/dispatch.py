@@ -43,31 +43,30 @@ class Program:
             )
         self.game, self.source = game, source
         self.streamed = source.draw is None
+        self.loops = loops(game) and not self.streamed
         self.arrays = {} if self.streamed else jax.device_put(source.arrays["train"])
-        self._compiled: Any = None
         self._read: Any = source.read
+        # The functions below keep what they compiled for this game and source, so a second program compiles nothing.
+        if self.streamed:
+            self._run: Any = partial(_one, game)
+        else:
+            self._run = partial(_many if self.loops else _one_drawn, game, source.draw)
 
     def compile(self, state: State) -> None:
-        """Compiles for states of this form; the first call does it otherwise."""
-        if self.streamed:
-            lowered = _one.lower(self.game, state, self._next(state))
-        elif loops(self.game):
-            lowered = _many.lower(self.game, self.source.draw, state, self.arrays, jnp.int32(1))
-        else:
-            lowered = _one_drawn.lower(self.game, self.source.draw, state, self.arrays)
-        self._compiled = lowered.compile()
+        """Compiles for states of this form now; else the first call does it."""
+        if self.streamed and not self.source.resumable:
+            return  # looking at a batch would use it up
+        feed = (self._next(state),) if self.streamed else (self.arrays,)
+        lower = self._run.func.lower(*self._run.args, state, *feed, *((jnp.int32(1),) if self.loops else ()))
+        self._run = lower.compile()
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
         """Runs `num` steps, at least one."""
-        if self._compiled is None:
-            self.compile(state)
-        run: Any = self._compiled
-        if not self.streamed and loops(self.game):
-            return run(state, self.arrays, jax.device_put(np.int32(num)))
+        if self.loops:
+            return self._run(state, self.arrays, jax.device_put(np.int32(num)))
         total = None
         for _ in range(num):
-            feed = self._next(state) if self.streamed else self.arrays
-            state, info = run(state, feed)
+            state, info = self._run(state, self._next(state) if self.streamed else self.arrays)
             total = info if total is None else _add(total, info)
         return state, _scale(total, jax.device_put(np.float32(1.0 / num)))
 

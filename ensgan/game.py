@@ -104,9 +104,9 @@ class Game:
         self.pairing.init(self.M, self.N)
         for penalty in self.penalties:
             strength = penalty.strength
-            if not callable(strength) and not (
-                np.issubdtype(np.asarray(strength).dtype, np.number) and np.shape(strength) in ((), (self.N,))
-            ):
+            dtype = strength.dtype if hasattr(strength, "dtype") else np.asarray(strength).dtype
+            numbers = np.issubdtype(dtype, np.number) and np.shape(strength) in ((), (self.N,))
+            if not numbers and not callable(strength):
                 raise InputError(
                     f"a penalty's strength is {strength!r}; give a number, {self.N} numbers, one per discriminator, "
                     "or a schedule step -> number"

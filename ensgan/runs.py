@@ -108,7 +108,9 @@ def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
 
 def _open(directory: Path, config: Config) -> Checkpoints:
     if not (directory / "checkpoints").is_dir():
-        raise InputError(f"{directory} has no checkpoints; the run was stopped before it saved one")
+        raise InputError(
+            f"{directory} has no checkpoints; it was stopped before it saved one; start again with --overwrite"
+        )
     return Checkpoints(directory / "checkpoints", config.keep)
 
 
@@ -326,6 +328,8 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     device = jax.devices()[0]
+    # Results on a GPU are only reproducible under XLA's deterministic settings, which the user chooses here.
+    found["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
     return {**found, "device": f"{device.platform}: {device.device_kind} × {jax.device_count()}"}
 
 

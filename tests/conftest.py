@@ -6,6 +6,9 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Most of the time goes into compiling tiny programs once; XLA's optimisations are not what is tested, except in
+# `test_runs`, which turns them on again.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # One cache of compiled programs for this session, its workers and the commands they start; never one from before.
 if "ENSGAN_TEST_CACHE" not in os.environ:
     os.environ["ENSGAN_TEST_CACHE"] = tempfile.mkdtemp(prefix="ensgan-test-")

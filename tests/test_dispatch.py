@@ -122,7 +122,7 @@ def test_a_resident_program_moves_nothing_at_all_inside_a_call(plain):
     state = fresh(plain)
     num = jax.device_put(np.int32(3))
     with jax.transfer_guard("disallow_explicit"):
-        state, _ = plain._compiled(state, plain.arrays, num)
+        state, _ = plain._run(state, plain.arrays, num)
     assert int(state.step) == 3
 
 
@@ -145,7 +145,7 @@ def test_each_critic_update_has_its_own_batch():
 
 def test_a_stream_is_read_by_the_number_of_the_update():
     program = compiled("streamed, several critics")
-    batch = program._read(fresh(program)._replace(step=jnp.int32(3)))
+    batch = program._next(fresh(program)._replace(step=jnp.int32(3)))
     read = lambda number: program.source.read(number, 8)["x"]
     np.testing.assert_array_equal(batch["x"], [read(6), read(7)])  # two critics, so step 3 begins with batch 6
 

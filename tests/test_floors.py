@@ -69,6 +69,11 @@ def test_imports_go_down():
     assert not wrong
 
 
+def test_no_public_function_hides_a_module():
+    for name in set(ensgan.__all__) & set(FLOOR):
+        assert isinstance(getattr(ensgan, name), type(ast)), f"ensgan.{name} should be the module"
+
+
 def test_one_library_one_place():
     for library, home in (("orbax", "checkpoint"), ("matplotlib", "reporting"), ("jsonargparse", None)):
         users = {

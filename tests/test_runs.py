@@ -36,6 +36,15 @@ TREE = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def optimized():
+    """What is promised bit for bit is promised of the program that users get."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 def settings(**changes):
     return config.parse({**TREE, **changes}, TABLES)[0]
 
@@ -105,7 +114,7 @@ def command(*arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},
         **options,
     )
 

@@ -317,6 +317,8 @@ def test_members_start_different_and_do_not_depend_on_how_many_there_are():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"penalty": penalties.r1("strong")}, "strength is 'strong'; give a number, 2 numbers"),
+        ({"penalty": penalties.r1([1.0, 2.0, 3.0])}, "2 numbers, one per discriminator"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"ema": 1.0}, "ema is 1.0"),
         ({"n_critic": 2}, "needs update='alternating'"),
