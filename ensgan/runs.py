@@ -30,11 +30,12 @@ from ensgan.config import Config, parse, read, to_dict
 from ensgan.data import Source, to_uint8
 from ensgan.dispatch import Program
 from ensgan.evaluation import evaluate_modes
+from ensgan.faults import describe_fault
 from ensgan.game import Game, State
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report, write_samples
 from ensgan.reporting.pictures import png, scatter_panel, tile
 from ensgan.sampling import every_member
-from ensgan.step import Info, describe_fault
+from ensgan.step import Info
 from ensgan.training import TABLES, build, refresh_payoff, stretches
 from ensgan.types import InputError
 

@@ -15,13 +15,11 @@ import jax.numpy as jnp
 import optax
 
 from ensgan import optim, population, scoring
+from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, finite, guard, updated
 from ensgan.game import Game, State
 from ensgan.population import Groups, Members, Population
 from ensgan.scoring import Logits, Matrices, Weights
 from ensgan.types import Array, Evidence, Penalty, Tree
-
-SIDES = ("generator", "discriminator")
-CAUSES = ("its output", "its gradient", "its update")
 
 
 class Info(NamedTuple):
@@ -77,12 +75,12 @@ def step(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info
     mask = None if before is None else before(state.pairing, key_mask, game.M, game.N)
     update = simultaneous if game.update == "simultaneous" else alternating
     new, info, flags = update(game, state, batch, mask, key_round, key_penalty)
-    return _guard(state, new._replace(step=state.step + 1), flags), info
+    return guard(state, new._replace(step=state.step + 1), flags), info
 
 
 def simultaneous(
     game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
-) -> tuple[State, Info, list[tuple[int, int, Array]]]:
+) -> tuple[State, Info, Flags]:
     """Both sides at the same parameters: one forward pass, and one backward pass wherever a logit has one sample."""
     met = play(game, state, batch, mask, key)
     c_G, c_D, c_r = scoring.cotangents(game.loss, met.logits, met.weights)
@@ -99,15 +97,20 @@ def simultaneous(
     generators = advance(game, game.groups_g, state.generators, grad_g, met.state_g, state.step)
     strength = _next_strength(game, state, met.logits)
     new = state._replace(generators=generators, discriminators=discriminators, pairing=met.pairing, augment=strength)
-    flags = [(0, 0, met.finite_g), (1, 0, met.finite_d), (1, 1, finite(grad_d)), (0, 1, finite(grad_g))]
-    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + _updated(new)
+    flags = [
+        (G, OUTPUT, met.finite_g),
+        (D, OUTPUT, met.finite_d),
+        (D, GRADIENT, finite(grad_d)),
+        (G, GRADIENT, finite(grad_g)),
+    ]
+    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + updated(new)
 
 
 def alternating(
     game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
-) -> tuple[State, Info, list[tuple[int, int, Array]]]:
+) -> tuple[State, Info, Flags]:
     """`n_critic` discriminator updates, then generators against the new discriminators with fresh noise."""
-    flags: list[tuple[int, int, Array]] = []
+    flags: Flags = []
     new, one, penalty_N, grad_d = state, batch, jnp.zeros(()), ()
     for c in range(game.n_critic):
         one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
@@ -116,7 +119,7 @@ def alternating(
         penalty_N, grad_d = penalize(game, new, met, met.pull_d(c_D, c_r)[0], jax.random.fold_in(key_penalty, c))
         discriminators = advance(game, game.groups_d, new.discriminators, grad_d, met.state_d, state.step)
         new = new._replace(discriminators=discriminators)
-        flags += [(0, 0, met.finite_g), (1, 0, met.finite_d), (1, 1, finite(grad_d))]
+        flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (D, GRADIENT, finite(grad_d))]
 
     met = play(game, new, one, mask, jax.random.fold_in(key, game.n_critic))
     c_G, _, _ = scoring.cotangents(game.loss, met.logits, met.weights)
@@ -128,8 +131,8 @@ def alternating(
     grad_g = met.pull_g(dx)
     generators = advance(game, game.groups_g, new.generators, grad_g, met.state_g, state.step)
     new = new._replace(generators=generators, pairing=met.pairing, augment=_next_strength(game, state, met.logits))
-    flags += [(0, 0, met.finite_g), (1, 0, met.finite_d), (0, 1, finite(grad_g))]
-    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + _updated(new)
+    flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (G, GRADIENT, finite(grad_g))]
+    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + updated(new)
 
 
 def shares_backward(game: Game) -> bool:
@@ -311,38 +314,6 @@ def advance(
         return Members(params, net, opt_state, average)
 
     return tuple(one(*each) for each in zip(groups, members, grads, states, strict=True))
-
-
-def finite(trees: tuple[Tree, ...]) -> Array:
-    """Whether every number of each member is finite, `[members]`."""
-    every = lambda leaf: jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)
-    return jnp.concatenate([jnp.stack([every(leaf) for leaf in jax.tree.leaves(tree)]).all(axis=0) for tree in trees])
-
-
-def _updated(state: State) -> list[tuple[int, int, Array]]:
-    return [
-        (1, 2, finite(tuple(m.params for m in state.discriminators))),
-        (0, 2, finite(tuple(m.params for m in state.generators))),
-    ]
-
-
-def _guard(old: State, new: State, flags: list[tuple[int, int, Array]]) -> State:
-    """`new`, unless somebody is not finite or was not before: then `old`, with the first fault on record."""
-    table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
-    good = jnp.concatenate([f for _, _, f in flags])
-    first = jnp.argmin(good)  # flags come in the order in which a fault spreads, so the first one is its source
-    fault = jnp.concatenate([old.step[None], table[first]]).astype(jnp.int32)
-    healthy = old.fault[0] < 0
-    kept = jax.tree.map(lambda n, o: jnp.where(good.all() & healthy, n, o), new, old)
-    return kept._replace(fault=jnp.where(healthy & ~good.all(), fault, old.fault))
-
-
-def describe_fault(fault: Any) -> str | None:
-    """One line on the first fault of a state (`state.fault`, on the host), or None where there is none."""
-    step, side, member, cause = (int(value) for value in fault)
-    if step < 0:
-        return None
-    return f"{SIDES[side]} {member} stopped being finite in step {step + 1} ({CAUSES[cause]})"
 
 
 def _augmented(

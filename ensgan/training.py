@@ -11,10 +11,11 @@ from ensgan import augment, losses, networks, optim, penalties, population, sele
 from ensgan.config import Config, GroupConfig
 from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Program
+from ensgan.faults import describe_fault
 from ensgan.game import Game, State
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
-from ensgan.step import Info, describe_fault
+from ensgan.step import Info
 from ensgan.types import InputError, unknown
 
 TABLES = {

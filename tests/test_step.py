@@ -8,9 +8,10 @@ import pytest
 import toys
 
 from ensgan import augment, losses, pairing, penalties
+from ensgan.faults import describe_fault
 from ensgan.game import Game
 from ensgan.population import Group
-from ensgan.step import describe_fault, shares_backward, step
+from ensgan.step import shares_backward, step
 from ensgan.types import Augment, Evidence, InputError, Pairing
 
 
