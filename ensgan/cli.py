@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from importlib import metadata, resources
@@ -333,6 +334,7 @@ def command() -> None:
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     try:
         code = main()
         sys.stdout.flush()

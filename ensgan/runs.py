@@ -246,6 +246,7 @@ class _Loop:
 
     def evaluate(self, state: State, step: int) -> None:
         """Held-out scores, pictures and the report, from averaged generators."""
+        self.watcher.scoring()
         with self.clock.on("evaluate"):
             self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)

@@ -39,10 +39,9 @@ TREE = {
 @pytest.fixture(scope="module", autouse=True)
 def optimized():
     """What is promised bit for bit is promised of the program that users get."""
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
 
 
 def settings(**changes):

@@ -32,6 +32,9 @@ class Watcher:
     def progress(self, step: int, record: dict[str, Any]) -> None:
         """A training record was written."""
 
+    def scoring(self) -> None:
+        """Held-out scores, pictures and the report are being made."""
+
     def scored(self, step: int, scores: Any) -> None:
         """Held-out scores were taken: anything with `score_g`, `mmd` and `rank_g`."""
 
@@ -91,6 +94,11 @@ class Console(Watcher):
         speed = (step - before) / (record["seconds"] - seconds) if 0 <= seconds < record["seconds"] else None
         rate = "" if speed is None else f"  {speed:.1f} steps/s"
         self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}{rate}")
+
+    def scoring(self) -> None:
+        """Says so beside the bar, which stands still meanwhile."""
+        if self._bar is not None:
+            self._bar.update(self._task, state="scoring")
 
     def scored(self, step: int, scores: Any) -> None:
         """Prints one line with every S(G)."""

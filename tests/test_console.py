@@ -1,0 +1,56 @@
+"""What a run says: a bar on a terminal, plain lines elsewhere."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ensgan.reporting import Console
+from ensgan.types import InputError
+
+RECORD = {"weight_g": [[0.5, 0.5]], "loss_g": [[1.0, 3.0]], "weight_d": [[1.0, 1.0]], "loss_d": [[0.25, 0.75]]}
+SCORES = SimpleNamespace(score_g=SimpleNamespace(value=np.array([0.25, 0.5])), rank_g=np.array([1, 0]))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def drive(stream, pause=0.0):
+    console = Console(stream, pause)
+    console.note("compiling")
+    console.start(0, 20)
+    console.progress(10, {**RECORD, "seconds": 1.0})
+    console.scoring()
+    console.scored(10, SCORES)
+    console.progress(20, {**RECORD, "seconds": 3.0})
+    console.finish()
+    return stream.getvalue()
+
+
+def test_plain_lines_where_there_is_no_terminal():
+    assert drive(io.StringIO()).splitlines() == [
+        "compiling",
+        "step 10/20  loss G 2.000  D 0.500",
+        "step 10: held-out S(G), ideal 0.5: G0 0.25  G1 0.50; first: generator 1",
+        "step 20/20  loss G 2.000  D 0.500  5.0 steps/s",
+    ]
+
+
+def test_lines_are_rare_but_the_last_one_always_comes():
+    text = drive(io.StringIO(), pause=1e9)
+    assert "step 20/20" in text
+
+
+def test_a_bar_on_a_terminal():
+    text = drive(Terminal())
+    assert "\x1b[" in text
+    assert "20/20" in text
+    assert "held-out S(G)" in text
+
+
+def test_a_negative_pause_is_refused():
+    with pytest.raises(InputError, match="pause is -1"):
+        Console(io.StringIO(), -1.0)
