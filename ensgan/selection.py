@@ -91,7 +91,7 @@ def _auc(fake_MNn: Array, real_Nn: Array) -> tuple[Array, Array, Array]:
     """`fool` `[M, N]` and the placements of reals `[M, N, n]` and of fakes `[M, N, n]`, as shares that fool."""
     above = jax.vmap(jax.vmap(metrics.placements), in_axes=(None, 0))  # over discriminators, then generators
     detect_r, detect_f = above(real_Nn, fake_MNn)
-    return 1.0 - detect_r.mean(-1), 1.0 - detect_r, 1.0 - detect_f
+    return (1.0 - detect_r).mean(-1), 1.0 - detect_r, 1.0 - detect_f
 
 
 @jax.jit

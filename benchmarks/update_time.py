@@ -1,0 +1,66 @@
+"""Time of the simultaneous step, which shares one backward pass, against the alternating step on the same game.
+
+Both make one update of every member per step; they are different algorithms, so the ratio is a price and no speed-up of the
+same mathematics. Rounds are interleaved in one process, and the row holds medians.
+
+    python benchmarks/update_time.py [--config digits_4x4] [--rounds 9] [--steps 20]
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import jax
+
+from ensgan import cli, config, runs
+from ensgan.dispatch import Program
+from ensgan.training import TABLES, build
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="digits_4x4")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=20)
+    options, overrides = parser.parse_known_args()
+    tree = config.read(cli._config_file(options.config))
+
+    programs = {}
+    for update in ("simultaneous", "alternating"):
+        settings, _ = config.parse(tree, TABLES, [*overrides, "--update", update])
+        game, source = build(settings)
+        state = jax.jit(game.init)(jax.random.key(settings.seed))
+        program = Program(game, source)
+        start = time.perf_counter()
+        program.compile(state)
+        compiled = time.perf_counter() - start
+        state, _ = program(state, options.steps)  # warm
+        programs[update] = {"program": program, "state": jax.block_until_ready(state), "compile": compiled, "times": []}
+
+    for _ in range(options.rounds):
+        for each in programs.values():
+            start = time.perf_counter()
+            each["state"], _ = each["program"](each["state"], options.steps)
+            jax.block_until_ready(each["state"])
+            each["times"].append((time.perf_counter() - start) / options.steps)
+
+    median = {update: statistics.median(each["times"]) for update, each in programs.items()}
+    row = {
+        "benchmark": "update_time",
+        "config": options.config,
+        "M": game.M,
+        "N": game.N,
+        "B": game.batch_size,
+        "rounds": options.rounds,
+        "steps": options.steps,
+        "milliseconds": {update: round(1e3 * value, 3) for update, value in median.items()},
+        "compile_seconds": {update: round(each["compile"], 2) for update, each in programs.items()},
+        "alternating_over_simultaneous": round(median["alternating"] / median["simultaneous"], 3),
+        **runs.versions(),
+    }
+    print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
