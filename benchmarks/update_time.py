@@ -1,7 +1,7 @@
 """Time of the simultaneous step, which shares one backward pass, against the alternating step on the same game.
 
-Both make one update of every member per step; they are different algorithms, so the ratio is a price and no speed-up of the
-same mathematics. Rounds are interleaved in one process, and the row holds medians.
+Both make one update of every member per step; they are different algorithms, so the ratio is a price and no speed-up
+of the same mathematics. Rounds are interleaved in one process, and the row holds medians.
 
     python benchmarks/update_time.py [--config digits_4x4] [--rounds 9] [--steps 20]
 """
