@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import tomllib
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
@@ -299,9 +300,17 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
             raise InputError(
                 f"--{key} is missing{' (or --data-dir)' if key == 'data.path' else ''}; it has no default"
             ) from error
-        text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
-        raise InputError(text.replace('": Expected', '": expected')) from error
+        raise InputError(_plain_type_error(text)) from error
     return values.as_dict()
+
+
+def _plain_type_error(text: str) -> str:
+    """`"steps": expected an int. Got value: x`, without the parser's own words around it."""
+    text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
+    union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: (.*)$', text, re.IGNORECASE)
+    if union:
+        text = f"{union[1]}: Expected {' or '.join(union[2].split(', ', 1))}. Got value: {union[3]}"
+    return text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
 
 
 def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -99,7 +99,7 @@ WRONG = [
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
-    (["train", "--steps", "many"], 2, '"steps": expected a int. Got value: many'),
+    (["train", "--steps", "many"], 2, '"steps": expected an int. Got value: many'),
     (["train", "--steps", "0"], 2, "steps is 0; it must be at least 1"),
     (["train", "--seed", "-1"], 2, "seed is -1"),
     (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: diagonal, dropout, max"),
