@@ -158,7 +158,8 @@ def adam(
         horizon: steps until the schedule ends; it does not follow the number of steps of a run.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
+            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
     """
     finish = _finish(optax.adam, schedule, horizon, warmup, clip_norm, weight_clip)
     return _named(finish, learning_rate, b1=b1, b2=b2, eps=eps)
@@ -184,7 +185,8 @@ def rmsprop(
         horizon: steps until the schedule ends; it does not follow the number of steps of a run.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
+            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
     """
     finish = _finish(optax.rmsprop, schedule, horizon, warmup, clip_norm, weight_clip)
     return _named(finish, learning_rate, decay=decay, eps=eps)
@@ -208,7 +210,8 @@ def sgd(
         horizon: steps until the schedule ends; it does not follow the number of steps of a run.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
+            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
     """
     finish = _finish(optax.sgd, schedule, horizon, warmup, clip_norm, weight_clip)
     return _named(finish, learning_rate, momentum=momentum or None)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ensgan import augment, losses, networks, optim, penalties, population, selection
-from ensgan.config import Config, GroupConfig
+from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Program
 from ensgan.faults import describe_fault
@@ -40,26 +40,31 @@ def build(config: Config) -> tuple[Game, Source]:
     if config.loss not in losses.LOSSES:
         raise unknown("loss", config.loss, losses.LOSSES)
 
-    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]]) -> Group:
-        own = settings.optimizer.name != "shared"
+    shared_g = Plug(
+        config.optimizer.name, {**config.optimizer.options, "weight_clip": 0.0}
+    )  # critics alone are clipped
+
+    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]], shared: Plug) -> Group:
+        optimizer = shared if settings.optimizer.name == "shared" else settings.optimizer
         scale = settings.latent_scale
         prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
         latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
         return Group(
             network=table[settings.network.name](source.shape, **settings.network.options),
             count=settings.count,
-            optimizer=optim.OPTIMIZERS[settings.optimizer.name](**settings.optimizer.options) if own else None,
+            optimizer=optim.OPTIMIZERS[optimizer.name](**optimizer.options),
             latent=latent,
             execute=settings.execute,
         )
 
     game = Game(
-        generators=[group(settings, networks.GENERATORS) for settings in config.generators],
-        discriminators=[group(settings, networks.DISCRIMINATORS) for settings in config.discriminators],
+        generators=[group(settings, networks.GENERATORS, shared_g) for settings in config.generators],
+        discriminators=[
+            group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
+        ],
         loss=losses.LOSSES[config.loss],
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
         pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
-        optimizer=optim.OPTIMIZERS[config.optimizer.name](**config.optimizer.options),
         ema=config.ema,
         batch_size=config.batch_size,
         augment=augment.AUGMENTS[config.augment.name](**config.augment.options),

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from ensgan import cli, config, runs
+from ensgan.dispatch import Program
 from ensgan.reporting import read_metrics
 from ensgan.training import TABLES, build
 
@@ -53,3 +55,12 @@ def test_the_classic_recipe_has_the_classic_sizes():
     assert (784, *d.network.options["widths"], 1) == (784, 512, 256, 128, 1)
     assert settings.loss == "relativistic_least_squares"
     assert {g.network.options["activation"], d.network.options["activation"]} == {"leaky_relu"}
+
+
+def test_the_shared_optimiser_clips_discriminators_only():
+    tree = {"data": "ring", "optimizer": {"name": "rmsprop", "learning_rate": 0.1, "weight_clip": 0.01}}
+    game, source = build(config.parse({**tree, "batch_size": 4}, TABLES)[0])
+    state, _ = Program(game, source)(game.init(jax.random.key(0)), 1)
+    largest = lambda members: max(float(abs(leaf).max()) for leaf in jax.tree.leaves(members[0].params))
+    assert largest(state.discriminators) <= 0.0101
+    assert largest(state.generators) > 0.1
