@@ -24,17 +24,18 @@ class Checkpoints:
     Args:
         directory: made if it is missing.
         keep: how many of the newest are kept.
+        read_only: nothing will be saved, so another process may be saving there.
     """
 
-    def __init__(self, directory: Path, keep: int = 3) -> None:
-        """Opens the directory and removes what a killed save left behind."""
+    def __init__(self, directory: Path, keep: int = 3, read_only: bool = False) -> None:
+        """Opens the directory; removes what a killed save left behind, unless it is only read."""
         from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
 
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         newest: Any = ocp.training.preservation_policies.LatestN(keep)
         self._checkpointer = ocp.training.Checkpointer(
-            str(directory.absolute()), preservation_policy=newest, cleanup_tmp_directories=True
+            str(directory.absolute()), preservation_policy=newest, cleanup_tmp_directories=not read_only
         )
         self._pending: int | None = None
 
@@ -91,7 +92,7 @@ class Checkpoints:
         except Exception as error:
             raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
         if found is None:
-            raise InputError(f"{place} was not written by this library; {fix}")
+            raise InputError(f"{place} does not say what it holds: it is corrupt, or not of this library; {fix}")
         if found != wanted:
             keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
             raise InputError(

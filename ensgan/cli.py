@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from argparse import ArgumentError
@@ -17,6 +18,8 @@ from jsonargparse import ArgumentParser
 from ensgan.types import InputError, unknown
 
 DEFAULT = "digits_4x4"
+MEMORY = 2**32  # bytes of samples that one command holds
+INTERRUPTED = 128 + signal.SIGINT
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -47,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ensgan: {' '.join(text.split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ensgan: interrupted", file=sys.stderr)
-        return 130
+        print("ensgan: interrupted", file=sys.stderr, flush=True)
+        return INTERRUPTED
 
 
 def train(argv: list[str]) -> int:
@@ -57,9 +60,9 @@ def train(argv: list[str]) -> int:
     from ensgan.training import TABLES
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
-    path = _config_file(named or DEFAULT)
+    path = _config_file(DEFAULT if named is None else named)
     tree = {"name": path.stem, **config.read(path)}
-    flags = [_flag(argument) for argument in argv[bool(named) :]]
+    flags = [_flag(argument) for argument in argv[named is not None :]]
 
     def own(parser: ArgumentParser) -> None:
         parser.usage = (
@@ -71,6 +74,8 @@ def train(argv: list[str]) -> int:
         parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
 
     settings, options = config.parse(tree, TABLES, flags, extra=own)
+    if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
+        raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
     directory = Path(options["run_dir"]) if options["run_dir"] else _free_directory(settings.name, settings.seed)
     outcome = runs.run(settings, directory, overwrite=options["overwrite"], watcher=_console())
     return _finish(outcome, directory)
@@ -140,10 +145,13 @@ def sample(argv: list[str]) -> int:
         raise InputError(f"--out is {out}; give a name that ends in .png or .npz")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
-    if options["num"] < 1:
-        raise InputError(f"--num is {options['num']}; give at least 1")
+    if not 0 <= options["seed"] < 2**32:
+        raise InputError(f"--seed is {options['seed']}; it must be at least 0 and below 2³²")
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
+    most = MEMORY // (4 * int(np.prod(game.sample_shape)))
+    if not 1 <= options["num"] <= most:
+        raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
     weights, text = _weights(options["from"], game, state, source, settings)
     key = jax.random.key(options["seed"])
     label = None
@@ -249,7 +257,7 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
             )
         return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
     kind, _, index = choice.partition(":")
-    if kind != "member" or not index.isdigit():
+    if kind != "member" or not (index.isascii() and index.isdecimal()):
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}")
     if int(index) >= game.M:
         raise InputError(f"--from asks for member {index}; the run has generators 0 to {game.M - 1}")
@@ -269,6 +277,8 @@ def _finish(outcome: Any, directory: Path) -> int:
 
 def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any, str]]) -> dict[str, Any]:
     """The run directory and the options of a command that works on a run."""
+    from ensgan.config import plain_type_error
+
     parser = ArgumentParser(
         prog=f"ensgan {command}", description=COMMANDS[command].__doc__, exit_on_error=False, allow_abbrev=False
     )
@@ -278,7 +288,9 @@ def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any
     try:
         options = parser.parse_args(argv).as_dict()
     except ArgumentError as error:
-        raise InputError(f"{' '.join(str(error).split())}; see `ensgan {command} --help`") from error
+        raise InputError(f"{plain_type_error(' '.join(str(error).split()))}; see `ensgan {command} --help`") from error
+    if not options["run"]:
+        raise InputError(f"the run's folder is empty; see `ensgan {command} --help`")
     return {**options, "run": Path(options["run"])}
 
 
@@ -333,7 +345,7 @@ def command() -> None:
     # way down; the error itself reaches `main` and is told in one line.
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    sys.unraisablehook = lambda _: None
+    sys.unraisablehook = _quiet
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     try:
         code = main()
@@ -341,7 +353,17 @@ def command() -> None:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        os._exit(code)  # a program that was interrupted while it compiles would crash on its orderly way out
     sys.exit(code)
+
+
+def _quiet(unraisable: Any) -> None:
+    """Says nothing of errors in destructors, but does not swallow the user's Ctrl-C either."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from jsonargparse import ArgumentParser
 
 from ensgan.types import InputError, unknown
 
-Tables = Mapping[str, Mapping[str, Callable[..., Any]]]
+Tables = Mapping[str, Mapping[str, Any]]
 SIDES = ("generators", "discriminators")
 
 
@@ -103,23 +103,28 @@ class Config:
         for key in ("steps", "log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or more")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed is {self.seed}; it must be at least 0 and below 2³²")
+        if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
+            raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")
 
 
 def read(path: Path) -> dict[str, Any]:
     """The tree in a `.toml` or `.json` file.
 
     Raises:
-        InputError: the file is missing or is not valid TOML or JSON.
+        InputError: the file is missing, is not valid TOML or JSON, or holds no table.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")
+    return tree
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -160,6 +165,9 @@ def parse(
         table = {**tables[kind], **({"shared": lambda: None} if path.endswith(".optimizer") else {})}
         plugs[path] = _chosen(tree, argv, path, kind, table, default)
 
+    if "loss" in tables and tree.get("loss", Config.loss) not in tables["loss"]:
+        raise unknown("loss", tree["loss"], tables["loss"])
+
     parser = ArgumentParser(prog=prog, exit_on_error=False, allow_abbrev=False, default_env=False, add_help=True)
     if extra is not None:
         extra(parser)
@@ -174,6 +182,9 @@ def parse(
         # What the run itself supplies: the sample's shape to networks, the seed to data.
         _add(parser, factory, path, skip={"sample_shape", "seed"})
         _describe(parser, path, plugs[path].name, table)
+    for action in parser._actions:
+        if action.dest == "loss":
+            action.help = f"the pair loss: {', '.join(sorted(tables.get('loss', ())))}"
 
     heads = set(plugs) | {f"{side}.{k}" for side in SIDES for k in range(len(tree[side]))}
     values = _parse(parser, _without_names(tree, plugs), argv, heads)
@@ -226,6 +237,8 @@ def _chosen(
         raise InputError(f"{path} is {given!r}; give a name, or a table with a name")
     given = {"name": given} if isinstance(given, str) else dict(given or {})
     name = given.pop("name", default.name)
+    if not isinstance(name, str):
+        raise InputError(f"{path}.name is {name!r}; give one of: {', '.join(sorted(table))}")
     flag, k = f"--{path}", 0
     while k < len(argv):  # in the order given, so that the last one counts
         if argv[k] == flag:
@@ -284,6 +297,13 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
     for key, _ in _leaves(tree):
         if key not in known and not any(key.startswith(f"{other}.") for other in known - heads):
             raise InputError(f"unknown configuration key {key!r}{_nearest(key, known)}")
+    for key in sorted(heads):
+        if found := [flag for flag in argv if flag == f"--{key}" or flag.startswith(f"--{key}=")]:
+            below = sorted(other for other in known if other.startswith(f"{key}."))
+            raise InputError(f"{found[0].partition('=')[0]} stands for several keys; set one of: {', '.join(below)}")
+    for key in _flags(parser):
+        if key in tree:
+            raise InputError(f"{key!r} belongs on the command line, as --{key.replace('_', '-')}, and not in a file")
     # Files and command line go through one door, in order, so that both are checked alike.
     given = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in _leaves(tree)]
     if {"-h", "--help"} & set(argv):
@@ -300,16 +320,24 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
             raise InputError(
                 f"--{key} is missing{' (or --data-dir)' if key == 'data.path' else ''}; it has no default"
             ) from error
-        raise InputError(_plain_type_error(text)) from error
+        raise InputError(plain_type_error(text)) from error
     return values.as_dict()
 
 
-def _plain_type_error(text: str) -> str:
-    """`"steps": expected an int. Got value: x`, without the parser's own words around it."""
+def _flags(parser: ArgumentParser) -> set[str]:
+    """Arguments of the command itself that take no value."""
+    return {option[2:] for action in parser._actions if action.nargs == 0 for option in action.option_strings}
+
+
+def plain_type_error(text: str) -> str:
+    """The parser's complaint as `"steps": expected an int. Got value: x`, without its own words around it."""
     text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
     union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: (.*)$', text, re.IGNORECASE)
     if union:
         text = f"{union[1]}: Expected {' or '.join(union[2].split(', ', 1))}. Got value: {union[3]}"
+    nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
+    if nested:
+        return f"unknown argument --{nested[1]}.{nested[2]}: what is chosen for {nested[1]} has no such option"
     return text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
 
 

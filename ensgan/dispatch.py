@@ -15,6 +15,18 @@ from ensgan.step import Info, step
 from ensgan.types import Array, InputError, Tree
 
 
+class Interrupted(InputError):
+    """Training could not go on. `state` is the last good one; the state that went in was donated and is gone."""
+
+    def __init__(self, message: str, state: State) -> None:
+        """Keeps the state beside the message."""
+        super().__init__(message)
+        self.state = state
+
+
+Total = tuple[Info, Info]  # sums over steps, and how many steps are in each
+
+
 def loops(game: Game) -> bool:
     """Whether steps run in a loop inside the program.
 
@@ -64,11 +76,15 @@ class Program:
         """Runs `num` steps, at least one."""
         if self.loops:
             return self._run(state, self.arrays, jax.device_put(np.int32(num)))
-        total = None
+        total: Any = None
         for _ in range(num):
-            state, info = self._run(state, self._next(state) if self.streamed else self.arrays)
-            total = info if total is None else _add(total, info)
-        return state, _scale(total, jax.device_put(np.float32(1.0 / num)))
+            try:
+                feed = self._next(state) if self.streamed else self.arrays
+            except InputError as error:
+                raise Interrupted(str(error), state) from error
+            state, info = self._run(state, feed)
+            total = _tally(info) if total is None else _add(total, info)
+        return state, _mean(total)
 
     def _next(self, state: State) -> dict[str, Any]:
         """The batches of the next step from the host, put on the device."""
@@ -89,15 +105,15 @@ def draw_batch(game: Game, draw: Any, state: State, arrays: Tree) -> dict[str, A
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def _many(game: Game, draw: Any, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
-    def body(_: Any, carry: tuple[State, Info]) -> tuple[State, Info]:
+    def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
         state, total = carry
         state, info = step(game, state, draw_batch(game, draw, state, arrays))
-        return state, jax.tree.map(jnp.add, total, info)
+        return state, jax.tree.map(jnp.add, total, _tally(info))
 
-    report = jax.eval_shape(lambda s: step(game, s, draw_batch(game, draw, s, arrays))[1], state)
+    report = jax.eval_shape(lambda s: _tally(step(game, s, draw_batch(game, draw, s, arrays))[1]), state)
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
     state, total = jax.lax.fori_loop(0, num, body, (state, zero))
-    return state, jax.tree.map(lambda leaf: leaf / num.astype(leaf.dtype), total)
+    return state, _mean(total)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
@@ -111,10 +127,18 @@ def _one(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info
 
 
 @jax.jit
-def _add(a: Info, b: Info) -> Info:
-    return jax.tree.map(jnp.add, a, b)
+def _tally(info: Info) -> Total:
+    """What is summed: a pair that was not played reports NaN, and counts for nothing."""
+    played = jax.tree.map(lambda a: ~jnp.isnan(a), info)
+    values = jax.tree.map(lambda a, p: jnp.where(p, a, 0.0), info, played)
+    return values, jax.tree.map(lambda p, a: p.astype(a.dtype), played, info)
 
 
 @jax.jit
-def _scale(a: Info, factor: Array) -> Info:
-    return jax.tree.map(lambda leaf: leaf * factor, a)
+def _add(total: Total, info: Info) -> Total:
+    return jax.tree.map(jnp.add, total, _tally(info))
+
+
+@jax.jit
+def _mean(total: Total) -> Info:
+    return jax.tree.map(jnp.divide, *total)

@@ -37,8 +37,8 @@ class Game:
     """What is played. Holds functions and numbers, no arrays that change.
 
     Attributes:
-        generators: groups of generators; all of them put out samples of one shape.
-        discriminators: groups of discriminators; all of them take samples of that shape.
+        generators: groups of generators (or one group); all of them put out samples of one shape.
+        discriminators: groups of discriminators (or one); all of them take samples of that shape.
         loss: the pair loss.
         penalty: a regulariser of every discriminator, several of them, or None.
         pairing: who plays whom and how much it counts.
@@ -68,11 +68,22 @@ class Game:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be played, before anything is compiled."""
-        object.__setattr__(self, "generators", tuple(self.generators))
-        object.__setattr__(self, "discriminators", tuple(self.discriminators))
         for side in ("generators", "discriminators"):
-            if not getattr(self, side):
-                raise InputError(f"the game has no {side}; give at least one Group")
+            groups = getattr(self, side)
+            groups = (groups,) if isinstance(groups, Group) else tuple(groups)
+            if not groups or not all(isinstance(group, Group) for group in groups):
+                raise InputError(f"{side} are {groups!r}; give at least one Group: [Group(network, count=4)]")
+            object.__setattr__(self, side, groups)
+        for name, kind, known in (
+            ("loss", Loss, f"a loss, such as losses.hinge; known: {', '.join(sorted(losses.LOSSES))}"),
+            ("pairing", Pairing, "a pairing, such as pairing.mean(), with its brackets"),
+            ("optimizer", (optax.GradientTransformation, optim.PerMember), "an optimiser, such as optax.adam(1e-3)"),
+            ("augment", (Augment, type(None)), "an augmentation, such as augment.diff_augment(), or None"),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} is {getattr(self, name)!r}; give {known}")
+        if wrong := [penalty for penalty in self.penalties if not isinstance(penalty, Penalty)]:
+            raise InputError(f"penalty is {wrong[0]!r}; give a penalty, such as penalties.r1(0.1), several, or None")
         shapes = {group.network.out_shape for group in self.generators}
         if len(shapes) != 1:
             raise InputError(f"generators put out samples of shapes {sorted(shapes)}; they must agree")
@@ -93,8 +104,8 @@ class Game:
                 f"n_critic is {self.n_critic} with {self.update} updates; "
                 "it is at least 1, and more than 1 needs update='alternating'"
             )
-        if self.batch_size < 1:
-            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be a whole number, at least 1")
         if not 0.0 <= self.ema < 1.0:
             raise InputError(f"ema is {self.ema}; the decay of the average is in [0, 1)")
         if extra := self.pairing.asks - ASKABLE:
@@ -142,7 +153,9 @@ class Game:
         """The regularisers, none to several."""
         if self.penalty is None:
             return ()
-        return (self.penalty,) if isinstance(self.penalty, Penalty) else tuple(self.penalty)
+        # A Penalty is a tuple too.
+        several = isinstance(self.penalty, list | tuple) and not isinstance(self.penalty, Penalty)
+        return tuple(self.penalty) if several else (self.penalty,)  # type: ignore[return-value]
 
     def init(self, key: Array) -> State:
         """A fresh state.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan.types import Array, InputError, Tree, unknown
+from ensgan.types import Array, InputError, Tree, check_range, unknown
 
 
 class PerMember(NamedTuple):
@@ -30,7 +32,8 @@ def per_member(factory: Callable[..., optax.GradientTransformation], **hyper: An
 
     Args:
         factory: an optax factory that takes the hyper-parameters by name.
-        hyper: numbers, shared by all members, or arrays `[count]`.
+        hyper: numbers, shared by all members, or arrays `[count]`. Anything else (None, a flag, a schedule) is given to
+            the factory as it is.
     """
     return PerMember(factory, hyper)
 
@@ -51,14 +54,17 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
     if not isinstance(optimizer, PerMember):
         return Stacked(jax.vmap(optimizer.init), jax.vmap(optimizer.update))
 
-    hyper = {}
+    hyper, fixed = {}, {}
     for name, value in optimizer.hyper.items():
+        if value is None or isinstance(value, bool | str) or callable(value):
+            fixed[name] = value
+            continue
         if np.ndim(value) not in (0, 1) or (np.ndim(value) == 1 and len(value) != count):
             raise InputError(
                 f"{name} has shape {np.shape(value)} in a group of {count} members; give one number, or {count} of them"
             )
         hyper[name] = np.broadcast_to(np.asarray(value, np.float32), (count,))
-    inject = optax.inject_hyperparams(optimizer.factory)
+    inject = optax.inject_hyperparams(partial(optimizer.factory, **fixed))
 
     def init(params: Tree) -> Tree:
         arrays = {name: jnp.asarray(value) for name, value in hyper.items()}
@@ -87,6 +93,10 @@ def average_decay(decay: float, step: Array) -> Array:
 
 
 def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: Any, **fixed: Any) -> Optimizer:
+    check_range("learning_rate", learning_rate, high=float(np.finfo(np.float32).max))
+    for name, value in fixed.items():
+        if value is not None:
+            check_range(name, value, high=math.inf if name == "eps" else 1.0)
     if isinstance(learning_rate, tuple | list):
         if len(learning_rate) == 1:
             return factory(learning_rate[0], **fixed)
@@ -110,6 +120,8 @@ def _finish(
         raise unknown("schedule", schedule, SCHEDULES)
     if schedule != "constant" and horizon < 1:
         raise InputError(f"the {schedule} schedule needs its horizon in steps; got horizon = {horizon}")
+    for name, value in (("warmup", warmup), ("clip_norm", clip_norm), ("weight_clip", weight_clip)):
+        check_range(name, value)
 
     def factory(learning_rate: Any, **fixed: Any) -> optax.GradientTransformation:
         parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm > 0 else []

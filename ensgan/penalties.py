@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ensgan.types import Array, InputError, Penalty
+from ensgan.types import Array, InputError, Penalty, check_range
 
 Critic = Callable[[Array], Array]
 
@@ -23,9 +23,11 @@ def squared_gradient(critic: Critic, x: Array) -> Array:
     return jnp.sum(gradient**2, axis=tuple(range(1, x.ndim)))
 
 
-def _penalty(value, strength: Any, interval: int, fakes: bool) -> Penalty:
-    if interval < 1:
-        raise InputError(f"a penalty's interval is {interval}; it counts steps and is at least 1")
+def _penalty(value: Callable[..., Array], strength: Any, interval: int, fakes: bool) -> Penalty:
+    if not isinstance(interval, int) or interval < 1:
+        raise InputError(f"a penalty's interval is {interval}; it counts steps and is a whole number, at least 1")
+    if not callable(strength):
+        check_range("a penalty's strength", strength)
     return Penalty(value, strength, interval, fakes)
 
 
@@ -69,7 +71,8 @@ def r1_r2(strength: Any = 0.05, interval: int = 1) -> Penalty:
 
     def value(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
         del key
-        return squared_gradient(critic, jnp.concatenate([real, fake])).mean()  # mean over 2B, so ½ · 2
+        # Apart, so that batch statistics do not mix reals with fakes.
+        return 0.5 * (squared_gradient(critic, real).mean() + squared_gradient(critic, fake).mean())
 
     return _penalty(value, strength, interval, fakes=True)
 

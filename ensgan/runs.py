@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -28,18 +29,33 @@ from ensgan import selection
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, read, to_dict
 from ensgan.data import Source, to_uint8
-from ensgan.dispatch import Program
+from ensgan.dispatch import Interrupted, Program
 from ensgan.evaluation import evaluate_modes
 from ensgan.faults import describe_fault
 from ensgan.game import Game, State
-from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report, write_samples
+from ensgan.reporting import (
+    MetricsLog,
+    TensorBoardSink,
+    WandbSink,
+    Watcher,
+    flatten,
+    read_metrics,
+    write_report,
+    write_samples,
+)
 from ensgan.reporting.pictures import png, scatter_panel, tile
 from ensgan.sampling import every_member
 from ensgan.step import Info
 from ensgan.training import TABLES, build, refresh_payoff, stretches
 from ensgan.types import InputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing stops two processes from training in one folder
+    fcntl = None  # type: ignore[assignment]
+
 RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
+TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
 PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -58,8 +74,10 @@ class Clock:
             "interruptions": 0,
         }
         if resume and path.is_file():
-            with contextlib.suppress(OSError, ValueError):
-                self.spent |= json.loads(path.read_text())
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found = json.loads(path.read_text())
+                numbers = {k: v for k, v in dict(found).items() if isinstance(v, int | float)}
+                self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
             self.spent["interruptions"] += 1
         self._before, self._start = self.spent["total"], time.perf_counter()
 
@@ -84,7 +102,7 @@ class Outcome(NamedTuple):
 
     step: int
     scores: selection.Selection | None
-    stopped_by: int | None  # the signal that ended it early
+    stopped_by: int | None  # the signal that ended it early, before its last scores were made
 
 
 def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -96,23 +114,34 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     file = directory / "config.json"
     if not file.is_file():
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
-    return parse({**read(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
+    return parse({**_settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """What `config.json` holds. Raises InputError where no run wrote it."""
+    tree = read(file)
+    if missing := [key for key in ("generators", "discriminators", "data") if key not in tree]:
+        raise InputError(f"{file} is not the configuration of a run: it has no {missing[0]!r}")
+    return tree
 
 
 def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
     """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`."""
     game, source = build(config)
     like = jax.eval_shape(game.init, jax.random.key(config.seed))
-    with _open(directory, config) as checkpoints:
-        return game, source, checkpoints.restore(_placed(like))[1]
+    return game, source, _newest(directory, config, like)[1]
 
 
-def _open(directory: Path, config: Config) -> Checkpoints:
-    if not (directory / "checkpoints").is_dir():
-        raise InputError(
-            f"{directory} has no checkpoints; it was stopped before it saved one; start again with --overwrite"
-        )
-    return Checkpoints(directory / "checkpoints", config.keep)
+def _newest(directory: Path, config: Config, like: Any) -> tuple[int, State]:
+    """The newest checkpoint and its step. Only reads: a process that trains in the directory is not disturbed."""
+    place = directory / "checkpoints"
+    if place.is_dir():
+        with Checkpoints(place, config.keep, read_only=True) as checkpoints:
+            if checkpoints.steps:
+                return checkpoints.restore(_placed(like))
+    raise InputError(
+        f"{directory} has no complete checkpoint; it was stopped before it saved one; start again with --overwrite"
+    )
 
 
 def _placed(like: Any) -> Any:
@@ -122,14 +151,39 @@ def _placed(like: Any) -> Any:
 
 
 def check_free(directory: Path, overwrite: bool) -> None:
-    """Raises InputError where a run would be lost."""
+    """Raises InputError where a run, or what only looks like one, would be lost."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; give a folder for the run")
-    if (directory / "config.json").exists() and not overwrite:
+    file = directory / "config.json"
+    if not file.exists():
+        if found := [name for name in (*RUN_FILES, "checkpoints") if (directory / name).exists()]:
+            raise InputError(
+                f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
+            )
+        return
+    _settings(file)
+    if not overwrite:
         raise InputError(
             f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
             "or add --overwrite to lose it"
         )
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keeps other processes from training in the directory; the lock goes with this process, however it ends."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"another process is training in {directory}; wait for it or stop it") from error
+            except OSError:  # a file system without locks
+                pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def run(
@@ -160,29 +214,36 @@ def run(
         check_free(directory, overwrite)
     game, source = build(config)
     program = Program(game, source)
-    if resume and not source.resumable:
-        raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed; start a new run")
+    selection.check_split(source, "select")
+    _check_sinks(config)
     init = jax.jit(game.init)
-    if resume:
-        with _open(directory, config) as checkpoints:
-            begin, state = checkpoints.restore(_placed(jax.eval_shape(init, jax.random.key(config.seed))))
-        if begin >= config.steps:
-            raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
-    else:
-        begin, state = 0, init(jax.random.key(config.seed))
-        _prepare(directory)
-    _write_json(directory / "config.json", to_dict(config))
-    _write_json(directory / "versions.json", versions())
+    with contextlib.ExitStack() as stack:
+        begin = 0
+        if resume:
+            if not source.resumable:
+                raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
+            stack.enter_context(_locked(directory))
+            begin, state = _newest(directory, config, jax.eval_shape(init, jax.random.key(config.seed)))
+            if begin > config.steps or (begin == config.steps and _scored(directory, begin)):
+                raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
+        else:
+            state = init(jax.random.key(config.seed))
+        clock = Clock(directory / "clock.json", resume)
+        if begin < config.steps:
+            with clock.on("compile"):
+                watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}")
+                program.compile(state)
+        if not resume:  # everything that could be wrong has been seen by now: an older run may go
+            _make(directory)
+            stack.enter_context(_locked(directory))
+            check_free(directory, overwrite)
+            _clear(directory)
+        _write_json(directory / "config.json", to_dict(config))
+        _write_json(directory / "versions.json", versions())
 
-    clock = Clock(directory / "clock.json", resume)
-    with clock.on("compile"):
-        watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}")
-        program.compile(state)
-    with (
-        Checkpoints(directory / "checkpoints", config.keep) as checkpoints,
-        MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None) as log,
-        _signals() as caught,
-    ):
+        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
+        log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
+        caught = stack.enter_context(_signals())
         sinks = _sinks(config, directory)
         loop = _Loop(config, directory, game, source, program, checkpoints, log, clock, watcher, sinks)
         try:
@@ -191,7 +252,7 @@ def run(
             watcher.finish()
             for sink in sinks:
                 sink.close()
-    return Outcome(int(state.step), loop.scores, caught[0] if caught else None)
+        return Outcome(int(state.step), loop.scores, caught[0] if caught and not loop.finished else None)
 
 
 @dataclasses.dataclass
@@ -209,6 +270,7 @@ class _Loop:
     watcher: Watcher
     sinks: list[Any]
     scores: selection.Selection | None = None
+    finished: bool = False
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         config = self.config
@@ -217,25 +279,30 @@ class _Loop:
         for start, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
             with self.clock.on("train"):
                 state = refresh_payoff(self.game, state, self.source, start, config.held_out)
-                state, info = self.program(state, end - start)
+                try:
+                    state, info = self.program(state, end - start)
+                except Interrupted as error:
+                    self.give_up(error.state, str(error))
                 fault = describe_fault(jax.device_get(state.fault))  # waits for the device
             if fault:
-                self.stop_at_fault(state, fault)
+                self.give_up(state, f"{fault}; no later update was applied", TAME)
             if end % config.log_every == 0 or end == config.steps:
                 record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(info)}
                 self.write(record)
                 self.watcher.progress(end, record)
-            last = end == config.steps or bool(caught)
-            if last or end % config.checkpoint_every == 0:
+            last = end == config.steps
+            if last or caught or end % config.checkpoint_every == 0:
                 with self.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
             if (
                 caught
             ):  # a scheduler that sends SIGTERM gives little time: the state is safe, the rest can be made later
                 self.clock.write(end)
-                break
-            if last or end % config.eval_every == 0:
+                return state
+            if not last and end % config.eval_every == 0:
                 self.evaluate(state, end)
+        self.evaluate(state, config.steps)
+        self.finished = True
         return state
 
     def write(self, record: dict[str, Any]) -> None:
@@ -259,17 +326,13 @@ class _Loop:
             write_report(self.directory)
         self.watcher.scored(step, self.scores)
 
-    def stop_at_fault(self, state: State, fault: str) -> None:
+    def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
         """Saves the last good state and ends the run."""
         good = int(state.step)
-        clean = state._replace(fault=jax.numpy.full((4,), -1, jax.numpy.int32))
-        self.checkpoints.save(good, clean)
+        self.checkpoints.save(good, state._replace(fault=jax.numpy.full((4,), -1, jax.numpy.int32)))
         self.clock.write(good)
         write_report(self.directory)
-        raise InputError(
-            f"{fault}; no later update was applied, and the state of step {good} is saved in {self.directory}. "
-            "Lower the learning rate, add a penalty, or change the loss, and start again"
-        )
+        raise InputError(f"{reason}; the state of step {good} is saved in {self.directory}{advice}")
 
 
 def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
@@ -345,16 +408,37 @@ def _write_json(path: Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
-def _prepare(directory: Path) -> None:
-    """An empty run directory; files of an earlier run go, anything else stays."""
+def _make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in (*RUN_FILES, "config.json"):
+    except OSError as error:
+        raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from error
+
+
+def _clear(directory: Path) -> None:
+    """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
+    try:
+        for name in RUN_FILES:
             (directory / name).unlink(missing_ok=True)
         if (directory / "checkpoints").is_dir():
             shutil.rmtree(directory / "checkpoints")
     except OSError as error:
-        raise InputError(f"cannot prepare the run directory {directory}: {error.strerror}") from error
+        raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
+
+
+def _scored(directory: Path, step: int) -> bool:
+    """Whether the log has held-out scores of that step."""
+    file = directory / "metrics.jsonl"
+    return file.is_file() and any((r.get("kind"), r.get("step")) == ("score", step) for r in read_metrics(file))
+
+
+def _check_sinks(config: Config) -> None:
+    for wanted, package, extra in (
+        (config.tensorboard, "tensorboardX", "tensorboard"),
+        (config.wandb, "wandb", "wandb"),
+    ):
+        if wanted and importlib.util.find_spec(package) is None:
+            raise InputError(f"{extra} needs {package}: pip install 'ensgan[{extra}]'")
 
 
 def _sinks(config: Config, directory: Path) -> list[Any]:

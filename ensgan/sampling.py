@@ -15,6 +15,7 @@ from ensgan.population import Group, Members
 from ensgan.types import Array, InputError
 
 CHUNK = 1024
+SAMPLING = 0x5A  # sets these draws apart from those of a game that was started with the same key
 
 
 def sample(
@@ -54,7 +55,7 @@ def sample(
         raise InputError(
             f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
         )
-    key_member, key_noise = jax.random.split(key)
+    key_member, key_noise = jax.random.split(jax.random.fold_in(key, SAMPLING))
     member = np.asarray(_members(key_member, jnp.asarray(p / p.sum(), jnp.float32), num))
     label = None if label is None else np.asarray(label, np.int32)
 

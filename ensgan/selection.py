@@ -19,6 +19,7 @@ from ensgan.types import Array, InputError
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
+LEAST = 8  # samples, below which ranks are noise
 
 
 class Selection(NamedTuple):
@@ -101,14 +102,21 @@ def _pairwise(fake_MNn: Array, real_Nn: Array) -> Array:
     return jax.vmap(jax.vmap(over), in_axes=(0, None))(fake_MNn, real_Nn)
 
 
+def check_split(source: Source, split: str) -> None:
+    """Raises InputError where a split is too small to be scored on: ranks would be noise."""
+    found = len(source.held_out(split, LEAST)["x"])
+    if found < LEAST:
+        raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")
+
+
 def select(game: Game, state: State, source: Source, *, num: int = 1000, split: str = "select") -> Selection:
     """Scores every pair on held-out reals with common noise, and ranks both sides.
 
     S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
     reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors
-        are DeLong's,
-    of the average over opponents.
+    are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the train split (an
+    iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -121,23 +129,25 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         The matrices, scores and rankings.
 
     Raises:
-        InputError: the split has fewer than 8 samples; ranks would be noise.
+        InputError: the split, or `num`, is below 8 samples; ranks would be noise.
     """
+    check_split(source, split)
+    if num < LEAST:
+        raise InputError(f"num is {num}; scores need at least {LEAST} samples")
     reals = source.held_out(split, num)
     n = len(reals["x"])
-    if n < 8:
-        raise InputError(f"the {split} split has {n} samples; scores need at least 8, so give more data")
     fake, real, fakes = held_out_logits(game, state, reals)
     fool, by_real, by_fake = (np.asarray(a) for a in _auc(fake, real))
     score_g = _mean_score(fool, by_real, by_fake, axis=1)
     score_d = _mean_score(1.0 - fool, by_real, by_fake, axis=0)
 
     flat = lambda x: jnp.asarray(x, jnp.float32).reshape(len(x), -1)
-    x, trained = flat(reals["x"]), flat(source.held_out("train", n)["x"])
+    x = flat(reals["x"])
+    trained = flat(source.held_out("train", n)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
     distances = [metrics.mmd(x, flat(f), scale) for f in fakes]
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
-    floor = metrics.mmd(trained, x, scale).value if len(trained) == n else float("nan")
+    floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
     calibrated = game.loss.logit == "log_ratio"
     cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
@@ -155,7 +165,7 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         rank_g=rank_generators(score_g.value, mmd.value),
         rank_d=np.argsort(-score_d.value, kind="stable"),
         coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
-        coverage_floor=metrics.coverage(np.asarray(x), np.asarray(trained)),
+        coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
         mixture=np.full(game.M, 1.0 / game.M),
         members=game.pairing.members,
         num=n,

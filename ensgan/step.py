@@ -18,12 +18,12 @@ from ensgan import optim, population, scoring
 from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, finite, guard, updated
 from ensgan.game import Game, State
 from ensgan.population import Groups, Members, Population
-from ensgan.scoring import Logits, Matrices, Weights
+from ensgan.scoring import Logits, Weights
 from ensgan.types import Array, Evidence, Penalty, Tree
 
 
 class Info(NamedTuple):
-    """What a step reports. Never feeds back into training."""
+    """What a step reports. Never feeds back into training. Losses and `fool` of pairs that were not played are NaN."""
 
     loss_g: Array  # [M, N]
     loss_d: Array  # [M, N]
@@ -44,7 +44,7 @@ class Round(NamedTuple):
     label: Array | None
     keys_N: Array
     logits: Logits
-    matrices: Matrices
+    evidence: Evidence
     weights: Weights
     pairing: Tree  # the pairing's next state
     state_g: tuple[Tree, ...]
@@ -95,7 +95,7 @@ def simultaneous(
 
     discriminators = advance(game, game.groups_d, state.discriminators, grad_d, met.state_d, state.step)
     generators = advance(game, game.groups_g, state.generators, grad_g, met.state_g, state.step)
-    strength = _next_strength(game, state, met.logits)
+    strength = _next_strength(game, state, met)
     new = state._replace(generators=generators, discriminators=discriminators, pairing=met.pairing, augment=strength)
     flags = [
         (G, OUTPUT, met.finite_g),
@@ -130,7 +130,7 @@ def alternating(
     )
     grad_g = met.pull_g(dx)
     generators = advance(game, game.groups_g, new.generators, grad_g, met.state_g, state.step)
-    new = new._replace(generators=generators, pairing=met.pairing, augment=_next_strength(game, state, met.logits))
+    new = new._replace(generators=generators, pairing=met.pairing, augment=_next_strength(game, state, met))
     flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (G, GRADIENT, finite(grad_g))]
     return new, _info(state, met, penalty_N, grad_g, grad_d), flags + updated(new)
 
@@ -177,7 +177,7 @@ def play(game: Game, state: State, batch: dict[str, Array], mask: Array | None, 
         label=label,
         keys_N=keys_N,
         logits=logits,
-        matrices=matrices,
+        evidence=evidence,
         weights=Weights(W, P, omega_NB),
         pairing=pairing_state,
         state_g=state_g,
@@ -236,12 +236,14 @@ def penalize(
 
 def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array) -> tuple[Array, tuple[Tree, ...]]:
     strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
-    strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))
     fake_MB, real = jax.lax.stop_gradient((met.fake_MB, met.real))
     B = fake_MB.shape[1]
     own_reals = real.ndim == fake_MB.ndim
     key_value, key_choice = jax.random.split(key)
     fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake_MB) if penalty.fakes else None
+    strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))
+    if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
+        strength_N = jnp.where(jnp.sum(met.weights.d, axis=0) > 0, strength_N, 0.0)
 
     values, grads = [], []
     groups = game.groups_d
@@ -334,11 +336,15 @@ def _augmented(
     return seen_MB, (stack if own_reals else batch)(key_real, real), lambda dx: pull(dx)[0]
 
 
-def _next_strength(game: Game, state: State, logits: Logits) -> Array:
-    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3.1), with a signal that no offset of a logit can move."""
+def _next_strength(game: Game, state: State, met: Round) -> Array:
+    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3.1), with a signal that no offset of a logit can move.
+
+    Each discriminator is asked about the fakes that it learns from, in proportion to P.
+    """
     if game.augment is None or game.augment.target is None:
         return state.augment
-    signal = jnp.sign(logits.real[None] - logits.fake).mean()
+    sign_MN = jnp.sign(met.logits.real[None] - met.logits.fake).mean(axis=-1)
+    signal = jnp.sum(met.weights.d * sign_MN) / jnp.maximum(jnp.sum(met.weights.d), 1e-30)
     move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
     return jnp.clip(state.augment + move, 0.0, 1.0)
 
@@ -352,12 +358,14 @@ def _real_weights(weight: Array | None, shape: tuple[int, ...]) -> Array:
 
 def _info(state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], grad_d: tuple[Tree, ...]) -> Info:
     norms = lambda grads: jnp.concatenate([jax.vmap(optax.tree.norm)(grad) for grad in grads])
+    seen = met.evidence
+    played = lambda matrix: jnp.where(seen.mask, matrix, jnp.nan)
     return Info(
-        loss_g=met.matrices.g,
-        loss_d=met.matrices.d,
+        loss_g=played(seen.loss_g),
+        loss_d=played(seen.loss_d),
         weight_g=met.weights.g,
         weight_d=met.weights.d,
-        fool=scoring.fool_probability(met.logits),
+        fool=played(seen.fool),
         penalty=penalty_N,
         grad_norm_g=norms(grad_g),
         grad_norm_d=norms(grad_d),

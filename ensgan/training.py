@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from ensgan import augment, losses, networks, optim, penalties, population, selection
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
-from ensgan.dispatch import Program
+from ensgan.dispatch import Interrupted, Program
 from ensgan.faults import describe_fault
 from ensgan.game import Game, State
 from ensgan.pairing import PAIRINGS
@@ -20,6 +22,7 @@ from ensgan.types import InputError, unknown
 
 TABLES = {
     "data": SOURCES,
+    "loss": losses.LOSSES,
     "pairing": PAIRINGS,
     "penalty": penalties.PENALTIES,
     "augment": augment.AUGMENTS,
@@ -37,7 +40,7 @@ def build(config: Config) -> tuple[Game, Source]:
     """
     source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
     source.check_batch(config.batch_size)
-    if config.loss not in losses.LOSSES:
+    if config.loss not in losses.LOSSES:  # a configuration made in Python
         raise unknown("loss", config.loss, losses.LOSSES)
 
     shared_g = Plug(
@@ -98,17 +101,21 @@ def train(
         N]`.
 
     Raises:
-        InputError: `steps` below 1, or a member stopped being finite; the message says which, and when.
+        InputError: `steps` or `every` below 1 or not whole numbers.
+        Interrupted: a member stopped being finite, or the data ended; the message says which, and when, and
+            `error.state` is the last good state.
     """
-    if steps < 1:
-        raise InputError(f"asked for {steps} steps; give at least 1")
+    for name, value in (("steps", steps), ("every", steps if every is None else every)):
+        if operator.index(value) < 1:
+            raise InputError(f"{name} is {value}; give at least 1")
     program = Program(game, source)
     begin, info = int(state.step), None
-    for start, end in stretches(begin, begin + steps, [every or steps] if every else [], game.pairing.payoff_every):
+    for start, end in stretches(begin, begin + steps, [every] if every else [], game.pairing.payoff_every):
         state = refresh_payoff(game, state, source, start)
         state, info = program(state, end - start)
         if fault := describe_fault(state.fault):
-            raise InputError(f"{fault}; no later update was applied. Lower the learning rate or add a penalty")
+            clean = state._replace(fault=jnp.full((4,), -1, jnp.int32))
+            raise Interrupted(f"{fault}; no later update was applied. Lower the learning rate or add a penalty", clean)
         if callback is not None:
             callback(state, info)
     assert info is not None  # there was at least one stretch
@@ -125,8 +132,11 @@ def stretches(begin: int, end: int, marks: list[int], payoff_every: int = 0) -> 
 
 
 def refresh_payoff(game: Game, state: State, source: Source, step: int, num: int = 1000) -> State:
-    """The state with a new held-out payoff matrix, if the pairing asks for one at this step."""
+    """The state with a new held-out payoff matrix, if the pairing asks for one at this step.
+
+    It comes from the calibrate split, so that the select split still ranks members on data that nothing was tuned on.
+    """
     every = game.pairing.payoff_every
     if "payoff" not in game.pairing.asks or step % every:
         return state
-    return state._replace(payoff=selection.payoff(game, state, source.held_out("select", num)))
+    return state._replace(payoff=selection.payoff(game, state, source.held_out("calibrate", num)))

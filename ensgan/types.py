@@ -15,10 +15,12 @@ declaration and never a name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
 Array = jax.Array
 Tree = Any
@@ -32,6 +34,19 @@ class InputError(ValueError):
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a table; it lists the names that are."""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+
+
+def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
+    """Raises InputError unless a number, or every number of an array or a tuple, is finite and in [low, high).
+
+    What is only known while a program runs (a traced array) passes.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    for number in np.ravel(np.asarray(value)):
+        if not (isinstance(number, np.number | np.bool) and math.isfinite(number) and low <= number < high):
+            wanted = f"finite and at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g})"
+            raise InputError(f"{name} is {value}; it must be {wanted}")
 
 
 class Network(NamedTuple):
@@ -98,13 +113,15 @@ class Penalty(NamedTuple):
 class Evidence(NamedTuple):
     """What a pairing may look at when it sets the weights. Constants for the gradient.
 
+    Where `mask` is false, the other matrices hold numbers without meaning: pick with `where`, never by a product.
+
     Attributes:
         loss_g: `[M, N]`, what each generator pays against each discriminator.
         loss_d: `[M, N]`, what each discriminator pays for the fakes of each generator.
         fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell.
         mask: `[M, N]` bool: the pairs that are played this step.
         gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, if asked for, else None.
-        payoff: `[M, N]` held-out AUC `fool`, refreshed every `payoff_every` steps, if asked for, else None.
+        payoff: `[M, N]` AUC `fool` on the calibrate split, at most `payoff_every` steps old, if asked for, else None.
         step: int32 scalar.
     """
 
@@ -123,7 +140,8 @@ class Pairing(NamedTuple):
     Attributes:
         init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none). Raises InputError where M and N do not
             fit.
-        after: `after(state, evidence, key) -> (W, P, state)`. Rows of W `[M, N]` and columns of P `[M, N]` sum to 1.
+        after: `after(state, evidence, key) -> (W, P, state)`. W and P are `[M, N]` and nowhere negative; rows of W and
+            columns of P sum to 1, or to 0 where a member plays nobody.
         before: `before(state, key, M, N) -> mask [M, N]` of the pairs played this step, or None where all are.
         members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture
             is.

@@ -59,6 +59,8 @@ def test_nothing_given_is_the_defaults():
         ({"generators": {"execute": "pmap"}}, ["generators.0.execute", "unroll", "pmap"]),
         ({"generators": {"latent_scale": "wide"}}, ["generators.0.latent_scale", "wide"]),
         ({"pairing": 3}, ["pairing is 3; give a name, or a table with a name"]),
+        ({"data": {"name": ["ring"]}}, ["data.name is ['ring']; give one of: "]),
+        ({"name": ""}, ["name is ''"]),
         ({"generators": 3}, ["generators must be one table or a list of tables"]),
         ({"discriminators": []}, ["discriminators must be", "at least one"]),
         ({"steps": 0}, ["steps is 0; it must be at least 1"]),

@@ -1,5 +1,6 @@
 """One call of many steps is many calls of one step, and moves nothing between host and device on the way."""
 
+import itertools
 from functools import cache
 
 import jax
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import dispatch
-from ensgan.data import Source, resident
+from ensgan import dispatch, pairing, selection
+from ensgan.data import Source, from_iterator, resident
 from ensgan.dispatch import Program
 from ensgan.game import Game
+from ensgan.training import train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
@@ -161,3 +163,45 @@ def test_data_that_do_not_fit_are_refused():
 def test_convolutions_are_not_looped_over_on_a_cpu():
     assert dispatch.loops(toys.game(2, 2))
     assert dispatch.loops(slow()) == (jax.default_backend() != "cpu")
+
+
+def test_reports_are_means_over_the_steps_in_which_a_pair_was_played():
+    def turn(state, key, M, N):
+        del key
+        return (jnp.arange(N)[None] == state % N) | jnp.zeros((M, 1), bool)
+
+    base = pairing.mean()
+    turns = base._replace(
+        init=lambda M, N: jnp.int32(0),
+        before=turn,
+        after=lambda state, evidence, key: (*base.after((), evidence, key)[:2], state + 1),
+    )
+    game = toys.game(2, 2, pairing=turns)
+    program = Program(game, SOURCE)
+    _, one = program(game.init(jax.random.key(0)), 1)
+    np.testing.assert_array_equal(np.isnan(one.loss_g), [[False, True], [False, True]])
+    single = [one, *(program(game.init(jax.random.key(0)), k)[1] for k in (2, 3))]
+    total = single[2].loss_g
+    assert np.isfinite(total).all()
+    # Column 1 was played in the second step alone, column 0 in the first and the third.
+    np.testing.assert_array_equal(total[:, 1], single[1].loss_g[:, 1])
+    assert not np.allclose(total[:, 0], one.loss_g[:, 0])
+
+
+def test_an_iterator_that_ends_leaves_the_state_that_was_reached():
+    batches = [np.random.default_rng(i).normal(size=(8, 2)).astype(np.float32) for i in range(8)]
+    source = from_iterator(iter(batches), held_out=8)
+    game = toys.game(2, 2)
+    with pytest.raises(dispatch.Interrupted, match="ended at step 5") as stopped:
+        train(game, game.init(jax.random.key(0)), source, steps=20)
+    assert int(stopped.value.state.step) == 5
+    assert np.isfinite(stopped.value.state.generators[0].params["w1"]).all()
+
+
+def test_held_out_scores_of_an_iterator_have_no_floor():
+    batches = (np.random.default_rng(i).normal(size=(8, 2)).astype(np.float32) for i in itertools.count())
+    source = from_iterator(batches, held_out=16)
+    game = toys.game(2, 2)
+    scores = selection.select(game, game.init(jax.random.key(0)), source)
+    assert np.isfinite(scores.mmd.value).all()
+    assert np.isnan([scores.mmd_floor, scores.coverage_floor]).all()

@@ -140,11 +140,47 @@ def test_named_optimisers_take_a_rate_per_member(name):
     )
 
 
+def test_settings_that_are_no_numbers_go_to_the_factory_as_they_are():
+    rates = jnp.array([0.1, 0.2])
+    schedule = lambda count: 0.5**count
+    make = {
+        "none": (optax.sgd, {"momentum": None}),
+        "flag": (optax.sgd, {"momentum": 0.9, "nesterov": True}),
+        "function": (optax.adamw, {"mask": lambda params: jax.tree.map(lambda p: True, params)}),
+    }
+    params, grads = {"w": jnp.ones((2, 3))}, {"w": jnp.arange(6.0).reshape(2, 3)}
+    for factory, fixed in make.values():
+        many = optim.stacked(optim.per_member(factory, learning_rate=rates, **fixed), 2)
+        got, _ = many.update(grads, many.init(params), params)
+        for i, rate in enumerate((0.1, 0.2)):
+            row = lambda tree, i=i: jax.tree.map(lambda a: a[i], tree)
+            one = factory(rate, **fixed)
+            want, _ = one.update(row(grads), one.init(row(params)), row(params))
+            np.testing.assert_allclose(got["w"][i], want["w"], rtol=1e-5)
+    many = optim.stacked(optim.per_member(optax.sgd, learning_rate=schedule), 2)
+    state = many.init(params)
+    for _ in range(2):
+        got, state = many.update(grads, state, params)
+    np.testing.assert_allclose(got["w"], -0.5 * grads["w"], rtol=1e-6)
+
+
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"learning_rate has shape \(2,\) in a group of 3 members"):
         optim.stacked(optim.adam((0.1, 0.2)), 3)
     with pytest.raises(InputError, match="unknown schedule 'exponential'; known: constant, cosine, linear"):
         optim.adam(schedule="exponential", horizon=5)
+    for settings, message in [
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be in"),
+        ({"learning_rate": (0.1, float("nan"))}, "learning_rate is .*nan"),
+        ({"learning_rate": 1e300}, "learning_rate is 1e\\+300"),
+        ({"b1": 1.0}, r"b1 is 1.0; it must be in \[0, 1\)"),
+        ({"eps": -1e-8}, "eps is -1e-08; it must be finite and at least 0"),
+        ({"clip_norm": -1.0}, "clip_norm is -1.0"),
+        ({"weight_clip": float("inf")}, "weight_clip is inf"),
+        ({"warmup": -3}, "warmup is -3"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            optim.adam(**settings)
     for schedule in ("linear", "cosine"):
         with pytest.raises(InputError, match=f"the {schedule} schedule needs its horizon"):
             optim.sgd(schedule=schedule)

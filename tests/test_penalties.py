@@ -96,6 +96,27 @@ def test_no_gradient_of_a_penalty_reaches_the_generators(run):
     assert not np.allclose(strong.discriminators[0].params["w1"], free.discriminators[0].params["w1"])
 
 
+def test_a_penalty_on_both_laws_does_not_mix_their_batch_statistics():
+    coupled = lambda x: ((x - x.mean(0, keepdims=True)) ** 2).sum(-1)
+    both = float(r1_r2(1.0).value(coupled, REAL, FAKE, KEY))
+    apart = float(r1(1.0).value(coupled, REAL, FAKE, KEY)) + float(r2(1.0).value(coupled, REAL, FAKE, KEY))
+    assert both == pytest.approx(apart)
+
+
+def test_a_discriminator_that_plays_nobody_is_not_regularised_on_fakes(run):
+    mask = pairing.mean()._replace(before=lambda state, key, M, N: jnp.arange(N)[None] + jnp.zeros((M, 1)) < 1)
+    game = toys.game(2, 2, penalty=r2(1.0), pairing=mask, optimizer=optax.sgd(0.0))
+    _, info = jax.jit(lambda s: step(game, s, toys.batch()))(game.init(jax.random.key(0)))
+    assert float(info.penalty[0]) > 0
+    assert float(info.penalty[1]) == 0
+
+
+@pytest.mark.parametrize("settings", [{"strength": -1.0}, {"strength": [1.0, float("nan")]}, {"interval": 1.5}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(InputError, match="a penalty's"):
+        r1(**settings)
+
+
 def test_fakes_are_drawn_in_proportion_to_the_weights():
     fakes = jnp.broadcast_to(jnp.arange(3.0)[:, None], (3, 4000))
     P = jnp.array([[0.0, 1.0], [0.25, 0.0], [0.75, 0.0]])

@@ -1,9 +1,11 @@
 """Runs on disk: the same states whatever interrupts them, and nothing lost when something goes wrong."""
 
+import dataclasses
 import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from ensgan import config, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
-from ensgan.reporting import read_metrics
+from ensgan.reporting import read_metrics, write_report
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
@@ -153,7 +155,7 @@ def test_a_run_is_not_overwritten_by_accident(whole):
 
 
 def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match="larger than the train split"):
         runs.run(settings(data="digits", batch_size=2000), tmp_path, overwrite=True)
@@ -161,17 +163,107 @@ def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
 
 
 def test_overwriting_keeps_what_is_not_of_a_run(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
     (tmp_path / "notes.txt").write_text("mine")
     runs.run(settings(steps=2), tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "samples.png", "metrics.jsonl"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_path):
+    (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}, but no config.json of a run"):
+        runs.run(settings(steps=2), tmp_path, overwrite=overwrite)
+    (tmp_path / "config.json").write_text('{"mine": 1}')
+    with pytest.raises(InputError, match="is not the configuration of a run"):
+        runs.run(settings(steps=2), tmp_path, overwrite=overwrite)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "config.json"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"augment": "diff_augment"}, "images"),
+        ({"wandb": "project"}, "wandb needs wandb"),
+        ({"data": {"name": "npz", "path": "small.npz"}}, "the select split has 7 samples; scores need at least 8"),
+    ],
+)
+def test_what_cannot_start_takes_nothing_away_and_leaves_nothing_behind(change, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("small.npz", x=np.zeros((70, 2), np.float32))
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "config.json").write_text(json.dumps(to_dict(settings())))
+    (old / "metrics.jsonl").write_text("{}\n")
+    for directory in (old, tmp_path / "new"):
+        with pytest.raises(InputError, match=message):
+            runs.run(settings(**change), directory, overwrite=True)
+    assert {path.name for path in old.iterdir()} == {"config.json", "metrics.jsonl"}
+    assert not (tmp_path / "new").exists()
+
+
+def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied):
+    saving = copied / "checkpoints" / "25.orbax-checkpoint-tmp"
+    shutil.copytree(copied / "checkpoints" / "20", saving)
+    runs.restore(copied, runs.load_run(copied))
+    assert saving.is_dir()
+    with Checkpoints(copied / "checkpoints", 3) as checkpoints:
+        checkpoints.save(26, {"a": np.zeros(3)})
+    assert not saving.is_dir()  # whoever trains does remove what a killed save left
+
+
+def test_one_process_at_a_time_trains_in_a_directory(copied):
+    with (
+        runs._locked(copied),
+        pytest.raises(InputError, match=r"another process is training in .*copy; wait for it or stop it"),
+    ):
+        runs.run(runs.load_run(copied, {"steps": 22}), copied, resume=True)
+
+
+def test_a_run_that_was_stopped_before_its_last_scores_gets_them(copied):
+    log = copied / "metrics.jsonl"
+    records = log.read_text().splitlines(keepends=True)
+    assert '"kind":"score","step":20' in records[-1]
+    log.write_text("".join(records[:-1]))
+    outcome = runs.run(runs.load_run(copied), copied, resume=True)
+    assert outcome.step == 20
+    assert outcome.stopped_by is None
+    assert log.read_text().splitlines(keepends=True)[-1] == records[-1]
+
+
+def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, monkeypatch):
+    def broken(config):
+        game, source = build(config)
+        points = source.held_out("select", 8)["x"]
+
+        def read(step, size):
+            if step == 7:
+                raise InputError("image 7 is broken")
+            return {"x": points}
+
+        return game, dataclasses.replace(source, draw=None, arrays={}, read=read)
+
+    monkeypatch.setattr(runs, "build", broken)
+    with pytest.raises(InputError, match=r"image 7 is broken; the state of step 7 is saved in"):
+        runs.run(settings(), tmp_path / "run")
+    monkeypatch.undo()
+    assert int(final(tmp_path / "run").step) == 7
+
+
+def test_damaged_records_of_time_and_versions_do_no_harm(copied):
+    for text in ("3", '{"total": "x"}', '{"total": null, "train": []}', '{"tot', "[]"):
+        (copied / "clock.json").write_text(text)
+        (copied / "versions.json").write_text(text)
+        write_report(copied)
+        assert runs.Clock(copied / "clock.json", resume=True).spent["train"] == 0.0
 
 
 def test_no_run_no_resume(tmp_path):
     with pytest.raises(InputError, match=r"no run at .*: it has no config.json"):
         runs.load_run(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
-    with pytest.raises(InputError, match="has no checkpoints"):
+    with pytest.raises(InputError, match=r"has no complete checkpoint; .* start again with --overwrite"):
         runs.run(settings(), tmp_path, resume=True)
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(InputError, match="is not valid JSON"):
@@ -217,8 +309,6 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, mon
 
 @pytest.fixture
 def copied(whole, tmp_path):
-    import shutil
-
     shutil.copytree(whole, tmp_path / "copy")
     return tmp_path / "copy"
 

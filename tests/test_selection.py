@@ -12,7 +12,7 @@ from ensgan import evaluation, losses, pairing, selection
 from ensgan.data import gaussian_ring, resident
 from ensgan.game import Game
 from ensgan.population import Group, normal
-from ensgan.sampling import every_member, sample
+from ensgan.sampling import SAMPLING, every_member, sample
 from ensgan.selection import held_out_logits, rank_generators, select
 from ensgan.types import InputError, Network
 
@@ -153,7 +153,7 @@ def test_fakes_are_made_and_judged_with_the_labels_of_the_reals():
 
 
 def noise_of(key):
-    return jax.random.split(key)[1]
+    return jax.random.split(jax.random.fold_in(key, SAMPLING))[1]
 
 
 def test_a_one_hot_weight_gives_the_samples_of_that_member(state, key):

@@ -189,6 +189,22 @@ def test_a_masked_pair_has_no_influence_not_even_as_nan():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(second(ill)))
 
 
+def test_what_is_not_played_is_not_reported_and_moves_no_strength():
+    # D_1 plays nobody: its logits of zeros say nothing, so neither reports nor the adaptive strength may hold them.
+    mask = masked([[True, False], [True, False]])
+    game = toys.game(2, 2, pairing=mask, augment=Augment(lambda keys, x, strength: x, 0.5, target=0.0, ramp=80.0))
+    state = game.init(jax.random.key(0))
+    _, info = run(game, state, toys.batch())
+    for matrix in (info.loss_g, info.loss_d, info.fool):
+        np.testing.assert_array_equal(np.isnan(matrix), [[False, True], [False, True]])
+    moved = []
+    for offset in (-100.0, 0.0, 100.0):  # of the logits of D_1 on zeros
+        params = {**state.discriminators[0].params, "b": state.discriminators[0].params["b"].at[1].add(offset)}
+        other = state._replace(discriminators=(state.discriminators[0]._replace(params=params),))
+        moved.append(float(run(game, other, toys.batch())[0].augment))
+    assert len(set(moved)) == 1
+
+
 def test_a_pairing_may_ask_for_the_gram_matrix_and_the_payoff():
     seen = {}
 
@@ -318,9 +334,16 @@ def test_members_start_different_and_do_not_depend_on_how_many_there_are():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"penalty": penalties.r1("strong")}, "strength is 'strong'; give a number, 2 numbers"),
+        ({"penalty": penalties.r1()._replace(strength="strong")}, "strength is 'strong'; give a number, 2 numbers"),
         ({"penalty": penalties.r1([1.0, 2.0, 3.0])}, "2 numbers, one per discriminator"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 8.5}, "batch_size is 8.5; it must be a whole number"),
+        ({"loss": "hinge"}, "loss is 'hinge'; give a loss, such as losses.hinge; known: hinge"),
+        ({"pairing": pairing.mean}, "give a pairing, such as pairing.mean.., with its brackets"),
+        ({"optimizer": 1e-3}, "optimizer is 0.001; give an optimiser"),
+        ({"augment": "noise"}, "augment is 'noise'; give an augmentation"),
+        ({"penalty": "r1"}, "penalty is 'r1'; give a penalty"),
+        ({"penalty": [penalties.r1(), None]}, "penalty is None; give a penalty"),
         ({"ema": 1.0}, "ema is 1.0"),
         ({"n_critic": 2}, "needs update='alternating'"),
         ({"update": "sometimes"}, "unknown update 'sometimes'; known: alternating, simultaneous"),
@@ -336,7 +359,7 @@ def test_a_game_that_cannot_be_played_is_refused(change, message):
 
 def test_networks_that_do_not_fit_are_refused():
     g, d = Group(toys.dense(3, 5, (2,)), 2), Group(toys.dense(2, 5, ()), 2)
-    with pytest.raises(InputError, match="no generators"):
+    with pytest.raises(InputError, match=r"generators are \(\); give at least one Group"):
         Game([], [d])
     with pytest.raises(InputError, match="they must agree"):
         Game([g, Group(toys.dense(3, 5, (4,)), 1)], [d])
@@ -344,5 +367,8 @@ def test_networks_that_do_not_fit_are_refused():
         Game([g], [Group(toys.dense(3, 5, ()), 1)])
     with pytest.raises(InputError, match="one logit per sample"):
         Game([g], [Group(toys.dense(2, 5, (3,)), 1)])
+    with pytest.raises(InputError, match=r"generators are .*; give at least one Group"):
+        Game([g.network], [d])
+    assert Game(g, d).M == 2  # one group needs no list
     with pytest.raises(InputError, match="threefry"):
         Game([g], [d]).init(jax.random.key(0, impl="rbg"))

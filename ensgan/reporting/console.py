@@ -81,8 +81,8 @@ class Console(Watcher):
 
     def progress(self, step: int, record: dict[str, Any]) -> None:
         """Moves the bar, or prints a line now and then."""
-        loss_g = float((np.asarray(record["weight_g"]) * np.asarray(record["loss_g"])).sum(1).mean())
-        loss_d = float((np.asarray(record["weight_d"]) * np.asarray(record["loss_d"])).sum(0).mean())
+        loss_g = float(np.nansum(np.asarray(record["weight_g"]) * np.asarray(record["loss_g"]), 1).mean())
+        loss_d = float(np.nansum(np.asarray(record["weight_d"]) * np.asarray(record["loss_d"]), 0).mean())
         text = f"loss G {loss_g:.3f}  D {loss_d:.3f}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, state=text)

@@ -52,8 +52,9 @@ def write_report(run_dir: str | Path) -> Path:
     if not (run_dir / "config.json").is_file():
         raise InputError(f"no run at {run_dir}: expected config.json")
     config = _json(run_dir / "config.json")
-    clock = _json(run_dir / "clock.json")
-    versions = _json(run_dir / "versions.json")
+    clock = _json(run_dir / "clock.json", strict=False)
+    clock = {key: value for key, value in clock.items() if isinstance(value, int | float)}
+    versions = _json(run_dir / "versions.json", strict=False)
     records = read_metrics(run_dir / "metrics.jsonl") if (run_dir / "metrics.jsonl").is_file() else []
     train = [record for record in records if record.get("kind") == "train"]
     scores = [record for record in records if record.get("kind") == "score"]
@@ -389,15 +390,19 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _json(path: Path) -> Record:
-    """An object from a JSON file, empty where there is no file."""
+def _json(path: Path, strict: bool = True) -> Record:
+    """An object from a JSON file; empty where there is none, or, unless `strict`, where a crash left a part of it."""
     if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
+        if not strict:
+            return {}
         raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
+        if not strict:
+            return {}
         raise InputError(f"{path} holds a {type(content).__name__}; expected a JSON object")
     return content
 
