@@ -6,6 +6,7 @@ logits, gradients and new weights, in the order in which a fault spreads; the fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,11 +25,34 @@ Flags = list[tuple[int, int, Array]]  # side, cause, whether each member of that
 
 def finite(trees: tuple[Tree, ...]) -> Array:
     """Whether every number of each member is finite, `[members]`."""
-    every = lambda leaf: jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)
-    return jnp.concatenate([jnp.stack([every(leaf) for leaf in jax.tree.leaves(tree)]).all(axis=0) for tree in trees])
+    # A sum of zeros unless there is a NaN or an infinity: one pass, where `isfinite` of every number would be written.
+    nothing = lambda leaf: jnp.sum((0.0 * leaf).reshape(leaf.shape[0], -1), axis=1)
+    return jnp.concatenate([jnp.isfinite(sum(map(nothing, jax.tree.leaves(tree)))) for tree in trees])
 
 
-def updated(state: State) -> Flags:
+def guard(old: State, flags: Flags, update: Callable[[State], State]) -> State:
+    """One step further by `update`, unless somebody is not finite or was not: then `old`, and the first fault recorded.
+
+    The flags are known before anything is updated, so the update goes into a branch of its own and works in place: a
+    `where` between old and new numbers would make XLA keep both. What the update itself breaks (a division by an eps of
+    0) is looked for in the new weights; those are not undone, but nothing is updated from then on.
+    """
+    healthy = old.fault[0] < 0
+    broken, fault = _first(old.step, flags)
+    new = jax.lax.cond(healthy & ~broken, lambda s: update(s)._replace(step=s.step + 1), lambda s: s, old)
+    late_broken, late = _first(old.step, _updates(new))
+    fault = jnp.where(broken, fault, jnp.where(late_broken, late, old.fault))
+    return new._replace(fault=jnp.where(healthy, fault, old.fault))
+
+
+def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
+    """Whether a flag has fallen, and the record of the first: flags come in the order in which a fault spreads."""
+    table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
+    good = jnp.concatenate([f for _, _, f in flags])
+    return ~good.all(), jnp.concatenate([step[None], table[jnp.argmin(good)]]).astype(jnp.int32)
+
+
+def _updates(state: State) -> Flags:
     """Flags of the weights after an update."""
     return [
         (D, UPDATE, finite(tuple(m.params for m in state.discriminators))),
@@ -36,15 +60,9 @@ def updated(state: State) -> Flags:
     ]
 
 
-def guard(old: State, new: State, flags: Flags) -> State:
-    """`new`, unless somebody is not finite or was not before: then `old`, with the first fault on record."""
-    table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
-    good = jnp.concatenate([f for _, _, f in flags])
-    first = jnp.argmin(good)  # flags come in the order in which a fault spreads, so the first one is its source
-    fault = jnp.concatenate([old.step[None], table[first]]).astype(jnp.int32)
-    healthy = old.fault[0] < 0
-    kept = jax.tree.map(lambda n, o: jnp.where(good.all() & healthy, n, o), new, old)
-    return kept._replace(fault=jnp.where(healthy & ~good.all(), fault, old.fault))
+def spoiled(fault: Any) -> bool:
+    """Whether weights of the faulty state itself are not finite: the update broke them, and was not undone."""
+    return int(fault[0]) >= 0 and int(fault[3]) == UPDATE
 
 
 def describe_fault(fault: Any) -> str | None:

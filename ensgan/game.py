@@ -59,7 +59,7 @@ class Game:
     loss: Loss = losses.non_saturating
     penalty: Penalty | Sequence[Penalty] | None = None
     pairing: Pairing = field(default_factory=pairing.own_and_mean)
-    optimizer: optim.Optimizer = field(default_factory=lambda: optax.adam(1e-3, b1=0.0, b2=0.99))
+    optimizer: optim.Optimizer = field(default_factory=lambda: optim.adam(1e-3))
     ema: float = 0.999
     batch_size: int = 64
     augment: Augment | None = None

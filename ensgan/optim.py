@@ -86,6 +86,36 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
+def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.GradientTransformation:
+    """`optax.scale_by_adam` with the same state and the same numbers, in fewer passes over memory on a CPU.
+
+    XLA computes the first moment twice there, once for itself and once inside the update, and then has to keep a copy
+    of the old one: the whole of Adam takes 2.5 times as long. A division that looks expensive stops it; it is by 1.
+
+    Args:
+        b1: decay of the first moment (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1).
+        b2: decay of the second moment.
+        eps: added to the root of the second moment.
+    """
+    reference = optax.scale_by_adam(b1, b2, eps)
+
+    def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Tree]:
+        del params
+        count = optax.safe_increment(state.count)
+        one = lambda g: jnp.where(g < jnp.inf, 1.0, 2.0).astype(g.dtype)  # of any finite g, but XLA does not know that
+        mu = jax.tree.map(lambda m, g: (b1 * m + (1.0 - b1) * g) / one(g), state.mu, updates)
+        nu = jax.tree.map(lambda v, g: (b2 * v + (1.0 - b2) * g**2) / one(g), state.nu, updates)
+        left_1, left_2 = 1.0 - b1**count, 1.0 - b2**count
+        direction = lambda m, v: (m / left_1).astype(m.dtype) / (jnp.sqrt((v / left_2).astype(v.dtype)) + eps)
+        return jax.tree.map(direction, mu, nu), optax.ScaleByAdamState(count=count, mu=mu, nu=nu)
+
+    return optax.GradientTransformation(reference.init, update)
+
+
+def _adam(learning_rate: Any, b1: Any, b2: Any, eps: Any) -> optax.GradientTransformation:
+    return optax.chain(scale_by_adam(b1, b2, eps), optax.scale_by_learning_rate(learning_rate))
+
+
 def average_decay(decay: float, step: Array) -> Array:
     """The decay of the exponential average at `step`: short at first, so that early weights are forgotten."""
     t = step.astype(jnp.float32)
@@ -173,7 +203,7 @@ def adam(
         weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
             optimiser clips discriminators only (WGAN, arXiv 1701.07875).
     """
-    finish = _finish(optax.adam, schedule, horizon, warmup, clip_norm, weight_clip)
+    finish = _finish(_adam, schedule, horizon, warmup, clip_norm, weight_clip)
     return _named(finish, learning_rate, b1=b1, b2=b2, eps=eps)
 
 

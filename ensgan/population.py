@@ -18,6 +18,7 @@ from ensgan import optim
 from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll")
+UNROLLED = 16  # dense discriminators, beyond which compiling takes longer than what unrolling gains
 
 
 class Latent(NamedTuple):
@@ -46,8 +47,9 @@ class Group:
         count: how many members, at least 1.
         optimizer: overrides the game's optimiser for this group.
         latent: prior of the latents, for generators.
-        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`, which unrolls
-            convolutions on a CPU, where a batched convolution is 10 to 25 times slower, and batches everything else.
+        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`, which takes
+            what was measured to be faster (`benchmarks/README.md`): on a CPU convolutions are unrolled, and so are up
+            to 16 dense discriminators; everything else is batched.
 
     Raises:
         InputError: count below 1, an unknown way to execute, or a per-member array of another length.
@@ -74,9 +76,21 @@ class Group:
     @property
     def how(self) -> str:
         """`vmap` or `unroll`: what `auto` stands for on the backend in use."""
+        return self._chosen(self.network.convolutional)
+
+    @property
+    def how_shared(self) -> str:
+        """The same where all members see one input, as discriminators do.
+
+        On a CPU, XLA makes one wide product of a first dense layer on a shared input, and spends more on transposing
+        weights to and fro than that saves.
+        """
+        return self._chosen(self.network.convolutional or self.count <= UNROLLED)
+
+    def _chosen(self, unrolled_on_cpu: bool) -> str:
         if self.execute != "auto":
             return self.execute
-        return "unroll" if self.network.convolutional and jax.default_backend() == "cpu" else "vmap"
+        return "unroll" if unrolled_on_cpu and jax.default_backend() == "cpu" else "vmap"
 
 
 class Members(NamedTuple):

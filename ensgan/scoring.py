@@ -10,6 +10,7 @@ with respect to the inputs differ by the factor c_G/c_D of each sample, and one 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +86,7 @@ def score(
         axes = (0, None if mask is None else 0, 0, 0 if own_reals else None, None, 0)
         shape = lambda m: m.reshape(m.shape + (1,) * (fake_MB.ndim - 1))
         x = fake_MB if mask is None else jnp.where(shape(mask), fake_MB[None], 0.0)
-        forward = member_vjp(_forward(group, M, B), group.how, group.count, axes, wrt=2)
+        forward = member_vjp(_forward(group, M, B), group.how_shared, group.count, axes, wrt=2)
         parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, label, keys_N[mine]))
 
     outs, states, pulls = zip(*parts, strict=True)
@@ -205,7 +206,9 @@ def _sum_over_discriminators(factor: Array, dx_NMB: Array) -> Array:
     """Σ_j factor_ij · dx_ij, where `factor` is `[M, N, B]` or `[M, N, 1]`; a factor of 0 shuts out even a NaN."""
     factor = factor.swapaxes(0, 1)
     factor = factor.reshape(factor.shape + (1,) * (dx_NMB.ndim - 3))
-    return jnp.where(factor != 0, factor * dx_NMB, 0.0).sum(axis=0)
+    term = lambda f, dx: jnp.where(f != 0, f * dx, 0.0)
+    # One addition after the other becomes one pass over dx; a sum over the axis would write all products first.
+    return reduce(jnp.add, map(term, factor, dx_NMB))
 
 
 def fool_probability(logits: Logits) -> Array:

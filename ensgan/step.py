@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from ensgan import optim, population, scoring
-from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, finite, guard, updated
+from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, guard
 from ensgan.game import Game, State
 from ensgan.population import Groups, Members, Population
 from ensgan.scoring import Logits, Weights
@@ -56,6 +56,9 @@ class Round(NamedTuple):
     finite_d: Array  # [N]
 
 
+Update = Callable[[State], State]  # what a step does to the state once everybody is known to be finite
+
+
 def step(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
     """One update of every member.
 
@@ -73,14 +76,14 @@ def step(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info
     key_mask, key_round, key_penalty = jax.random.split(jax.random.fold_in(state.key, 2 * state.step + 1), 3)
     before = game.pairing.before
     mask = None if before is None else before(state.pairing, key_mask, game.M, game.N)
-    update = simultaneous if game.update == "simultaneous" else alternating
-    new, info, flags = update(game, state, batch, mask, key_round, key_penalty)
-    return guard(state, new._replace(step=state.step + 1), flags), info
+    play_round = simultaneous if game.update == "simultaneous" else alternating
+    update, info, flags = play_round(game, state, batch, mask, key_round, key_penalty)
+    return guard(state, flags, update), info
 
 
 def simultaneous(
     game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
-) -> tuple[State, Info, Flags]:
+) -> tuple[Update, Info, Flags]:
     """Both sides at the same parameters: one forward pass, and one backward pass wherever a logit has one sample."""
     met = play(game, state, batch, mask, key)
     c_G, c_D, c_r = scoring.cotangents(game.loss, met.logits, met.weights)
@@ -93,25 +96,30 @@ def simultaneous(
     grad_g = met.pull_g(dx)
     penalty_N, grad_d = penalize(game, state, met, grad_d, key_penalty)
 
-    discriminators = advance(game, game.groups_d, state.discriminators, grad_d, met.state_d, state.step)
-    generators = advance(game, game.groups_g, state.generators, grad_g, met.state_g, state.step)
-    strength = _next_strength(game, state, met)
-    new = state._replace(generators=generators, discriminators=discriminators, pairing=met.pairing, augment=strength)
+    def update(old: State) -> State:
+        return old._replace(
+            generators=advance(game, game.groups_g, old.generators, grad_g, met.state_g, old.step),
+            discriminators=advance(game, game.groups_d, old.discriminators, grad_d, met.state_d, old.step),
+            pairing=met.pairing,
+            augment=_next_strength(game, old, met),
+        )
+
+    info = _info(state, met, penalty_N, norms(grad_g), norms(grad_d))
     flags = [
         (G, OUTPUT, met.finite_g),
         (D, OUTPUT, met.finite_d),
-        (D, GRADIENT, finite(grad_d)),
-        (G, GRADIENT, finite(grad_g)),
+        (D, GRADIENT, jnp.isfinite(info.grad_norm_d)),
+        (G, GRADIENT, jnp.isfinite(info.grad_norm_g)),
     ]
-    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + updated(new)
+    return update, info, flags
 
 
 def alternating(
     game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array, key_penalty: Array
-) -> tuple[State, Info, Flags]:
+) -> tuple[Update, Info, Flags]:
     """`n_critic` discriminator updates, then generators against the new discriminators with fresh noise."""
     flags: Flags = []
-    new, one, penalty_N, grad_d = state, batch, jnp.zeros(()), ()
+    new, one, penalty_N, norm_N = state, batch, jnp.zeros((game.N,)), jnp.zeros((game.N,))
     for c in range(game.n_critic):
         one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
         met = play(game, new, one, mask, jax.random.fold_in(key, c))
@@ -119,7 +127,8 @@ def alternating(
         penalty_N, grad_d = penalize(game, new, met, met.pull_d(c_D, c_r)[0], jax.random.fold_in(key_penalty, c))
         discriminators = advance(game, game.groups_d, new.discriminators, grad_d, met.state_d, state.step)
         new = new._replace(discriminators=discriminators)
-        flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (D, GRADIENT, finite(grad_d))]
+        norm_N = norms(grad_d)
+        flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (D, GRADIENT, jnp.isfinite(norm_N))]
 
     met = play(game, new, one, mask, jax.random.fold_in(key, game.n_critic))
     c_G, _, _ = scoring.cotangents(game.loss, met.logits, met.weights)
@@ -129,10 +138,18 @@ def alternating(
         else scoring.weigh_inputs(met.weights.g, met.dx_NMB)
     )
     grad_g = met.pull_g(dx)
-    generators = advance(game, game.groups_g, new.generators, grad_g, met.state_g, state.step)
-    new = new._replace(generators=generators, pairing=met.pairing, augment=_next_strength(game, state, met))
-    flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (G, GRADIENT, finite(grad_g))]
-    return new, _info(state, met, penalty_N, grad_g, grad_d), flags + updated(new)
+
+    def update(old: State) -> State:
+        return old._replace(
+            generators=advance(game, game.groups_g, old.generators, grad_g, met.state_g, old.step),
+            discriminators=new.discriminators,
+            pairing=met.pairing,
+            augment=_next_strength(game, old, met),
+        )
+
+    info = _info(state, met, penalty_N, norms(grad_g), norm_N)
+    flags += [(G, OUTPUT, met.finite_g), (D, OUTPUT, met.finite_d), (G, GRADIENT, jnp.isfinite(info.grad_norm_g))]
+    return update, info, flags
 
 
 def shares_backward(game: Game) -> bool:
@@ -268,7 +285,7 @@ def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array)
 
         one = population.over_members(
             jax.value_and_grad(value),
-            group.how,
+            group.how_shared,
             group.count,
             (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0),
         )
@@ -356,8 +373,18 @@ def _real_weights(weight: Array | None, shape: tuple[int, ...]) -> Array:
     return weight / weight.sum(axis=-1, keepdims=True)
 
 
-def _info(state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], grad_d: tuple[Tree, ...]) -> Info:
-    norms = lambda grads: jnp.concatenate([jax.vmap(optax.tree.norm)(grad) for grad in grads])
+def norms(grads: tuple[Tree, ...]) -> Array:
+    """The norm of every member's gradient, `[members]`; not finite where it overflows, which is a fault as well."""
+
+    def square(leaf: Array) -> Array:
+        return jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1)
+
+    # The barrier keeps XLA from writing squares to memory that the optimiser needs as well: reading twice is cheaper.
+    grads = jax.lax.optimization_barrier(grads)
+    return jnp.concatenate([jnp.sqrt(sum(map(square, jax.tree.leaves(grad)))) for grad in grads])
+
+
+def _info(state: State, met: Round, penalty_N: Array, norm_g: Array, norm_d: Array) -> Info:
     seen = met.evidence
     played = lambda matrix: jnp.where(seen.mask, matrix, jnp.nan)
     return Info(
@@ -367,7 +394,7 @@ def _info(state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], 
         weight_d=met.weights.d,
         fool=played(seen.fool),
         penalty=penalty_N,
-        grad_norm_g=norms(grad_g),
-        grad_norm_d=norms(grad_d),
+        grad_norm_g=norm_g,
+        grad_norm_d=norm_d,
         augment=state.augment,
     )

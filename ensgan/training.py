@@ -13,7 +13,7 @@ from ensgan import augment, losses, networks, optim, penalties, population, sele
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Interrupted, Program
-from ensgan.faults import describe_fault
+from ensgan.faults import describe_fault, spoiled
 from ensgan.game import Game, State
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
@@ -103,7 +103,7 @@ def train(
     Raises:
         InputError: `steps` or `every` below 1 or not whole numbers.
         Interrupted: a member stopped being finite, or the data ended; the message says which, and when, and
-            `error.state` is the last good state.
+            `error.state` is the last good state; only if it is an update that was not finite, it holds that update.
     """
     for name, value in (("steps", steps), ("every", steps if every is None else every)):
         if operator.index(value) < 1:
@@ -114,7 +114,7 @@ def train(
         state = refresh_payoff(game, state, source, start)
         state, info = program(state, end - start)
         if fault := describe_fault(state.fault):
-            clean = state._replace(fault=jnp.full((4,), -1, jnp.int32))
+            clean = state if spoiled(state.fault) else state._replace(fault=jnp.full((4,), -1, jnp.int32))
             raise Interrupted(f"{fault}; no later update was applied. Lower the learning rate or add a penalty", clean)
         if callback is not None:
             callback(state, info)

@@ -140,6 +140,25 @@ def test_named_optimisers_take_a_rate_per_member(name):
     )
 
 
+def test_our_adam_is_that_of_optax():
+    grads = [{"w": jax.random.normal(jax.random.key(i), (3, 4)) * 10.0 ** (i - 2)} for i in range(4)]
+    grads.append({"w": jnp.zeros((3, 4))})
+    for settings in ({"b1": 0.5, "b2": 0.999}, {"b1": 0.0, "b2": 0.99, "eps": 1e-4}):
+        ours, theirs = optim.stacked(optim.adam(1e-2, **settings), 3), optim.stacked(optax.adam(1e-2, **settings), 3)
+        params = {"w": jnp.ones((3, 4))}
+        a, b = ours.init(params), theirs.init(params)
+        assert jax.tree.structure(a) == jax.tree.structure(b)
+        for grad in grads:
+            got, a = ours.update(grad, a, params)
+            want, b = theirs.update(grad, b, params)
+            np.testing.assert_allclose(got["w"], want["w"], rtol=1e-6)
+            jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), a, b)
+    bad = {"w": jnp.array([[jnp.nan, jnp.inf, -jnp.inf, 1.0]] * 3)}
+    got, _ = ours.update(bad, ours.init(params), params)
+    assert np.isnan(got["w"][:, :3]).all()
+    assert np.isfinite(got["w"][:, 3]).all()
+
+
 def test_settings_that_are_no_numbers_go_to_the_factory_as_they_are():
     rates = jnp.array([0.1, 0.2])
     schedule = lambda count: 0.5**count

@@ -12,7 +12,9 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ensgan import config, runs
@@ -249,6 +251,25 @@ def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, mo
         runs.run(settings(), tmp_path / "run")
     monkeypatch.undo()
     assert int(final(tmp_path / "run").step) == 7
+
+
+def test_weights_that_an_update_broke_are_not_saved(tmp_path, monkeypatch):
+    def broken(config):
+        game, source = build(config)
+        late = lambda count, u: u * jnp.where(count < 7, 1.0, jnp.inf)
+        blow_up = optax.GradientTransformation(
+            lambda p: jnp.int32(0), lambda u, count, p=None: (jax.tree.map(lambda x: late(count, x), u), count + 1)
+        )
+        groups = [dataclasses.replace(group, optimizer=blow_up) for group in game.groups_g]
+        return dataclasses.replace(game, generators=groups), source
+
+    monkeypatch.setattr(runs, "build", broken)
+    with pytest.raises(
+        InputError, match=r"generator 0 .* in step 8 \(its update\).*; the newest checkpoint is of step 5"
+    ):
+        runs.run(settings(pairing="mean"), tmp_path / "run")
+    with Checkpoints(tmp_path / "run" / "checkpoints", 3) as checkpoints:
+        assert checkpoints.steps == [5]
 
 
 def test_damaged_records_of_time_and_versions_do_no_harm(copied):
