@@ -8,6 +8,7 @@ from ensgan import augment, data, losses, metrics, networks, optim, pairing, pen
 from ensgan.evaluation import evaluate_modes
 from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
+from ensgan.replicas import Replicas
 from ensgan.sampling import sample
 from ensgan.selection import Selection, select
 from ensgan.step import Info
@@ -21,6 +22,7 @@ __all__ = [
     "Group",
     "Info",
     "InputError",
+    "Replicas",
     "Selection",
     "State",
     "augment",

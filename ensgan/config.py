@@ -66,6 +66,7 @@ class Config:
         ema: decay of the exponential average of generators, in [0, 1).
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
+        coverage: whether every discriminator sees every sample, or samples are dealt out among discriminators.
         log_every: steps between two records of the training metrics.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.
@@ -83,6 +84,7 @@ class Config:
     ema: float = 0.999
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
+    coverage: Literal["full", "split"] = "full"
     log_every: int = 100
     eval_every: int = 1000
     checkpoint_every: int = 1000

@@ -11,6 +11,7 @@ import numpy as np
 
 from ensgan.data import Source
 from ensgan.game import Game, State
+from ensgan.replicas import Replicas
 from ensgan.step import Info, step
 from ensgan.types import Array, InputError, Tree
 
@@ -45,8 +46,9 @@ class Program:
     calls. The state that goes in is donated: its buffers are reused.
     """
 
-    def __init__(self, game: Game, source: Source) -> None:
-        """Puts the data on the device. Raises InputError when the data do not fit the game."""
+    def __init__(self, players: Game | Replicas, source: Source) -> None:
+        """Puts the data on the device. Raises InputError when the data do not fit the game, or its replicas."""
+        game = players.first if isinstance(players, Replicas) else players
         source.check_batch(game.batch_size)
         if tuple(source.shape) != tuple(game.sample_shape):
             raise InputError(
@@ -55,6 +57,8 @@ class Program:
             )
         self.game, self.source = game, source
         self.streamed = source.draw is None
+        if self.streamed and isinstance(players, Replicas):
+            raise InputError(f"{source.name!r} is streamed; replicas draw their own batches, from data held in memory")
         self.loops = loops(game) and not self.streamed
         self.arrays = {} if self.streamed else jax.device_put(source.arrays["train"])
         self._read: Any = source.read
@@ -62,7 +66,7 @@ class Program:
         if self.streamed:
             self._run: Any = partial(_one, game)
         else:
-            self._run = partial(_many if self.loops else _one_drawn, game, source.draw)
+            self._run = partial(_many if self.loops else _one_drawn, players, source.draw)
 
     def compile(self, state: State) -> None:
         """Compiles for states of this form now; else the first call does it."""
@@ -103,22 +107,29 @@ def draw_batch(game: Game, draw: Any, state: State, arrays: Tree) -> dict[str, A
     return jax.vmap(each)(jnp.arange(game.n_critic))
 
 
+def drawn_step(players: Game | Replicas, draw: Any, state: State, arrays: Tree) -> tuple[State, Info]:
+    """One step of a game, or of each of its replicas, on a batch of its own."""
+    if isinstance(players, Replicas):
+        return players.map(lambda game, state: step(game, state, draw_batch(game, draw, state, arrays)), state)
+    return step(players, state, draw_batch(players, draw, state, arrays))
+
+
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _many(game: Game, draw: Any, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
+def _many(players: Game | Replicas, draw: Any, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
     def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
         state, total = carry
-        state, info = step(game, state, draw_batch(game, draw, state, arrays))
+        state, info = drawn_step(players, draw, state, arrays)
         return state, jax.tree.map(jnp.add, total, _tally(info))
 
-    report = jax.eval_shape(lambda s: _tally(step(game, s, draw_batch(game, draw, s, arrays))[1]), state)
+    report = jax.eval_shape(lambda s: _tally(drawn_step(players, draw, s, arrays)[1]), state)
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
     state, total = jax.lax.fori_loop(0, num, body, (state, zero))
     return state, _mean(total)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _one_drawn(game: Game, draw: Any, state: State, arrays: Tree) -> tuple[State, Info]:
-    return step(game, state, draw_batch(game, draw, state, arrays))
+def _one_drawn(players: Game | Replicas, draw: Any, state: State, arrays: Tree) -> tuple[State, Info]:
+    return drawn_step(players, draw, state, arrays)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)

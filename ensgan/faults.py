@@ -39,10 +39,11 @@ def guard(old: State, flags: Flags, update: Callable[[State], State]) -> State:
     """
     healthy = old.fault[0] < 0
     broken, fault = _first(old.step, flags)
-    new = jax.lax.cond(healthy & ~broken, lambda s: update(s)._replace(step=s.step + 1), lambda s: s, old)
+    new = jax.lax.cond(healthy & ~broken, update, lambda s: s, old)
     late_broken, late = _first(old.step, _updates(new))
     fault = jnp.where(broken, fault, jnp.where(late_broken, late, old.fault))
-    return new._replace(fault=jnp.where(healthy, fault, old.fault))
+    # The step counts on whatever happens, so that it is the same for all replicas of a game.
+    return new._replace(step=old.step + 1, fault=jnp.where(healthy, fault, old.fault))
 
 
 def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
@@ -63,6 +64,16 @@ def _updates(state: State) -> Flags:
 def spoiled(fault: Any) -> bool:
     """Whether weights of the faulty state itself are not finite: the update broke them, and was not undone."""
     return int(fault[0]) >= 0 and int(fault[3]) == UPDATE
+
+
+def stopped(state: State) -> State:
+    """The state in which a faulty game stopped, on the host: the step is that of its last update.
+
+    The fault is taken off where the state itself is finite, so that training may go on from it.
+    """
+    step = state.fault[0] + (1 if spoiled(state.fault) else 0)
+    fault = state.fault if spoiled(state.fault) else jnp.full((4,), -1, jnp.int32)
+    return state._replace(step=jnp.asarray(step, jnp.int32), fault=fault)
 
 
 def describe_fault(fault: Any) -> str | None:

@@ -16,6 +16,7 @@ from ensgan.population import Group, Groups, Population
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Tree, unknown
 
 UPDATES = ("simultaneous", "alternating")
+COVERAGES = ("full", "split")
 ASKABLE = frozenset({"gram", "payoff"})
 
 
@@ -27,6 +28,7 @@ class State(NamedTuple):
     pairing: Tree  # of the pairing plug
     payoff: Array  # [M, N] held-out AUC where the pairing asks for it, else ½
     augment: Array  # scalar in [0, 1]: probability that a sample is augmented
+    running: Any  # [3, M, N] running means of loss_g, loss_d and fool with `split` coverage, else ()
     fault: Array  # int32 [4]: step, side, member, cause of the first member that was not finite; −1 where all are
     step: Array  # int32 scalar: updates done
     key: Array  # the seed; every draw is a pure function of (key, step)
@@ -49,6 +51,9 @@ class Game:
         update: `simultaneous` takes both gradients at the same parameters and shares one backward pass; `alternating`
             updates discriminators first, as most papers do. They are different algorithms.
         n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
+        coverage: `full` lets every discriminator see every sample, at a cost ∝ M·N·B. `split` deals each generator's
+            batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B whatever N
+            is; pairings then see running means of the matrices.
 
     Raises:
         InputError: groups that do not fit together, or numbers out of range.
@@ -65,6 +70,7 @@ class Game:
     augment: Augment | None = None
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
+    coverage: Literal["full", "split"] = "full"
 
     def __post_init__(self) -> None:
         """Refuses what cannot be played, before anything is compiled."""
@@ -106,6 +112,20 @@ class Game:
             )
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; it must be a whole number, at least 1")
+        if self.coverage not in COVERAGES:
+            raise unknown("coverage", self.coverage, COVERAGES)
+        if self.coverage == "split" and self.batch_size % self.N:
+            below = self.batch_size // self.N * self.N
+            near = f"{below} or {below + self.N}" if below else str(self.N)
+            raise InputError(
+                f"split coverage deals a batch of {self.batch_size} out among {self.N} discriminators; "
+                f"give a batch_size that {self.N} divides, such as {near}"
+            )
+        if self.coverage == "split" and "gram" in self.pairing.asks:
+            raise InputError(
+                "the pairing asks for the Gram matrix of input gradients, which needs every discriminator on the same "
+                "samples; use coverage='full'"
+            )
         if not 0.0 <= self.ema < 1.0:
             raise InputError(f"ema is {self.ema}; the decay of the average is in [0, 1)")
         if extra := self.pairing.asks - ASKABLE:
@@ -175,6 +195,7 @@ class Game:
             pairing=self.pairing.init(self.M, self.N),
             payoff=jnp.full((self.M, self.N), 0.5),
             augment=jnp.asarray(_initial_strength(self.augment), jnp.float32),
+            running=jnp.zeros((3, self.M, self.N)) if self.coverage == "split" else (),
             fault=jnp.full((4,), -1, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key_run,

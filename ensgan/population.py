@@ -18,7 +18,7 @@ from ensgan import optim
 from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll")
-UNROLLED = 16  # dense discriminators, beyond which compiling takes longer than what unrolling gains
+UNROLLED = 64  # dense discriminators, beyond which compiling takes too long
 
 
 class Latent(NamedTuple):
@@ -49,7 +49,7 @@ class Group:
         latent: prior of the latents, for generators.
         execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`, which takes
             what was measured to be faster (`benchmarks/README.md`): on a CPU convolutions are unrolled, and so are up
-            to 16 dense discriminators; everything else is batched.
+            to 64 dense discriminators; everything else is batched.
 
     Raises:
         InputError: count below 1, an unknown way to execute, or a per-member array of another length.

@@ -31,7 +31,7 @@ from ensgan.config import Config, parse, read, to_dict
 from ensgan.data import Source, to_uint8
 from ensgan.dispatch import Interrupted, Program
 from ensgan.evaluation import evaluate_modes
-from ensgan.faults import describe_fault, spoiled
+from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game, State
 from ensgan.reporting import (
     MetricsLog,
@@ -329,10 +329,13 @@ class _Loop:
     def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
         """Saves the last good state and ends the run."""
         step, saved = int(state.step), self.checkpoints.steps
+        if int(state.fault[0]) >= 0:
+            state = stopped(state)
+            step = int(state.step)
         if spoiled(state.fault):
             where = f"the newest checkpoint is of step {saved[-1]}" if saved else "no checkpoint had been saved before"
         else:
-            self.checkpoints.save(step, state._replace(fault=jax.numpy.full((4,), -1, jax.numpy.int32)))
+            self.checkpoints.save(step, state)
             where = f"the state of step {step} is saved in {self.directory}"
         self.clock.write(step)
         write_report(self.directory)

@@ -53,41 +53,46 @@ Pull = Callable[[Array, Array], tuple[tuple[Tree, ...], Array]]
 def score(
     groups: Groups,
     population: Population,
-    fake_MB: Array,
+    fake: Array,
     real: Array,
     *,
     label: Array | None,
     keys_N: Array,
     mask_MN: Array | None,
+    dealt: bool = False,
 ) -> tuple[Logits, tuple[Tree, ...], Pull]:
     """Every discriminator on every fake and on its reals, in one forward pass.
 
     Args:
         groups: the discriminators.
         population: their arrays.
-        fake_MB: fakes `[M, B, ...]`.
+        fake: fakes that all discriminators see, `[M, B, ...]`; or, if `dealt`, those of each, `[N, M, B, ...]`.
         real: reals, shared `[B, ...]` or one batch per discriminator `[N, B, ...]`.
-        label: None or int32 `[B]`, of the reals and of the fakes of every generator.
+        label: None or int32 `[B]`, of the reals and of the fakes of every generator; `[N, B]` if they are dealt.
         keys_N: one key per discriminator, for dropout and the like.
         mask_MN: None, or the pairs that are played. A discriminator sees zeros in the place of what it does not play,
             so that not even a NaN can reach it.
+        dealt: whether every discriminator has fakes of its own.
 
     Returns:
         The logits; the new network states, one tree per group; and `pull(c_MNB, c_NB)`, which takes cotangents of both
         logits and gives the gradients of the parameters, one tree per group, and of the fakes as each discriminator
         sees them, `[N, M, B, ...]`.
     """
-    M, B = fake_MB.shape[:2]
-    own_reals = real.ndim == fake_MB.ndim
+    sample = fake.ndim - (3 if dealt else 2)  # axes of one sample
+    M, B = fake.shape[1:3] if dealt else fake.shape[:2]
+    own_reals = real.ndim == sample + 2
     parts = []
     for first, group, members in zip(offsets(groups), groups, population, strict=True):
         mine = slice(first, first + group.count)
         mask = None if mask_MN is None else mask_MN.T[mine]
-        axes = (0, None if mask is None else 0, 0, 0 if own_reals else None, None, 0)
-        shape = lambda m: m.reshape(m.shape + (1,) * (fake_MB.ndim - 1))
-        x = fake_MB if mask is None else jnp.where(shape(mask), fake_MB[None], 0.0)
+        axes = (0, 0 if dealt or mask is not None else None, 0, 0 if own_reals else None, 0 if dealt else None, 0)
+        shape = lambda m: m.reshape(m.shape + (1,) * (sample + 1))
+        x = fake[mine] if dealt else fake
+        x = x if mask is None else jnp.where(shape(mask), x if dealt else x[None], 0.0)
+        tags = label[mine] if dealt and label is not None else label
         forward = member_vjp(_forward(group, M, B), group.how_shared, group.count, axes, wrt=2)
-        parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, label, keys_N[mine]))
+        parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, tags, keys_N[mine]))
 
     outs, states, pulls = zip(*parts, strict=True)
     logit = jnp.concatenate(outs)  # [N, M·B + B]
@@ -162,25 +167,27 @@ def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
     return c, jnp.where(alive, c_G / jnp.where(alive, c, 1.0), 0.0)
 
 
-def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array) -> tuple[tuple[Tree, ...], Array]:
+def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array, dealt: bool = False) -> tuple[tuple[Tree, ...], Array]:
     """D's gradients and the fakes' gradient `[M, B, ...]` from a single backward pass of every discriminator."""
     c, ratio = shared_cotangent(c_G, c_D)
     grad_d, dx_NMB = pull(c, c_r)
-    return grad_d, _sum_over_discriminators(ratio, dx_NMB)
+    return grad_d, _collect(ratio, dx_NMB, dealt)
 
 
-def two_pullbacks(pull: Pull, c_G: Array, c_D: Array, c_r: Array) -> tuple[tuple[Tree, ...], Array]:
+def two_pullbacks(
+    pull: Pull, c_G: Array, c_D: Array, c_r: Array, dealt: bool = False
+) -> tuple[tuple[Tree, ...], Array]:
     """The same from two backward passes, for discriminators in which one sample's logit depends on another sample."""
     grad_d, _ = pull(c_D, c_r)
-    return grad_d, generator_pullback(pull, c_G)
+    return grad_d, generator_pullback(pull, c_G, dealt)
 
 
-def generator_pullback(pull: Pull, c_G: Array) -> Array:
+def generator_pullback(pull: Pull, c_G: Array, dealt: bool = False) -> Array:
     """The fakes' gradient `[M, B, ...]` alone."""
     _, dx_NMB = pull(c_G, jnp.zeros_like(c_G[0]))
     # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
     played = jnp.any(c_G != 0, axis=-1, keepdims=True)
-    return _sum_over_discriminators(played.astype(dx_NMB.dtype), dx_NMB)
+    return _collect(played.astype(dx_NMB.dtype), dx_NMB, dealt)
 
 
 def input_gradients(pull: Pull, loss: Loss, logits: Logits, omega_NB: Array) -> Array:
@@ -199,14 +206,25 @@ def gram_MNN(dx_NMB: Array) -> Array:
 
 def weigh_inputs(W_MN: Array, dx_NMB: Array) -> Array:
     """Σ_j W_ij · ∂loss_g_ij/∂x_i, `[M, B, ...]`."""
-    return _sum_over_discriminators(W_MN[..., None], dx_NMB)
+    return _collect(W_MN[..., None], dx_NMB, dealt=False)
 
 
-def _sum_over_discriminators(factor: Array, dx_NMB: Array) -> Array:
-    """Σ_j factor_ij · dx_ij, where `factor` is `[M, N, B]` or `[M, N, 1]`; a factor of 0 shuts out even a NaN."""
+def deal(x: Array, N: int, axis: int = 0) -> Array:
+    """A batch dealt out among N discriminators: `[..., B, ...]` becomes `[N, ..., B/N, ...]`."""
+    split = x.reshape(*x.shape[:axis], N, x.shape[axis] // N, *x.shape[axis + 1 :])
+    return jnp.moveaxis(split, axis, 0)
+
+
+def _collect(factor: Array, dx_NMB: Array, dealt: bool) -> Array:
+    """Σ_j factor_ij · dx_ij, where `factor` is `[M, N, B]` or `[M, N, 1]`; a factor of 0 shuts out even a NaN.
+
+    Where samples were dealt, each has one discriminator, and `[M, N·B, ...]` puts them together again.
+    """
     factor = factor.swapaxes(0, 1)
     factor = factor.reshape(factor.shape + (1,) * (dx_NMB.ndim - 3))
     term = lambda f, dx: jnp.where(f != 0, f * dx, 0.0)
+    if dealt:
+        return jnp.moveaxis(term(factor, dx_NMB), 0, 1).reshape(dx_NMB.shape[1], -1, *dx_NMB.shape[3:])
     # One addition after the other becomes one pass over dx; a sum over the axis would write all products first.
     return reduce(jnp.add, map(term, factor, dx_NMB))
 

@@ -39,12 +39,13 @@ class Info(NamedTuple):
 class Round(NamedTuple):
     """One meeting of all members on one batch, before anybody is updated."""
 
-    fake_MB: Array  # [M, B, ...], as discriminators see them
-    real: Array  # [B, ...] or [N, B, ...], as discriminators see them
-    label: Array | None
+    fake: Array  # [M, B, ...], or [N, M, B/N, ...] if samples are dealt; as discriminators see them
+    real: Array  # [B, ...] or [N, B, ...] or [N, B/N, ...], as discriminators see them
+    label: Array | None  # [B] or [N, B/N]
     keys_N: Array
     logits: Logits
-    evidence: Evidence
+    measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
+    evidence: Evidence  # what the pairing saw: the same, or running means of it
     weights: Weights
     pairing: Tree  # the pairing's next state
     state_g: tuple[Tree, ...]
@@ -90,9 +91,9 @@ def simultaneous(
     if met.dx_NMB is not None:
         grad_d, dx = met.pull_d(c_D, c_r)[0], scoring.weigh_inputs(met.weights.g, met.dx_NMB)
     elif shares_backward(game):
-        grad_d, dx = scoring.one_backward(met.pull_d, c_G, c_D, c_r)
+        grad_d, dx = scoring.one_backward(met.pull_d, c_G, c_D, c_r, deals(game))
     else:
-        grad_d, dx = scoring.two_pullbacks(met.pull_d, c_G, c_D, c_r)
+        grad_d, dx = scoring.two_pullbacks(met.pull_d, c_G, c_D, c_r, deals(game))
     grad_g = met.pull_g(dx)
     penalty_N, grad_d = penalize(game, state, met, grad_d, key_penalty)
 
@@ -101,6 +102,7 @@ def simultaneous(
             generators=advance(game, game.groups_g, old.generators, grad_g, met.state_g, old.step),
             discriminators=advance(game, game.groups_d, old.discriminators, grad_d, met.state_d, old.step),
             pairing=met.pairing,
+            running=_running(met) if deals(game) else (),
             augment=_next_strength(game, old, met),
         )
 
@@ -133,7 +135,7 @@ def alternating(
     met = play(game, new, one, mask, jax.random.fold_in(key, game.n_critic))
     c_G, _, _ = scoring.cotangents(game.loss, met.logits, met.weights)
     dx = (
-        scoring.generator_pullback(met.pull_d, c_G)
+        scoring.generator_pullback(met.pull_d, c_G, deals(game))
         if met.dx_NMB is None
         else scoring.weigh_inputs(met.weights.g, met.dx_NMB)
     )
@@ -144,6 +146,7 @@ def alternating(
             generators=advance(game, game.groups_g, old.generators, grad_g, met.state_g, old.step),
             discriminators=new.discriminators,
             pairing=met.pairing,
+            running=_running(met) if deals(game) else (),
             augment=_next_strength(game, old, met),
         )
 
@@ -157,26 +160,44 @@ def shares_backward(game: Game) -> bool:
     return not any(group.network.batch_coupled for group in game.groups_d)
 
 
+def deals(game: Game) -> bool:
+    """Whether each sample goes to one discriminator alone."""
+    return game.coverage == "split"
+
+
 def play(game: Game, state: State, batch: dict[str, Array], mask: Array | None, key: Array) -> Round:
     """Generate, score and weigh; nothing is updated."""
     key_noise, key_augment, key_g, key_d, key_pairing = jax.random.split(key, 5)
     real, label = batch["x"], batch.get("label")
     fake_MB, state_g, pull_g = generate(game, state, key_noise, key_g, label)
-    seen_MB, real, pull_x = _augmented(game, state, fake_MB, real, key_augment)
+    seen, real, pull_x = _augmented(game, state, fake_MB, real, key_augment)
+    weight = batch.get("weight")
+    if deals(game):
+        seen, real, label, weight = _dealt(game, seen, real, label, weight)
     keys_N = population.member_keys(key_d, 0, game.N)
     logits, state_d, pull_d = scoring.score(
-        game.groups_d, state.discriminators, seen_MB, real, label=label, keys_N=keys_N, mask_MN=mask
+        game.groups_d,
+        state.discriminators,
+        seen,
+        real,
+        label=label,
+        keys_N=keys_N,
+        mask_MN=mask,
+        dealt=deals(game),
     )
-    omega_NB = _real_weights(batch.get("weight"), logits.real.shape)
+    omega_NB = _real_weights(weight, logits.real.shape)
     matrices = scoring.pair_losses(game.loss, logits, omega_NB)
+    mask_MN = jnp.ones((game.M, game.N), bool) if mask is None else mask
+    measured = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(logits)])
+    shown = _blended(state, measured, mask_MN) if deals(game) else measured
 
     asked = "gram" in game.pairing.asks
     dx_NMB = scoring.input_gradients(pull_d, game.loss, logits, omega_NB) if asked else None
     evidence = Evidence(
-        loss_g=matrices.g,
-        loss_d=matrices.d,
-        fool=scoring.fool_probability(logits),
-        mask=jnp.ones((game.M, game.N), bool) if mask is None else mask,
+        loss_g=shown[0],
+        loss_d=shown[1],
+        fool=shown[2],
+        mask=mask_MN,
         gram=None if dx_NMB is None else scoring.gram_MNN(dx_NMB),
         payoff=state.payoff if "payoff" in game.pairing.asks else None,
         step=state.step,
@@ -189,11 +210,12 @@ def play(game: Game, state: State, batch: dict[str, Array], mask: Array | None, 
     finite_s = jnp.isfinite(logits.fake).all(axis=-1) | ~finite_g[:, None] | ~evidence.mask
     finite_d = jnp.isfinite(logits.real).all(axis=-1) & finite_s.all(axis=0)
     return Round(
-        fake_MB=seen_MB,
+        fake=seen,
         real=real,
         label=label,
         keys_N=keys_N,
         logits=logits,
+        measured=measured,
         evidence=evidence,
         weights=Weights(W, P, omega_NB),
         pairing=pairing_state,
@@ -253,11 +275,12 @@ def penalize(
 
 def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array) -> tuple[Array, tuple[Tree, ...]]:
     strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
-    fake_MB, real = jax.lax.stop_gradient((met.fake_MB, met.real))
-    B = fake_MB.shape[1]
-    own_reals = real.ndim == fake_MB.ndim
+    fake, real = jax.lax.stop_gradient((met.fake, met.real))
+    dealt = deals(game)
+    B = fake.shape[2 if dealt else 1]
+    own_reals = dealt or real.ndim == fake.ndim
     key_value, key_choice = jax.random.split(key)
-    fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake_MB) if penalty.fakes else None
+    fake_NB = _fakes_by_weight(key_choice, met.weights.d, fake, dealt) if penalty.fakes else None
     strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))
     if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
         strength_N = jnp.where(jnp.sum(met.weights.d, axis=0) > 0, strength_N, 0.0)
@@ -275,11 +298,12 @@ def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array)
             strength: Array,
             rng: Array,
             key: Array,
+            label: Array | None,
             apply=group.network.apply,
         ) -> Array:
             def critic(x: Array) -> Array:
-                label = None if met.label is None else jnp.tile(met.label, x.shape[0] // B)
-                return scoring.at_least_float32(apply(params, net, x, label=label, train=True, rng=rng)[0])
+                tags = None if label is None else jnp.tile(label, x.shape[0] // B)
+                return scoring.at_least_float32(apply(params, net, x, label=tags, train=True, rng=rng)[0])
 
             return strength * penalty.value(critic, real, fake, key)
 
@@ -287,7 +311,7 @@ def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array)
             jax.value_and_grad(value),
             group.how_shared,
             group.count,
-            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0),
+            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0, 0 if dealt else None),
         )
         keys = population.member_keys(key_value, first, group.count)
         value_n, grad = one(
@@ -298,24 +322,30 @@ def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array)
             strength_N[mine],
             met.keys_N[mine],
             keys,
+            met.label[mine] if dealt and met.label is not None else met.label,
         )
         values.append(value_n)
         grads.append(grad)
     return jnp.concatenate(values), tuple(grads)
 
 
-def _fakes_by_weight(key: Array, P_MN: Array, fake_MB: Array) -> Array:
-    """B fakes for each discriminator, `[N, B, ...]`: sample b is from G_i with probability P_ij, keyed by (j, b)."""
-    M, B = fake_MB.shape[:2]
+def _fakes_by_weight(key: Array, P_MN: Array, fake: Array, dealt: bool = False) -> Array:
+    """B fakes for each discriminator, `[N, B, ...]`: sample b is from G_i with probability P_ij, keyed by (j, b).
+
+    `fake` is `[M, B, ...]`, or `[N, M, B, ...]` where every discriminator has fakes of its own.
+    """
+    M, B = fake.shape[1:3] if dealt else fake.shape[:2]
+    N = P_MN.shape[1]
     if M == 1:
-        return jnp.broadcast_to(fake_MB, (P_MN.shape[1], *fake_MB.shape[1:]))
+        return fake[:, 0] if dealt else jnp.broadcast_to(fake, (N, *fake.shape[1:]))
 
     def choose(j: Array, p_M: Array) -> Array:
         keys = population.member_keys(jax.random.fold_in(key, j), 0, B)
         return jax.vmap(lambda k: jax.random.categorical(k, jnp.log(p_M)))(keys)
 
-    index_NB = jax.vmap(choose)(jnp.arange(P_MN.shape[1]), P_MN.T)
-    return fake_MB[index_NB, jnp.arange(B)[None]]
+    index_NB = jax.vmap(choose)(jnp.arange(N), P_MN.T)
+    b = jnp.arange(B)[None]
+    return fake[jnp.arange(N)[:, None], index_NB, b] if dealt else fake[index_NB, b]
 
 
 def advance(
@@ -353,6 +383,31 @@ def _augmented(
     return seen_MB, (stack if own_reals else batch)(key_real, real), lambda dx: pull(dx)[0]
 
 
+def _dealt(
+    game: Game, fake_MB: Array, real: Array, label: Array | None, weight: Array | None
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """Samples, labels and weights dealt out among discriminators: each gets B/N of every generator and of the reals."""
+    N, own = game.N, jnp.arange(game.N)
+    pick = lambda x, alone: scoring.deal(x, N) if alone else scoring.deal(x, N, axis=1)[own, own]
+    return (
+        scoring.deal(fake_MB, N, axis=1),
+        pick(real, real.ndim == fake_MB.ndim - 1),
+        None if label is None else scoring.deal(label, N),
+        None if weight is None else pick(weight, weight.ndim == 1),
+    )
+
+
+def _blended(state: State, measured: Array, mask_MN: Array) -> Array:
+    """Running means of the matrices, as a step sees B/N samples of a pair: of all steps, later of about ten."""
+    decay = jnp.minimum(0.9, state.step / (state.step + 1.0))
+    measured = jax.lax.stop_gradient(measured)
+    return jnp.where(mask_MN, decay * state.running + (1.0 - decay) * measured, state.running)
+
+
+def _running(met: Round) -> Array:
+    return jnp.stack([met.evidence.loss_g, met.evidence.loss_d, met.evidence.fool])
+
+
 def _next_strength(game: Game, state: State, met: Round) -> Array:
     """ADA (Karras et al. 2020, arXiv 2006.06676, section 3.1), with a signal that no offset of a logit can move.
 
@@ -385,14 +440,13 @@ def norms(grads: tuple[Tree, ...]) -> Array:
 
 
 def _info(state: State, met: Round, penalty_N: Array, norm_g: Array, norm_d: Array) -> Info:
-    seen = met.evidence
-    played = lambda matrix: jnp.where(seen.mask, matrix, jnp.nan)
+    played = lambda matrix: jnp.where(met.evidence.mask, matrix, jnp.nan)
     return Info(
-        loss_g=played(seen.loss_g),
-        loss_d=played(seen.loss_d),
+        loss_g=played(met.measured[0]),
+        loss_d=played(met.measured[1]),
         weight_g=met.weights.g,
         weight_d=met.weights.d,
-        fool=played(seen.fool),
+        fool=played(met.measured[2]),
         penalty=penalty_N,
         grad_norm_g=norm_g,
         grad_norm_d=norm_d,

@@ -13,10 +13,11 @@ from ensgan import augment, losses, networks, optim, penalties, population, sele
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Interrupted, Program
-from ensgan.faults import describe_fault, spoiled
+from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
+from ensgan.replicas import Replicas
 from ensgan.step import Info
 from ensgan.types import InputError, unknown
 
@@ -73,12 +74,13 @@ def build(config: Config) -> tuple[Game, Source]:
         augment=augment.AUGMENTS[config.augment.name](**config.augment.options),
         update=config.update,
         n_critic=config.n_critic,
+        coverage=config.coverage,
     )
     return game, source
 
 
 def train(
-    game: Game,
+    game: Game | Replicas,
     state: State,
     source: Source,
     *,
@@ -89,7 +91,8 @@ def train(
     """Trains in memory for `steps` more steps.
 
     Args:
-        game: what is played.
+        game: what is played, or replicas of it. A replica that stops being finite keeps its last state, and
+            `describe_fault(state.fault[r])` says why; the others go on.
         state: where it stands; its buffers are donated, so use the state that comes back.
         source: batches.
         steps: how many, at least 1.
@@ -98,7 +101,7 @@ def train(
 
     Returns:
         The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M,
-        N]`.
+        N]`, or `[R, M, N]`.
 
     Raises:
         InputError: `steps` or `every` below 1 or not whole numbers.
@@ -110,12 +113,14 @@ def train(
             raise InputError(f"{name} is {value}; give at least 1")
     program = Program(game, source)
     begin, info = int(state.step), None
-    for start, end in stretches(begin, begin + steps, [every] if every else [], game.pairing.payoff_every):
+    period = (game.first if isinstance(game, Replicas) else game).pairing.payoff_every
+    for start, end in stretches(begin, begin + steps, [every] if every else [], period):
         state = refresh_payoff(game, state, source, start)
         state, info = program(state, end - start)
-        if fault := describe_fault(state.fault):
-            clean = state if spoiled(state.fault) else state._replace(fault=jnp.full((4,), -1, jnp.int32))
-            raise Interrupted(f"{fault}; no later update was applied. Lower the learning rate or add a penalty", clean)
+        # A replica that stops leaves the others alone; its fault is in the state.
+        if isinstance(game, Game) and (fault := describe_fault(state.fault)):
+            advice = "no later update was applied. Lower the learning rate or add a penalty"
+            raise Interrupted(f"{fault}; {advice}", stopped(state))
         if callback is not None:
             callback(state, info)
     assert info is not None  # there was at least one stretch
@@ -131,12 +136,16 @@ def stretches(begin: int, end: int, marks: list[int], payoff_every: int = 0) -> 
         begin = stop
 
 
-def refresh_payoff(game: Game, state: State, source: Source, step: int, num: int = 1000) -> State:
+def refresh_payoff(game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000) -> State:
     """The state with a new held-out payoff matrix, if the pairing asks for one at this step.
 
     It comes from the calibrate split, so that the select split still ranks members on data that nothing was tuned on.
     """
-    every = game.pairing.payoff_every
-    if "payoff" not in game.pairing.asks or step % every:
+    plug = (game.first if isinstance(game, Replicas) else game).pairing
+    if "payoff" not in plug.asks or step % plug.payoff_every:
         return state
+    if isinstance(game, Replicas):
+        reals = source.held_out("calibrate", num)
+        each = [selection.payoff(game.game(r), game.take(state, r), reals) for r in range(len(game))]
+        return state._replace(payoff=jnp.stack(each))
     return state._replace(payoff=selection.payoff(game, state, source.held_out("calibrate", num)))

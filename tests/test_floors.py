@@ -26,7 +26,7 @@ FLOORS = [
     ["population"],
     ["scoring"],
     ["game"],
-    ["faults", "sampling"],
+    ["faults", "replicas", "sampling"],
     ["step"],
     ["dispatch", "selection", "evaluation"],
     ["training"],

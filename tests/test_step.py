@@ -8,7 +8,7 @@ import pytest
 import toys
 
 from ensgan import augment, losses, pairing, penalties
-from ensgan.faults import describe_fault, spoiled
+from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game
 from ensgan.population import Group
 from ensgan.step import shares_backward, step
@@ -293,8 +293,12 @@ def test_a_member_that_is_not_finite_is_named_and_nobody_is_updated(side, stage,
     twice, _ = run(game, once, toys.batch(seed=9))
     assert describe_fault(once.fault) == text
     for new in (once, twice):
-        jax.tree.map(np.testing.assert_array_equal, new._replace(key=0, fault=0), state._replace(key=0, fault=0))
+        jax.tree.map(
+            np.testing.assert_array_equal, new._replace(key=0, fault=0, step=0), state._replace(key=0, fault=0, step=0)
+        )
         np.testing.assert_array_equal(new.fault, once.fault)
+        assert int(stopped(new).step) == 0
+        assert int(stopped(new).fault[0]) == -1
 
 
 def test_a_fault_in_the_update_is_blamed_on_its_member():
@@ -307,7 +311,8 @@ def test_a_fault_in_the_update_is_blamed_on_its_member():
     assert describe_fault(new.fault) == "discriminator 0 stopped being finite in step 1 (its update)"
     assert spoiled(new.fault)  # seen after the fact, so this update stays, but none comes after it
     after, _ = run(sick, new, toys.batch())
-    jax.tree.map(np.testing.assert_array_equal, after._replace(key=0), new._replace(key=0))
+    jax.tree.map(np.testing.assert_array_equal, after._replace(key=0, step=0), new._replace(key=0, step=0))
+    assert int(stopped(after).step) == 1
 
 
 def test_a_healthy_state_has_no_fault():

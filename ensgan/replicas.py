@@ -1,0 +1,102 @@
+"""Replicas: R independent games of one form in one program, with seeds and numbers of their own.
+
+Ten seeds cost one compilation. What replica r does is what its game does alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.game import Game, State
+from ensgan.types import InputError
+
+# Every leaf of a state counts replicas on axis 0, but the step is the same for all: a `cond` on it stays a `cond`, so
+# that lazy penalties stay lazy.
+AXES: Any = State(**{name: None if name == "step" else 0 for name in State._fields})  # type: ignore[arg-type]
+
+
+class Replicas:
+    """R games played side by side.
+
+    Example, ten seeds of one game, and a grid of learning rates for one seed:
+
+        Replicas(game, seeds=range(10))
+        Replicas(lambda rate: make_game(optim.adam(rate)), seeds=[0] * 3, rate=[1e-4, 3e-4, 1e-3])
+
+    The settings are traced: they may go wherever the game takes an array (rates, betas, strengths of penalties, λ of a
+    pairing), and not where a shape, a name or an `if` depends on them.
+
+    Attributes:
+        seeds: one per replica.
+        first: the game of replica 0, for what all have in common.
+    """
+
+    def __init__(self, make: Game | Callable[..., Game], seeds: Sequence[int], **settings: Any) -> None:
+        """Checks that everything has one entry per replica.
+
+        Args:
+            make: the game; or a function of the settings that makes one.
+            seeds: one per replica, at least one; replica r starts as `game.init(jax.random.key(seeds[r]))`.
+            settings: arguments of `make`, arrays `[R, ...]`.
+
+        Raises:
+            InputError: no seeds, settings of another length, or settings without a function that takes them.
+        """
+        self.seeds = [int(seed) for seed in seeds]
+        self.settings = {name: np.asarray(value) for name, value in settings.items()}
+        if not self.seeds:
+            raise InputError("there are no seeds; give at least one replica, for example seeds=range(10)")
+        if self.settings and isinstance(make, Game):
+            raise InputError(
+                f"{next(iter(self.settings))} is given, but the game is made already; give a function of the settings"
+            )
+        for name, value in self.settings.items():
+            if value.shape[:1] != (len(self.seeds),):
+                raise InputError(
+                    f"{name} has shape {value.shape} for {len(self.seeds)} replicas; give an array with one entry each"
+                )
+        self._make = make
+        self.first = self.game(0)
+
+    def __len__(self) -> int:
+        """R, how many games."""
+        return len(self.seeds)
+
+    def game(self, r: int) -> Game:
+        """The game of replica r, with its numbers."""
+        return self._made({name: value[r] for name, value in self.settings.items()})
+
+    def init(self) -> State:
+        """The states of all replicas, stacked; `step` is one for all."""
+        keys = jnp.stack([jax.random.key(seed) for seed in self.seeds])
+        state = jax.jit(jax.vmap(lambda key, settings: self._made(settings).init(key)))(keys, self.settings)
+        return state._replace(step=jnp.zeros((), jnp.int32))
+
+    def take(self, state: State, r: int) -> State:
+        """The state of replica r alone, as its own game has it."""
+        if not 0 <= r < len(self):
+            raise InputError(f"there is no replica {r}; there are {len(self)}, counted from 0")
+        every = state._replace(step=jnp.broadcast_to(state.step, (len(self),)))
+        return jax.tree.map(lambda leaf: leaf[r], every)
+
+    def map(self, fn: Callable[[Game, State], tuple[State, Any]], state: State) -> tuple[State, Any]:
+        """`fn` of one game and its state, for all replicas: batched, or one after the other where that is faster."""
+
+        def one(state: State, settings: dict[str, Any]) -> tuple[State, Any]:
+            return fn(self._made(settings), state)
+
+        groups = (*self.first.groups_g, *self.first.groups_d)
+        if any(group.how == "unroll" for group in groups):
+            every = range(len(self))
+            outs = [one(self.take(state, r), {name: value[r] for name, value in self.settings.items()}) for r in every]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+            return stacked[0]._replace(step=outs[0][0].step), stacked[1]
+        return jax.vmap(one, in_axes=(AXES, 0), out_axes=(AXES, 0))(state, self.settings)
+
+    def _made(self, settings: dict[str, Any]) -> Game:
+        return self._make if isinstance(self._make, Game) else self._make(**settings)
