@@ -17,8 +17,8 @@ from ensgan.training import train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2))
-SEEDS = [3, 8, 5]
-RATES, STRENGTHS = [0.1, 0.01, 0.3], [0.0, 0.5, 2.0]
+SEEDS = [3, 8]
+RATES, STRENGTHS = [0.1, 0.01], [0.0, 0.5]
 
 
 def make(rate, strength):
@@ -76,22 +76,22 @@ def test_lazy_penalties_stay_lazy():
 
 def test_a_replica_that_breaks_leaves_the_others_alone():
     source = resident("points", POINTS.astype(np.float32))
-    replicas = Replicas(lambda rate: toys.game(2, 2, optimizer=optax.sgd(rate)), SEEDS, rate=[0.1, 1e38, 0.1])
+    replicas = Replicas(lambda rate: toys.game(2, 2, optimizer=optax.sgd(rate)), SEEDS, rate=[1e38, 0.1])
     state, _ = train(replicas, replicas.init(), source, steps=6)
     texts = [describe_fault(fault) for fault in state.fault]
-    assert texts[0] is texts[2] is None
-    assert "stopped being finite in step" in texts[1]
-    game = replicas.game(2)
-    alone, _ = train(game, game.init(jax.random.key(SEEDS[2])), source, steps=6)
-    toys.assert_close(replicas.take(state, 2).generators, alone.generators, 1e-5)
+    assert "stopped being finite in step" in texts[0]
+    assert texts[1] is None
+    game = replicas.game(1)
+    alone, _ = train(game, game.init(jax.random.key(SEEDS[1])), source, steps=6)
+    toys.assert_close(replicas.take(state, 1).generators, alone.generators, 1e-5)
 
 
 def test_a_payoff_is_made_for_every_replica():
     seen = pairing.mean()._replace(asks=frozenset({"payoff"}), payoff_every=2)
     replicas = Replicas(toys.game(2, 2, pairing=seen), SEEDS)
     state, _ = train(replicas, replicas.init(), resident("points", POINTS.astype(np.float32)), steps=2)
-    assert state.payoff.shape == (3, 2, 2)
-    assert len(np.unique(np.asarray(state.payoff).mean((1, 2)))) == 3
+    assert state.payoff.shape == (2, 2, 2)
+    assert len(np.unique(np.asarray(state.payoff).mean((1, 2)))) == 2
 
 
 def test_wrong_replicas_are_refused():
@@ -100,11 +100,11 @@ def test_wrong_replicas_are_refused():
         Replicas(game, [])
     with pytest.raises(InputError, match="rate is given, but the game is made already"):
         Replicas(game, [0], rate=[1.0])
-    with pytest.raises(InputError, match=r"rate has shape \(2,\) for 3 replicas"):
-        Replicas(make, SEEDS, rate=[1.0, 2.0], strength=STRENGTHS)
+    with pytest.raises(InputError, match=r"rate has shape \(3,\) for 2 replicas"):
+        Replicas(make, SEEDS, rate=[1.0, 2.0, 3.0], strength=STRENGTHS)
     replicas = Replicas(game, SEEDS)
-    with pytest.raises(InputError, match="there is no replica 3; there are 3"):
-        replicas.take(replicas.init(), 3)
+    with pytest.raises(InputError, match="there is no replica 2; there are 2"):
+        replicas.take(replicas.init(), 2)
     read = lambda step, size: {"x": jnp.zeros((size, 2))}
     streamed = Source("stream", (2,), {}, None, read, lambda split, num: read(0, num), {"train": 100})
     with pytest.raises(InputError, match="'stream' is streamed; replicas draw their own batches"):

@@ -1,0 +1,132 @@
+"""Cost of a step against the number of discriminators, with full and with split coverage.
+
+    python benchmarks/coverage.py [--members 8] [--batch-size 256] [--out rows.jsonl] [--plot curve.png]
+
+M generators and the discriminators of `mnist_mlp`. For every N one JSON row: FLOPs and median time of a forward and
+backward pass of all discriminators, and of the whole step. Full coverage costs ∝ M·N·B, split ∝ M·B; what still grows
+with N in a split step is each member's own update. Rounds are interleaved over N and both coverages.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+
+from ensgan import Game, Group, losses, networks, optim, pairing, runs, scoring
+from ensgan.population import member_keys
+from ensgan.step import step
+
+
+def main():
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", type=int, default=8, help="M")
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--discriminators", nargs="+", type=int, default=[4, 8, 16, 32, 64])
+    parser.add_argument("--full-up-to", type=int, default=16, help="leave out full coverage beyond so many")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", help="append rows to this file as well")
+    parser.add_argument("--plot", help="draw the curves into this picture")
+    options = parser.parse_args()
+
+    cases = [
+        Curve(options.members, N, options.batch_size, coverage)
+        for N in options.discriminators
+        for coverage in ("split", "full")
+        if coverage == "split" or options.full_up_to >= N
+    ]
+    for _ in range(options.rounds):
+        for case in cases:
+            case.round()
+    rows = [case.row(options.rounds) for case in cases]
+    for row in rows:
+        print(json.dumps(row))
+        if options.out:
+            with open(options.out, "a") as file:
+                file.write(json.dumps(row) + "\n")
+    if options.plot:
+        draw(rows, options.plot)
+
+
+class Curve:
+    """One point: the compiled programs and their times."""
+
+    def __init__(self, M, N, B, coverage):
+        """Compiles the pass of the discriminators, and the whole step."""
+        self.M, self.N, self.B, self.coverage = M, N, B, coverage
+        g = networks.mlp(100, (128, 256, 512, 1024), 784, output="tanh")
+        d = networks.mlp(784, (512, 256, 128), 1)
+        settings = {"loss": losses.non_saturating, "pairing": pairing.mean(), "optimizer": optim.adam(2e-4)}
+        game = Game(Group(g, M), Group(d, N), batch_size=B, coverage=coverage, **settings)
+        self.state = jax.jit(game.init)(jax.random.key(0))
+        self.batch = {"x": jax.random.uniform(jax.random.key(1), (B, 784))}
+        fake = jax.random.uniform(jax.random.key(2), (M, B, 784))
+        dealt = coverage == "split"
+        fake, real = (scoring.deal(fake, N, 1), scoring.deal(self.batch["x"], N)) if dealt else (fake, self.batch["x"])
+        b = B // N if dealt else B
+        keys = member_keys(jax.random.key(3), 0, N)
+
+        def both(members, fake, real, c, c_r):
+            logits, _, pull = scoring.score(
+                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_MN=None, dealt=dealt
+            )
+            return logits, pull(c, c_r)
+
+        arguments = (self.state.discriminators, fake, real, jnp.ones((M, N, b)), jnp.ones((N, b)))
+        self.both = jax.jit(both).lower(*arguments).compile()
+        self.arguments = arguments
+        self.step = jax.jit(lambda s, x: step(game, s, x), donate_argnums=0).lower(self.state, self.batch).compile()
+        self.times = {"discriminators": [], "step": []}
+        self.round()
+        self.times = {"discriminators": [], "step": []}
+
+    def round(self):
+        """One timed call of both programs."""
+        start = time.perf_counter()
+        jax.block_until_ready(self.both(*self.arguments))
+        middle = time.perf_counter()
+        self.state, _ = jax.block_until_ready(self.step(self.state, self.batch))
+        self.times["discriminators"].append(middle - start)
+        self.times["step"].append(time.perf_counter() - middle)
+
+    def row(self, rounds):
+        """The JSON row."""
+        flops = lambda program: round(program.cost_analysis()["flops"] / 1e9, 3)
+        return {
+            "benchmark": "coverage",
+            "coverage": self.coverage,
+            "M": self.M,
+            "N": self.N,
+            "B": self.B,
+            "rounds": rounds,
+            "gflops": {"discriminators": flops(self.both), "step": flops(self.step)},
+            "milliseconds": {name: round(1e3 * statistics.median(each), 2) for name, each in self.times.items()},
+            **runs.versions(),
+        }
+
+
+def draw(rows, path):
+    """FLOPs and time of the discriminators, relative to the smallest N with split coverage."""
+    import matplotlib.pyplot as plt
+
+    base = next(row for row in rows if row["coverage"] == "split")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, key, title in zip(axes, ("gflops", "milliseconds"), ("FLOPs", "time"), strict=True):
+        for coverage, color in (("full", "#d62728"), ("split", "#1f77b4")):
+            mine = [row for row in rows if row["coverage"] == coverage]
+            values = [row[key]["discriminators"] / base[key]["discriminators"] for row in mine]
+            axis.plot([row["N"] for row in mine], values, "o-", color=color, label=coverage)
+        axis.set(xscale="log", yscale="log", xlabel="discriminators N", title=f"{title} of discriminators, relative")
+        axis.set_xticks([row["N"] for row in rows if row["coverage"] == "split"])
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
