@@ -113,8 +113,8 @@ class Penalty(NamedTuple):
 class Evidence(NamedTuple):
     """What a pairing may look at when it sets the weights. Constants for the gradient.
 
-    With `split` coverage, losses and `fool` are running means over steps. Where `mask` is false, the other matrices hold
-    numbers without meaning: pick with `where`, never by a product.
+    With `split` coverage, losses and `fool` are running means over steps. Where `mask` is false, the other matrices
+    hold numbers without meaning: pick with `where`, never by a product.
 
     Attributes:
         loss_g: `[M, N]`, what each generator pays against each discriminator.
