@@ -97,6 +97,6 @@ class Problem:
 
 
 def _flops(network, params, state, x):
-    one = lambda tree: jax.tree.map(lambda leaf: leaf[0], tree)
+    one = lambda tree: jax.tree.map(lambda leaf: jax.numpy.asarray(leaf[0]), tree)
     forward = lambda params, x: network.apply(params, one(state), x, train=True, rng=jax.random.key(0))[0]
     return jax.jit(forward).lower(one(params), x).compile().cost_analysis()["flops"]
