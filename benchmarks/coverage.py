@@ -75,7 +75,8 @@ class Curve:
             )
             return logits, pull(c, c_r)
 
-        arguments = (self.state.discriminators, fake, real, jnp.ones((M, N, b)), jnp.ones((N, b)))
+        own = jax.tree.map(jnp.copy, self.state.discriminators)  # the step donates its state
+        arguments = (own, fake, real, jnp.ones((M, N, b)), jnp.ones((N, b)))
         self.both = jax.jit(both).lower(*arguments).compile()
         self.arguments = arguments
         self.step = jax.jit(lambda s, x: step(game, s, x), donate_argnums=0).lower(self.state, self.batch).compile()
