@@ -120,7 +120,9 @@ def draw(rows, path):
             mine = [row for row in rows if row["coverage"] == coverage]
             values = [row[key]["discriminators"] / base[key]["discriminators"] for row in mine]
             axis.plot([row["N"] for row in mine], values, "o-", color=color, label=coverage)
-        axis.set(xscale="log", yscale="log", xlabel="discriminators N", title=f"{title} of discriminators, relative")
+        axis.set_yscale("log", base=2)
+        axis.yaxis.set_major_formatter("{x:g}×")
+        axis.set(xscale="log", xlabel="discriminators N", title=f"{title} of discriminators, relative")
         axis.set_xticks([row["N"] for row in rows if row["coverage"] == "split"])
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.minorticks_off()
