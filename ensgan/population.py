@@ -47,9 +47,9 @@ class Group:
         count: how many members, at least 1.
         optimizer: overrides the game's optimiser for this group.
         latent: prior of the latents, for generators.
-        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`, which takes
-            what was measured to be faster (`benchmarks/README.md`): on a CPU convolutions are unrolled, and so are up
-            to 64 dense discriminators; everything else is batched.
+        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`: on a
+            CPU convolutions are unrolled, and so are up to 64 dense discriminators (`benchmarks/README.md`); everything
+            else is batched.
 
     Raises:
         InputError: count below 1, an unknown way to execute, or a per-member array of another length.
