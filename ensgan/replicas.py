@@ -28,8 +28,8 @@ class Replicas:
         Replicas(game, seeds=range(10))
         Replicas(lambda rate: make_game(optim.adam(rate)), seeds=[0] * 3, rate=[1e-4, 3e-4, 1e-3])
 
-    The settings are traced: they may go wherever the game takes an array (rates, betas, strengths of penalties), and not
-    where a shape, a name, a check or an `if` depends on them.
+    The settings are traced: they may go wherever the game takes an array (rates, betas, strengths of penalties), and
+    not where a shape, a name, a check or an `if` depends on them.
 
     Attributes:
         seeds: one per replica.
