@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from ensgan import Game, Group, losses, networks, optim, pairing, runs, scoring
+from ensgan.coverage import deal
 from ensgan.population import member_keys
 from ensgan.step import step
 
@@ -65,13 +66,13 @@ class Curve:
         self.batch = {"x": jax.random.uniform(jax.random.key(1), (B, 784))}
         fake = jax.random.uniform(jax.random.key(2), (M, B, 784))
         dealt = coverage == "split"
-        fake, real = (scoring.deal(fake, N, 1), scoring.deal(self.batch["x"], N)) if dealt else (fake, self.batch["x"])
+        fake, real = (deal(fake, N, 1), deal(self.batch["x"], N)) if dealt else (fake, self.batch["x"])
         b = B // N if dealt else B
-        keys = member_keys(jax.random.key(3), 0, N)
+        keys = member_keys(jax.random.key(3), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
             logits, _, pull = scoring.score(
-                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_MN=None, dealt=dealt
+                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_KN=None, own=dealt
             )
             return logits, pull(c, c_r)
 

@@ -11,7 +11,7 @@ from step_cases import B1, B2, EMA, EPS, LATENT, LEARNING_RATE
 from ensgan import scoring
 from ensgan.data import resident
 from ensgan.dispatch import Program
-from ensgan.step import play
+from ensgan.rounds import play
 
 OPTIMIZER = optax.adam(LEARNING_RATE, b1=B1, b2=B2, eps=EPS)
 
@@ -38,8 +38,8 @@ class Ensgan:
         @jax.jit
         def both(state, x):
             met = play(self.problem.game, state, {"x": x}, None, jax.random.key(3))
-            c = scoring.cotangents(self.problem.game.loss, met.logits, met.weights)
-            grad_d, dx = scoring.one_backward(met.pull_d, *c)
+            c = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
+            grad_d, dx = scoring.one_backward(met.pull_d, *c, met.view.collect)
             return met.pull_g(dx)[0], grad_d[0]
 
         return both(self.state, self.problem.first()[1])

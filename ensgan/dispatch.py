@@ -8,9 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
 from ensgan.game import Game, State
+from ensgan.mesh import ALONE, DATA, MEMBER, Place, Sizes, check_fits, put, sizes_of
+from ensgan.population import member_keys
 from ensgan.replicas import Replicas
 from ensgan.step import Info, step
 from ensgan.types import Array, InputError, Tree
@@ -44,12 +47,22 @@ class Program:
     Calling it with a state and a number of steps gives the new state and the mean of what the steps report. The number
     is an argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into
     calls. The state that goes in is donated: its buffers are reused.
+
+    On a mesh, states are spread over its devices (`place`), and data are on every one of them.
     """
 
-    def __init__(self, players: Game | Replicas, source: Source) -> None:
-        """Puts the data on the device. Raises InputError when the data do not fit the game, or its replicas."""
+    def __init__(self, players: Game | Replicas, source: Source, mesh: Mesh | None = None) -> None:
+        """Puts the data on the devices. Raises InputError when the data, or the mesh, do not fit the game."""
         game = players.first if isinstance(players, Replicas) else players
         source.check_batch(game.batch_size)
+        if mesh is not None:
+            check_mesh(game, sizes_of(mesh))
+            if jax.process_count() > 1 and not source.resumable:
+                raise InputError(
+                    f"the source {source.name!r} gives its batches once, so several processes cannot read the same; "
+                    "use one process, or data that can be read by number"
+                )
+        self.mesh = mesh
         if tuple(source.shape) != tuple(game.sample_shape):
             raise InputError(
                 f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
@@ -60,26 +73,27 @@ class Program:
         if self.streamed and isinstance(players, Replicas):
             raise InputError(f"{source.name!r} is streamed; replicas draw their own batches, from data held in memory")
         self.loops = loops(game) and not self.streamed
-        self.arrays = {} if self.streamed else jax.device_put(source.arrays["train"])
+        self.arrays = {} if self.streamed else self._put(source.arrays["train"], PartitionSpec())
         self._read: Any = source.read
         # The functions below keep what they compiled for this game and source, so a second program compiles nothing.
         if self.streamed:
-            self._run: Any = partial(_one, game)
+            self._run: Any = partial(_one, game, mesh)
         else:
-            self._run = partial(_many if self.loops else _one_drawn, players, source.draw)
+            self._run = partial(_many if self.loops else _one_drawn, players, source.draw, mesh)
 
     def compile(self, state: State) -> None:
         """Compiles for states of this form now; else the first call does it."""
         if self.streamed and not self.source.resumable:
             return  # looking at a batch would use it up
         feed = (self._next(state),) if self.streamed else (self.arrays,)
-        lower = self._run.func.lower(*self._run.args, state, *feed, *((jnp.int32(1),) if self.loops else ()))
+        num = (self._put(np.int32(1), PartitionSpec()),) if self.loops else ()
+        lower = self._run.func.lower(*self._run.args, state, *feed, *num)
         self._run = lower.compile()
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
         """Runs `num` steps, at least one."""
         if self.loops:
-            return self._run(state, self.arrays, jax.device_put(np.int32(num)))
+            return self._run(state, self.arrays, self._put(np.int32(num), PartitionSpec()))
         total: Any = None
         for _ in range(num):
             try:
@@ -95,46 +109,117 @@ class Program:
         first = int(jax.device_get(state.step)) * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
-        return jax.device_put(batch)
+        return self._put(batch, _batch_spec(self.game))
+
+    def _put(self, tree: Tree, spec: PartitionSpec) -> Tree:
+        return jax.device_put(tree) if self.mesh is None else put(self.mesh, tree, spec)
 
 
-def draw_batch(game: Game, draw: Any, state: State, arrays: Tree) -> dict[str, Array]:
-    """The batches of the next step from arrays on the device: a pure function of (seed, step)."""
-    key = jax.random.fold_in(state.key, 2 * state.step)
+def check_mesh(game: Game, sizes: Sizes) -> None:
+    """Raises InputError where a game cannot be spread over a mesh of these sizes, with what would fit."""
+    check_fits(sizes, **spread(game))
+    for side, groups in (("generators", game.groups_g), ("discriminators", game.groups_d)):
+        if sizes.data > 1 and any(g.network.batch_coupled and not g.network.synced for g in groups):
+            raise InputError(
+                f"a network of the {side} couples the samples of a batch in a way that cannot be spread over "
+                f"data={sizes.data} devices; use data=1, or batch norm of flax.nnx through networks.from_nnx"
+            )
+
+
+def spread(game: Game) -> dict[str, Any]:
+    """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
+    sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
+    groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
+    return {"groups": groups, "batch_size": game.batch_size, "dealt": game.N if game.coverage == "split" else 1}
+
+
+def specs(players: Game | Replicas) -> State:
+    """How a state is spread over a mesh: members over `member`, everything else on every device."""
+    members = PartitionSpec(None, MEMBER) if isinstance(players, Replicas) else PartitionSpec(MEMBER)
+    spec = {name: PartitionSpec() for name in State._fields}
+    return State(**{**spec, "generators": members, "discriminators": members})  # type: ignore[arg-type]
+
+
+def shardings(players: Game | Replicas, mesh: Mesh, like: State) -> State:
+    """The sharding of every leaf of a state of the form `like`."""
+    of = lambda spec, tree: jax.tree.map(lambda _: NamedSharding(mesh, spec), tree)
+    return State(*(of(spec, tree) for spec, tree in zip(specs(players), like, strict=True)))
+
+
+def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> State:
+    """A fresh state, made on the devices that will hold it. Replicas have seeds of their own.
+
+    A member's weights are the same on every mesh.
+    """
+    init = players.init if isinstance(players, Replicas) else lambda: players.init(jax.random.key(seed))
+    if mesh is None:
+        return jax.jit(init)()
+    return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
+
+
+def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
+    """This device's samples of the batches of the next step: a pure function of (seed, step)."""
+    key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
     if game.n_critic == 1:
-        return draw(arrays, key, game.batch_size)
-    each = lambda c: draw(arrays, jax.random.fold_in(key, c), game.batch_size)
+        return draw(arrays, member_keys(key, samples))
+    each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))
     return jax.vmap(each)(jnp.arange(game.n_critic))
 
 
-def drawn_step(players: Game | Replicas, draw: Any, state: State, arrays: Tree) -> tuple[State, Info]:
+def drawn_step(
+    players: Game | Replicas, draw: Any, state: State, arrays: Tree, place: Place = ALONE
+) -> tuple[State, Info]:
     """One step of a game, or of each of its replicas, on a batch of its own."""
-    if isinstance(players, Replicas):
-        return players.map(lambda game, state: step(game, state, draw_batch(game, draw, state, arrays)), state)
-    return step(players, state, draw_batch(players, draw, state, arrays))
+    one = lambda game, state: step(game, state, draw_batch(game, draw, state, arrays, place), place)
+    return players.map(one, state) if isinstance(players, Replicas) else one(players, state)
+
+
+def _batch_spec(game: Game) -> PartitionSpec:
+    return PartitionSpec(DATA) if game.n_critic == 1 else PartitionSpec(None, DATA)
+
+
+def _spread(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: PartitionSpec) -> Any:
+    """`fn(place, state, *feeds)` on every device of the mesh, or on one."""
+    if mesh is None:
+        return partial(fn, ALONE)
+    state = specs(players)
+    here = partial(fn, Place(sizes_of(mesh)))
+    # With check_vma, pullbacks would already sum over `data`, one collective for every leaf.
+    return jax.shard_map(
+        here, mesh=mesh, in_specs=(state, *feeds), out_specs=(state, PartitionSpec()), check_vma=False
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def _many(
+    players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree, num: Array
+) -> tuple[State, Info]:
+    def steps(place: Place, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
+        def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
+            state, total = carry
+            state, info = drawn_step(players, draw, state, arrays, place)
+            return state, jax.tree.map(jnp.add, total, _tally(info))
+
+        report = jax.eval_shape(lambda s: _tally(drawn_step(players, draw, s, arrays, place)[1]), state)
+        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
+        state, total = jax.lax.fori_loop(0, num, body, (state, zero))
+        return state, _mean(total)
+
+    return _spread(steps, players, mesh, PartitionSpec(), PartitionSpec())(state, arrays, num)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def _one_drawn(
+    players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree
+) -> tuple[State, Info]:
+    one = lambda place, state, arrays: drawn_step(players, draw, state, arrays, place)
+    return _spread(one, players, mesh, PartitionSpec())(state, arrays)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _many(players: Game | Replicas, draw: Any, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
-    def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
-        state, total = carry
-        state, info = drawn_step(players, draw, state, arrays)
-        return state, jax.tree.map(jnp.add, total, _tally(info))
-
-    report = jax.eval_shape(lambda s: _tally(drawn_step(players, draw, s, arrays)[1]), state)
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
-    state, total = jax.lax.fori_loop(0, num, body, (state, zero))
-    return state, _mean(total)
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _one_drawn(players: Game | Replicas, draw: Any, state: State, arrays: Tree) -> tuple[State, Info]:
-    return drawn_step(players, draw, state, arrays)
-
-
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
-def _one(game: Game, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
-    return step(game, state, batch)
+def _one(game: Game, mesh: Mesh | None, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
+    one = lambda place, state, batch: step(game, state, batch, place)
+    return _spread(one, game, mesh, _batch_spec(game))(state, batch)
 
 
 @jax.jit

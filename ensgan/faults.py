@@ -12,7 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ensgan.game import State
+from ensgan.game import Game, State
+from ensgan.mesh import Place
+from ensgan.population import Groups, Population, counts
 from ensgan.types import Array, Tree
 
 SIDES = ("generator", "discriminator")
@@ -30,7 +32,7 @@ def finite(trees: tuple[Tree, ...]) -> Array:
     return jnp.concatenate([jnp.isfinite(sum(map(nothing, jax.tree.leaves(tree)))) for tree in trees])
 
 
-def guard(old: State, flags: Flags, update: Callable[[State], State]) -> State:
+def guard(game: Game, old: State, flags: Flags, update: Callable[[State], State], place: Place) -> State:
     """One step further by `update`, unless somebody is not finite or was not: then `old`, and the first fault recorded.
 
     The flags are known before anything is updated, so the update goes into a branch of its own and works in place: a
@@ -40,7 +42,7 @@ def guard(old: State, flags: Flags, update: Callable[[State], State]) -> State:
     healthy = old.fault[0] < 0
     broken, fault = _first(old.step, flags)
     new = jax.lax.cond(healthy & ~broken, update, lambda s: s, old)
-    late_broken, late = _first(old.step, _updates(new))
+    late_broken, late = _first(old.step, _updates(game, new, place))
     fault = jnp.where(broken, fault, jnp.where(late_broken, late, old.fault))
     # The step counts on whatever happens, so that it is the same for all replicas of a game.
     return new._replace(step=old.step + 1, fault=jnp.where(healthy, fault, old.fault))
@@ -53,11 +55,15 @@ def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
     return ~good.all(), jnp.concatenate([step[None], table[jnp.argmin(good)]]).astype(jnp.int32)
 
 
-def _updates(state: State) -> Flags:
+def _updates(game: Game, state: State, place: Place) -> Flags:
     """Flags of the weights after an update."""
+
+    def flags(groups: Groups, members: Population) -> Array:
+        return place.gather(finite(tuple(m.params for m in members)), counts(groups))
+
     return [
-        (D, UPDATE, finite(tuple(m.params for m in state.discriminators))),
-        (G, UPDATE, finite(tuple(m.params for m in state.generators))),
+        (D, UPDATE, flags(game.groups_d, state.discriminators)),
+        (G, UPDATE, flags(game.groups_g, state.generators)),
     ]
 
 

@@ -16,8 +16,13 @@ from ensgan.population import Group, Groups, Population
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Tree, unknown
 
 UPDATES = ("simultaneous", "alternating")
-COVERAGES = ("full", "split")
+COVERAGES = ("full", "split", "neighbours")
 ASKABLE = frozenset({"gram", "payoff"})
+_LOGITS: dict[str, Any] = {  # shapes of what each part of a loss takes
+    "real": [lambda M, N: (N, 1)],
+    "fake": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
+    "generator": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
+}
 
 
 class State(NamedTuple):
@@ -53,7 +58,8 @@ class Game:
         n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
         coverage: `full` lets every discriminator see every sample, at a cost ∝ M·N·B. `split` deals each generator's
             batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B whatever N
-            is; pairings then see running means of the matrices.
+            is; pairings then see running means of the matrices. `neighbours` computes only the opponents that the
+            pairing names, k of them for every discriminator, at a cost ∝ N·k·B.
 
     Raises:
         InputError: groups that do not fit together, or numbers out of range.
@@ -70,7 +76,7 @@ class Game:
     augment: Augment | None = None
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
-    coverage: Literal["full", "split"] = "full"
+    coverage: Literal["full", "split", "neighbours"] = "full"
 
     def __post_init__(self) -> None:
         """Refuses what cannot be played, before anything is compiled."""
@@ -121,7 +127,7 @@ class Game:
                 f"split coverage deals a batch of {self.batch_size} out among {self.N} discriminators; "
                 f"give a batch_size that {self.N} divides, such as {near}"
             )
-        if self.coverage == "split" and "gram" in self.pairing.asks:
+        if self.coverage != "full" and "gram" in self.pairing.asks:
             raise InputError(
                 "the pairing asks for the Gram matrix of input gradients, which needs every discriminator on the same "
                 "samples; use coverage='full'"
@@ -132,7 +138,10 @@ class Game:
             raise unknown("request of the pairing", sorted(extra)[0], ASKABLE)
         if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
             raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
-        self.pairing.init(self.M, self.N)
+        self._check_pairs()
+        for kind, shapes in _LOGITS.items():
+            logits = [jax.ShapeDtypeStruct(shape(self.M, self.N), jnp.float32) for shape in shapes]
+            jax.eval_shape(getattr(self.loss, kind), *logits)  # a loss of each member says here if it counts wrong
         for penalty in self.penalties:
             strength = penalty.strength
             dtype = strength.dtype if hasattr(strength, "dtype") else np.asarray(strength).dtype
@@ -142,6 +151,24 @@ class Game:
                     f"a penalty's strength is {strength!r}; give a number, {self.N} numbers, one per discriminator, "
                     "or a schedule step -> number"
                 )
+
+    def _check_pairs(self) -> None:
+        """Refuses a pairing that does not fit M and N, or that names no opponents where only those are computed."""
+        state, before = self.pairing.init(self.M, self.N), self.pairing.before
+        named = None
+        if before is not None:
+            named = jax.eval_shape(lambda s, k: before(s, k, self.M, self.N), state, jax.random.key(0))
+            opponents = named.ndim == 2 and named.shape[0] == self.N and jnp.issubdtype(named.dtype, jnp.integer)
+            if not opponents and (named.dtype != bool or named.shape != (self.M, self.N)):
+                raise InputError(
+                    f"`before` of the pairing gives {named.dtype} of shape {named.shape}; it must give a bool mask "
+                    f"[{self.M}, {self.N}], or int32 opponents [{self.N}, k]"
+                )
+        if self.coverage == "neighbours" and (named is None or named.dtype == bool):
+            raise InputError(
+                "neighbours coverage computes the opponents that a pairing names, and this one names none; use ring or "
+                "grid, or another coverage"
+            )
 
     @property
     def M(self) -> int:

@@ -7,9 +7,11 @@ Shapes: `s` is `[M, N, B]`, `r` is `[1, N, B]` in `fake` and `generator`, `[N, B
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensgan.types import Array, InputError, Loss
 
@@ -96,14 +98,11 @@ def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Lo
         raise InputError("per_member needs one loss per member; got an empty list")
     if len({loss.relativistic for loss in (*generators, *discriminators)}) != 1:
         raise InputError("per_member mixes relativistic and plain losses; use only one of the two kinds")
-    logits = {loss.logit for loss in discriminators}
+    kinds = {loss.logit for loss in discriminators}
+    logit = kinds.pop() if len(kinds) == 1 else "uncalibrated"
 
-    def select(losses: Sequence[Loss], field: str, axis: int) -> Callable[..., Array]:
+    def select(losses: Sequence[Loss], field: str, index: Any) -> Callable[..., Array]:
         def value(*logits: Array) -> Array:
-            if logits[0].shape[axis] != len(losses):
-                members = f"{logits[0].shape[axis]} {'generators' if field == 'generator' else 'discriminators'}"
-                raise InputError(f"per_member has {len(losses)} losses for {members}; give one each")
-            index = jnp.arange(len(losses)).reshape([-1 if d == axis else 1 for d in range(logits[0].ndim)])
             out = jnp.zeros_like(logits[0])
             for loss in dict.fromkeys(losses):
                 mine = jnp.isin(index, jnp.array([k for k, other in enumerate(losses) if other == loss]))
@@ -112,10 +111,28 @@ def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Lo
 
         return value
 
-    return Loss(
-        real=select(discriminators, "real", 0),
-        fake=select(discriminators, "fake", 1),
-        generator=select(generators, "generator", 0),
-        logit=logits.pop() if len(logits) == 1 else "uncalibrated",
-        relativistic=generators[0].relativistic,
+    def of(i: Any, j: Any) -> Loss:
+        return Loss(
+            real=select(discriminators, "real", j[:, None]),
+            fake=select(discriminators, "fake", j[None, :, None]),
+            generator=select(generators, "generator", i[..., None]),
+            logit=logit,
+            relativistic=generators[0].relativistic,
+        )
+
+    def all_of_them(field: str, axis: int, losses: Sequence[Loss]) -> Callable[..., Array]:
+        def value(*logits: Array) -> Array:
+            if logits[0].shape[axis] != len(losses):
+                members = f"{logits[0].shape[axis]} {'generators' if field == 'generator' else 'discriminators'}"
+                raise InputError(f"per_member has {len(losses)} losses for {members}; give one each")
+            return getattr(whole, field)(*logits)
+
+        return value
+
+    whole = of(np.arange(len(generators))[:, None], np.arange(len(discriminators)))
+    return whole._replace(
+        real=all_of_them("real", 0, discriminators),
+        fake=all_of_them("fake", 1, discriminators),
+        generator=all_of_them("generator", 0, generators),
+        of=of,
     )

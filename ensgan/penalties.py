@@ -39,9 +39,9 @@ def r1(strength: Any = 0.1, interval: int = 1) -> Penalty:
         interval: steps between two computations.
     """
 
-    def value(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-        del fake, key
-        return 0.5 * squared_gradient(critic, real).mean()
+    def value(critic: Critic, real: Array, fake: Array, keys: Array) -> Array:
+        del fake, keys
+        return 0.5 * squared_gradient(critic, real)
 
     return _penalty(value, strength, interval, fakes=False)
 
@@ -54,9 +54,9 @@ def r2(strength: Any = 0.1, interval: int = 1) -> Penalty:
         interval: steps between two computations.
     """
 
-    def value(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-        del real, key
-        return 0.5 * squared_gradient(critic, fake).mean()
+    def value(critic: Critic, real: Array, fake: Array, keys: Array) -> Array:
+        del real, keys
+        return 0.5 * squared_gradient(critic, fake)
 
     return _penalty(value, strength, interval, fakes=True)
 
@@ -69,10 +69,10 @@ def r1_r2(strength: Any = 0.05, interval: int = 1) -> Penalty:
         interval: steps between two computations.
     """
 
-    def value(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-        del key
+    def value(critic: Critic, real: Array, fake: Array, keys: Array) -> Array:
+        del keys
         # Apart, so that batch statistics do not mix reals with fakes.
-        return 0.5 * (squared_gradient(critic, real).mean() + squared_gradient(critic, fake).mean())
+        return 0.5 * (squared_gradient(critic, real) + squared_gradient(critic, fake))
 
     return _penalty(value, strength, interval, fakes=True)
 
@@ -86,11 +86,10 @@ def gradient_penalty(strength: Any = 10.0, interval: int = 1, center: float = 1.
         center: c, the norm that is asked for; 1 is WGAN-GP, 0 is zero-centred.
     """
 
-    def value(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-        draw = lambda b: jax.random.uniform(jax.random.fold_in(key, b))
-        share = jax.vmap(draw)(jnp.arange(real.shape[0])).reshape((-1,) + (1,) * (real.ndim - 1))
+    def value(critic: Critic, real: Array, fake: Array, keys: Array) -> Array:
+        share = jax.vmap(jax.random.uniform)(keys).reshape((-1,) + (1,) * (real.ndim - 1))
         square = squared_gradient(critic, share * real + (1.0 - share) * fake)
-        return jnp.mean((jnp.sqrt(square + 1e-12) - center) ** 2)  # the square root has no slope at 0
+        return (jnp.sqrt(square + 1e-12) - center) ** 2  # the square root has no slope at 0
 
     return _penalty(value, strength, interval, fakes=True)
 

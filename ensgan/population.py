@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan import optim
+from ensgan.mesh import ALONE, Place
 from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll")
@@ -116,16 +118,33 @@ def offsets(groups: Groups) -> list[int]:
     return list(np.cumsum([0] + [group.count for group in groups])[:-1])
 
 
-def member_keys(key: Array, first: int, count: int) -> Array:
-    """One key per member, `[count]`, that does not depend on how many members there are."""
-    return jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
+def counts(groups: Groups) -> tuple[int, ...]:
+    """How many members each group has."""
+    return tuple(group.count for group in groups)
+
+
+def numbers(groups: Groups, place: Place = ALONE) -> Array:
+    """The numbers of the members that are on this device, int32 `[here]`."""
+    each = [place.numbers(first, group.count) for first, group in zip(offsets(groups), groups, strict=True)]
+    return jnp.concatenate(each)
+
+
+def pieces(groups: Groups, place: Place = ALONE) -> list[slice]:
+    """Where each group stands among the members of this device."""
+    ends = np.cumsum([0] + [place.here(group.count) for group in groups])
+    return [slice(*map(int, pair)) for pair in pairwise(ends)]
+
+
+def member_keys(key: Array, numbers: Array) -> Array:
+    """One key for each number of a member, or of a sample; it does not depend on how many there are."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers)
 
 
 def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) -> Population:
     """Fresh members. A member's weights depend on `key`, its group and its number within it, not on the counts."""
 
     def one(index: int, group: Group) -> Members:
-        keys = member_keys(jax.random.fold_in(key, index), 0, group.count)
+        keys = member_keys(jax.random.fold_in(key, index), jnp.arange(group.count))
         params, state = jax.vmap(group.network.init)(keys)
         opt_state = optim.stacked(group.optimizer or optimizer, group.count).init(params)
         return Members(params, state, opt_state, jax.tree.map(jnp.copy, params) if average else ())
@@ -133,15 +152,19 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
     return tuple(one(index, group) for index, group in enumerate(groups))
 
 
-def noise(group: Group, key: Array, first: int, num: int, common: bool = False) -> Array:
-    """Latents `[count, num, *in_shape]`, each keyed by (member, sample); with `common`, by the sample alone."""
-    shape = group.network.in_shape
-    samples = lambda key: jax.vmap(lambda b: group.latent.draw(jax.random.fold_in(key, b), shape))(jnp.arange(num))
+def noise(group: Group, key: Array, first: int, num: int, common: bool = False, place: Place = ALONE) -> Array:
+    """Latents of this device's members and samples, `[count, num, *in_shape]` where it is alone.
+
+    Each is keyed by (member, sample), or with `common` by the sample alone; `first` is the number of the group's first
+    member.
+    """
+    shape, numbers, b = group.network.in_shape, place.numbers(first, group.count), place.samples(num)
+    samples = lambda key: jax.vmap(lambda k: group.latent.draw(k, shape))(member_keys(key, b))
     if common:
-        z = jnp.broadcast_to(samples(key)[None], (group.count, num, *shape))
+        z = jnp.broadcast_to(samples(key)[None], (len(numbers), len(b), *shape))
     else:
-        z = jax.vmap(samples)(member_keys(key, first, group.count))
-    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))
+        z = jax.vmap(samples)(member_keys(key, numbers))
+    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[numbers - first]
     return z * scale.reshape((-1,) + (1,) * (z.ndim - 1))
 
 

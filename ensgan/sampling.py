@@ -90,7 +90,7 @@ def _power_of_two(num: int) -> int:
 def _members(key: Array, p_M: Array, num: int) -> Array:
     """The generator of each sample, `[num]`, each drawn from a key of its own."""
     pick = lambda k: jax.random.categorical(k, jnp.log(p_M))
-    return jax.vmap(pick)(population.member_keys(key, 0, num))
+    return jax.vmap(pick)(population.member_keys(key, jnp.arange(num)))
 
 
 @partial(jax.jit, static_argnums=(0, 2))

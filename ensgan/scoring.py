@@ -2,6 +2,9 @@
 
     s_MNB[i, j, b] = D_j(G_i(z_ib))        r_NB[j, b] = D_j(x_b)
 
+Where a discriminator sees the fakes of K generators only, rows count those (`s_KNB`). On a mesh, N are the
+discriminators and B the samples of this device, and sums over b are its part of the whole sum.
+
 A discriminator that treats each sample alone ends in one logit, so its backward pass is linear in one scalar per
 sample. The gradient that D needs uses the scalars c_D = ∂L_D/∂s, the one that G needs uses c_G = ∂L_G/∂s; the gradients
 with respect to the inputs differ by the factor c_G/c_D of each sample, and one backward pass serves both players.
@@ -16,7 +19,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ensgan.population import Group, Groups, Population, member_vjp, offsets
+from ensgan.mesh import ALONE, Place
+from ensgan.population import Group, Groups, Population, member_vjp, pieces
 from ensgan.types import Array, Loss, Tree
 
 # Where D's scalar is this much smaller than G's, it is raised to it. Smaller than any rounding of D's gradient, large
@@ -28,26 +32,27 @@ EPSILON = 2.0**-60
 class Logits(NamedTuple):
     """The score tensor, float32 whatever the compute type."""
 
-    fake: Array  # [M, N, B]
+    fake: Array  # [K, N, B]
     real: Array  # [N, B]
 
 
 class Weights(NamedTuple):
     """How much each game counts. Constants for the gradient."""
 
-    g: Array  # W [M, N], rows sum to 1
-    d: Array  # P [M, N], columns sum to 1
-    real: Array  # ω [N, B], rows sum to 1
+    g: Array  # W [K, N]
+    d: Array  # P [K, N]
+    real: Array  # ω [N, B], rows sum to 1 over all devices
 
 
 class Matrices(NamedTuple):
     """Pair losses, means over the batch."""
 
-    g: Array  # loss_g [M, N]
-    d: Array  # loss_d [M, N], with D's loss on its reals in every row, so that L_D_j = Σ_i P_ij loss_d_ij
+    g: Array  # loss_g [K, N]
+    d: Array  # loss_d [K, N], with D's loss on its reals in every row, so that L_D_j = Σ_i P_ij loss_d_ij
 
 
 Pull = Callable[[Array, Array], tuple[tuple[Tree, ...], Array]]
+Collect = Callable[[Array, Array], Array]  # (factor_KNB, dx_NKB) -> Σ_j factor_ij · dx_ij of each fake, [M, B, ...]
 
 
 def score(
@@ -58,51 +63,54 @@ def score(
     *,
     label: Array | None,
     keys_N: Array,
-    mask_MN: Array | None,
-    dealt: bool = False,
+    mask_KN: Array | None,
+    own: bool = False,
+    place: Place = ALONE,
 ) -> tuple[Logits, tuple[Tree, ...], Pull]:
-    """Every discriminator on every fake and on its reals, in one forward pass.
+    """Every discriminator on every fake that it sees and on its reals, in one forward pass.
 
     Args:
         groups: the discriminators.
-        population: their arrays.
-        fake: fakes that all discriminators see, `[M, B, ...]`; or, if `dealt`, those of each, `[N, M, B, ...]`.
+        population: the arrays of those on this device.
+        fake: fakes that all discriminators see, `[K, B, ...]`; or, if `own`, those of each, `[N, K, B, ...]`.
         real: reals, shared `[B, ...]` or one batch per discriminator `[N, B, ...]`.
-        label: None or int32 `[B]`, of the reals and of the fakes of every generator; `[N, B]` if they are dealt.
+        label: None or int32 `[B]`, of the reals and of the fakes of every generator; `[N, B]` if each has its own.
         keys_N: one key per discriminator, for dropout and the like.
-        mask_MN: None, or the pairs that are played. A discriminator sees zeros in the place of what it does not play,
+        mask_KN: None, or the pairs that are played. A discriminator sees zeros in the place of what it does not play,
             so that not even a NaN can reach it.
-        dealt: whether every discriminator has fakes of its own.
+        own: whether every discriminator has fakes of its own.
+        place: which members are on this device.
 
     Returns:
-        The logits; the new network states, one tree per group; and `pull(c_MNB, c_NB)`, which takes cotangents of both
+        The logits; the new network states, one tree per group; and `pull(c_KNB, c_NB)`, which takes cotangents of both
         logits and gives the gradients of the parameters, one tree per group, and of the fakes as each discriminator
-        sees them, `[N, M, B, ...]`.
+        sees them, `[N, K, B, ...]`.
     """
-    sample = fake.ndim - (3 if dealt else 2)  # axes of one sample
-    M, B = fake.shape[1:3] if dealt else fake.shape[:2]
-    own_reals = real.ndim == sample + 2
+    sample = fake.ndim - (3 if own else 2)  # axes of one sample
+    K, B = fake.shape[1:3] if own else fake.shape[:2]
+    own_reals, own_labels = real.ndim == sample + 2, label is not None and label.ndim == 2
+    places = pieces(groups, place)
     parts = []
-    for first, group, members in zip(offsets(groups), groups, population, strict=True):
-        mine = slice(first, first + group.count)
-        mask = None if mask_MN is None else mask_MN.T[mine]
-        axes = (0, 0 if dealt or mask is not None else None, 0, 0 if own_reals else None, 0 if dealt else None, 0)
+    for mine, group, members in zip(places, groups, population, strict=True):
+        mask = None if mask_KN is None else mask_KN.T[mine]
+        axis = lambda each: 0 if each else None
+        axes = (0, axis(own or mask is not None), 0, axis(own_reals), axis(own_labels), 0)
         shape = lambda m: m.reshape(m.shape + (1,) * (sample + 1))
-        x = fake[mine] if dealt else fake
-        x = x if mask is None else jnp.where(shape(mask), x if dealt else x[None], 0.0)
-        tags = label[mine] if dealt and label is not None else label
-        forward = member_vjp(_forward(group, M, B), group.how_shared, group.count, axes, wrt=2)
+        x = fake[mine] if own else fake
+        x = x if mask is None else jnp.where(shape(mask), x if own else x[None], 0.0)
+        tags = label[mine] if own_labels and label is not None else label
+        forward = member_vjp(_forward(group, K, B), group.how_shared, place.here(group.count), axes, wrt=2)
         parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, tags, keys_N[mine]))
 
     outs, states, pulls = zip(*parts, strict=True)
-    logit = jnp.concatenate(outs)  # [N, M·B + B]
-    logits = Logits(logit[:, : M * B].reshape(-1, M, B).swapaxes(0, 1), logit[:, M * B :])
+    logit = jnp.concatenate(outs)  # [N, K·B + B]
+    logits = Logits(logit[:, : K * B].reshape(-1, K, B).swapaxes(0, 1), logit[:, K * B :])
 
-    def pull(c_MNB: Array, c_NB: Array) -> tuple[tuple[Tree, ...], Array]:
-        cotangent = jnp.concatenate([c_MNB.swapaxes(0, 1).reshape(-1, M * B), c_NB], axis=1)
+    def pull(c_KNB: Array, c_NB: Array) -> tuple[tuple[Tree, ...], Array]:
+        cotangent = jnp.concatenate([c_KNB.swapaxes(0, 1).reshape(-1, K * B), c_NB], axis=1)
         grads, dxs = [], []
-        for first, group, pull_group in zip(offsets(groups), groups, pulls, strict=True):
-            grad, dx = pull_group(cotangent[first : first + group.count])
+        for mine, pull_group in zip(places, pulls, strict=True):
+            grad, dx = pull_group(cotangent[mine])
             grads.append(grad)
             dxs.append(dx)
         return tuple(grads), jnp.concatenate(dxs)
@@ -110,13 +118,13 @@ def score(
     return logits, states, pull
 
 
-def _forward(group: Group, M: int, B: int) -> Callable[..., tuple[Array, Tree]]:
-    """One discriminator on all fakes and its reals: logits `[M·B + B]` and the new state."""
+def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
+    """One discriminator on all fakes and its reals: logits `[K·B + B]` and the new state."""
     apply = group.network.apply
 
     def together(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
-        x = jnp.concatenate([fake.reshape(M * B, *fake.shape[2:]), real])
-        label = None if label is None else jnp.tile(label, M + 1)
+        x = jnp.concatenate([fake.reshape(K * B, *fake.shape[2:]), real])
+        label = None if label is None else jnp.tile(label, K + 1)
         logit, state = apply(params, state, x, label=label, train=True, rng=key)
         return at_least_float32(logit), state
 
@@ -135,10 +143,13 @@ def at_least_float32(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def pair_losses(loss: Loss, logits: Logits, omega_NB: Array) -> Matrices:
-    """Both pair-loss matrices; ω weighs the reals, and in a relativistic loss the pairs, since each holds a real."""
+def pair_losses(loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Matrices:
+    """Both pair-loss matrices; ω weighs the reals, and in a relativistic loss the pairs, since each holds a real.
+
+    `size` is how many samples a pair has on all devices. What comes back is this device's part of a sum over them.
+    """
     s, r = logits.fake, logits.real[None]
-    share = omega_NB[None] if loss.relativistic else 1.0 / s.shape[-1]
+    share = omega_NB[None] if loss.relativistic else 1.0 / size
     real_N = jnp.sum(omega_NB * loss.real(logits.real), axis=-1)
     return Matrices(
         g=jnp.sum(share * loss.generator(s, r), axis=-1),
@@ -146,15 +157,15 @@ def pair_losses(loss: Loss, logits: Logits, omega_NB: Array) -> Matrices:
     )
 
 
-def cotangents(loss: Loss, logits: Logits, weights: Weights) -> tuple[Array, Array, Array]:
-    """c_G `[M, N, B]` = ∂ΣL_G/∂s, c_D `[M, N, B]` = ∂ΣL_D/∂s and c_r `[N, B]` = ∂ΣL_D/∂r.
+def cotangents(loss: Loss, logits: Logits, weights: Weights, size: int) -> tuple[Array, Array, Array]:
+    """c_G `[K, N, B]` = ∂ΣL_G/∂s, c_D `[K, N, B]` = ∂ΣL_D/∂s and c_r `[N, B]` = ∂ΣL_D/∂r.
 
     Derivatives by jax of elementwise functions, so they cost next to nothing. A pair without weight has cotangent 0,
     set by `where`: the product of 0 with an infinite derivative would be NaN.
     """
 
-    c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real).g))
-    c_D = jax.grad(lambda x: jnp.sum(weights.d * pair_losses(loss, x, weights.real).d))(logits)
+    c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real, size).g))
+    c_D = jax.grad(lambda x: jnp.sum(weights.d * pair_losses(loss, x, weights.real, size).d))(logits)
     unplayed = lambda weight, c: jnp.where(weight[..., None] > 0, c, 0.0)
     return unplayed(weights.g, c_G(logits.fake)), unplayed(weights.d, c_D.fake), c_D.real
 
@@ -167,34 +178,31 @@ def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
     return c, jnp.where(alive, c_G / jnp.where(alive, c, 1.0), 0.0)
 
 
-def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array, dealt: bool = False) -> tuple[tuple[Tree, ...], Array]:
+def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array, collect: Collect) -> tuple[tuple[Tree, ...], Array]:
     """D's gradients and the fakes' gradient `[M, B, ...]` from a single backward pass of every discriminator."""
     c, ratio = shared_cotangent(c_G, c_D)
-    grad_d, dx_NMB = pull(c, c_r)
-    return grad_d, _collect(ratio, dx_NMB, dealt)
+    grad_d, dx_NKB = pull(c, c_r)
+    return grad_d, collect(ratio, dx_NKB)
 
 
-def two_pullbacks(
-    pull: Pull, c_G: Array, c_D: Array, c_r: Array, dealt: bool = False
-) -> tuple[tuple[Tree, ...], Array]:
+def two_pullbacks(pull: Pull, c_G: Array, c_D: Array, c_r: Array, collect: Collect) -> tuple[tuple[Tree, ...], Array]:
     """The same from two backward passes, for discriminators in which one sample's logit depends on another sample."""
     grad_d, _ = pull(c_D, c_r)
-    return grad_d, generator_pullback(pull, c_G, dealt)
+    return grad_d, generator_pullback(pull, c_G, collect)
 
 
-def generator_pullback(pull: Pull, c_G: Array, dealt: bool = False) -> Array:
+def generator_pullback(pull: Pull, c_G: Array, collect: Collect) -> Array:
     """The fakes' gradient `[M, B, ...]` alone."""
-    _, dx_NMB = pull(c_G, jnp.zeros_like(c_G[0]))
+    _, dx_NKB = pull(c_G, jnp.zeros_like(c_G[0]))
     # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
     played = jnp.any(c_G != 0, axis=-1, keepdims=True)
-    return _collect(played.astype(dx_NMB.dtype), dx_NMB, dealt)
+    return collect(played.astype(dx_NKB.dtype), dx_NKB)
 
 
-def input_gradients(pull: Pull, loss: Loss, logits: Logits, omega_NB: Array) -> Array:
+def input_gradients(pull: Pull, loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Array:
     """∂loss_g_ij/∂x_i, unweighted and for every pair on its own, as `[N, M, B, ...]`."""
-    M, N, _ = logits.fake.shape
-    weights = Weights(jnp.ones((M, N)), jnp.ones((M, N)), omega_NB)
-    c_G, _, c_r = cotangents(loss, logits, weights)
+    ones = jnp.ones(logits.fake.shape[:2])
+    c_G, _, c_r = cotangents(loss, logits, Weights(ones, ones, omega_NB), size)
     return pull(c_G, jnp.zeros_like(c_r))[1]
 
 
@@ -204,31 +212,19 @@ def gram_MNN(dx_NMB: Array) -> Array:
     return jnp.einsum("jmf,kmf->mjk", flat, flat)
 
 
-def weigh_inputs(W_MN: Array, dx_NMB: Array) -> Array:
-    """Σ_j W_ij · ∂loss_g_ij/∂x_i, `[M, B, ...]`."""
-    return _collect(W_MN[..., None], dx_NMB, dealt=False)
-
-
-def deal(x: Array, N: int, axis: int = 0) -> Array:
-    """A batch dealt out among N discriminators: `[..., B, ...]` becomes `[N, ..., B/N, ...]`."""
-    split = x.reshape(*x.shape[:axis], N, x.shape[axis] // N, *x.shape[axis + 1 :])
-    return jnp.moveaxis(split, axis, 0)
-
-
-def _collect(factor: Array, dx_NMB: Array, dealt: bool) -> Array:
-    """Σ_j factor_ij · dx_ij, where `factor` is `[M, N, B]` or `[M, N, 1]`; a factor of 0 shuts out even a NaN.
-
-    Where samples were dealt, each has one discriminator, and `[M, N·B, ...]` puts them together again.
-    """
-    factor = factor.swapaxes(0, 1)
-    factor = factor.reshape(factor.shape + (1,) * (dx_NMB.ndim - 3))
-    term = lambda f, dx: jnp.where(f != 0, f * dx, 0.0)
-    if dealt:
-        return jnp.moveaxis(term(factor, dx_NMB), 0, 1).reshape(dx_NMB.shape[1], -1, *dx_NMB.shape[3:])
+def weighted_sum(factor_MNB: Array, dx_NMB: Array) -> Array:
+    """Σ_j factor_ij · dx_ij, `[M, B, ...]`; the factor may be `[M, N, 1]`. A factor of 0 shuts out even a NaN."""
     # One addition after the other becomes one pass over dx; a sum over the axis would write all products first.
-    return reduce(jnp.add, map(term, factor, dx_NMB))
+    return reduce(jnp.add, weighted(factor_MNB, dx_NMB))
 
 
-def fool_probability(logits: Logits) -> Array:
-    """Mean σ(s − r) over the batch, `[M, N]`: ½ where D_j cannot tell G_i from the data, whatever the loss."""
-    return jax.nn.sigmoid(logits.fake - logits.real[None]).mean(axis=-1)
+def weighted(factor_KNB: Array, dx_NKB: Array) -> list[Array]:
+    """The terms of that sum, one `[K, B, ...]` for each discriminator."""
+    factor = factor_KNB.swapaxes(0, 1)
+    factor = factor.reshape(factor.shape + (1,) * (dx_NKB.ndim - 3))
+    return [jnp.where(f != 0, f * dx, 0.0) for f, dx in zip(factor, dx_NKB, strict=True)]
+
+
+def fool_probability(logits: Logits, size: int) -> Array:
+    """Mean σ(s − r) over the batch, `[K, N]`: ½ where D_j cannot tell G_i from the data, whatever the loss."""
+    return jax.nn.sigmoid(logits.fake - logits.real[None]).sum(axis=-1) / size

@@ -99,7 +99,10 @@ def check_loss(loss: Loss) -> None:
 
 
 def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
-    """Checks that a penalty is a finite scalar with finite gradients under jit and vmap, even for a constant critic."""
+    """Checks that a penalty is finite for every sample, with finite gradients under jit and vmap.
+
+    One of the critics is constant. A sample's value depends on the sample alone, so that batches may be split.
+    """
     assert penalty.interval >= 1, f"interval is {penalty.interval}; it counts steps and is at least 1"
     if callable(penalty.strength):
         assert np.shape(penalty.strength(jnp.int32(0))) == (), "a schedule of the strength must give one number"
@@ -107,10 +110,15 @@ def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
     real, fake = jax.random.normal(k_x, (5, *shape)), jax.random.normal(k_f, (5, *shape))
     w = jax.random.normal(k_w, (2, int(np.prod(shape)))).at[1].set(0.0)  # member 1 is constant
 
-    def value(w: Array, fake: Any) -> Array:
-        return penalty.value(lambda x: jnp.tanh(x.reshape(x.shape[0], -1) @ w), real, fake, jax.random.key(1))
+    keys = jax.random.split(jax.random.key(1), 5)
 
-    assert value(w[0], fake).shape == (), "the value of the penalty must be a scalar"
+    def every(w: Array, real: Array, fake: Any, keys: Array) -> Array:
+        return penalty.value(lambda x: jnp.tanh(x.reshape(x.shape[0], -1) @ w), real, fake, keys)
+
+    value = lambda w, fake: every(w, real, fake, keys).mean()
+    whole = every(w[0], real, fake, keys)
+    assert whole.shape == (5,), f"the value of the penalty has shape {whole.shape} for 5 samples; it must be (5,)"
+    _close("in a smaller batch the penalty", every(w[0], real[1:4], fake[1:4], keys[1:4]), whole[1:4])
     grad = jax.jit(jax.vmap(jax.value_and_grad(value), in_axes=(0, None)))
     _finite("the penalty or its gradient", grad(w, fake))
     if not penalty.fakes:

@@ -6,13 +6,15 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from ensgan import augment, losses, networks, optim, penalties, population, selection
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
-from ensgan.dispatch import Interrupted, Program
+from ensgan.dispatch import Interrupted, Program, shardings
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
 from ensgan.pairing import PAIRINGS
@@ -87,6 +89,7 @@ def train(
     steps: int,
     callback: Callable[[State, Info], Any] | None = None,
     every: int | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[State, Info]:
     """Trains in memory for `steps` more steps.
 
@@ -98,6 +101,8 @@ def train(
         steps: how many, at least 1.
         callback: called on the host with the state and the mean report every `every` steps; must not keep the state.
         every: steps between two calls; None is once, at the end.
+        mesh: devices to spread members and samples over, from `ensgan.mesh.make`; None is one device. The state that
+            comes back lies on it.
 
     Returns:
         The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M,
@@ -111,7 +116,9 @@ def train(
     for name, value in (("steps", steps), ("every", steps if every is None else every)):
         if operator.index(value) < 1:
             raise InputError(f"{name} is {value}; give at least 1")
-    program = Program(game, source)
+    program = Program(game, source, mesh)
+    if mesh is not None:
+        state = jax.device_put(state, shardings(game, mesh, state))
     begin, info = int(state.step), None
     period = (game.first if isinstance(game, Replicas) else game).pairing.payoff_every
     for start, end in stretches(begin, begin + steps, [every] if every else [], period):

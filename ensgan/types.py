@@ -61,6 +61,8 @@ class Network(NamedTuple):
         batch_coupled: whether an output depends on other samples of the batch (batch norm, minibatch statistics).
             A batch-coupled discriminator takes each generator's batch apart, and two pullbacks instead of one.
         convolutional: whether the work is in convolutions, which decides how members are executed on a CPU.
+        synced: of a batch-coupled network, whether its statistics are taken over `mesh.data_axis()` as well, so that
+            the samples of a batch may lie on several devices.
     """
 
     init: Callable[[Array], tuple[Tree, Tree]]
@@ -69,6 +71,7 @@ class Network(NamedTuple):
     out_shape: Shape
     batch_coupled: bool = False
     convolutional: bool = False
+    synced: bool = False
 
 
 class Loss(NamedTuple):
@@ -83,6 +86,8 @@ class Loss(NamedTuple):
         logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is
             calibrated.
         relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
+        of: None where all members have one loss; else `of(i, j)`, the loss of some pairs alone: `i` are the numbers of
+            generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, where logits are `[K, N, B]`.
     """
 
     real: Callable[[Array], Array]
@@ -90,15 +95,16 @@ class Loss(NamedTuple):
     generator: Callable[[Array, Array], Array]
     logit: Literal["log_ratio", "log_ratio_plus_constant", "uncalibrated"]
     relativistic: bool = False
+    of: Callable[[Array, Array], Loss] | None = None
 
 
 class Penalty(NamedTuple):
     """A regulariser of one discriminator, added to its loss every `interval` steps, times `interval`.
 
     Attributes:
-        value: `value(critic, real, fake, key) -> scalar` for one discriminator, where `critic` maps `[B, ...]` to
-            logits `[B]` and `real`, `fake` are `[B, ...]`. The fakes come from the generators in proportion to P and
-            carry no gradient to them. `key` is split per sample by `fold_in`.
+        value: `value(critic, real, fake, keys) -> [B]` for one discriminator, what each sample adds; the kernel takes
+            the mean. `critic` maps `[B, ...]` to logits `[B]`, `real` and `fake` are `[B, ...]`, `keys` is `[B]`, one
+            per sample. The fakes come from the generators in proportion to P and carry no gradient to them.
         strength: a number, an array `[N]` of one number per discriminator, or a schedule `step -> number`.
         interval: how often it is computed, in steps (lazy regularisation).
         fakes: whether `value` looks at `fake`; if not, none are drawn.
@@ -143,7 +149,9 @@ class Pairing(NamedTuple):
             fit.
         after: `after(state, evidence, key) -> (W, P, state)`. W and P are `[M, N]` and nowhere negative; rows of W and
             columns of P sum to 1, or to 0 where a member plays nobody.
-        before: `before(state, key, M, N) -> mask [M, N]` of the pairs played this step, or None where all are.
+        before: None where all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
+            `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, or −1
+            for nobody. Opponents are what `neighbours` coverage computes; under `full` they are a mask.
         members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture
             is.
         asks: what `after` wants besides losses: any of `gram`, `payoff`.

@@ -7,7 +7,7 @@ import optax
 import pytest
 import toys
 
-from ensgan import losses, pairing, penalties, scoring
+from ensgan import coverage, losses, pairing, penalties, scoring
 from ensgan.data import resident
 from ensgan.dispatch import Program
 from ensgan.game import Game
@@ -45,7 +45,7 @@ def test_gradients_are_those_of_the_definition(float64, loss, coupled, own_reals
     z = toys.latents(game, state)
     W, P, _ = game.pairing.after((), _all_played(), None)
     gs, ds = toys.members(game.groups_g, state.generators), toys.members(game.groups_d, state.discriminators)
-    block = [slice(j * b, (j + 1) * b) for j in range(N)]
+    block = [slice(j, None, N) for j in range(N)]  # sample b goes to discriminator b modulo N
     share = [weight[s] / weight[s].sum() for s in block]
 
     def fake(i, params, j):
@@ -116,12 +116,12 @@ def test_the_discriminators_work_does_not_grow_with_their_number():
     def work(N):
         group = Group(toys.dense(2, 32, ()), N)
         members = Game([Group(toys.dense(3, 4, (2,)), 4)], [group]).init(jax.random.key(0)).discriminators
-        keys = member_keys(jax.random.key(0), 0, N)
+        keys = member_keys(jax.random.key(0), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
             _, _, pull = scoring.score(
-                (group,), members, scoring.deal(fake, N, 1), scoring.deal(real, N),
-                label=None, keys_N=keys, mask_MN=None, dealt=True,
+                (group,), members, coverage.deal(fake, N, 1), coverage.deal(real, N),
+                label=None, keys_N=keys, mask_KN=None, own=True,
             )  # fmt: skip
             return pull(c, c_r)
 
@@ -157,5 +157,5 @@ def test_games_that_cannot_be_dealt_are_refused():
     asks = pairing.mean()._replace(asks=frozenset({"gram"}))
     with pytest.raises(InputError, match="needs every discriminator on the same samples"):
         toys.game(2, 2, coverage="split", pairing=asks)
-    with pytest.raises(InputError, match="unknown coverage 'half'; known: full, split"):
+    with pytest.raises(InputError, match="unknown coverage 'half'; known: full, neighbours, split"):
         toys.game(2, 2, coverage="half")

@@ -9,10 +9,10 @@ import pytest
 
 from ensgan import data
 from ensgan.data.checks import checked_labels, checked_samples
-from ensgan.data.source import to_float
+from ensgan.data.source import sample_keys, to_float
 from ensgan.types import InputError
 
-draw = jax.jit(lambda source, table, key, size: source.draw(table, key, size), static_argnums=(0, 3))
+draw = jax.jit(lambda source, table, key, size: source.draw(table, sample_keys(key, size)), static_argnums=(0, 3))
 SETS = {"digits": data.digits, "ring": data.gaussian_ring, "grid": data.gaussian_grid}
 
 

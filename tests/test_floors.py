@@ -10,6 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types"],
+    ["mesh"],
     [
         "config",
         "networks",
@@ -26,7 +27,9 @@ FLOORS = [
     ["population"],
     ["scoring"],
     ["game"],
-    ["faults", "replicas", "sampling"],
+    ["coverage", "faults", "replicas", "sampling"],
+    ["rounds"],
+    ["regularization"],
     ["step"],
     ["dispatch", "selection", "evaluation"],
     ["training"],

@@ -9,12 +9,14 @@ import toys
 
 from ensgan import pairing, penalties, testing
 from ensgan.penalties import PENALTIES, gradient_penalty, r1, r1_r2, r2
-from ensgan.step import _fakes_by_weight, step
+from ensgan.regularization import fakes_by_weight
+from ensgan.step import step
 from ensgan.types import InputError, Penalty
 
 REAL = jnp.array([[1.0, 0.0], [0.0, 2.0]])
 FAKE = jnp.array([[3.0, 0.0], [0.0, 0.0]])
 KEY = jax.random.key(0)
+KEYS = jax.random.split(KEY, 2)
 
 
 @pytest.mark.parametrize("name", sorted(set(PENALTIES) - {"none"}))
@@ -25,21 +27,21 @@ def test_every_penalty_keeps_the_contract(name):
 
 def test_a_linear_critic_has_the_norm_of_its_weights():
     critic = lambda x: x @ jnp.array([3.0, 4.0])  # gradient (3, 4) everywhere, squared norm 25
-    assert float(r1().value(critic, REAL, FAKE, KEY)) == pytest.approx(12.5)  # ½ · 25
-    assert float(r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(12.5)
-    assert float(r1_r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(25.0)  # ½ · (25 + 25)
-    assert float(gradient_penalty().value(critic, REAL, FAKE, KEY)) == pytest.approx(16.0)  # (5 - 1)²
-    assert float(gradient_penalty(center=0.0).value(critic, REAL, FAKE, KEY)) == pytest.approx(25.0)
+    assert float(r1().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(12.5)  # ½ · 25
+    assert float(r2().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(12.5)
+    assert float(r1_r2().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(25.0)  # ½ · (25 + 25)
+    assert float(gradient_penalty().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(16.0)  # (5 - 1)²
+    assert float(gradient_penalty(center=0.0).value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(25.0)
 
 
 def test_a_quadratic_critic_tells_reals_from_fakes():
     critic = lambda x: 0.5 * (x**2).sum(-1)  # gradient x, squared norms 1, 4 on reals and 9, 0 on fakes
-    assert float(r1().value(critic, REAL, FAKE, KEY)) == pytest.approx(1.25)  # ½ · 5/2
-    assert float(r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(2.25)  # ½ · 9/2
-    assert float(r1_r2().value(critic, REAL, FAKE, KEY)) == pytest.approx(3.5)
+    assert float(r1().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(1.25)  # ½ · 5/2
+    assert float(r2().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(2.25)  # ½ · 9/2
+    assert float(r1_r2().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(3.5)
     # Between (2, 0) and (4, 0) the norm is uniform on [2, 4], so (‖x‖ - 1)² has mean (3³ - 1³)/6 = 13/3.
     many = lambda a: jnp.broadcast_to(jnp.array([a, 0.0]), (4000, 2))
-    assert float(gradient_penalty().value(critic, many(2.0), many(4.0), KEY)) == pytest.approx(13 / 3, abs=0.15)
+    assert float(gradient_penalty().value(critic, many(2.0), many(4.0), jax.random.split(KEY, 4000)).mean()) == pytest.approx(13 / 3, abs=0.15)
 
 
 def test_an_interval_below_one_is_refused():
@@ -98,9 +100,8 @@ def test_no_gradient_of_a_penalty_reaches_the_generators(run):
 
 def test_a_penalty_on_both_laws_does_not_mix_their_batch_statistics():
     coupled = lambda x: ((x - x.mean(0, keepdims=True)) ** 2).sum(-1)
-    both = float(r1_r2(1.0).value(coupled, REAL, FAKE, KEY))
-    apart = float(r1(1.0).value(coupled, REAL, FAKE, KEY)) + float(r2(1.0).value(coupled, REAL, FAKE, KEY))
-    assert both == pytest.approx(apart)
+    both, real, fake = (plug(1.0).value(coupled, REAL, FAKE, KEYS) for plug in (r1_r2, r1, r2))
+    np.testing.assert_allclose(both, real + fake)
 
 
 def test_a_discriminator_that_plays_nobody_is_not_regularised_on_fakes(run):
@@ -120,14 +121,14 @@ def test_settings_out_of_range_are_refused(settings):
 def test_fakes_are_drawn_in_proportion_to_the_weights():
     fakes = jnp.broadcast_to(jnp.arange(3.0)[:, None], (3, 4000))
     P = jnp.array([[0.0, 1.0], [0.25, 0.0], [0.75, 0.0]])
-    draw = jax.jit(_fakes_by_weight)
-    drawn = np.asarray(draw(KEY, P, fakes))
+    draw = jax.jit(lambda fakes, n: fakes_by_weight(KEY, P, fakes, False, jnp.arange(2), n))
+    drawn = np.asarray(draw(fakes, jnp.arange(4000)))
     share = [(drawn[0] == i).mean() for i in range(3)]
     assert share[0] == 0.0
     assert share[1] == pytest.approx(0.25, abs=0.03)
     np.testing.assert_array_equal(drawn[1], 0.0)
     # Sample b of a discriminator does not depend on how many there are: noise is keyed, not counted.
-    np.testing.assert_array_equal(draw(KEY, P, fakes[:, :50]), drawn[:, :50])
+    np.testing.assert_array_equal(draw(fakes[:, 50:100], jnp.arange(50, 100)), drawn[:, 50:100])
 
 
 def test_a_lazy_penalty_counts_as_often_as_it_is_skipped_and_follows_its_schedule():
@@ -152,9 +153,10 @@ def test_a_lazy_penalty_counts_as_often_as_it_is_skipped_and_follows_its_schedul
 @pytest.mark.parametrize(
     ("penalty", "message"),
     [
-        (Penalty(lambda c, real, fake, key: c(real), 1.0), "must be a scalar"),
-        (Penalty(lambda c, real, fake, key: jnp.sqrt(penalties.squared_gradient(c, real)).mean(), 1.0), "not finite"),
-        (Penalty(lambda c, real, fake, key: jnp.float32(0.0), lambda step: jnp.ones(2)), "one number"),
+        (Penalty(lambda c, real, fake, keys: c(real).mean(), 1.0), r"shape \(\) for 5 samples"),
+        (Penalty(lambda c, real, fake, keys: c(real) - c(real).mean(), 1.0), "in a smaller batch"),
+        (Penalty(lambda c, real, fake, keys: jnp.sqrt(penalties.squared_gradient(c, real)), 1.0), "not finite"),
+        (Penalty(lambda c, real, fake, keys: jnp.zeros(len(real)), lambda step: jnp.ones(2)), "one number"),
     ],
 )
 def test_the_contract_check_finds_what_is_broken(penalty, message):

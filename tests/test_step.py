@@ -174,13 +174,13 @@ def test_a_masked_pair_has_no_influence_not_even_as_nan():
     sick = state._replace(generators=(state.generators[0]._replace(params=broken),))
 
     from ensgan import scoring
-    from ensgan.step import play
+    from ensgan.rounds import play
 
     def gradients(state):
         mask = game.pairing.before((), None, 2, 2)
         met = play(game, state, batch, mask, jax.random.key(1))
-        c = scoring.cotangents(game.loss, met.logits, met.weights)
-        grad_d, dx = scoring.one_backward(met.pull_d, *c)
+        c = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
+        grad_d, dx = scoring.one_backward(met.pull_d, *c, met.view.collect)
         return grad_d[0], met.pull_g(dx)[0]
 
     healthy, ill = jax.jit(gradients)(state), jax.jit(gradients)(sick)

@@ -41,9 +41,9 @@ class Source:
         name: what it is called in reports.
         shape: one sample as networks see it: points `(D,)`, images `(H, W, C)` in [-1, 1].
         arrays: split -> pytree of arrays that `draw` gets as its argument. Empty for a streamed source.
-        draw: `draw(arrays[split], key, size) -> batch`, i.i.d. with replacement, pure, traceable under jit
-            and vmap. Sample `b` depends on `fold_in(key, b)` alone, so the same sample comes out of any batch
-            or shard that holds it. None for a streamed source.
+        draw: `draw(arrays[split], keys) -> batch`, one sample for each of `keys` `[size]`, i.i.d. with
+            replacement, pure, traceable under jit and vmap. A sample depends on its own key alone, so the same
+            sample comes out of any batch or shard that holds it. None for a streamed source.
         read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step,
             size) unless `resumable` is False. None for a resident source.
         held_out: `held_out(split, num) -> batch` of numpy arrays, at most `num` samples, always the same
@@ -57,7 +57,7 @@ class Source:
     name: str
     shape: Shape
     arrays: dict[str, Tree]
-    draw: Callable[[Tree, Array, int], dict[str, Array]] | None
+    draw: Callable[[Tree, Array], dict[str, Array]] | None
     read: Callable[[int, int], dict[str, np.ndarray]] | None
     held_out: Callable[[str, int], dict[str, np.ndarray]]
     num: dict[str, int | None]
@@ -187,8 +187,8 @@ def resident(
             sample["x"] = to_float(v, u, levels)
         return sample
 
-    def draw(table: Tree, key: Array, size: int) -> dict[str, Array]:
-        return jax.vmap(one, (None, 0))(table, sample_keys(key, size))
+    def draw(table: Tree, keys: Array) -> dict[str, Array]:
+        return jax.vmap(one, (None, 0))(table, keys)
 
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, 0, check_held_out(split, num)])

@@ -72,15 +72,16 @@ def _mixture(name: str, centers: np.ndarray, std: float, seed: int) -> Source:
             "label": label,
         }
 
-    def draw(table: Tree, key: Array, size: int) -> dict[str, Array]:
+    def draw(table: Tree, keys: Array) -> dict[str, Array]:
         def sample(key: Array) -> dict[str, Array]:
             return one(table, jax.random.fold_in(key, table["stream"]))
 
-        return jax.vmap(sample)(sample_keys(key, size))
+        return jax.vmap(sample)(keys)
 
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         check_held_out(split, num)
-        batch = jax.jit(draw, static_argnums=2)(arrays[split], jax.random.key(seed, impl="threefry2x32"), num)
+        keys = sample_keys(jax.random.key(seed, impl="threefry2x32"), num)
+        batch = jax.jit(draw)(arrays[split], keys)
         return {name: np.asarray(value) for name, value in batch.items()}
 
     return Source(
