@@ -1,7 +1,7 @@
 """Coverage: which samples each discriminator sees, and how their gradients find the way back to the generators.
 
-`full`: all of them, at a cost ∝ M·N·B. `split`: samples are dealt out, B/N of every generator for each discriminator, at
-a cost ∝ M·B. `neighbours`: the samples of the k generators that the pairing names, at a cost ∝ N·k·B.
+`full`: all of them, at a cost ∝ M·N·B. `split`: samples are dealt out, B/N of every generator for each discriminator,
+at a cost ∝ M·B. `neighbours`: the samples of the k generators that the pairing names, at a cost ∝ N·k·B.
 
 On a mesh, fakes come from the devices that hold their generators, and gradients go back there.
 """
@@ -80,7 +80,9 @@ def see(game: Game, fake_MB: Array, pairs: Array | None, place: Place) -> View:
             rows_KN=row_NK.T,
             mask_KN=there.T,
             mask_MN=mask_MN,
-            pick=lambda matrix_MN: jnp.where(there.T, matrix_MN[row_NK.T, columns[None]], jnp.zeros((), matrix_MN.dtype)),
+            pick=lambda matrix_MN: jnp.where(
+                there.T, matrix_MN[row_NK.T, columns[None]], jnp.zeros((), matrix_MN.dtype)
+            ),
             matrix=matrix,
             collect=collect,
         )

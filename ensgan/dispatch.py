@@ -185,9 +185,7 @@ def _spread(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Partit
     state = specs(players)
     here = partial(fn, Place(sizes_of(mesh)))
     # With check_vma, pullbacks would already sum over `data`, one collective for every leaf.
-    return jax.shard_map(
-        here, mesh=mesh, in_specs=(state, *feeds), out_specs=(state, PartitionSpec()), check_vma=False
-    )
+    return jax.shard_map(here, mesh=mesh, in_specs=(state, *feeds), out_specs=(state, PartitionSpec()), check_vma=False)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)

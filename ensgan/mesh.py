@@ -3,8 +3,8 @@
 A mesh has two axes. Members of both sides are spread over `member`, samples of every batch over `data`. A step runs as
 one `shard_map` with all axes manual: a device makes the fakes of its own generators (`gather` brings them to every
 discriminator), pulls back through its own discriminators (`scatter_sum` brings the gradients home), and shares its
-members with the devices that hold other samples (`sum_data`). Left to the partitioner, batched convolutions would gather
-the weights and activations of the whole ensemble on every device.
+members with the devices that hold other samples (`sum_data`). Left to the partitioner, batched convolutions would
+gather the weights and activations of the whole ensemble on every device.
 
 Whatever is drawn is keyed by the number of a member and of a sample in the whole game, so results do not depend on the
 mesh.
@@ -194,9 +194,7 @@ def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int 
     Spreading members also spreads their optimiser's work and memory; spreading samples does not.
     """
     members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0]
-    fits = [
-        Sizes(m, d) for m in members for d in range(1, devices // m + 1) if batch_size % (dealt * d) == 0
-    ]
+    fits = [Sizes(m, d) for m in members for d in range(1, devices // m + 1) if batch_size % (dealt * d) == 0]
     return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 
 

@@ -128,7 +128,7 @@ def play(
 def generate(
     game: Game, state: State, key_noise: Array, key_net: Array, label: Array | None, place: Place = ALONE
 ) -> tuple[Array, tuple[Tree, ...], Callable[[Array], tuple[Tree, ...]]]:
-    """Fakes `[M, B, ...]` of this device's generators, their new network states, and the pullback to their parameters."""
+    """This device's fakes `[M, B, ...]`, its generators' new states, and the pullback to their parameters."""
     parts = []
     groups = game.groups_g
     for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):

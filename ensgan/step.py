@@ -199,7 +199,7 @@ def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
     total = place.sum_members(place.sum_data(jnp.sum(met.weights.d * sign_KN)))
     signal = total / jnp.maximum(jnp.sum(met.P), 1e-30)
     move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
-    return jnp.clip(state.augment + move, 0.0, 1.0)
+    return jnp.clip(state.augment + move, 0.0, 1.0).astype(state.augment.dtype)
 
 
 def _outputs(game: Game, met: Round, place: Place) -> Flags:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensgan.coverage import as_mask
 from ensgan.pairing import own_MN
 from ensgan.types import Array, Augment, Evidence, Loss, Network, Pairing, Penalty, Shape, Tree
 
@@ -31,9 +32,18 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
         assert isinstance(leaf, jax.Array | np.ndarray), f"the state holds {leaf!r}; it must hold arrays only"
     mask = jnp.ones((M, N), bool)
     if pairing.before is not None:
-        mask = jax.jit(pairing.before, static_argnums=(2, 3))(state, key, M, N)
-        assert mask.shape == (M, N), f"before gave a mask of shape {mask.shape}; it must be {(M, N)}"
-        assert mask.dtype == bool, f"before gave a mask of type {mask.dtype}; it must be bool"
+        pairs = jax.jit(pairing.before, static_argnums=(2, 3))(state, key, M, N)
+        opponents = jnp.issubdtype(pairs.dtype, jnp.integer) and pairs.ndim == 2 and pairs.shape[0] == N
+        seen = f"before gave {pairs.dtype} of shape {pairs.shape}"
+        assert opponents or (pairs.shape == (M, N) and pairs.dtype == bool), (
+            f"{seen}; it must give a bool mask {(M, N)}, or integers ({N}, k), the opponents of each discriminator"
+        )
+        mask = as_mask(pairs, M, N)
+        if opponents:
+            within = bool(((pairs >= -1) & (pairs < M)).all())
+            assert within, f"before names opponents outside of 0 to {M - 1}; nobody is -1"
+            met = (pairs >= 0).sum(axis=1)
+            assert bool((met == mask.sum(axis=0)).all()), "before names an opponent twice for one discriminator"
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         traces.append(1)

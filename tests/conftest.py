@@ -6,6 +6,7 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")  # for meshes; whatever is not asked to use them runs on the first
 # Most of the time goes into compiling tiny programs once; XLA's optimisations are not what is tested, except in
 # `test_runs`, which turns them on again.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

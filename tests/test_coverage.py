@@ -1,5 +1,7 @@
 """Split coverage: every sample goes to one discriminator, and what follows is right and costs the same for any N."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 import toys
 
-from ensgan import coverage, losses, pairing, penalties, scoring
+from ensgan import coverage, losses, networks, pairing, penalties, scoring
 from ensgan.data import resident
 from ensgan.dispatch import Program
 from ensgan.game import Game
@@ -159,3 +161,65 @@ def test_games_that_cannot_be_dealt_are_refused():
         toys.game(2, 2, coverage="split", pairing=asks)
     with pytest.raises(InputError, match="unknown coverage 'half'; known: full, neighbours, split"):
         toys.game(2, 2, coverage="half")
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_neighbours_are_the_masked_game_at_their_own_cost(float64, update):
+    table = jnp.array([[0, 2], [1, -1], [2, 1]], jnp.int32)  # of discriminators; the second one meets one generator
+    here = pairing.softmax(1.0)._replace(before=lambda state, key, M, N: table)
+    settings = {"update": update, "pairing": here, "penalty": penalties.r1(0.3), "loss": losses.relativistic}
+    full, near = (toys.game(3, 3, coverage=coverage, **settings) for coverage in ("full", "neighbours"))
+    state, batch = full.init(jax.random.key(0)), toys.batch()
+    a = jax.jit(lambda s: step(full, s, batch))(state)
+    c = jax.jit(lambda s: step(near, s, batch))(state)
+    toys.assert_close(c[0].generators, a[0].generators, 1e-12)
+    toys.assert_close(c[0].discriminators, a[0].discriminators, 1e-12)
+    played = np.array([[1, 0, 0], [0, 1, 1], [1, 0, 1]], bool)
+    for field, got, want in zip(c[1]._fields, c[1], a[1], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12, err_msg=field)
+    np.testing.assert_array_equal(np.isnan(c[1].loss_g), ~played)
+
+
+def test_fakes_of_penalties_come_from_neighbours():
+    # With P on one generator, R2 on its fakes is the same whoever else is a neighbour.
+    only = lambda state, evidence, key: (*pairing.diagonal().after((), evidence, key)[:2], ())
+    table = jnp.array([[0, 1], [1, 0]], jnp.int32)
+    plug = pairing.mean()._replace(before=lambda state, key, M, N: table, after=only)
+    near = toys.game(2, 2, coverage="neighbours", pairing=plug, penalty=penalties.r2(1.0))
+    alone = toys.game(2, 2, pairing=pairing.diagonal(), penalty=penalties.r2(1.0))
+    state, batch = near.init(jax.random.key(0)), toys.batch()
+    a, b = (jax.jit(lambda s, g=g: step(g, s, batch))(state)[1].penalty for g in (near, alone))
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_neighbours_cost_what_they_are_and_nothing_dense_is_built():
+    M, B, F = 16, 64, 128
+
+    def game(coverage):
+        nets = networks.mlp(4, (8,), (F,)), networks.mlp((F,), (32,), ())
+        return Game(
+            [Group(nets[0], M)], [Group(nets[1], M, execute="vmap")],
+            pairing=pairing.ring(), coverage=coverage, batch_size=B,
+        )  # fmt: skip
+
+    def flops(coverage):
+        g = game(coverage)
+        state = jax.eval_shape(g.init, jax.random.key(0))
+        run = jax.jit(lambda s, x: step(g, s, {"x": x}))
+        lowered = run.lower(state, jax.ShapeDtypeStruct((B, F), jnp.float32))
+        return lowered.compile().cost_analysis()["flops"], lowered.as_text()
+
+    (full, _), (near, text) = flops("full"), flops("neighbours")
+    assert near < 0.3 * full  # 3 of 16 opponents, and what both have in common
+    sizes = [int(np.prod([int(n) for n in found.split("x")])) for found in re.findall(r"tensor<([\dx]+)xf32>", text)]
+    assert max(sizes) < M * M * B * F / 2
+
+
+def test_neighbours_need_a_pairing_that_names_them():
+    with pytest.raises(InputError, match="this one names none; use ring or grid"):
+        toys.game(2, 2, coverage="neighbours")
+    wrong = pairing.mean()._replace(before=lambda state, key, M, N: jnp.zeros((M, 5)))
+    with pytest.raises(
+        InputError, match=r"gives float32 of shape \(3, 5\); .* bool mask \[3, 2\], or int32 opponents \[2, k\]"
+    ):
+        toys.game(3, 2, pairing=wrong)

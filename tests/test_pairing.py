@@ -26,7 +26,7 @@ SYMMETRIC = {"mean", "softmax", "max", "min"}
 
 @pytest.mark.parametrize("name", sorted(PAIRINGS))
 def test_every_pairing_keeps_the_contract(name):
-    M, N = (3, 3) if name == "diagonal" else (3, 2)
+    M, N = (3, 3) if name in ("diagonal", "ring", "grid") else (3, 2)
     testing.check_pairing(PAIRINGS[name](), M, N, symmetric=name in SYMMETRIC)
 
 
@@ -60,7 +60,7 @@ def test_of_equal_losses_the_first_one_counts():
     np.testing.assert_array_equal(weights(pairing.max(), [[1.0, 1.0, 0.0]])[0], [[1.0, 0.0, 0.0]])
 
 
-@pytest.mark.parametrize("name", sorted(set(PAIRINGS) - {"diagonal"}))
+@pytest.mark.parametrize("name", sorted(set(PAIRINGS) - {"diagonal", "ring", "grid"}))
 def test_one_discriminator_gets_all_the_weight_of_every_generator(name):
     W, P = weights(PAIRINGS[name](), [[0.3], [2.0], [-1.0]])
     np.testing.assert_array_equal(W, 1.0)
@@ -177,9 +177,37 @@ def broken(after):
         (broken(lambda e, W, P, state: (W, P, e.step)), "structure"),
         (pairing.own_and_mean(0.5), "with permuted members"),
         (pairing.mean()._replace(init=lambda M, N: {"age": 0}), "arrays only"),
-        (pairing.mean()._replace(before=lambda state, key, M, N: jnp.ones((M, N))), "it must be bool"),
+        (pairing.mean()._replace(before=lambda state, key, M, N: jnp.ones((M, N))), "it must give a bool mask"),
     ],
 )
 def test_the_contract_check_finds_what_is_broken(plug, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_pairing(plug, 3, 2, symmetric=True)
+
+
+def test_neighbours_on_a_ring_and_on_a_torus():
+    ring = pairing.ring().before((), KEY, 5, 5)
+    assert ring.tolist() == [[0, 4, 1], [1, 0, 2], [2, 1, 3], [3, 2, 4], [4, 3, 0]]
+    assert pairing.ring(2).before((), KEY, 5, 5)[0].tolist() == [0, 4, 1, 3, 2]
+    assert pairing.ring(2).before((), KEY, 3, 3)[0].tolist() == [0, 2, 1, -1, -1]
+    # 3 columns in 3 rows: number 4 stands in the middle of 1, 7, 3 and 5.
+    grid = pairing.grid().before((), KEY, 9, 9)
+    assert grid[4].tolist() == [4, 1, 7, 3, 5]
+    assert grid[0].tolist() == [0, 6, 3, 2, 1]
+    # On 2×2 the neighbour above is the one below, and is met once; on one row there is nobody above.
+    assert pairing.grid().before((), KEY, 4, 4)[0].tolist() == [0, 2, -1, 1, -1]
+    assert pairing.grid(1).before((), KEY, 4, 4)[0].tolist() == [0, -1, -1, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("plug", "message"),
+    [
+        (lambda: pairing.ring(0), "radius is 0"),
+        (lambda: pairing.ring().init(3, 4), "the ring pairing has 3 generators and 4 discriminators"),
+        (lambda: pairing.grid(3).init(8, 8), "8 members do not fill a grid of 3 rows; give 6 or 9 members"),
+        (lambda: pairing.grid(-1), "rows is -1"),
+    ],
+)
+def test_neighbourhoods_that_do_not_exist_are_refused(plug, message):
+    with pytest.raises(InputError, match=message):
+        plug()

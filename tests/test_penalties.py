@@ -41,7 +41,9 @@ def test_a_quadratic_critic_tells_reals_from_fakes():
     assert float(r1_r2().value(critic, REAL, FAKE, KEYS).mean()) == pytest.approx(3.5)
     # Between (2, 0) and (4, 0) the norm is uniform on [2, 4], so (‖x‖ - 1)² has mean (3³ - 1³)/6 = 13/3.
     many = lambda a: jnp.broadcast_to(jnp.array([a, 0.0]), (4000, 2))
-    assert float(gradient_penalty().value(critic, many(2.0), many(4.0), jax.random.split(KEY, 4000)).mean()) == pytest.approx(13 / 3, abs=0.15)
+    assert float(
+        gradient_penalty().value(critic, many(2.0), many(4.0), jax.random.split(KEY, 4000)).mean()
+    ) == pytest.approx(13 / 3, abs=0.15)
 
 
 def test_an_interval_below_one_is_refused():

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from flax.errors import FlaxError
 
+from ensgan.mesh import data_axis
 from ensgan.types import Array, InputError, Network, Shape, Tree
 
 
@@ -74,6 +75,8 @@ def from_nnx(
         # copy=True: variables may belong to an outer trace of grad or vmap, and must not be written to there.
         module: Any = nnx.merge(graph, *parts, copy=True)
         module.train() if train else module.eval()
+        for part in norms(module) if train else ():
+            part.axis_name = data_axis()  # statistics of the whole batch, wherever its samples lie
         offered = {"label": label, "train": train, "rngs": nnx.Rngs(rng)}
         y = _squeeze(module(x, **{name: offered[name] for name in accepted}), out_shape)
         if not (train and blank_state):
@@ -85,7 +88,10 @@ def from_nnx(
         batch_coupled = bool(jax.tree.leaves(nnx.state(blank, nnx.BatchStat)))
     if convolutional is None:
         convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
-    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional))
+    statistics = jax.tree.leaves(nnx.state(blank, nnx.BatchStat))
+    known = [leaf for norm in norms(blank) for leaf in jax.tree.leaves(nnx.state(norm, nnx.BatchStat))]
+    synced = bool(batch_coupled and statistics) and len(known) == len(statistics)
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced))
 
 
 def from_linen(
@@ -149,6 +155,11 @@ def from_linen(
     if convolutional is None:
         convolutional = any(leaf.ndim >= 4 for leaf in jax.tree.leaves(params))
     return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional))
+
+
+def norms(module: nnx.Module) -> list[nnx.BatchNorm]:
+    """The batch norms inside a module."""
+    return [part for _, part in nnx.iter_modules(module) if isinstance(part, nnx.BatchNorm)]
 
 
 def input_shape(shape: int | Shape) -> Shape:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ensgan.pairing.aggregation import max, min, softmax
-from ensgan.pairing.matching import diagonal, dropout, mean, own_and_mean
+from ensgan.pairing.matching import diagonal, dropout, grid, mean, own_and_mean, ring
 from ensgan.pairing.weights import discriminator_weights, normalize, own_MN
 from ensgan.types import Pairing
 
@@ -15,6 +15,8 @@ PAIRINGS: dict[str, Callable[..., Pairing]] = {
     "max": max,
     "min": min,
     "dropout": dropout,
+    "ring": ring,
+    "grid": grid,
 }
 
 __all__ = [
@@ -22,11 +24,13 @@ __all__ = [
     "diagonal",
     "discriminator_weights",
     "dropout",
+    "grid",
     "max",
     "mean",
     "min",
     "normalize",
     "own_MN",
     "own_and_mean",
+    "ring",
     "softmax",
 ]

@@ -1,9 +1,13 @@
-"""Pairings that look at nobody's losses: everybody, the own opponent, a blend of both, or a random subset."""
+"""Pairings that look at nobody's losses: everybody, the own opponent, a blend, neighbours, or a random subset."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensgan.pairing.weights import discriminator_weights, normalize, own_MN
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree
@@ -99,3 +103,71 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
         return W, discriminator_weights(evidence.mask, own), state
 
     return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
+
+
+def ring(radius: int = 1, own: float = 0.0) -> Pairing:
+    """Members in a ring: D_j plays the generators within `radius` of its own place.
+
+    The topology of Lipi-Ring (Toutouh & O'Reilly 2021). It names its opponents, so `neighbours` coverage computes
+    those pairs alone. On a small ring, a neighbour that would be met twice is met once.
+
+    Args:
+        radius: how many neighbours on each side, at least 1.
+        own: share of a member's weight on its own opponent, in [0, 1]; the rest is spread over the neighbourhood.
+
+    Raises:
+        InputError: `own` or `radius` is out of range, or M and N differ.
+    """
+    if not isinstance(radius, int) or radius < 1:
+        raise InputError(f"radius is {radius}; it counts neighbours on each side and is at least 1")
+    steps = [0, *(sign * k for k in range(1, radius + 1) for sign in (-1, 1))]
+    return _neighbourhood("ring", lambda M: (np.arange(M)[:, None] + np.array(steps)[None]) % M, own)
+
+
+def grid(rows: int = 0, own: float = 0.0) -> Pairing:
+    """Members on a torus: D_j plays the generators at its own place and at the four beside it.
+
+    The topology of Lipizzaner (Schmiedlechner et al. 2018). It names its opponents, so `neighbours` coverage computes
+    those pairs alone. On a side of one or two places, a neighbour that would be met twice is met once.
+
+    Args:
+        rows: how many rows; 0 takes the most square grid that M fills. Members are numbered row by row.
+        own: share of a member's weight on its own opponent, in [0, 1]; the rest is spread over the neighbourhood.
+
+    Raises:
+        InputError: `own` or `rows` is out of range, M and N differ, or M does not fill the rows.
+    """
+    if not isinstance(rows, int) or rows < 0:
+        raise InputError(f"rows is {rows}; give how many rows the grid has, or 0 for the most square one")
+
+    def places(M: int) -> np.ndarray:
+        height = rows or squarest(M)
+        if M % height:
+            below = M // height * height
+            near = f"{below} or {below + height}" if below else str(height)
+            raise InputError(f"{M} members do not fill a grid of {height} rows; give {near} members, or other rows")
+        width = M // height
+        row, column = np.divmod(np.arange(M), width)
+        at = lambda down, right: (row + down) % height * width + (column + right) % width
+        return np.stack([at(0, 0), at(-1, 0), at(1, 0), at(0, -1), at(0, 1)], axis=1)
+
+    squarest = lambda M: [r for r in range(1, math.isqrt(M) + 1) if M % r == 0][-1]
+    return _neighbourhood("grid", places, own)
+
+
+def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -> Pairing:
+    """Own opponent and neighbours, of which `places(M)` gives the numbers `[M, k]`, repetitions and all."""
+
+    def init(M: int, N: int) -> Tree:
+        if M != N:
+            raise InputError(f"the {name} pairing has {M} generators and {N} discriminators; it needs as many of both")
+        places(M)
+        return ()
+
+    def before(state: Tree, key: Array, M: int, N: int) -> Array:
+        del state, key, N
+        table = places(M)
+        again = np.stack([(table[:, :k] == table[:, k, None]).any(axis=1) for k in range(table.shape[1])], axis=1)
+        return jnp.asarray(np.where(again, -1, table), jnp.int32)
+
+    return own_and_mean(own)._replace(init=init, before=before)

@@ -1,0 +1,272 @@
+"""A game on a mesh is the same game: equal to one device, three large collectives, and an equal share of the work."""
+
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+
+from ensgan import losses, mesh, networks, pairing, penalties
+from ensgan.data import Source, resident
+from ensgan.dispatch import Program, check_mesh, spread, start
+from ensgan.game import Game
+from ensgan.mesh import Sizes
+from ensgan.population import Group, normal
+from ensgan.replicas import Replicas
+from ensgan.training import train
+from ensgan.types import Augment, InputError
+
+POINTS = np.random.default_rng(0).normal(size=(200, 2))
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def on(member, data):
+    return mesh.make(Sizes(member, data))
+
+
+def plain(state):
+    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+def numbers(info):
+    """A report whose pairs that were not played compare as equal."""
+    return jax.tree.map(lambda leaf: np.nan_to_num(np.asarray(leaf), nan=-1.0), info)
+
+
+def compare(game, source, sizes, steps=20, tolerance=1e-9):
+    alone, report = Program(game, source)(start(game), steps)
+    there = on(*sizes)
+    state, info = Program(game, source, there)(start(game, 0, there), steps)
+    assert state.generators[0].params["w1"].sharding.num_devices == sizes[0] * sizes[1]
+    toys.assert_close(plain(state), plain(alone), tolerance)
+    toys.assert_close(numbers(info), numbers(report), tolerance)
+
+
+def small(**settings):
+    return toys.game(4, 4, optimizer=optax.adam(1e-2), **settings)
+
+
+@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+def test_every_loss(float64, name):
+    compare(small(loss=losses.LOSSES[name], pairing=pairing.softmax(1.0, own=0.3)), resident("points", POINTS), (2, 2))
+
+
+def noisy(keys, x, strength):
+    return x + strength * jax.vmap(lambda k: jax.random.normal(k, (2,)))(keys)
+
+
+HARD, SOFT = losses.hinge, losses.non_saturating
+CASES = {
+    "members alone": ((4, 1), {"pairing": pairing.dropout(0.5)}),
+    "samples alone": ((1, 4), {"penalty": penalties.r1_r2(0.1)}),
+    "penalties": ((2, 2), {"penalty": [penalties.r1_r2(np.arange(4.0)), penalties.gradient_penalty(0.1, interval=3)]}),
+    "split": ((2, 2), {"coverage": "split", "pairing": pairing.softmax(1.0), "penalty": penalties.r1_r2(0.1)}),
+    "neighbours": ((2, 2), {"coverage": "neighbours", "pairing": pairing.ring(), "penalty": penalties.r2(0.1)}),
+    "diagonal": ((4, 2), {"pairing": pairing.diagonal(), "loss": losses.relativistic}),
+    "alternating": ((2, 2), {"update": "alternating", "n_critic": 2, "penalty": penalties.r1(0.1)}),
+    "adaptive augmentation": ((2, 2), {"augment": Augment(noisy, 0.1, target=0.0, ramp=80.0)}),
+    "losses of their own": ((2, 2), {"loss": losses.per_member([HARD, SOFT, SOFT, HARD], [SOFT, HARD, SOFT, HARD])}),
+    "statistics of the batch": ((4, 1), {"coupled": True, "loss": losses.relativistic}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_way_to_play(float64, name):
+    sizes, settings = CASES[name]
+    compare(small(**settings), resident("points", POINTS), sizes)
+
+
+def gram(evidence):
+    """Weights that depend on every entry of the Gram matrix."""
+    return jax.nn.softmax(-jnp.einsum("mjk->mj", evidence.gram), axis=1)
+
+
+def test_input_gradients_of_all_pairs_come_together(float64):
+    base = pairing.mean()
+    asks = base._replace(asks=frozenset({"gram"}), after=lambda s, e, k: (gram(e), *base.after(s, e, k)[1:]))
+    compare(small(pairing=asks), resident("points", POINTS), (2, 2), steps=5)
+
+
+def test_mixed_architectures_and_scales_of_latents(float64):
+    game = Game(
+        [
+            Group(toys.dense(3, 5, (2,)), 2, latent=normal(np.array([0.5, 2.0]))),
+            Group(toys.dense(4, 7, (2,), state=True), 4, optimizer=optax.sgd(0.1)),
+        ],
+        [Group(toys.dense(2, 5, ()), 4), Group(toys.dense(2, 6, ()), 2)],
+        pairing=pairing.softmax(1.0),
+        penalty=penalties.r1_r2(0.1),
+        batch_size=8,
+    )
+    compare(game, resident("points", POINTS), (2, 2), steps=5)
+    compare(dataclasses.replace(game, coverage="split", batch_size=12), resident("points", POINTS), (2, 2), steps=5)
+
+
+def test_batch_norm_of_flax_sees_the_whole_batch():
+    # In float32, as flax keeps its statistics; plain steps do not amplify rounding as Adam does.
+    game = Game(
+        [Group(networks.mlp(3, (5,), (2,), norm="batch"), 2)],
+        [Group(networks.mlp((2,), (5,), (), norm="batch"), 2)],
+        penalty=penalties.r1(0.1),
+        optimizer=optax.sgd(0.1),
+        batch_size=8,
+    )
+    points, there = resident("points", POINTS.astype(np.float32)), on(1, 2)
+    alone, report = Program(game, points)(start(game), 3)
+    state, info = Program(game, points, there)(start(game, 0, there), 3)
+    toys.assert_close(plain(state), plain(alone), 1e-5)
+    toys.assert_close(numbers(info), numbers(report), 1e-5)
+
+
+def test_streamed_data_are_spread(float64):
+    read = lambda step, size: {"x": POINTS[np.random.default_rng(step).integers(140, size=size)]}
+    held = resident("points", POINTS)
+    source = Source(name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=held.held_out, num=held.num)
+    compare(small(update="alternating", n_critic=2), source, (2, 2), steps=3)
+
+
+def test_a_bare_iterator_cannot_feed_several_processes(monkeypatch):
+    source = dataclasses.replace(resident("points", POINTS.astype(np.float32)), draw=None, resumable=False)
+    there = on(2, 2)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match="so several processes cannot read the same"):
+        Program(small(), source, there)
+
+
+def test_replicas_lie_on_a_mesh_as_well(float64):
+    points = resident("points", POINTS)
+    replicas = Replicas(small(penalty=penalties.r1(0.1, interval=2)), seeds=[3, 8])
+    alone, report = Program(replicas, points)(start(replicas), 3)
+    there = on(2, 2)
+    state, info = Program(replicas, points, there)(start(replicas, mesh=there), 3)
+    toys.assert_close(plain(state), plain(alone), 1e-9)
+    toys.assert_close(numbers(info), numbers(report), 1e-7)  # strengths of penalties are float32
+
+
+def test_training_in_memory_takes_a_mesh_and_leaves_the_state_on_it():
+    points = resident("points", POINTS.astype(np.float32))
+    game, there = small(pairing=pairing.softmax(1.0)), on(2, 2)
+    state, info = train(game, game.init(jax.random.key(0)), points, steps=3, mesh=there)
+    assert state.generators[0].params["w1"].sharding.spec[0] == "member"
+    _, report = train(game, game.init(jax.random.key(0)), points, steps=3)
+    toys.assert_close(numbers(info), numbers(report), 1e-4)
+    here = mesh.local(there, state)
+    assert here.generators[0].params["w1"].sharding.num_devices == 1
+    toys.assert_close(plain(here), plain(state), 0.0)
+
+
+def test_a_fault_is_seen_from_every_device():
+    points = resident("points", POINTS.astype(np.float32))
+    game, there = small(), on(2, 2)
+    state = game.init(jax.random.key(0))
+    bad = state.discriminators[0].params["w2"].at[3, 0].set(jnp.inf)
+    sick = state.discriminators[0]._replace(params={**state.discriminators[0].params, "w2": bad})
+    sick = state._replace(discriminators=(sick,))
+    before = plain(sick)
+    with pytest.raises(InputError, match=r"discriminator 3 stopped being finite in step 1 \(its output\)") as stopped:
+        train(game, sick, points, steps=4, mesh=there)
+    toys.assert_close(plain(stopped.value.state).generators, before.generators, 0.0)
+
+
+LARGE = {"all-gather", "reduce-scatter", "all-reduce", "all-to-all"}
+SIZE = {"f32": 4, "s32": 4, "u32": 4, "pred": 1}
+
+
+def collectives(text):
+    """Kind and bytes of the result of every collective of a compiled program."""
+    found = []
+    for line in text.splitlines():
+        match = re.search(r"= (\(.*?\)|\S+) (all-gather|reduce-scatter|all-reduce|all-to-all)(-start)?\(", line)
+        if match:
+            arrays = re.findall(r"(\w+)\[([\d,]*)\]", match[1])
+            size = sum(SIZE[kind] * int(np.prod([int(n) for n in dims.split(",") if n])) for kind, dims in arrays)
+            found.append((match[2], size))
+    return found
+
+
+def compiled(coverage, sizes, M=8, N=8, B=512):
+    game = Game(
+        [Group(networks.mlp(16, (256, 256), 784), M)],
+        [Group(networks.mlp(784, (256, 256), 1), N, execute="vmap")],
+        pairing=pairing.softmax(1.0),
+        coverage=coverage,
+        batch_size=B,
+    )
+    source = resident("images", np.zeros((1000, 784), np.float32))
+    there = on(*sizes) if sizes else None
+    program = Program(game, source, there)
+    program.compile(start(game, 0, there))
+    return program._run
+
+
+@pytest.mark.parametrize("coverage", ["full", "split"])
+def test_work_and_traffic_of_a_device(coverage):
+    alone, spread_out = compiled(coverage, None), compiled(coverage, (4, 2))
+    share = spread_out.cost_analysis()["flops"] / alone.cost_analysis()["flops"]
+    assert share == pytest.approx(1 / 8, rel=0.02)
+
+    found = collectives(spread_out.as_text())
+    assert {kind for kind, _ in found} <= LARGE
+    fakes = 8 * 256 * 784 * 4  # bytes of all fakes of the samples of one device
+    weights = 2 * (16 * 256 + 256 * 256 + 256 * 784 + 256 + 256 + 784)  # of two generators
+    weights += 2 * (784 * 256 + 256 * 256 + 256 + 256 + 256 + 1)  # and of two discriminators
+    large = sorted(found, key=lambda each: -each[1])[:3]
+    if coverage == "full":
+        assert sorted(kind for kind, _ in large) == ["all-gather", "all-reduce", "reduce-scatter"]
+        sizes = dict(large)
+        assert (sizes["all-gather"], sizes["reduce-scatter"]) == (fakes, fakes // 4)
+    else:  # a quarter of the bytes: each device gets what is dealt to its own discriminators
+        assert sorted(kind for kind, _ in large) == ["all-reduce", "all-to-all", "all-to-all"]
+        assert [size for kind, size in large if kind == "all-to-all"] == [fakes // 4, fakes // 4]
+        sizes = dict(large)
+    assert sizes["all-reduce"] == pytest.approx(4 * weights, rel=0.001)
+    rest = sum(size for _, size in found) - sum(size for _, size in large)
+    assert rest < 0.01 * sum(size for _, size in large)
+
+
+def test_sizes_are_read_and_chosen():
+    assert mesh.parse("member=4,data=2") == Sizes(4, 2)
+    assert mesh.parse(" data = 2 ") == Sizes(1, 2)
+    assert mesh.parse("auto") is None
+    for text in ("", "4", "member=0", "member=2,member=2", "rows=2", "member=4;data=2", "member=-1"):
+        with pytest.raises(InputError, match="give auto, or sizes of its two axes, such as member=4,data=2"):
+            mesh.parse(text)
+    groups = {"generators.0": 4, "discriminators.0": 8}
+    assert mesh.choose(8, groups, 64) == Sizes(4, 2)
+    assert mesh.choose(1, groups, 64) == Sizes(1, 1)
+    assert mesh.choose(3, groups, 64) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
+    assert mesh.choose(8, groups, 64, dealt=64) == Sizes(4, 1)
+    assert mesh.choose(6, {"generators.0": 3}, 64) == Sizes(3, 2)
+
+
+def test_meshes_that_do_not_fit_are_refused():
+    with pytest.raises(
+        InputError,
+        match=r"generators.0 has 6 members, .* member=4 .* give it 4 or 8 members, or the mesh member=1 or 2",
+    ):
+        check_mesh(toys.game(6, 4), Sizes(4, 1))
+    with pytest.raises(
+        InputError,
+        match=r"a batch of 8 cannot be spread over data=3; give a batch_size of 6 or 9, or the mesh data=1 or 2",
+    ):
+        check_mesh(toys.game(4, 4), Sizes(1, 3))
+    with pytest.raises(
+        InputError, match=r"a batch of 8, dealt out among 4 discriminators, .* data=4; give a batch_size of 16"
+    ):
+        check_mesh(small(coverage="split"), Sizes(1, 4))
+    with pytest.raises(InputError, match="couples the samples of a batch in a way that cannot be spread over data=2"):
+        check_mesh(small(coupled=True), Sizes(1, 2))
+    with pytest.raises(InputError, match="the mesh member=16,data=1 takes 16 devices, but there are 8 devices"):
+        on(16, 1)
+    with pytest.raises(InputError, match=r"make it with ensgan\.mesh\.make"):
+        mesh.sizes_of(jax.make_mesh((2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,)))
+    assert spread(small(coverage="split"))["dealt"] == 4
