@@ -15,7 +15,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from ensgan import Game, Group, losses, networks, optim, pairing, runs, scoring
+from ensgan import Game, Group, losses, networks, optim, pairing, rundir, scoring
 from ensgan.coverage import deal
 from ensgan.population import member_keys
 from ensgan.step import step
@@ -106,7 +106,7 @@ class Curve:
             "rounds": rounds,
             "gflops": {"discriminators": flops(self.both), "step": flops(self.step)},
             "milliseconds": {name: round(1e3 * statistics.median(each), 2) for name, each in self.times.items()},
-            **runs.versions(),
+            **rundir.versions(),
         }
 
 

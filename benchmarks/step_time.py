@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from step_cases import CASES, Problem
 
-from ensgan import runs
+from ensgan import rundir
 
 # Of the norm of a leaf's gradient. Other orders of summation give 1e-6; where one of them puts a pre-activation on the
 # other side of a kink of LeakyReLU, one sample's share of one unit changes. Other mathematics differs by .1 and more.
@@ -203,7 +203,7 @@ def resident_mib(field):
 
 def versions():
     """Versions, the device, and PyTorch's where it takes part."""
-    found = runs.versions()
+    found = rundir.versions()
     if "peers_torch" in sys.modules:
         import torch
 

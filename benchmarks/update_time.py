@@ -13,7 +13,7 @@ import time
 
 import jax
 
-from ensgan import cli, config, runs
+from ensgan import cli, config, rundir
 from ensgan.dispatch import Program
 from ensgan.training import TABLES, build
 
@@ -57,7 +57,7 @@ def main():
         "milliseconds": {update: round(1e3 * value, 3) for update, value in median.items()},
         "compile_seconds": {update: round(each["compile"], 2) for update, each in programs.items()},
         "alternating_over_simultaneous": round(median["alternating"] / median["simultaneous"], 3),
-        **runs.versions(),
+        **rundir.versions(),
     }
     print(json.dumps(row))
 

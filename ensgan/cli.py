@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import signal
 import sys
+import traceback
 import warnings
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,26 @@ from ensgan.types import InputError, unknown
 DEFAULT = "digits_4x4"
 MEMORY = 2**32  # bytes of samples that one command holds
 INTERRUPTED = 128 + signal.SIGINT
+SAFE = "Complete checkpoints are safe: start all processes again with `ensgan resume RUN`"
+LAST_WORDS = (
+    "ensgan: this process was ended from outside, most likely because another process of its run had ended; the last "
+    f"lines of that one say why. {SAFE}\n"
+)
+# Where a command computes: arguments of the commands that train.
+PLACE: list[tuple[str, type, Any, str]] = [
+    ("--mesh", str, "auto", "devices for members and for samples, such as member=4,data=2; auto uses what there is"),
+    (
+        "--distributed",
+        bool,
+        False,
+        "one of several processes, as Slurm, Open MPI, Kubernetes or a TPU pod started them",
+    ),
+    ("--coordinator", str, None, "host:port of process 0, for several processes started by hand"),
+    ("--num-processes", int, None, "how many processes there are, with --coordinator"),
+    ("--process-id", int, None, "which of them this is, from 0, with --coordinator"),
+    ("--local-devices", str, None, "numbers of the local devices that this process takes, such as 0,1"),
+    ("--join-timeout", int, 120, "seconds to wait for the other processes"),
+]
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -46,17 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
     except (InputError, OSError, MemoryError) as error:
-        text = str(error) if isinstance(error, InputError) else _system(error)
-        print(f"ensgan: {' '.join(text.split())}", file=sys.stderr)
+        _tell(error)
         return 2
-    except KeyboardInterrupt:
-        print("ensgan: interrupted", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as error:
+        _tell(error)
         return INTERRUPTED
 
 
 def train(argv: list[str]) -> int:
     """Trains from a configuration; see `ensgan train --help`."""
-    from ensgan import config, runs
+    from ensgan import config, mesh, processes, runs
     from ensgan.training import TABLES
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
@@ -66,32 +88,39 @@ def train(argv: list[str]) -> int:
 
     def own(parser: ArgumentParser) -> None:
         parser.usage = (
-            "ensgan train [CONFIG] [--run-dir DIR] [--overwrite] [--data NAME] [--data-dir DIR] [--key value ...]"
+            "ensgan train [CONFIG] [--run-dir DIR] [--overwrite] [--mesh SIZES] [--distributed] [--data NAME] "
+            "[--data-dir DIR] [--key value ...]"
         )
         parser.add_argument(
             "--run-dir", type=str, default=None, help="folder of the run; runs/NAME-SEED-N if not given"
         )
         parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+        for flag, kind, default, text in PLACE:
+            _argument(parser, flag, kind, default, text)
 
     settings, options = config.parse(tree, TABLES, flags, extra=own)
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
-    directory = Path(options["run_dir"]) if options["run_dir"] else _free_directory(settings.name, settings.seed)
-    outcome = runs.run(settings, directory, overwrite=options["overwrite"], watcher=_console())
-    return _finish(outcome, directory)
+    with _joined(options):
+        given = options["run_dir"] or str(_free_directory(settings.name, settings.seed))
+        directory = Path(given if options["run_dir"] else processes.from_first(given))
+        outcome = runs.run(
+            settings, directory, overwrite=options["overwrite"], watcher=_console(), sizes=mesh.parse(options["mesh"])
+        )
+        return _finish(outcome, directory)
 
 
 def resume(argv: list[str]) -> int:
     """Goes on from the newest checkpoint."""
-    from ensgan import runs
+    from ensgan import mesh, runs
 
-    options = _options(
-        "resume", argv, [("--steps", int, None, "train until this step in all; the run's own number if not given")]
-    )
+    steps = ("--steps", int, None, "train until this step in all; the run's own number if not given")
+    options = _options("resume", argv, [steps, *PLACE])
     overrides = {} if options["steps"] is None else {"steps": options["steps"]}
     settings = runs.load_run(options["run"], overrides)
-    outcome = runs.run(settings, options["run"], resume=True, watcher=_console())
-    return _finish(outcome, options["run"])
+    with _joined(options):
+        outcome = runs.run(settings, options["run"], resume=True, watcher=_console(), sizes=mesh.parse(options["mesh"]))
+        return _finish(outcome, options["run"])
 
 
 def select(argv: list[str]) -> int:
@@ -265,6 +294,10 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
 
 
 def _finish(outcome: Any, directory: Path) -> int:
+    from ensgan import processes
+
+    if not processes.first():
+        return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
     if outcome.stopped_by is not None:
         print(f"stopped by signal {outcome.stopped_by} at step {outcome.step}; go on with: ensgan resume {directory}")
         return 128 + outcome.stopped_by
@@ -284,7 +317,7 @@ def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any
     )
     parser.add_argument("run", type=str, help="the run's folder")
     for flag, kind, default, text in arguments:
-        parser.add_argument(flag, type=kind if default is not None else kind | None, default=default, help=text)
+        _argument(parser, flag, kind, default, text)
     try:
         options = parser.parse_args(argv).as_dict()
     except ArgumentError as error:
@@ -294,10 +327,66 @@ def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any
     return {**options, "run": Path(options["run"])}
 
 
+def _argument(parser: ArgumentParser, flag: str, kind: type, default: Any, text: str) -> None:
+    if kind is bool:
+        parser.add_argument(flag, action="store_true", help=text)
+    else:
+        parser.add_argument(flag, type=kind if default is not None else kind | None, default=default, help=text)
+
+
+@contextlib.contextmanager
+def _joined(options: dict[str, Any]) -> Iterator[None]:
+    """One of several processes, if the command line says so, until the end of the block."""
+    from ensgan import mesh, processes
+
+    mesh.parse(options["mesh"])  # wrong sizes are told before anybody waits for anybody
+    explicit = (options["coordinator"], options["num_processes"], options["process_id"])
+    devices = options["local_devices"]
+    if not options["distributed"] and explicit == (None, None, None):
+        if devices is not None:
+            raise InputError("--local-devices is given to a process alone; add --distributed, or --coordinator")
+        yield
+        return
+    if devices is not None and not re.fullmatch(r"\d+(,\d+)*", devices):
+        raise InputError(f"--local-devices is {devices!r}; give numbers of devices, such as 0,1")
+    numbers = None if devices is None else [int(number) for number in devices.split(",")]
+    processes.join(*explicit, numbers, timeout=options["join_timeout"])
+    in_order = processes.last_words(LAST_WORDS)
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, processes.Agreed):  # the others know nothing of it, and would wait for this process
+            code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2
+            _tell(error)
+            in_order()
+            os._exit(code)
+        if not processes.first():
+            in_order()
+            sys.exit(2)
+        raise
+    finally:
+        in_order()
+
+
+def _tell(error: BaseException) -> None:
+    """One line on stderr for what a user did, a traceback for what we did."""
+    if isinstance(error, InputError | OSError | MemoryError):
+        text = str(error) if isinstance(error, InputError) else _system(error)
+        print(f"ensgan: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    elif isinstance(error, KeyboardInterrupt):
+        print("ensgan: interrupted", file=sys.stderr, flush=True)
+    elif type(error).__name__ == "JaxRuntimeError" and re.search("Gloo|NCCL|[Cc]oordination", str(error)):
+        text = " ".join(str(error).split())[:160]
+        print(f"ensgan: another process of this run has ended ({text}). {SAFE}", file=sys.stderr, flush=True)
+    else:
+        traceback.print_exception(error)
+    sys.stdout.flush()
+
+
 def _flag(argument: str) -> str:
     """`--data-dir` is `--data.path`, and `--batch-size` is `--batch_size`."""
     key, equals, value = argument.partition("=")
-    if not key.startswith("--") or key == "--run-dir":
+    if not key.startswith("--") or key == "--run-dir" or key in [flag for flag, *_ in PLACE]:
         return argument
     return ("--data.path" if key == "--data-dir" else "--" + key[2:].replace("-", "_")) + equals + value
 
@@ -327,9 +416,11 @@ def _free_directory(name: str, seed: int) -> Path:
 
 
 def _console() -> Any:
-    from ensgan.reporting import Console
+    """What tells how it goes; the first of several processes speaks for all."""
+    from ensgan import processes
+    from ensgan.reporting import Console, Watcher
 
-    return Console(sys.stderr)
+    return Console(sys.stderr) if processes.first() else Watcher()
 
 
 def _system(error: BaseException) -> str:

@@ -73,7 +73,7 @@ class Program:
         if self.streamed and isinstance(players, Replicas):
             raise InputError(f"{source.name!r} is streamed; replicas draw their own batches, from data held in memory")
         self.loops = loops(game) and not self.streamed
-        self.arrays = {} if self.streamed else self._put(source.arrays["train"], PartitionSpec())
+        self.arrays = {} if self.streamed else self.put(source.arrays["train"])
         self._read: Any = source.read
         # The functions below keep what they compiled for this game and source, so a second program compiles nothing.
         if self.streamed:
@@ -86,14 +86,14 @@ class Program:
         if self.streamed and not self.source.resumable:
             return  # looking at a batch would use it up
         feed = (self._next(state),) if self.streamed else (self.arrays,)
-        num = (self._put(np.int32(1), PartitionSpec()),) if self.loops else ()
+        num = (self.put(np.int32(1)),) if self.loops else ()
         lower = self._run.func.lower(*self._run.args, state, *feed, *num)
         self._run = lower.compile()
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
         """Runs `num` steps, at least one."""
         if self.loops:
-            return self._run(state, self.arrays, self._put(np.int32(num), PartitionSpec()))
+            return self._run(state, self.arrays, self.put(np.int32(num)))
         total: Any = None
         for _ in range(num):
             try:
@@ -109,9 +109,10 @@ class Program:
         first = int(jax.device_get(state.step)) * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
-        return self._put(batch, _batch_spec(self.game))
+        return self.put(batch, _batch_spec(self.game))
 
-    def _put(self, tree: Tree, spec: PartitionSpec) -> Tree:
+    def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
+        """Host arrays on the device; on a mesh, on every one of its devices or spread as `spec` says."""
         return jax.device_put(tree) if self.mesh is None else put(self.mesh, tree, spec)
 
 

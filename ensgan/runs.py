@@ -10,26 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import os
-import platform
-import shutil
 import signal
-import time
+import zlib
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from ensgan import selection
+from ensgan import mesh, processes, rundir, selection
 from ensgan.checkpoint import Checkpoints
-from ensgan.config import Config, parse, read, to_dict
+from ensgan.config import Config, parse, to_dict
 from ensgan.data import Source, to_uint8
-from ensgan.dispatch import Interrupted, Program
+from ensgan.dispatch import Interrupted, Program, shardings, spread, start
 from ensgan.evaluation import evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game, State
@@ -39,7 +36,6 @@ from ensgan.reporting import (
     WandbSink,
     Watcher,
     flatten,
-    read_metrics,
     write_report,
     write_samples,
 )
@@ -49,52 +45,7 @@ from ensgan.step import Info
 from ensgan.training import TABLES, build, refresh_payoff, stretches
 from ensgan.types import InputError
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where nothing stops two processes from training in one folder
-    fcntl = None  # type: ignore[assignment]
-
-RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
-PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-class Clock:
-    """Wall-clock seconds by what they were spent on, through interruptions."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        """Starts at zero, or where an earlier part of the run stopped."""
-        self.path = path
-        self.spent = {
-            "compile": 0.0,
-            "train": 0.0,
-            "evaluate": 0.0,
-            "checkpoint": 0.0,
-            "total": 0.0,
-            "interruptions": 0,
-        }
-        if resume and path.is_file():
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                found = json.loads(path.read_text())
-                numbers = {k: v for k, v in dict(found).items() if isinstance(v, int | float)}
-                self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
-            self.spent["interruptions"] += 1
-        self._before, self._start = self.spent["total"], time.perf_counter()
-
-    @contextlib.contextmanager
-    def on(self, what: str) -> Iterator[None]:
-        """Counts the time inside as spent on `what`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spent[what] += time.perf_counter() - start
-
-    def write(self, steps: int) -> None:
-        """Writes the record beside the run."""
-        self.spent["total"] = self._before + time.perf_counter() - self._start
-        record = {key: round(value, 3) if isinstance(value, float) else value for key, value in self.spent.items()}
-        _write_json(self.path, {**record, "steps": steps})
 
 
 class Outcome(NamedTuple):
@@ -114,76 +65,47 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     file = directory / "config.json"
     if not file.is_file():
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
-    return parse({**_settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    """What `config.json` holds. Raises InputError where no run wrote it."""
-    tree = read(file)
-    if missing := [key for key in ("generators", "discriminators", "data") if key not in tree]:
-        raise InputError(f"{file} is not the configuration of a run: it has no {missing[0]!r}")
-    return tree
+    return parse({**rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
 
 
 def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
     """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`."""
     game, source = build(config)
-    like = jax.eval_shape(game.init, jax.random.key(config.seed))
-    return game, source, _newest(directory, config, like)[1]
+    return game, source, _newest(directory, config, game, None)[1]
 
 
-def _newest(directory: Path, config: Config, like: Any) -> tuple[int, State]:
+def _newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State]:
     """The newest checkpoint and its step. Only reads: a process that trains in the directory is not disturbed."""
     place = directory / "checkpoints"
     if place.is_dir():
         with Checkpoints(place, config.keep, read_only=True) as checkpoints:
             if checkpoints.steps:
-                return checkpoints.restore(_placed(like))
+                return checkpoints.restore(_placed(game, there))
     raise InputError(
         f"{directory} has no complete checkpoint; it was stopped before it saved one; start again with --overwrite"
     )
 
 
-def _placed(like: Any) -> Any:
-    """Abstract arrays with the sharding that fresh arrays get on one device."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), like)
+def _placed(game: Game, there: Mesh | None) -> Any:
+    """Abstract arrays of a state, where fresh ones would be. Member counts, not the mesh, decide what can be read."""
+    like = jax.eval_shape(game.init, jax.random.key(0))
+    alone = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    where = jax.tree.map(lambda _: alone, like) if there is None else shardings(game, there, like)
+    return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), like, where)
 
 
-def check_free(directory: Path, overwrite: bool) -> None:
-    """Raises InputError where a run, or what only looks like one, would be lost."""
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory} is a file; give a folder for the run")
-    file = directory / "config.json"
-    if not file.exists():
-        if found := [name for name in (*RUN_FILES, "checkpoints") if (directory / name).exists()]:
-            raise InputError(
-                f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
-            )
-        return
-    _settings(file)
-    if not overwrite:
-        raise InputError(
-            f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
-            "or add --overwrite to lose it"
-        )
+def make_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
+    """The mesh of a run, or None where it has one device.
 
+    Args:
+        game: what is played.
+        sizes: of the mesh; None chooses them by the number of devices.
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keeps other processes from training in the directory; the lock goes with this process, however it ends."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"another process is training in {directory}; wait for it or stop it") from error
-            except OSError:  # a file system without locks
-                pass
-        yield
-    finally:
-        os.close(descriptor)
+    Raises:
+        InputError: the devices, or the game, do not fit.
+    """
+    sizes = mesh.choose(jax.device_count(), **spread(game)) if sizes is None else sizes
+    return None if sizes.devices == 1 and not processes.several() else mesh.make(sizes)
 
 
 def run(
@@ -193,58 +115,77 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    sizes: mesh.Sizes | None = mesh.Sizes(),  # noqa: B008, a tuple of numbers
 ) -> Outcome:
     """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
 
     SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states
-    on the way are the same, bit for bit on a CPU.
+    on the way are the same, bit for bit on a CPU. Where several processes train together, all of them call this; the
+    first one writes everything but its share of the checkpoints, and a signal to one of them ends all.
 
     Args:
         config: what to run.
         directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
-        resume: go on from the newest checkpoint in it.
+        resume: go on from the newest checkpoint in it, which may have been made on another mesh.
         overwrite: replace a run that it holds.
         watcher: what to tell while it goes on.
+        sizes: of the mesh; by default one device, None chooses by the devices that there are.
 
     Raises:
         InputError: wrong input, or a member stopped being finite (the last good state is saved first).
     """
     watcher = watcher or Watcher()
-    if not resume:
-        check_free(directory, overwrite)
-    game, source = build(config)
-    program = Program(game, source)
-    selection.check_split(source, "select")
-    _check_sinks(config)
-    init = jax.jit(game.init)
+    first = processes.first()
+    with processes.together():
+        if not resume and first:
+            rundir.check_free(directory, overwrite)
+        game, source = build(config)
+        there = make_mesh(game, sizes)
+        program = Program(game, source, there)
+        selection.check_split(source, "select")
+        _check_sinks(config)
+        if resume and not source.resumable:
+            raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
+    processes.check_same(_facts(config, directory, source, there))
     with contextlib.ExitStack() as stack:
-        begin = 0
+        begin, caught = 0, []
+        if processes.several():  # one that a signal ends while it compiles would leave the others waiting
+            caught = stack.enter_context(_signals())
         if resume:
-            if not source.resumable:
-                raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
-            stack.enter_context(_locked(directory))
-            begin, state = _newest(directory, config, jax.eval_shape(init, jax.random.key(config.seed)))
-            if begin > config.steps or (begin == config.steps and _scored(directory, begin)):
-                raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
+            with processes.together():
+                if first:
+                    stack.enter_context(rundir.locked(directory))
+            with processes.together():
+                begin, state = _newest(directory, config, game, there)
+                if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
+                    raise InputError(
+                        f"{directory} is already at step {begin} of {config.steps}; give more with --steps"
+                    )
         else:
-            state = init(jax.random.key(config.seed))
-        clock = Clock(directory / "clock.json", resume)
+            state = start(game, config.seed, there)
+        clock = rundir.Clock(directory / "clock.json", resume)
         if begin < config.steps:
             with clock.on("compile"):
-                watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}")
+                where = "" if there is None else f" × {there.size} ({mesh.sizes_of(there)})"
+                watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}{where}")
                 program.compile(state)
-        if not resume:  # everything that could be wrong has been seen by now: an older run may go
-            _make(directory)
-            stack.enter_context(_locked(directory))
-            check_free(directory, overwrite)
-            _clear(directory)
-        _write_json(directory / "config.json", to_dict(config))
-        _write_json(directory / "versions.json", versions())
+        with processes.together():
+            if first:
+                if not resume:  # everything that could be wrong has been seen by now: an older run may go
+                    rundir.make(directory)
+                    stack.enter_context(rundir.locked(directory))
+                    rundir.check_free(directory, overwrite)
+                    rundir.clear(directory)
+                rundir.write_json(directory / "config.json", to_dict(config))
+                rundir.write_json(directory / "versions.json", rundir.versions())
 
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
-        log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
-        caught = stack.enter_context(_signals())
-        sinks = _sinks(config, directory)
+        if not processes.several():
+            caught = stack.enter_context(_signals())
+        log, sinks = None, []
+        if first:
+            log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
+            sinks = _sinks(config, directory)
         loop = _Loop(config, directory, game, source, program, checkpoints, log, clock, watcher, sinks)
         try:
             state = loop.go(state, begin, caught)
@@ -252,7 +193,32 @@ def run(
             watcher.finish()
             for sink in sinks:
                 sink.close()
-        return Outcome(int(state.step), loop.scores, caught[0] if caught and not loop.finished else None)
+        return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
+
+
+def _facts(config: Config, directory: Path, source: Source, there: Mesh | None) -> dict[str, Any]:
+    """What must be the same in all processes of a run."""
+    if not processes.several():
+        return {}
+    versions = rundir.versions()
+    data = [source.arrays, source.held_out("select", selection.LEAST)]
+    return {
+        **{f"the version of {name}": versions[name] for name in rundir.PACKAGES if name in versions},
+        **flatten_settings(to_dict(config)),
+        "the run directory": directory.absolute(),
+        "the mesh": mesh.sizes_of(there) if there is not None else mesh.Sizes(),
+        "the checksum of the data": hex(
+            zlib.crc32(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(data)))
+        ),
+    }
+
+
+def flatten_settings(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of nested settings, and their values."""
+    if isinstance(tree, dict | list):
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for key, value in pairs for k, v in flatten_settings(value, f"{prefix}{key}.").items()}
+    return {prefix[:-1]: tree}
 
 
 @dataclasses.dataclass
@@ -265,65 +231,89 @@ class _Loop:
     source: Source
     program: Program
     checkpoints: Checkpoints
-    log: MetricsLog
-    clock: Clock
+    log: MetricsLog | None  # None in all processes but the first
+    clock: rundir.Clock
     watcher: Watcher
     sinks: list[Any]
     scores: selection.Selection | None = None
+    step: int = 0
+    signal: int | None = None
     finished: bool = False
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         config = self.config
+        self.step = begin
         self.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every]
-        for start, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
+        if processes.any_of(bool(caught)):
+            return self.stop(state, begin, caught)
+        for begun, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
             with self.clock.on("train"):
-                state = refresh_payoff(self.game, state, self.source, start, config.held_out)
+                state = refresh_payoff(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
-                    state, info = self.program(state, end - start)
+                    state, info = self.program(state, end - begun)
                 except Interrupted as error:
                     self.give_up(error.state, str(error))
                 fault = describe_fault(jax.device_get(state.fault))  # waits for the device
             if fault:
                 self.give_up(state, f"{fault}; no later update was applied", TAME)
+            self.step = end
             if end % config.log_every == 0 or end == config.steps:
                 record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(info)}
                 self.write(record)
                 self.watcher.progress(end, record)
             last = end == config.steps
-            if last or caught or end % config.checkpoint_every == 0:
+            if processes.any_of(bool(caught)):
+                return self.stop(state, end, caught)
+            if last or end % config.checkpoint_every == 0:
                 with self.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
-            if (
-                caught
-            ):  # a scheduler that sends SIGTERM gives little time: the state is safe, the rest can be made later
-                self.clock.write(end)
-                return state
             if not last and end % config.eval_every == 0:
                 self.evaluate(state, end)
         self.evaluate(state, config.steps)
         self.finished = True
         return state
 
+    def stop(self, state: State, step: int, caught: list[int]) -> State:
+        """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""
+        with self.clock.on("checkpoint"):
+            self.checkpoints.save(step, state)
+        self.signal = caught[0] if caught else int(signal.SIGTERM)
+        self.keep_time(step)
+        return state
+
+    def keep_time(self, step: int) -> None:
+        """Writes the clock."""
+        if self.log is not None:
+            self.clock.write(step)
+
     def write(self, record: dict[str, Any]) -> None:
         """One record into the log, and into the sinks."""
-        self.log.write(record)
+        if self.log is not None:
+            self.log.write(record)
         for sink in self.sinks:
             sink.scalars(record["step"], flatten(record))
 
     def evaluate(self, state: State, step: int) -> None:
-        """Held-out scores, pictures and the report, from averaged generators."""
+        """Held-out scores, pictures and the report, from averaged generators.
+
+        On a mesh, every process makes them from a copy of its own, so that none waits long for the first.
+        """
         self.watcher.scoring()
         with self.clock.on("evaluate"):
+            if self.program.mesh is not None:
+                state = local(self.program.mesh, state)
             self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
                 record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
             self.write(record)
-            save_samples(self.directory, self.game, state, self.source)
-        self.clock.write(step)
-        with self.clock.on("evaluate"):
-            write_report(self.directory)
+            if self.log is not None:
+                save_samples(self.directory, self.game, state, self.source)
+        self.keep_time(step)
+        if self.log is not None:
+            with self.clock.on("evaluate"):
+                write_report(self.directory)
         self.watcher.scored(step, self.scores)
 
     def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
@@ -332,14 +322,24 @@ class _Loop:
         if int(state.fault[0]) >= 0:
             state = stopped(state)
             step = int(state.step)
+            if self.program.mesh is not None:  # where a checkpoint expects them
+                state = state._replace(**self.program.put({"step": state.step, "fault": state.fault}))
         if spoiled(state.fault):
             where = f"the newest checkpoint is of step {saved[-1]}" if saved else "no checkpoint had been saved before"
         else:
             self.checkpoints.save(step, state)
             where = f"the state of step {step} is saved in {self.directory}"
-        self.clock.write(step)
-        write_report(self.directory)
+        self.keep_time(step)
+        if self.log is not None:
+            write_report(self.directory)
         raise InputError(f"{reason}; {where}{advice}")
+
+
+def local(there: Mesh, state: State) -> State:
+    """A copy of what scores and samples need, whole and on one device: everything but the optimisers' states."""
+    bare = lambda side: tuple(members._replace(optimizer=()) for members in side)
+    state = state._replace(generators=bare(state.generators), discriminators=bare(state.discriminators))
+    return mesh.local(there, state)
 
 
 def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
@@ -393,50 +393,8 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
     write_samples(directory)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on, and the device."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    device = jax.devices()[0]
-    # Results on a GPU are only reproducible under XLA's deterministic settings, which the user chooses here.
-    found["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
-    return {**found, "device": f"{device.platform}: {device.device_kind} × {jax.device_count()}"}
-
-
 def _host(info: Info) -> dict[str, Any]:
     return {key: np.asarray(value) for key, value in jax.device_get(info)._asdict().items()}
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from error
-
-
-def _clear(directory: Path) -> None:
-    """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
-    try:
-        for name in RUN_FILES:
-            (directory / name).unlink(missing_ok=True)
-        if (directory / "checkpoints").is_dir():
-            shutil.rmtree(directory / "checkpoints")
-    except OSError as error:
-        raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
-
-
-def _scored(directory: Path, step: int) -> bool:
-    """Whether the log has held-out scores of that step."""
-    file = directory / "metrics.jsonl"
-    return file.is_file() and any((r.get("kind"), r.get("step")) == ("score", step) for r in read_metrics(file))
 
 
 def _check_sinks(config: Config) -> None:

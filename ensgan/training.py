@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from ensgan import augment, losses, networks, optim, penalties, population, selection
 from ensgan.config import Config, GroupConfig, Plug
@@ -17,8 +17,10 @@ from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Interrupted, Program, shardings
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
+from ensgan.mesh import local, put
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
+from ensgan.processes import same_array
 from ensgan.replicas import Replicas
 from ensgan.step import Info
 from ensgan.types import InputError, unknown
@@ -122,7 +124,7 @@ def train(
     begin, info = int(state.step), None
     period = (game.first if isinstance(game, Replicas) else game).pairing.payoff_every
     for start, end in stretches(begin, begin + steps, [every] if every else [], period):
-        state = refresh_payoff(game, state, source, start)
+        state = refresh_payoff(game, state, source, start, mesh=mesh)
         state, info = program(state, end - start)
         # A replica that stops leaves the others alone; its fault is in the state.
         if isinstance(game, Game) and (fault := describe_fault(state.fault)):
@@ -143,7 +145,9 @@ def stretches(begin: int, end: int, marks: list[int], payoff_every: int = 0) -> 
         begin = stop
 
 
-def refresh_payoff(game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000) -> State:
+def refresh_payoff(
+    game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000, mesh: Mesh | None = None
+) -> State:
     """The state with a new held-out payoff matrix, if the pairing asks for one at this step.
 
     It comes from the calibrate split, so that the select split still ranks members on data that nothing was tuned on.
@@ -151,8 +155,11 @@ def refresh_payoff(game: Game | Replicas, state: State, source: Source, step: in
     plug = (game.first if isinstance(game, Replicas) else game).pairing
     if "payoff" not in plug.asks or step % plug.payoff_every:
         return state
+    reals, here = source.held_out("calibrate", num), state if mesh is None else local(mesh, state)
     if isinstance(game, Replicas):
-        reals = source.held_out("calibrate", num)
-        each = [selection.payoff(game.game(r), game.take(state, r), reals) for r in range(len(game))]
-        return state._replace(payoff=jnp.stack(each))
-    return state._replace(payoff=selection.payoff(game, state, source.held_out("calibrate", num)))
+        each = [selection.payoff(game.game(r), game.take(here, r), reals) for r in range(len(game))]
+        payoff = jnp.stack(each)
+    else:
+        payoff = selection.payoff(game, here, reals)
+    # Every process has made its own; they play by that of the first, to the last bit.
+    return state._replace(payoff=payoff if mesh is None else put(mesh, same_array(payoff), PartitionSpec()))

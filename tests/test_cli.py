@@ -32,7 +32,7 @@ def ring(tmp_path_factory):
     (folder / "small.toml").write_text(RING)
     done = subprocess.run(
         [sys.executable, "-m", "ensgan.cli", "train", "small.toml", "--seed", "3"],
-        cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ,
+        cwd=folder, capture_output=True, text=True, timeout=300, env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder, done
@@ -102,7 +102,7 @@ WRONG = [
     (["train", "--steps", "many"], 2, '"steps": expected an int. Got value: many'),
     (["train", "--steps", "0"], 2, "steps is 0; it must be at least 1"),
     (["train", "--seed", "-1"], 2, "seed is -1"),
-    (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: diagonal, dropout, max"),
+    (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: diagonal, dropout, grid, max"),
     (["train", "--pairing"], 2, "--pairing needs a name; known: "),
     (["train", "--pairing", "softmax", "--pairing.lamb", "2"], 2, "did you mean --pairing.lam?"),
     (["train", "--loss", "love"], 2, "unknown loss 'love'; known: hinge"),
@@ -172,7 +172,7 @@ def test_help_of_train_comes_from_the_docstrings_and_shows_the_plugs(capsys):
     for text in (
         "decay of the exponential average",
         "--pairing.lam",
-        "dropout, max, mean",
+        "dropout, grid, max, mean",
         "--generators.0.network.widths",
     ):
         assert text in out

@@ -46,7 +46,7 @@ def test_nothing_given_is_the_defaults():
         ({"data": {"name": "ring", "seed": 3}}, ["'data.seed'", "data.modes, data.radius, data.std"]),
         ({"generators": [{"cnt": 2}]}, ["'generators.0.cnt'", "did you mean generators.0.count?"]),
         ({"discriminators": [{}, {"network": {"depth": 2}}]}, ["'discriminators.1.network.depth'", "network.widths"]),
-        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: diagonal, dropout, max, mean"]),
+        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: diagonal, dropout, grid, max, mean"]),
         ({"data": "imagenet"}, ["unknown data 'imagenet'; known:", "digits"]),
         ({"generators": {"network": "vit"}}, ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         ({"generators": {"optimizer": "lion"}}, ["unknown optimizer 'lion'; known: adam, rmsprop, sgd, shared"]),

@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types"],
-    ["mesh"],
+    ["mesh", "processes"],
     [
         "config",
         "networks",
@@ -24,7 +24,7 @@ FLOORS = [
         "checkpoint",
         "reporting",
     ],
-    ["population"],
+    ["population", "rundir"],
     ["scoring"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import config, runs
+from ensgan import config, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
@@ -70,7 +70,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(whole):
     names = {path.name for path in whole.iterdir()}
-    assert names == {"config.json", "checkpoints", *runs.RUN_FILES}
+    assert names == {"config.json", "checkpoints", *rundir.RUN_FILES}
     assert config.parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
     records = read_metrics(whole / "metrics.jsonl")
     train = [r for r in records if r["kind"] == "train"]
@@ -117,7 +117,7 @@ def command(*arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "JAX_NUM_CPU_DEVICES": "1"},
         **options,
     )
 
@@ -217,7 +217,7 @@ def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied)
 
 def test_one_process_at_a_time_trains_in_a_directory(copied):
     with (
-        runs._locked(copied),
+        rundir.locked(copied),
         pytest.raises(InputError, match=r"another process is training in .*copy; wait for it or stop it"),
     ):
         runs.run(runs.load_run(copied, {"steps": 22}), copied, resume=True)
@@ -277,7 +277,7 @@ def test_damaged_records_of_time_and_versions_do_no_harm(copied):
         (copied / "clock.json").write_text(text)
         (copied / "versions.json").write_text(text)
         write_report(copied)
-        assert runs.Clock(copied / "clock.json", resume=True).spent["train"] == 0.0
+        assert rundir.Clock(copied / "clock.json", resume=True).spent["train"] == 0.0
 
 
 def test_no_run_no_resume(tmp_path):

@@ -1,0 +1,193 @@
+"""Several processes as one program: how they find each other, agree before they start, and end together.
+
+`jax.distributed` connects them, and nothing here replaces it. A process alone passes through all of this untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ensgan.types import InputError
+
+
+class Agreed(InputError):
+    """An error that all processes of a run raise, so that one of them is enough to tell it."""
+
+
+SILENCE = 30  # seconds without a sign of life, after which a process counts as dead
+
+
+def join(
+    coordinator: str | None = None,
+    num: int | None = None,
+    index: int | None = None,
+    devices: list[int] | None = None,
+    timeout: int = 120,
+) -> None:
+    """Joins this process to the others of its run; must come before any array.
+
+    Without arguments, the cluster is found by what it has set: Slurm, Open MPI, Kubernetes, or a TPU pod.
+
+    Args:
+        coordinator: `host:port` of process 0, which listens there.
+        num: how many processes there are.
+        index: which of them this one is, from 0.
+        devices: the local devices that it takes; all of them if not given (on Slurm, one per task).
+        timeout: seconds to wait for the others. A process that is still alone then ends with a message and code 2: what
+            waits is not Python, and cannot be interrupted.
+
+    Raises:
+        InputError: only some of the arguments are given, they are out of range, or no cluster is found.
+    """
+    given = {"coordinator": coordinator, "num-processes": num, "process-id": index}
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if len(missing) not in (0, 3):
+        raise InputError(f"{' and '.join(missing)} missing; give all of --coordinator, --num-processes, --process-id")
+    if coordinator is not None and num is not None and index is not None:
+        host, _, port = coordinator.rpartition(":")
+        if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise InputError(f"the coordinator is {coordinator!r}; give host:port of process 0, such as node0:1234")
+        if num < 1 or not 0 <= index < num:
+            raise InputError(f"process {index} of {num}; processes are counted from 0, and there is at least one")
+        if index == 0:
+            _check_port(int(port))
+    if timeout < 1:
+        raise InputError(f"the timeout is {timeout} seconds; give at least 1")
+    # JAX's own service agrees on a step by its number and misses steps that are taken many at a time; `any_of` votes.
+    jax.config.update("jax_enable_preemption_service", False)
+    where = f"process {index} of {num} at {coordinator}" if coordinator else "this process"
+    waiting = threading.Timer(timeout, _give_up, [f"{where} waited {timeout} s for the others of its run; {_LATE}"])
+    waiting.daemon = True
+    waiting.start()
+    try:
+        jax.distributed.initialize(
+            coordinator, num, index, devices, initialization_timeout=timeout + 60, heartbeat_timeout_seconds=SILENCE
+        )
+    except ValueError as error:  # what it says when nothing tells it where the others are
+        raise InputError(
+            f"no cluster was found ({error}): none of Slurm, Open MPI, Kubernetes or a TPU pod has set its variables; "
+            "give --coordinator HOST:PORT --num-processes N --process-id I"
+        ) from error
+    finally:
+        waiting.cancel()
+
+
+_LATE = "start all of them, with the same coordinator and number, and see that its port can be reached"
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise InputError(f"process 0 cannot listen on port {port}: {error.strerror}; choose another") from error
+
+
+def _give_up(text: str) -> None:
+    print(f"ensgan: {text}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def several() -> bool:
+    """Whether this process is one of several."""
+    return jax.process_count() > 1
+
+
+def first() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return jax.process_index() == 0
+
+
+def exchange(text: str) -> list[str]:
+    """What every process says, in their order. All of them must call."""
+    if not several():
+        return [text]
+    mine = np.frombuffer(text.encode(), np.uint8)
+    sizes = np.ravel(multihost_utils.process_allgather(np.array([len(mine)], np.int32)))
+    padded = np.zeros(max(1, int(sizes.max())), np.uint8)
+    padded[: len(mine)] = mine
+    rows = np.asarray(multihost_utils.process_allgather(padded)).reshape(len(sizes), -1)
+    return [bytes(row[:size]).decode() for row, size in zip(rows, sizes, strict=True)]
+
+
+def from_first(text: str) -> str:
+    """What process 0 says."""
+    return exchange(text if first() else "")[0]
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What is wrong in one process is an error in all of them, so that none waits for the others."""
+    problem = ""
+    try:
+        yield
+    except InputError as error:
+        problem = str(error)
+        if not several():
+            raise
+    found = exchange(problem)
+    if any(found):
+        k = next(k for k, text in enumerate(found) if text)
+        raise Agreed(found[k] if all(found) else f"process {k}: {found[k]}")
+
+
+def check_same(facts: Mapping[str, Any]) -> None:
+    """Raises Agreed where a fact is another one in another process, in all of them."""
+    if not several():
+        return
+    lines = [dict(line.split("\t", 1) for line in text.splitlines()) for text in exchange(_lines(facts))]
+    for k, other in enumerate(lines):
+        for name in {**lines[0], **other}:
+            here, there = lines[0].get(name, "missing"), other.get(name, "missing")
+            if here != there:
+                raise Agreed(
+                    f"{name} is {here} in process 0 and {there} in process {k}; all processes of a run need the same "
+                    "configuration, data and versions"
+                )
+
+
+def _lines(facts: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name}\t{' '.join(str(value).split())}" for name, value in facts.items())
+
+
+def any_of(flag: bool) -> bool:
+    """Whether it is true in any process. All of them must call."""
+    return bool(np.any(multihost_utils.process_allgather(np.array([flag])))) if several() else flag
+
+
+def same_array(x: Any) -> Any:
+    """The array of process 0, in every process."""
+    return multihost_utils.broadcast_one_to_all(x) if several() else x
+
+
+# Waits for one byte. If the other end of the pipe goes away without it, says what its argument says.
+_WATCH = "import os, sys; os.read(0, 1) or os.write(2, sys.argv[1].encode())"
+
+
+def last_words(text: str) -> Callable[[], None]:
+    """Sees to it that `text` is printed should this process be killed, or ended by JAX because another one died.
+
+    Returns:
+        What to call when it ends in order.
+    """
+    command = [sys.executable, "-ISE", "-c", _WATCH, text]
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+    def in_order() -> None:
+        with contextlib.suppress(OSError):
+            os.write(watcher.stdin.fileno(), b".")  # type: ignore[union-attr]
+            watcher.wait(timeout=5)
+
+    return in_order

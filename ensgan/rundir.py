@@ -1,0 +1,154 @@
+"""The run directory: what a run leaves in it, and who may write there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ensgan.config import read
+from ensgan.reporting import read_metrics
+from ensgan.types import InputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing stops two processes from training in one folder
+    fcntl = None  # type: ignore[assignment]
+
+RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
+PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class Clock:
+    """Wall-clock seconds by what they were spent on, through interruptions."""
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        """Starts at zero, or where an earlier part of the run stopped."""
+        self.path = path
+        self.spent = {
+            "compile": 0.0,
+            "train": 0.0,
+            "evaluate": 0.0,
+            "checkpoint": 0.0,
+            "total": 0.0,
+            "interruptions": 0,
+        }
+        if resume and path.is_file():
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                found = json.loads(path.read_text())
+                numbers = {k: v for k, v in dict(found).items() if isinstance(v, int | float)}
+                self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
+            self.spent["interruptions"] += 1
+        self._before, self._start = self.spent["total"], time.perf_counter()
+
+    @contextlib.contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        """Counts the time inside as spent on `what`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[what] += time.perf_counter() - start
+
+    def write(self, steps: int) -> None:
+        """Writes the record beside the run."""
+        self.spent["total"] = self._before + time.perf_counter() - self._start
+        record = {key: round(value, 3) if isinstance(value, float) else value for key, value in self.spent.items()}
+        write_json(self.path, {**record, "steps": steps})
+
+
+def settings(file: Path) -> dict[str, Any]:
+    """What `config.json` holds. Raises InputError where no run wrote it."""
+    tree = read(file)
+    if missing := [key for key in ("generators", "discriminators", "data") if key not in tree]:
+        raise InputError(f"{file} is not the configuration of a run: it has no {missing[0]!r}")
+    return tree
+
+
+def check_free(directory: Path, overwrite: bool) -> None:
+    """Raises InputError where a run, or what only looks like one, would be lost."""
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; give a folder for the run")
+    file = directory / "config.json"
+    if not file.exists():
+        if found := [name for name in (*RUN_FILES, "checkpoints") if (directory / name).exists()]:
+            raise InputError(
+                f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
+            )
+        return
+    settings(file)
+    if not overwrite:
+        raise InputError(
+            f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
+            "or add --overwrite to lose it"
+        )
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keeps other processes from training in the directory; the lock goes with this process, however it ends."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"another process is training in {directory}; wait for it or stop it") from error
+            except OSError:  # a file system without locks
+                pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on, and the device."""
+    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    device = jax.devices()[0]
+    # Results on a GPU are only reproducible under XLA's deterministic settings, which the user chooses here.
+    found["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "")
+    return {**found, "device": f"{device.platform}: {device.device_kind} × {jax.device_count()}"}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON such that a reader finds the old file or the new one."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def make(directory: Path) -> None:
+    """Makes the folder and those around it. Raises InputError where that cannot be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from error
+
+
+def clear(directory: Path) -> None:
+    """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
+    try:
+        for name in RUN_FILES:
+            (directory / name).unlink(missing_ok=True)
+        if (directory / "checkpoints").is_dir():
+            shutil.rmtree(directory / "checkpoints")
+    except OSError as error:
+        raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
+
+
+def scored(directory: Path, step: int) -> bool:
+    """Whether the log has held-out scores of that step."""
+    file = directory / "metrics.jsonl"
+    return file.is_file() and any((r.get("kind"), r.get("step")) == ("score", step) for r in read_metrics(file))
