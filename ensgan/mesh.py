@@ -198,13 +198,18 @@ def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int 
     return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 
 
-def make(sizes: Sizes, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of these sizes over the first devices that there are.
+def make(member: int = 1, data: int = 1, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh over the first devices that there are.
+
+    Args:
+        member: devices to spread members over; it divides the count of every group.
+        data: devices to spread the samples of each batch over; it divides the batch.
+        devices: which devices, in order; all of them if not given.
 
     Raises:
         InputError: there are fewer devices; or, with several processes, more, since each of them must take part.
     """
-    devices = jax.devices() if devices is None else list(devices)
+    sizes, devices = Sizes(member, data), jax.devices() if devices is None else list(devices)
     if sizes.devices > len(devices) or (jax.process_count() > 1 and sizes.devices < len(devices)):
         text = f"{len(devices)} device{'s' * (len(devices) != 1)}"
         all_of_them = " and several processes must use them all" if sizes.devices < len(devices) else ""

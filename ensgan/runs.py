@@ -104,8 +104,14 @@ def make_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
     Raises:
         InputError: the devices, or the game, do not fit.
     """
-    sizes = mesh.choose(jax.device_count(), **spread(game)) if sizes is None else sizes
-    return None if sizes.devices == 1 and not processes.several() else mesh.make(sizes)
+    if sizes is None:
+        sizes = mesh.choose(jax.device_count(), **spread(game))
+        if processes.several() and sizes.devices < jax.device_count():
+            raise InputError(
+                f"the largest mesh that fits this game is {sizes}, and several processes must use all of their "
+                f"{jax.device_count()} devices; change the members, batch_size, or the number of processes"
+            )
+    return None if sizes.devices == 1 and not processes.several() else mesh.make(*sizes)
 
 
 def run(

@@ -1,10 +1,13 @@
 """The programs in the documents run, and the documents name what there is."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import jax
 import pytest
+import yaml
 
 from ensgan import augment, cli, losses, pairing, penalties
 
@@ -63,3 +66,37 @@ def test_no_link_is_broken():
     for file in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
             assert (file.parent / link).exists(), f"{file.name} links to {link}"
+
+
+def test_launch_files_are_well_formed(tmp_path):
+    text = (ROOT / "docs" / "clusters.md").read_text()
+    shell, documents = re.findall(r"```sh\n(.*?)```", text, re.S), re.findall(r"```yaml\n(.*?)```", text, re.S)
+    kinds = [each["kind"] for each in yaml.safe_load_all(documents[0])]
+    assert kinds == ["Service", "Job"]
+    (inside,) = [each for each in yaml.safe_load_all(documents[0]) if each["kind"] == "Job"]
+    shell.append(inside["spec"]["template"]["spec"]["containers"][0]["args"][0])
+    for program in shell:
+        assert subprocess.run(["bash", "-n"], input=program, text=True).returncode == 0
+        flags = set(re.findall(r" (--[a-z-]+)(?= |$)", "".join(re.findall(r"ensgan (?:train|resume).*", program))))
+        known = {flag for flag, *_ in cli.PLACE} | {"--data-dir", "--run-dir"}
+        assert flags <= known, flags - known
+
+
+def test_the_slurm_job_resumes_and_requeues(tmp_path):
+    text = (ROOT / "docs" / "clusters.md").read_text()
+    job = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.S) if "#SBATCH" in block)
+    for name, body in (("srun", 'echo "$@"; exit 143'), ("scontrol", 'echo "scontrol $@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    run = tmp_path / "run"
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUN": str(run), "SLURM_JOB_ID": "7"}
+    said = []
+    for _ in range(2):
+        done = subprocess.run(["bash", "-c", job], env=env, capture_output=True, text=True)
+        assert done.returncode == 143
+        said.append(done.stdout.splitlines())
+        run.mkdir(exist_ok=True)
+        (run / "config.json").write_text("{}")
+    assert " ensgan train mnist_dcgan " in said[0][0]
+    assert f" ensgan resume {run} --distributed" in said[1][0]
+    assert said[1][1] == "scontrol requeue 7"

@@ -30,7 +30,7 @@ def float64():
 
 
 def on(member, data):
-    return mesh.make(Sizes(member, data))
+    return mesh.make(member, data)
 
 
 def plain(state):

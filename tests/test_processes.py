@@ -87,7 +87,7 @@ def final(directory):
 
 
 def test_two_processes_are_one_run(two, tree):
-    directory, done = two
+    directory, _ = two
     alone = tree.parent / "alone"
     runs.run(runs.load_run(directory), alone, sizes=mesh.Sizes(2, 2))  # four devices of one process
     # XLA may sum in another order between processes; thirty steps do not amplify that much.
@@ -252,3 +252,33 @@ def test_a_process_alone_agrees_with_itself():
     processes.check_same({"a": 1})
     with pytest.raises(InputError, match="here"), processes.together():
         raise InputError("here")
+
+
+LAUNCHERS = {
+    "slurm": lambda k: {
+        "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_NTASKS": "2", "SLURM_PROCID": str(k), "SLURM_LOCALID": str(k),
+    },
+    "open mpi": lambda k: {
+        "OMPI_MCA_orte_hnp_uri": f"{4096 * (os.getpid() % 4096)}.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": str(k), "OMPI_COMM_WORLD_LOCAL_RANK": str(k),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+def test_launchers_are_found_by_what_they_set(launcher, tree, tmp_path):
+    command = [sys.executable, "-m", "ensgan.cli", "train", str(tree), "--steps", "10", "--distributed"]
+    group = [
+        subprocess.Popen(
+            [*command, "--run-dir", str(tmp_path / "run")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "JAX_NUM_CPU_DEVICES": "1", **LAUNCHERS[launcher](k)},
+        )
+        for k in range(2)
+    ]
+    done = finish(group)
+    assert [code for code, _, _ in done] == [0, 0], done
+    assert "on cpu × 2 (member=2,data=1)" in done[0][2]
