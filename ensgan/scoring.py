@@ -112,7 +112,7 @@ def score(
 
 def _forward(group: Group, M: int, B: int) -> Callable[..., tuple[Array, Tree]]:
     """One discriminator on all fakes and its reals: logits `[M·B + B]` and the new state."""
-    apply = group.network.apply
+    apply = group.apply
 
     def together(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
         x = jnp.concatenate([fake.reshape(M * B, *fake.shape[2:]), real])

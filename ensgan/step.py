@@ -237,7 +237,7 @@ def generate(
     groups = game.groups_g
     for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):
 
-        def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.network.apply) -> Any:
+        def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.apply) -> Any:
             return apply(params, state, z, label=label, train=True, rng=key)
 
         z = population.noise(group, key_noise, first, game.batch_size)
@@ -299,7 +299,7 @@ def _penalty(game: Game, state: State, met: Round, penalty: Penalty, key: Array)
             rng: Array,
             key: Array,
             label: Array | None,
-            apply=group.network.apply,
+            apply=group.apply,
         ) -> Array:
             def critic(x: Array) -> Array:
                 tags = None if label is None else jnp.tile(label, x.shape[0] // B)
