@@ -122,6 +122,10 @@ def test_what_is_no_convolution_stays_as_it_is(key):
         got, want = products(params, state, x, **options), apply(params, state, x, **options)
         jax.tree.map(np.testing.assert_array_equal, got, want)
     assert seen[::2] == seen[1::2]
+    compiled = jax.jit(lambda params, x: products(params, state, x)[0])
+    seen.clear()
+    compiled(params, x), compiled(params, 2 * x)
+    assert len(seen) == 1
     # At 0 the derivative of relu is its own: 0, and not that of a maximum.
     np.testing.assert_array_equal(jax.grad(lambda x: products(params, state, x)[0].sum())(x), jnp.zeros((3, 2)))
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.extend.core.primitives import conv_general_dilated_p
 
-from ensgan.types import Array, Shape, Tree
+from ensgan.types import Array, Tree
 
 Padding = Sequence[tuple[int, int]]
 
@@ -26,7 +26,8 @@ def with_products(apply: Callable[..., tuple[Array, Tree]]) -> Callable[..., tup
     """The `apply` of a Network with every convolution in it computed by `convolve`.
 
     What `apply` does is written down by tracing and carried out again with other convolutions, so it does not matter
-    how the network was made. Convolutions inside a function with derivatives of its own (`jax.custom_vjp`) stay.
+    how the network was made; the hook that flax offers for that is missing in its transposed convolutions. Convolutions
+    inside a function with derivatives of its own (`jax.custom_jvp`, `jax.custom_vjp`) stay as they are.
     """
 
     def rewritten(
@@ -63,9 +64,10 @@ def convolve(
     preferred_element_type: Any = None,
     **others: Any,
 ) -> Array:
-    """`jax.lax.conv_general_dilated` by matrix products; arguments are those of the primitive, with padding in numbers.
+    """`jax.lax.conv_general_dilated` by matrix products.
 
-    Groups of the batch, which only gradients of grouped convolutions have, are left to `jax.lax`.
+    Args are those of the primitive: any layout and number of axes, padding in numbers. Groups of the batch, which only
+    gradients of grouped convolutions have, are left to `jax.lax`.
     """
     if batch_group_count != 1:
         others |= {"precision": precision, "preferred_element_type": preferred_element_type}
@@ -109,7 +111,11 @@ def patches(
     lhs_dilation: Sequence[int],
     rhs_dilation: Sequence[int],
 ) -> Array:
-    """The windows of `x` `[B, ..., C]`, each in the order of a kernel `[*sizes, C]`: `[B, ..., prod(sizes) · C]`."""
+    """The window of `x` `[B, ..., C]` at every output position, in the order of a kernel `[*sizes, C]`.
+
+    Returns:
+        `[B, ..., prod(sizes) · C]`.
+    """
     inner = [(low, high, inside - 1) for (low, high), inside in zip(padding, lhs_dilation, strict=True)]
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
     sizes, strides = list(sizes), list(strides)
@@ -203,6 +209,3 @@ def _convolves(program: Any) -> bool:
         )
         for equation in jaxpr.eqns
     )
-
-
-__all__ = ["Shape", "convolve", "patches", "with_products"]
