@@ -113,6 +113,7 @@ def measure(problem, options):
         "N": problem.members,
         "B": problem.batch_size,
         "execute": [problem.game.groups_g[0].how, problem.game.groups_d[0].how_shared],
+        "convolutions": "products" if problem.game.groups_d[0].products else "as they are",
         "rounds": options.rounds,
         "milliseconds": {name: round(1e3 * value, 2) for name, value in median.items()},
         "spread": {name: round((max(each) - min(each)) / median[name], 2) for name, each in times.items()},
@@ -170,7 +171,7 @@ def matrix_product(size=2048):
 def memory(problem, name):
     """Largest memory of a peer in a process of its own, beyond what its start took, in MiB; None where it failed."""
     command = [sys.executable, __file__, "--case", problem.case.name, "--members", str(problem.members)]
-    command += ["--batch-size", str(problem.batch_size), "--alone", name]
+    command += ["--batch-size", str(problem.batch_size), "--execute", problem.game.groups_d[0].execute, "--alone", name]
     done = subprocess.run(command, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])["peak_mib"] if done.returncode == 0 else None
 

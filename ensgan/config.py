@@ -40,13 +40,14 @@ class GroupConfig:
 
     Attributes:
         count: how many members.
-        execute: how members run: batched, one after the other, or what is fast on this backend.
+        execute: how members run: batched, one after the other, convolutions as matrix products, or what is fast on this
+            backend.
         latent: prior of the latents.
         latent_scale: scale of the prior, one number or one per member.
     """
 
     count: int = 4
-    execute: Literal["auto", "vmap", "unroll"] = "auto"
+    execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
     latent: Literal["normal", "uniform"] = "normal"
     latent_scale: float | tuple[float, ...] = 1.0
     network: Plug = Plug("mlp")

@@ -35,9 +35,10 @@ def loops(game: Game) -> bool:
     """Whether steps run in a loop inside the program.
 
     On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread), so games
-    with convolutions are dispatched a step at a time there.
+    whose convolutions are not matrix products are dispatched a step at a time there.
     """
-    convolutional = any(group.network.convolutional for group in (*game.groups_g, *game.groups_d))
+    groups = (*game.groups_g, *game.groups_d)
+    convolutional = any(group.network.convolutional and not group.products for group in groups)
     return not (convolutional and jax.default_backend() == "cpu")
 
 

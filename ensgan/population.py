@@ -17,10 +17,11 @@ import numpy as np
 
 from ensgan import optim
 from ensgan.mesh import ALONE, Place
+from ensgan.networks import convolution
 from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
 
-EXECUTE = ("auto", "vmap", "unroll")
-UNROLLED = 64  # dense discriminators, beyond which compiling takes too long
+EXECUTE = ("auto", "vmap", "unroll", "matmul")
+UNROLLED = 64  # discriminators, beyond which compiling takes too long
 
 
 class Latent(NamedTuple):
@@ -49,9 +50,9 @@ class Group:
         count: how many members, at least 1.
         optimizer: overrides the game's optimiser for this group.
         latent: prior of the latents, for generators.
-        execute: `vmap` (one batched program), `unroll` (one after the other in one program), or `auto`: on a
-            CPU convolutions are unrolled, and so are up to 64 dense discriminators (`benchmarks/README.md`); everything
-            else is batched.
+        execute: `vmap` (one batched program), `unroll` (one after the other in one program), `matmul` (convolutions as
+            matrix products), or `auto`: `matmul` for convolutional networks on a CPU. What `matmul` and `auto` leave
+            open is as measured (`benchmarks/README.md`): members are batched, but for up to 64 discriminators on a CPU.
 
     Raises:
         InputError: count below 1, an unknown way to execute, or a per-member array of another length.
@@ -61,7 +62,7 @@ class Group:
     count: int
     optimizer: optim.Optimizer | None = None
     latent: Latent = field(default_factory=normal)
-    execute: Literal["auto", "vmap", "unroll"] = "auto"
+    execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
 
     def __post_init__(self) -> None:
         """Refuses what cannot be run."""
@@ -76,9 +77,20 @@ class Group:
             )
 
     @property
+    def products(self) -> bool:
+        """Whether convolutions are computed as matrix products."""
+        chosen = self.execute == "auto" and jax.default_backend() == "cpu"
+        return self.network.convolutional and (chosen or self.execute == "matmul")
+
+    @property
+    def apply(self) -> Callable[..., tuple[Array, Tree]]:
+        """The network's `apply` as this group executes it."""
+        return convolution.with_products(self.network.apply) if self.products else self.network.apply
+
+    @property
     def how(self) -> str:
-        """`vmap` or `unroll`: what `auto` stands for on the backend in use."""
-        return self._chosen(self.network.convolutional)
+        """`vmap` or `unroll`: how members run on the backend in use."""
+        return "unroll" if self.execute == "unroll" else "vmap"
 
     @property
     def how_shared(self) -> str:
@@ -87,12 +99,8 @@ class Group:
         On a CPU, XLA makes one wide product of a first dense layer on a shared input, and spends more on transposing
         weights to and fro than that saves.
         """
-        return self._chosen(self.network.convolutional or self.count <= UNROLLED)
-
-    def _chosen(self, unrolled_on_cpu: bool) -> str:
-        if self.execute != "auto":
-            return self.execute
-        return "unroll" if unrolled_on_cpu and jax.default_backend() == "cpu" else "vmap"
+        free = self.execute in ("auto", "matmul") and self.count <= UNROLLED
+        return "unroll" if free and jax.default_backend() == "cpu" else self.how
 
 
 class Members(NamedTuple):

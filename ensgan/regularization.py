@@ -65,7 +65,7 @@ def _penalty(
             rng: Array,
             key: Array,
             label: Array | None,
-            apply=group.network.apply,
+            apply=group.apply,
         ) -> Array:
             def critic(x: Array) -> Array:
                 tags = None if label is None else jnp.tile(label, x.shape[0] // B)

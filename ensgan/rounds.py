@@ -133,7 +133,7 @@ def generate(
     groups = game.groups_g
     for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):
 
-        def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.network.apply) -> Any:
+        def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.apply) -> Any:
             return apply(params, state, z, label=label, train=True, rng=key)
 
         z = population.noise(group, key_noise, first, game.batch_size, place=place)

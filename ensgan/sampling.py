@@ -101,7 +101,7 @@ def _one_member(
     z = jax.vmap(lambda b: group.latent.draw(jax.random.fold_in(key, b), group.network.in_shape))(index)
     scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[k]
     params = take(members.average if average else members.params)
-    return group.network.apply(params, take(members.state), z * scale, label=label, train=False, rng=None)[0]
+    return group.apply(params, take(members.state), z * scale, label=label, train=False, rng=None)[0]
 
 
 @partial(jax.jit, static_argnums=(0, 2, 4))
@@ -110,6 +110,6 @@ def _all_members(group: Group, members: Members, average: bool, key: Array, num:
     params = members.average if average else members.params
 
     def one(params: Any, state: Any, z: Array) -> Array:
-        return group.network.apply(params, state, z, label=label, train=False, rng=None)[0]
+        return group.apply(params, state, z, label=label, train=False, rng=None)[0]
 
     return population.over_members(one, group.how, group.count, (0, 0, 0))(params, members.state, z)

@@ -120,7 +120,7 @@ def score(
 
 def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
     """One discriminator on all fakes and its reals: logits `[K·B + B]` and the new state."""
-    apply = group.network.apply
+    apply = group.apply
 
     def together(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
         x = jnp.concatenate([fake.reshape(K * B, *fake.shape[2:]), real])

@@ -76,7 +76,7 @@ def held_out_logits(game: Game, state: State, reals: dict[str, Any]) -> tuple[Ar
 @partial(jax.jit, static_argnums=0)
 def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) -> Array:
     def one(params: Any, state: Any) -> Array:
-        return at_least_float32(group.network.apply(params, state, x, label=label, train=False, rng=None)[0])
+        return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
 
     return population.over_members(one, group.how, group.count, (0, 0))(params, state)
 

@@ -26,11 +26,11 @@ def streamed():
     return Source(name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=SOURCE.held_out, num=SOURCE.num)
 
 
-def slow():
-    """A game that says it has convolutions, so that a CPU runs it a step at a time."""
+def slow(execute="vmap"):
+    """A game that says it has convolutions, so that a CPU runs it a step at a time, if they are no products."""
     base = toys.game(2, 2)
     group = base.groups_g[0]
-    conv = type(group)(group.network._replace(convolutional=True), 2, execute="vmap")
+    conv = type(group)(group.network._replace(convolutional=True), 2, execute=execute)
     return Game([conv], base.groups_d, batch_size=8, optimizer=base.optimizer, loss=base.loss, pairing=base.pairing)
 
 
@@ -160,9 +160,11 @@ def test_data_that_do_not_fit_are_refused():
         Program(toys.game(2, 2, batch_size=141), SOURCE)
 
 
-def test_convolutions_are_not_looped_over_on_a_cpu():
+def test_convolutions_that_are_no_products_are_not_looped_over_on_a_cpu():
     assert dispatch.loops(toys.game(2, 2))
     assert dispatch.loops(slow()) == (jax.default_backend() != "cpu")
+    assert dispatch.loops(slow("matmul"))
+    assert dispatch.loops(slow("auto"))
 
 
 def test_reports_are_means_over_the_steps_in_which_a_pair_was_played():

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from flax import nnx
 
 from ensgan import population
+from ensgan.networks import from_nnx
 from ensgan.population import Group, member_vjp, noise, normal, over_members, uniform
 from ensgan.types import InputError
 
@@ -94,18 +96,59 @@ def test_members_are_numbered_through_the_groups():
     assert population.offsets(groups) == [0, 2, 5]
 
 
-def test_convolutions_are_unrolled_on_a_cpu_unless_asked_otherwise():
-    conv = NET._replace(convolutional=True)
-    assert Group(NET, 2).how == "vmap"
-    assert Group(conv, 2).how == ("unroll" if jax.default_backend() == "cpu" else "vmap")
-    assert Group(conv, 2, execute="vmap").how == "vmap"
-    assert Group(NET, 2, execute="unroll").how == "unroll"
+class Convolutional(nnx.Module):
+    def __init__(self, rngs):
+        self.down = nnx.Conv(2, 4, (4, 4), (2, 2), rngs=rngs)
+        self.up = nnx.ConvTranspose(4, 1, (4, 4), (2, 2), rngs=rngs)
+
+    def __call__(self, x):
+        return self.up(jnp.tanh(self.down(x)))
+
+
+def test_how_members_run_follows_from_the_group_and_the_backend():
+    conv, cpu = NET._replace(convolutional=True), jax.default_backend() == "cpu"
+    for network, execute, products, how, how_shared in (
+        (NET, "auto", False, "vmap", "unroll" if cpu else "vmap"),
+        (NET, "matmul", False, "vmap", "unroll" if cpu else "vmap"),
+        (conv, "auto", cpu, "vmap", "unroll" if cpu else "vmap"),
+        (conv, "matmul", True, "vmap", "unroll" if cpu else "vmap"),
+        (conv, "vmap", False, "vmap", "vmap"),
+        (conv, "unroll", False, "unroll", "unroll"),
+    ):
+        group = Group(network, 2, execute=execute)
+        assert (group.products, group.how, group.how_shared) == (products, how, how_shared), execute
+    assert Group(conv, 65).how_shared == "vmap"
+
+
+def test_every_way_to_execute_gives_the_same():
+    network = from_nnx(Convolutional, (4, 4, 2), (4, 4, 1))
+    draw = np.random.default_rng(0)
+    array = lambda *shape: jnp.asarray(draw.standard_normal(shape))
+    with jax.enable_x64(True):
+        blank = jax.eval_shape(lambda: network.init(KEY)[0])
+        params = jax.tree.map(lambda leaf: array(3, *leaf.shape), blank)
+        x, c = array(3, 2, 4, 4, 2), array(3, 2, 4, 4, 1)
+        found = {}
+        for execute in ("vmap", "unroll", "matmul"):
+            group = Group(network, 3, execute=execute)
+            one = lambda params, x, apply=group.apply: apply(params, {}, x, train=True)
+
+            @jax.jit
+            def everything(params, x, c, group=group, one=one):
+                out, _, pull = member_vjp(one, group.how, 3, (0, 0), wrt=2)(params, x)
+                return out, pull(c), over_members(one, group.how_shared, 3, (0, None))(params, x[0])
+
+            assert ("conv_general_dilated" in str(jax.make_jaxpr(everything)(params, x, c))) == (execute != "matmul")
+            found[execute] = everything(params, x, c)
+        close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        jax.tree.map(close, found["matmul"], found["vmap"])
+        jax.tree.map(close, found["unroll"], found["vmap"])
 
 
 def test_groups_that_cannot_be_run_are_refused():
     with pytest.raises(InputError, match="a group has 0 members"):
         Group(NET, 0)
-    with pytest.raises(InputError, match="unknown way to execute members 'pmap'; known: auto, unroll, vmap"):
+    with pytest.raises(InputError, match="unknown way to execute members 'pmap'; known: auto, matmul, unroll, vmap"):
         Group(NET, 1, execute="pmap")
     with pytest.raises(InputError, match=r"the latent scale has shape \(2,\) in a group of 3 members"):
         Group(NET, 3, latent=normal(np.ones(2)))

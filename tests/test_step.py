@@ -6,10 +6,12 @@ import numpy as np
 import optax
 import pytest
 import toys
+from flax import nnx
 
 from ensgan import augment, losses, pairing, penalties
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game
+from ensgan.networks import from_nnx
 from ensgan.population import Group
 from ensgan.step import shares_backward, step
 from ensgan.types import Augment, Evidence, InputError, Pairing
@@ -91,6 +93,38 @@ def test_the_unrolled_members_are_the_batched_ones():
         results.append(run(game, game.init(jax.random.key(0)), batch)[0])
     toys.assert_close(results[0].generators, results[1].generators)
     toys.assert_close(results[0].discriminators, results[1].discriminators)
+
+
+class Convolutional(nnx.Module):
+    """A generator or a discriminator of 4×4 images."""
+
+    def __init__(self, rngs, out):
+        self.down = nnx.Conv(1, 2, (4, 4), (2, 2), rngs=rngs)
+        self.up = nnx.ConvTranspose(2, 1, (4, 4), (2, 2), rngs=rngs)
+        self.out = out
+
+    def __call__(self, x):
+        x = self.up(jnp.tanh(self.down(x)))
+        return x if self.out else x.sum((1, 2, 3))
+
+
+def test_convolutions_as_products_are_the_same_game():
+    """With penalties, which differentiate twice."""
+    shape = (4, 4, 1)
+    with jax.enable_x64(True):
+        g = from_nnx(lambda rngs: Convolutional(rngs, True), shape, shape)
+        d = from_nnx(lambda rngs: Convolutional(rngs, False), shape, ())
+        batch = {"x": jax.random.normal(jax.random.key(2), (4, *shape))}
+        results = []
+        for how in ("vmap", "unroll", "matmul"):
+            groups = [[Group(network, 2, execute=how)] for network in (g, d)]
+            game = Game(*groups, penalty=penalties.r1_r2(0.1), optimizer=optax.sgd(1.0), batch_size=4)
+            state = game.init(jax.random.key(0))
+            wide = lambda leaf: leaf.astype(float) if leaf.dtype == jnp.float32 else leaf
+            new, info = run(game, jax.tree.map(wide, state), batch)
+            results.append((new.generators, new.discriminators, info))
+    for other in results[1:]:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), results[0], other)
 
 
 @pytest.mark.parametrize("shift", [-40.0, 0.0, 40.0])
