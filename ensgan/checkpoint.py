@@ -130,4 +130,6 @@ def _line(error: BaseException) -> str:
     for known in ("No space left on device", "Permission denied", "Read-only file system"):
         if known in text:
             return known
+    if "Barrier failed" in text or "coordination service" in text.lower():
+        return "another process of this run has ended"
     return f"{type(error).__name__}: {text[:80]}"

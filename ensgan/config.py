@@ -42,12 +42,14 @@ class GroupConfig:
         count: how many members.
         execute: how members run: batched, one after the other, convolutions as matrix products, or what is fast on this
             backend.
+        remat: hold the activations of one member at a time, for a third more work; where memory is short.
         latent: prior of the latents.
         latent_scale: scale of the prior, one number or one per member.
     """
 
     count: int = 4
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
+    remat: bool = False
     latent: Literal["normal", "uniform"] = "normal"
     latent_scale: float | tuple[float, ...] = 1.0
     network: Plug = Plug("mlp")

@@ -53,6 +53,8 @@ class Group:
         execute: `vmap` (one batched program), `unroll` (one after the other in one program), `matmul` (convolutions as
             matrix products), or `auto`: `matmul` for convolutional networks on a CPU. What `matmul` and `auto` leave
             open is as measured (`benchmarks/README.md`): members are batched, but for up to 64 discriminators on a CPU.
+        remat: whether members run one after another in a loop and are computed once more on the way back, so that the
+            activations of one member are held at a time, and not those of all: for a third more work.
 
     Raises:
         InputError: count below 1, an unknown way to execute, or a per-member array of another length.
@@ -63,6 +65,7 @@ class Group:
     optimizer: optim.Optimizer | None = None
     latent: Latent = field(default_factory=normal)
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
+    remat: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what cannot be run."""
@@ -89,8 +92,8 @@ class Group:
 
     @property
     def how(self) -> str:
-        """`vmap` or `unroll`: how members run on the backend in use."""
-        return "unroll" if self.execute == "unroll" else "vmap"
+        """`vmap`, `unroll` or `remat`: how members run on the backend in use."""
+        return "remat" if self.remat else "unroll" if self.execute == "unroll" else "vmap"
 
     @property
     def how_shared(self) -> str:
@@ -99,7 +102,7 @@ class Group:
         On a CPU, XLA makes one wide product of a first dense layer on a shared input, and spends more on transposing
         weights to and fro than that saves.
         """
-        free = self.execute in ("auto", "matmul") and self.count <= UNROLLED
+        free = self.execute in ("auto", "matmul") and self.count <= UNROLLED and not self.remat
         return "unroll" if free and jax.default_backend() == "cpu" else self.how
 
 
@@ -177,9 +180,14 @@ def noise(group: Group, key: Array, first: int, num: int, common: bool = False, 
 
 
 def over_members(fn: Callable[..., Any], how: str, count: int, axes: Sequence[int | None]) -> Callable[..., Any]:
-    """`fn` of one member as a function of all: arguments with axis 0 are stacked, those with None are shared."""
+    """`fn` of one member as a function of all, run as `Group.how` says.
+
+    Arguments with axis 0 are stacked, those with None are shared.
+    """
     if how == "vmap":
         return jax.vmap(fn, in_axes=tuple(axes))
+    if how == "remat":
+        return _one_by_one(fn, axes)
 
     def unrolled(*args: Any) -> Any:
         outs = [fn(*_slice(args, axes, i)) for i in range(count)]
@@ -195,7 +203,7 @@ def member_vjp(
 
     Args:
         fn: `fn(*args) -> (out, aux)` of one member.
-        how: `vmap` or `unroll`.
+        how: `vmap`, `unroll` or `remat`.
         count: how many members.
         axes: for each argument, 0 where it is stacked, None where members share it.
         wrt: how many of the first arguments are differentiated.
@@ -218,7 +226,27 @@ def member_vjp(
         part = lambda cotangent, i: jax.tree.map(lambda a: a[i], cotangent)
         return stack(outs), stack(auxs), lambda c: stack([pull(part(c, i)) for i, pull in enumerate(pulls)])
 
-    return batched if how == "vmap" else unrolled
+    def again(*args: Any) -> tuple[Any, Any, Any]:
+        out, aux = _one_by_one(fn, axes)(*args)
+        pull = lambda cotangent, *args: one(*args)[1](cotangent)
+        return out, aux, lambda cotangent: _one_by_one(pull, (0, *axes))(cotangent, *args)
+
+    return {"vmap": batched, "unroll": unrolled, "remat": again}[how]
+
+
+def _one_by_one(fn: Callable[..., Any], axes: Sequence[int | None]) -> Callable[..., Any]:
+    """`fn` of one member as a function of all, in a loop: what is only needed inside is held for one at a time."""
+
+    def looped(*args: Any) -> Any:
+        stacked = [arg for arg, ax in zip(args, axes, strict=True) if ax is not None]
+
+        def member(mine: Any) -> Any:
+            own = iter(mine)
+            return fn(*(arg if ax is None else next(own) for arg, ax in zip(args, axes, strict=True)))
+
+        return jax.lax.map(member, stacked)
+
+    return looped
 
 
 def _slice(args: Sequence[Any], axes: Sequence[int | None], i: int) -> list[Any]:

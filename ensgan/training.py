@@ -63,6 +63,7 @@ def build(config: Config) -> tuple[Game, Source]:
             optimizer=optim.OPTIMIZERS[optimizer.name](**optimizer.options),
             latent=latent,
             execute=settings.execute,
+            remat=settings.remat,
         )
 
     game = Game(

@@ -23,7 +23,7 @@ def fn(w, x, shared, label):
     return y, {"sum": y.sum()}
 
 
-@pytest.mark.parametrize("how", ["vmap", "unroll"])
+@pytest.mark.parametrize("how", ["vmap", "unroll", "remat"])
 def test_pullbacks_of_all_members_are_those_of_each(how):
     keys = jax.random.split(KEY, 4)
     w = {"a": jax.random.normal(keys[0], (3, 4, 2))}
@@ -47,9 +47,25 @@ def test_pullbacks_of_all_members_are_those_of_each(how):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), got, pull(c[k]))
 
 
+def test_rematerialised_members_hold_the_activations_of_one():
+    N, B, F = 8, 64, 512
+    deep = lambda w, x: (jnp.tanh(jnp.tanh(jnp.tanh(x @ w) @ w) @ w)[:, 0], ())
+
+    def scratch(how):
+        def both(w, x, c):
+            out, _, pull = member_vjp(deep, how, N, (0, None), wrt=1)(w, x)
+            return pull(c * out)
+
+        shapes = [(N, F, F), (B * 4, F), (N, B * 4)]
+        arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+        return jax.jit(both).lower(*arrays).compile().memory_analysis().temp_size_in_bytes
+
+    assert scratch("remat") < scratch("vmap") / 3
+
+
 def test_only_the_first_arguments_are_differentiated():
     w, x = {"a": jnp.ones((2, 3, 2))}, jnp.ones((2, 5, 3))
-    for how in ("vmap", "unroll"):
+    for how in ("vmap", "unroll", "remat"):
         _, _, pull = member_vjp(fn, how, 2, (0, 0, None, None), wrt=1)(w, x, jnp.ones((5, 2)), None)
         assert len(pull(jnp.ones((2, 5, 2)))) == 1
 
@@ -57,7 +73,7 @@ def test_only_the_first_arguments_are_differentiated():
 def test_a_function_over_members_takes_stacked_and_shared_arguments():
     a, b = jnp.arange(3.0), jnp.float32(10.0)
     one = lambda a, b: {"x": a + b}
-    for how in ("vmap", "unroll"):
+    for how in ("vmap", "unroll", "remat"):
         np.testing.assert_array_equal(over_members(one, how, 3, (0, None))(a, b)["x"], [10.0, 11.0, 12.0])
 
 
@@ -117,6 +133,8 @@ def test_how_members_run_follows_from_the_group_and_the_backend():
     ):
         group = Group(network, 2, execute=execute)
         assert (group.products, group.how, group.how_shared) == (products, how, how_shared), execute
+    group = Group(conv, 2, execute="matmul", remat=True)
+    assert (group.products, group.how, group.how_shared) == (True, "remat", "remat")
     assert Group(conv, 65).how_shared == "vmap"
 
 
