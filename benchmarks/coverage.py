@@ -1,10 +1,11 @@
-"""Cost of a step against the number of discriminators, with full and with split coverage.
+"""Cost of a step against the number of discriminators, with full, split and neighbours coverage.
 
     python benchmarks/coverage.py [--members 8] [--batch-size 256] [--out rows.jsonl] [--plot curve.png]
 
 M generators and the discriminators of `mnist_mlp`. For every N one JSON row: FLOPs and median time of a forward and
-backward pass of all discriminators, and of the whole step. Full coverage costs ∝ M·N·B, split ∝ M·B; what still grows
-with N in a split step is each member's own update. Rounds are interleaved over N and both coverages.
+backward pass of all discriminators, and of the whole step. Full coverage costs ∝ M·N·B, split ∝ M·B; neighbours, with
+k = 4 opponents for every generator, ∝ M·k·B for fakes and N·B for reals. What grows with N in every step is each
+member's own update. Rounds are interleaved over N and coverages.
 """
 
 import argparse
@@ -14,11 +15,14 @@ import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensgan import Game, Group, losses, networks, optim, pairing, rundir, scoring
 from ensgan.coverage import deal
 from ensgan.population import member_keys
 from ensgan.step import step
+
+OPPONENTS = 4  # of a generator, with neighbours coverage
 
 
 def main():
@@ -36,8 +40,8 @@ def main():
     cases = [
         Curve(options.members, N, options.batch_size, coverage)
         for N in options.discriminators
-        for coverage in ("split", "full")
-        if coverage == "split" or options.full_up_to >= N
+        for coverage in ("split", "neighbours", "full")
+        if coverage != "full" or options.full_up_to >= N
     ]
     for _ in range(options.rounds):
         for case in cases:
@@ -60,24 +64,31 @@ class Curve:
         self.M, self.N, self.B, self.coverage = M, N, B, coverage
         g = networks.mlp(100, (128, 256, 512, 1024), 784, output="tanh")
         d = networks.mlp(784, (512, 256, 128), 1)
-        settings = {"loss": losses.non_saturating, "pairing": pairing.mean(), "optimizer": optim.adam(2e-4)}
+        k = max(1, M * OPPONENTS // N)  # for a discriminator; a place of half of them is empty where N = 2·M·OPPONENTS
+        table = (np.arange(N)[:, None] * k + np.arange(k)) % M
+        table = np.where(np.arange(N)[:, None] * k < M * OPPONENTS, table, -1)
+        here = pairing.mean()._replace(before=lambda state, key, M, N: jnp.asarray(table, jnp.int32))
+        plug = here if coverage == "neighbours" else pairing.mean()
+        settings = {"loss": losses.non_saturating, "pairing": plug, "optimizer": optim.adam(2e-4)}
         game = Game(Group(g, M), Group(d, N), batch_size=B, coverage=coverage, **settings)
         self.state = jax.jit(game.init)(jax.random.key(0))
         self.batch = {"x": jax.random.uniform(jax.random.key(1), (B, 784))}
         fake = jax.random.uniform(jax.random.key(2), (M, B, 784))
-        dealt = coverage == "split"
-        fake, real = (deal(fake, N, 1), deal(self.batch["x"], N)) if dealt else (fake, self.batch["x"])
-        b = B // N if dealt else B
+        real, b, K, own = self.batch["x"], B, M, coverage != "full"
+        if coverage == "split":
+            fake, real, b = deal(fake, N, 1), deal(real, N), B // N
+        elif coverage == "neighbours":
+            fake, K = fake[np.maximum(table, 0)], k
         keys = member_keys(jax.random.key(3), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
             logits, _, pull = scoring.score(
-                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_KN=None, own=dealt
+                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_KN=None, own=own
             )
             return logits, pull(c, c_r)
 
-        own = jax.tree.map(jnp.copy, self.state.discriminators)  # the step donates its state
-        arguments = (own, fake, real, jnp.ones((M, N, b)), jnp.ones((N, b)))
+        copy = jax.tree.map(jnp.copy, self.state.discriminators)  # the step donates its state
+        arguments = (copy, fake, real, jnp.ones((K, N, b)), jnp.ones((N, b)))
         self.both = jax.jit(both).lower(*arguments).compile()
         self.arguments = arguments
         self.step = jax.jit(lambda s, x: step(game, s, x), donate_argnums=0).lower(self.state, self.batch).compile()
@@ -117,7 +128,7 @@ def draw(rows, path):
     base = next(row for row in rows if row["coverage"] == "split")
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for axis, key, title in zip(axes, ("gflops", "milliseconds"), ("FLOPs", "time"), strict=True):
-        for coverage, color in (("full", "#d62728"), ("split", "#1f77b4")):
+        for coverage, color in (("full", "#d62728"), ("neighbours", "#2ca02c"), ("split", "#1f77b4")):
             mine = [row for row in rows if row["coverage"] == coverage]
             values = [row[key]["discriminators"] / base[key]["discriminators"] for row in mine]
             axis.plot([row["N"] for row in mine], values, "o-", color=color, label=coverage)
