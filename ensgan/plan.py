@@ -176,7 +176,8 @@ def virtual_devices(num: int) -> None:
         )
     try:
         jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", num)
+        there = jax.config.jax_num_cpu_devices  # type: ignore[missing-attribute]
+        jax.config.update("jax_num_cpu_devices", max(num, there))
     except RuntimeError as error:  # JAX has started
         if len(jax.devices()) < num:
             raise InputError(
@@ -224,22 +225,32 @@ def collectives(jaxpr: Any, sizes: dict[str, int]) -> tuple[Collective, ...]:
     return tuple(sorted(rows, key=lambda row: -row.bytes))
 
 
-def _collectives(jaxpr: Any, sizes: dict[str, int]) -> list[tuple[str, str, int]]:
-    """Kind, axis and whole bytes of every array that is sent."""
+def _collectives(jaxpr: Any, sizes: dict[str, int], live: Sequence[bool] = ()) -> list[tuple[str, str, int]]:
+    """Kind, axis and whole bytes of every array that is sent for an output; `live` says which outputs are needed."""
     found: list[tuple[str, str, int]] = []
-    for equation in jaxpr.eqns:
-        kind = KINDS.get(equation.primitive.name.removesuffix("_invariant"))
-        inner = [_collectives(part, sizes) for value in equation.params.values() for part in _jaxprs(value)]
+    outputs = zip(jaxpr.outvars, live or [True] * len(jaxpr.outvars), strict=True)
+    needed = {out for out, is_live in outputs if is_live and isinstance(out, core.Var)}
+    for equation in reversed(jaxpr.eqns):
+        name, live = equation.primitive.name, [out in needed for out in equation.outvars]
+        if not any(live) and not equation.effects:
+            continue  # as a compiler leaves it out
+        needed.update(each for each in equation.invars if isinstance(each, core.Var))
+        # Of a loop, every output of the body goes into its next turn.
+        alike = name not in ("while", "scan")
+        parts = [part for value in equation.params.values() for part in _jaxprs(value)]
+        inner = [_collectives(p, sizes, live if alike and len(p.outvars) == len(live) else ()) for p in parts]
+        kind = KINDS.get(name.removesuffix("_invariant"))
         if kind is not None:
-            names = equation.params.get("axes", equation.params.get("axis_name"))
-            names = [name for name in (names if isinstance(names, tuple | list) else (names,)) if name in sizes]
-            pairs = zip(equation.invars, equation.outvars, strict=True)
-            found += [(kind, ",".join(names), max(_bytes(i.aval), _bytes(o.aval))) for i, o in pairs if names]
-        elif equation.primitive.name == "cond":
+            axes = equation.params.get("axes", equation.params.get("axis_name"))
+            axes = [axis for axis in (axes if isinstance(axes, tuple | list) else (axes,)) if axis in sizes]
+            arrays = zip(equation.invars, equation.outvars, live, strict=True)
+            sent = [max(_bytes(one.aval), _bytes(out.aval)) for one, out, is_live in arrays if axes and is_live]
+            found += [(kind, ",".join(axes), size) for size in sent]
+        elif name == "cond":
             traffic = lambda rows: sum(_travel(kind, size, _group(axis, sizes)) for kind, axis, size in rows)
             found += max(inner, key=traffic)
         else:
-            length = equation.params["length"] if equation.primitive.name == "scan" else 1
+            length = equation.params["length"] if name == "scan" else 1
             found += [row for part in inner for row in part] * length
     return found
 
@@ -290,8 +301,11 @@ def _compiled(traced: Any, topology: str | None) -> Any:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        said = re.search(r"Used (\S+) of (\S+) hbm", str(error))
-        needs = f"needs {said[1]}iB of memory per device, which has {said[2]}iB" if said else "does not fit into memory"
+        # Two ways to say it: "Used 24.00G of 15.75G hbm", "temporaries (24.00G) exceeds available HBM (15.75G)".
+        said = re.search(r"([\d.]+) ?([KMGT])(?: of |\) exceeds available HBM \()([\d.]+) ?([KMGT])", str(error))
+        needs = "does not fit into the memory of a device"
+        if said is not None:
+            needs = f"needs at least {said[1]} {said[2]}iB of memory per device, which has {said[3]} {said[4]}iB,"
         raise InputError(
             f"the program {needs} on {topology}; spread members over more devices, or lower batch_size"
         ) from error
