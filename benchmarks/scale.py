@@ -78,23 +78,22 @@ def draw(rows, path):
         ("peak memory per device, MiB", lambda row: row["mebibytes"]["peak"]),
         ("sent per device, MiB", lambda row: sent(row) or None),
     )
-    figure, axes = plt.subplots(2, 3, figsize=(11, 6.4), layout="constrained", sharex=True)
+    figure, axes = plt.subplots(2, 3, figsize=(11, 6.8), layout="constrained")
     for line, scaling, title in zip(axes, ("weak", "strong"), (WEAK, STRONG), strict=True):
         for axis, (label, value) in zip(line, panels, strict=True):
             for coverage, color in COLORS.items():
                 mine = [row for row in rows if (row["scaling"], row["coverage"]) == (scaling, coverage)]
                 points = [(row["devices"], value(row)) for row in mine if value(row) is not None]
                 axis.plot(*zip(*points, strict=True), "o-", color=color, label=coverage, markersize=4)
-            axis.set(xscale="log", yscale="log", ylabel=label)
+            axis.set(xscale="log", xlabel="devices", ylabel=label)
+            axis.set_yscale("log", base=4)
             axis.set_xticks(sorted({row["devices"] for row in rows}))
             axis.xaxis.set_major_formatter("{x:.0f}")
             axis.yaxis.set_major_formatter("{x:,g}")
             axis.minorticks_off()
             axis.grid(alpha=0.3)
             axis.legend()
-        line[1].set_title(title)
-    for axis in axes[1]:
-        axis.set_xlabel("devices")
+        line[1].set_title(title, fontweight="bold", pad=12)
     figure.savefig(path, dpi=120)
 
 

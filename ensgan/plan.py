@@ -167,6 +167,8 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
 def virtual_devices(num: int) -> None:
     """Sees to it that JAX has at least `num` CPU devices to compile for; those that it lacks are made up.
 
+    It comes before whatever starts JAX, which then uses no other device.
+
     Raises:
         InputError: more than 2,048, or JAX has started with fewer.
     """
