@@ -1,9 +1,10 @@
-"""The command line: `ensgan train | resume | select | evaluate | sample | report`."""
+"""The command line: `ensgan train | resume | select | evaluate | sample | report | plan`."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
@@ -51,6 +52,7 @@ USAGE = """usage: ensgan COMMAND ...
   evaluate RUN                       measure the generators on the report split
   sample RUN --num N --out FILE      draw samples into a .png or .npz
   report RUN                         write report.html and samples.png again
+  plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
 
 `ensgan COMMAND --help` explains a command. CONFIG is a .toml file or one of: {configs}"""
 
@@ -209,6 +211,72 @@ def report(argv: list[str]) -> int:
     return 0
 
 
+def plan(argv: list[str]) -> int:
+    """Compiles one training step for devices that need not exist, and prints what it costs; nothing is run or read."""
+    import functools
+    import inspect
+    import json
+
+    from ensgan import config, data, mesh, plan, training
+
+    def unread(source: Callable[..., Any]) -> Callable[..., Any]:
+        """The same options, for the parser: files need not be named."""
+        options = functools.wraps(source)(lambda **options: source(**options))
+        given = inspect.signature(source, eval_str=True).parameters.values()
+        free = lambda p: p.replace(kind=p.KEYWORD_ONLY, default=None, annotation=p.annotation | None)
+        options.__signature__ = inspect.Signature([free(p) if p.name == "path" else p for p in given])  # type: ignore[attr-defined]
+        return options
+
+    named = argv[0] if argv and not argv[0].startswith("-") else None
+    path = _config_file(DEFAULT if named is None else named)
+    tree = {"name": path.stem, **config.read(path)}
+    own = ("--mesh", "--topology", "--bandwidth", "--peak", "--sample-shape", "--samples", "--json")
+
+    def arguments(parser: ArgumentParser) -> None:
+        parser.usage = f"ensgan plan [CONFIG] {' '.join(f'[{flag}]' for flag in own)} [--key value ...]"
+        text = "sizes of the mesh, such as member=4,data=2, or auto: as many devices as fit; one device if not given"
+        parser.add_argument("--mesh", type=str, default="", help=f"{text}, or auto with a topology")
+        text = "TPUs to compile for, such as v5e:4x4 (needs libtpu); CPU devices, made up, if not given"
+        parser.add_argument("--topology", type=str | None, default=None, help=text)
+        parser.add_argument("--bandwidth", type=float, default=100.0, help="GB/s that a device sends")
+        parser.add_argument("--peak", type=float, default=100.0, help="TFLOP/s that a device computes")
+        text = "shape of a sample, such as 64,64,3, where only the files know it"
+        parser.add_argument("--sample-shape", type=str | None, default=None, help=text)
+        text = "how many samples there are, where only the files know it; 60,000 if not given"
+        parser.add_argument("--samples", type=int | None, default=None, help=text)
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+    tables = {**training.TABLES, "data": {name: unread(source) for name, source in data.SOURCES.items()}}
+    flags = [_flag(argument) for argument in argv[named is not None :]]
+    settings, options = config.parse(tree, tables, flags, prog="ensgan plan", extra=arguments)
+    for flag in ("bandwidth", "peak"):
+        if not 0 < options[flag] < math.inf:
+            raise InputError(f"--{flag} is {options[flag]}; give a number above 0")
+    auto = "auto" if options["topology"] is not None else "member=1,data=1"
+    sizes = mesh.parse(options["mesh"] or auto)
+    plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
+    given = {"shape": _shape(options["sample_shape"]), "num": options["samples"]}
+    source = data.outline(settings.data.name, seed=settings.seed, **given, **settings.data.options)
+    game = training.build_game(settings, source.shape)
+    found = plan.plan(game, source, sizes, topology=options["topology"])
+    rates = {"bandwidth": 1e9 * options["bandwidth"], "peak": 1e12 * options["peak"]}
+    if options["json"]:
+        share = found.communication_share(**rates)
+        print(json.dumps({"config": settings.name, **found.as_dict(), **rates, "communication_share": share}))
+    else:
+        print(plan.describe(found, name=settings.name, source=source, **rates))
+    return 0
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    sizes = text.replace("x", ",").replace("×", ",").split(",")
+    if not all(size.strip().isascii() and size.strip().isdecimal() for size in sizes):
+        raise InputError(f"--sample-shape is {text!r}; give H,W,C of images, such as 64,64,3, or D of points")
+    return tuple(int(size) for size in sizes)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
@@ -216,6 +284,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate,
     "sample": sample,
     "report": report,
+    "plan": plan,
 }
 
 
@@ -386,7 +455,8 @@ def _tell(error: BaseException) -> None:
 def _flag(argument: str) -> str:
     """`--data-dir` is `--data.path`, and `--batch-size` is `--batch_size`."""
     key, equals, value = argument.partition("=")
-    if not key.startswith("--") or key == "--run-dir" or key in [flag for flag, *_ in PLACE]:
+    mine = ("--run-dir", "--sample-shape", *(flag for flag, *_ in PLACE))
+    if not key.startswith("--") or key in mine:
         return argument
     return ("--data.path" if key == "--data-dir" else "--" + key[2:].replace("-", "_")) + equals + value
 

@@ -222,6 +222,37 @@ def _one(game: Game, mesh: Mesh | None, state: State, batch: dict[str, Array]) -
     return _spread(one, game, mesh, _batch_spec(game))(state, batch)
 
 
+def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
+    """The program that trains a game, traced from shapes alone: nothing is put on a device, nor need one exist.
+
+    Args:
+        game: what is played.
+        source: batches; its arrays may be shapes, as in `data.outline`.
+        mesh: devices to compile for, or None for one.
+        loop: whether steps run in a loop inside the program; `loops(game)` says what is fast on the backend in use.
+
+    Returns:
+        What `jax.jit(...).trace` gives: `jaxpr`, and `lower().compile()`.
+    """
+
+    def shape(tree: Tree, spec: Any) -> Tree:
+        sharding = None if mesh is None else NamedSharding(mesh, spec)
+        like = jax.eval_shape(lambda tree: tree, tree)  # as a device holds it, in 32 bits
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+
+    state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
+    state = State(*(shape(tree, spec) for tree, spec in zip(state, specs(game), strict=True)))
+    if source.draw is not None:
+        arrays = shape(source.arrays["train"], PartitionSpec())
+        num = (shape(np.int32(1), PartitionSpec()),) if loop else ()
+        return (_many if loop else _one_drawn).trace(game, source.draw, mesh, state, arrays, *num)
+    size = (game.batch_size,) if game.n_critic == 1 else (game.n_critic, game.batch_size)
+    batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
+    if source.classes is not None:
+        batch["label"] = jax.ShapeDtypeStruct(size, np.int32)
+    return _one.trace(game, mesh, state, shape(batch, _batch_spec(game)))
+
+
 @jax.jit
 def _tally(info: Info) -> Total:
     """What is summed: a pair that was not played reports NaN, and counts for nothing."""

@@ -23,7 +23,7 @@ from ensgan.population import Group, Latent
 from ensgan.processes import same_array
 from ensgan.replicas import Replicas
 from ensgan.step import Info
-from ensgan.types import InputError, unknown
+from ensgan.types import InputError, Shape, unknown
 
 TABLES = {
     "data": SOURCES,
@@ -45,6 +45,15 @@ def build(config: Config) -> tuple[Game, Source]:
     """
     source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
     source.check_batch(config.batch_size)
+    return build_game(config, source.shape), source
+
+
+def build_game(config: Config, sample_shape: Shape) -> Game:
+    """The game of a configuration whose samples have this shape; what it says of data is not looked at.
+
+    Raises:
+        InputError: a name or a number that does not fit.
+    """
     if config.loss not in losses.LOSSES:  # a configuration made in Python
         raise unknown("loss", config.loss, losses.LOSSES)
 
@@ -58,7 +67,7 @@ def build(config: Config) -> tuple[Game, Source]:
         prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
         latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
         return Group(
-            network=table[settings.network.name](source.shape, **settings.network.options),
+            network=table[settings.network.name](sample_shape, **settings.network.options),
             count=settings.count,
             optimizer=optim.OPTIMIZERS[optimizer.name](**optimizer.options),
             latent=latent,
@@ -66,7 +75,7 @@ def build(config: Config) -> tuple[Game, Source]:
             remat=settings.remat,
         )
 
-    game = Game(
+    return Game(
         generators=[group(settings, networks.GENERATORS, shared_g) for settings in config.generators],
         discriminators=[
             group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
@@ -81,7 +90,6 @@ def build(config: Config) -> tuple[Game, Source]:
         n_critic=config.n_critic,
         coverage=config.coverage,
     )
-    return game, source
 
 
 def train(

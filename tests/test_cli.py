@@ -95,7 +95,7 @@ def test_resume_goes_further(ring, capsys):
 
 WRONG = [
     ([], 2, "usage: ensgan COMMAND"),
-    (["fly"], 2, "unknown command 'fly'; known: evaluate, report, resume, sample, select, train"),
+    (["fly"], 2, "unknown command 'fly'; known: evaluate, plan, report, resume, sample, select, train"),
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
@@ -157,7 +157,7 @@ def test_wrong_input_is_one_line_and_code_2(argv, code, message, ring, capsys, t
     assert not list(tmp_path.iterdir())  # nothing was left behind
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "report"])
+@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "report", "plan"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])

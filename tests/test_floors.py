@@ -32,7 +32,7 @@ FLOORS = [
     ["regularization"],
     ["step"],
     ["dispatch", "selection", "evaluation"],
-    ["training"],
+    ["training", "plan"],
     ["runs", "testing"],
     ["cli"],
     ["__init__"],

@@ -2,6 +2,7 @@
 
 from ensgan.data.folders import folder
 from ensgan.data.images import digits, idx, mnist, npz
+from ensgan.data.outlines import OUTLINES, outline
 from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
 from ensgan.data.streams import Records, from_iterator, stream
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
@@ -19,6 +20,7 @@ SOURCES = {
 
 __all__ = [
     "FRACTIONS",
+    "OUTLINES",
     "SOURCES",
     "SPLITS",
     "Modes",
@@ -32,6 +34,7 @@ __all__ = [
     "idx",
     "mnist",
     "npz",
+    "outline",
     "resident",
     "split_indices",
     "stream",

@@ -84,6 +84,19 @@ def check_held_out(split: str, num: int) -> int:
     return SPLITS.index(split)
 
 
+def split_sizes(num: int, fractions: tuple[float, ...] = FRACTIONS) -> list[int]:
+    """How many of `num` samples each split gets; what `split_indices` says of them."""
+    if len(fractions) != 4 or not min(fractions) > 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"fractions are {tuple(fractions)}; expected 4 positive numbers ({', '.join(SPLITS)}) with sum 1"
+        )
+    needed = math.ceil(1 / min(fractions) - 1e-9)
+    if num < needed:
+        raise InputError(f"{num} samples cannot fill four splits {tuple(fractions)}: at least {needed} are needed")
+    others = [int(num * f + 1e-9) for f in fractions[1:]]
+    return [num - sum(others), *others]
+
+
 def split_indices(num: int, seed: int = 0, fractions: tuple[float, ...] = FRACTIONS) -> dict[str, np.ndarray]:
     """Cut `num` samples into four disjoint splits that only `num`, `seed` and `fractions` decide.
 
@@ -99,16 +112,8 @@ def split_indices(num: int, seed: int = 0, fractions: tuple[float, ...] = FRACTI
         InputError: where the fractions are no shares, or a split would be empty.
     """
     check_seed(seed)
-    if len(fractions) != 4 or not min(fractions) > 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise InputError(
-            f"fractions are {tuple(fractions)}; expected 4 positive numbers ({', '.join(SPLITS)}) with sum 1"
-        )
-    needed = math.ceil(1 / min(fractions) - 1e-9)
-    if num < needed:
-        raise InputError(f"{num} samples cannot fill four splits {tuple(fractions)}: at least {needed} are needed")
+    cuts = np.cumsum(split_sizes(num, fractions))[:-1]
     order = np.random.default_rng(seed).permutation(num)
-    select, calibrate, report = (int(num * f + 1e-9) for f in fractions[1:])
-    cuts = np.cumsum([num - select - calibrate - report, select, calibrate])
     return dict(zip(SPLITS, np.split(order, cuts), strict=True))
 
 
@@ -137,6 +142,22 @@ def dequantized(x: np.ndarray, rng: np.random.Generator, levels: int, dequantize
 def sample_keys(key: Array, size: int) -> Array:
     """One key per sample, `[size]`: `fold_in(key, b)`."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size, dtype=np.uint32))
+
+
+def drawing(levels: int, dequantize: bool) -> Callable[[Tree, Array], dict[str, Array]]:
+    """`draw` of a source that is held in memory: one of its samples for every key, pixels as networks see them."""
+
+    def one(table: Tree, key: Array) -> dict[str, Array]:
+        which, noise = jax.random.split(key)
+        i = jax.random.randint(which, (), 0, len(table["x"]), dtype=np.int32)
+        sample = {name: jnp.asarray(column)[i] for name, column in table.items()}
+        if sample["x"].dtype == np.uint8:
+            v = sample["x"].astype(np.float32)
+            u = jax.random.uniform(noise, v.shape, np.float32) if dequantize else jnp.full_like(v, 0.5)
+            sample["x"] = to_float(v, u, levels)
+        return sample
+
+    return jax.vmap(one, (None, 0))
 
 
 def resident(
@@ -177,19 +198,6 @@ def resident(
         for split, where in split_indices(len(x), seed, fractions).items()
     }
 
-    def one(table: Tree, key: Array) -> dict[str, Array]:
-        which, noise = jax.random.split(key)
-        i = jax.random.randint(which, (), 0, len(table["x"]), dtype=np.int32)
-        sample = {name: jnp.asarray(column)[i] for name, column in table.items()}
-        if sample["x"].dtype == np.uint8:
-            v = sample["x"].astype(np.float32)
-            u = jax.random.uniform(noise, v.shape, np.float32) if dequantize else jnp.full_like(v, 0.5)
-            sample["x"] = to_float(v, u, levels)
-        return sample
-
-    def draw(table: Tree, keys: Array) -> dict[str, Array]:
-        return jax.vmap(one, (None, 0))(table, keys)
-
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, 0, check_held_out(split, num)])
         first = {name: column[:num] for name, column in arrays[split].items()}
@@ -199,7 +207,7 @@ def resident(
         name=name,
         shape=x.shape[1:],
         arrays=arrays,
-        draw=draw,
+        draw=drawing(levels, dequantize),
         read=None,
         held_out=held_out,
         num={split: len(table["x"]) for split, table in arrays.items()},

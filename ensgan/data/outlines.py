@@ -1,0 +1,126 @@
+"""Sources without their data: what is known of samples before any file is read, for programs that are only planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ensgan.data.checks import check_seed
+from ensgan.data.folders import MEMORY
+from ensgan.data.source import FRACTIONS, SPLITS, Source, drawing, split_sizes
+from ensgan.data.synthetic import gaussian_grid, gaussian_ring
+from ensgan.types import InputError, Shape, unknown
+
+NUM = 60_000  # samples, where nothing says how many there are
+
+
+class Form(NamedTuple):
+    """What the options of a source say of its samples."""
+
+    shape: Shape | None = None  # None where that is known from the files alone
+    num: int = NUM  # in all four splits
+    classes: int | None = None
+    levels: int = 256
+
+
+def _digits(**_: Any) -> Form:
+    return Form((8, 8, 1), 1797, classes=10, levels=17)
+
+
+def _mnist(*, pad: int = 0, **_: Any) -> Form:
+    return Form((28 + 2 * pad, 28 + 2 * pad, 1), 60_000, classes=10)
+
+
+def _folder(*, size: int | None = None, channels: int | None = None, **_: Any) -> Form:
+    return Form((size, size, channels) if size and channels else None)
+
+
+def _unknown(**_: Any) -> Form:
+    return Form()
+
+
+# The sources of `SOURCES`: what makes its samples out of nothing is its own outline.
+OUTLINES: dict[str, Callable[..., Form | Source]] = {
+    "ring": gaussian_ring,
+    "grid": gaussian_grid,
+    "digits": _digits,
+    "mnist": _mnist,
+    "idx": _unknown,
+    "npz": _unknown,
+    "folder": _folder,
+}
+
+
+def outline(
+    name: str,
+    *,
+    shape: Shape | None = None,
+    num: int | None = None,
+    seed: int = 0,
+    path: Any = None,
+    resident: Any = "auto",
+    dequantize: bool = True,
+    fractions: tuple[float, ...] = FRACTIONS,
+    **options: Any,
+) -> Source:
+    """A source as the compiler sees it: the train split is shapes (`jax.ShapeDtypeStruct`), and no file is read.
+
+    Args:
+        name: in `SOURCES`.
+        shape: of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are stored as
+            uint8, or points `(D,)`, float32.
+        num: how many samples there are in all four splits, where files alone know it; 60,000 if not given.
+        seed: as for the source.
+        path: not looked at.
+        resident: as for a folder: whether pixels are held in memory, "auto" up to 2 GiB.
+        dequantize: as for the source.
+        fractions: as for the source.
+        options: the others of the source.
+
+    Raises:
+        InputError: an unknown name, a shape that is missing or that no sample has, or too few samples.
+    """
+    if name not in OUTLINES:
+        raise unknown("data", name, OUTLINES)
+    if OUTLINES[name] in (gaussian_ring, gaussian_grid):
+        source = OUTLINES[name](**options, seed=seed)
+        assert isinstance(source, Source)
+        if shape not in (None, source.shape):
+            raise InputError(f"the sample shape is {shape}, but {name!r} makes points {source.shape}; leave it out")
+        return source
+    form = OUTLINES[name](**options)
+    assert isinstance(form, Form)
+    shape, num = shape or form.shape, form.num if num is None else num
+    if shape is None:
+        raise InputError(
+            f"the shape of a sample of {name!r} is in its files, which are not read here; give --sample-shape, for "
+            "example --sample-shape 64,64,3"
+        )
+    if len(shape) not in (1, 3) or min(shape) < 1 or (len(shape) == 3 and shape[-1] > 4):
+        raise InputError(
+            f"the sample shape is {shape}; expected that of images, H,W,C with 1 to 4 channels, or of points, D"
+        )
+    check_seed(seed)
+    sizes = split_sizes(num, fractions)
+    dtype = np.uint8 if len(shape) == 3 else np.float32
+    columns: dict[str, Any] = {"x": jax.ShapeDtypeStruct((sizes[0], *shape), dtype)}
+    if form.classes is not None:
+        columns["label"] = jax.ShapeDtypeStruct((sizes[0],), np.int32)
+    held = name != "folder" or resident is True or (resident == "auto" and num * np.prod(shape) <= MEMORY)
+
+    def held_out(split: str, num: int) -> dict[str, np.ndarray]:
+        raise InputError(f"this outline of {name!r} has no samples, so none can be held out; read the data instead")
+
+    return Source(
+        name=name,
+        shape=shape,
+        arrays={"train": columns} if held else {},
+        draw=drawing(form.levels, dequantize) if held else None,
+        read=None,
+        held_out=held_out,
+        num=dict(zip(SPLITS, sizes, strict=True)),
+        classes=form.classes,
+    )

@@ -1,0 +1,429 @@
+"""What a training step costs on a mesh that need not exist: its program is compiled from shapes, and never run.
+
+Parameters, memory, FLOPs and traffic are those of the program that training runs (`dispatch.trace`). Without a topology
+it is compiled for devices that JAX has, or that `virtual_devices` makes up; with one, for TPUs that are not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import mesh_utils, topologies
+from jax.extend import core
+from jax.sharding import AxisType, Mesh
+
+from ensgan import mesh as meshes
+from ensgan.data import Source
+from ensgan.dispatch import check_mesh, loops, shardings, spread, trace
+from ensgan.game import Game, State
+from ensgan.mesh import AXES, Sizes
+from ensgan.types import InputError, Tree
+
+VIRTUAL = 2048  # devices that JAX makes up at most
+KINDS = {
+    "psum": "all-reduce",
+    "pmax": "all-reduce",
+    "pmin": "all-reduce",
+    "all_gather": "all-gather",
+    "reduce_scatter": "reduce-scatter",
+    "all_to_all": "all-to-all",
+    "ppermute": "permute",
+}
+
+
+class Members(NamedTuple):
+    """A group of members of one network."""
+
+    name: str
+    count: int
+    parameters: int  # of one member
+
+
+class Collective(NamedTuple):
+    """All collectives of one kind along one axis, in one step, as one device sees them."""
+
+    kind: str
+    axis: str
+    number: int  # arrays; a compiler sends several at once
+    bytes: int  # of whole arrays: what a gather gives, what a reduction or an exchange takes
+    travel: int  # bytes that the device sends, around a ring
+
+
+class Plan(NamedTuple):
+    """What one training step costs. FLOPs, bytes and collectives are those of one device; all devices do the same."""
+
+    platform: str  # `cpu`, or the kind of accelerator
+    jax: str
+    mesh: Sizes
+    members: tuple[Members, ...]
+    batch_size: int
+    coverage: str
+    update: str
+    n_critic: int
+    state_bytes: int  # of all members and of what they share, on one device; `whole_state_bytes` on all together
+    whole_state_bytes: int
+    data_bytes: int  # of the train split, or of the batch where data are streamed
+    argument_bytes: int  # both, as the program counts them
+    temporary_bytes: int
+    peak_bytes: int
+    flops: float
+    collectives: tuple[Collective, ...]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights all members have together."""
+        return sum(each.count * each.parameters for each in self.members)
+
+    @property
+    def travel(self) -> int:
+        """Bytes that a device sends in a step."""
+        return sum(each.travel for each in self.collectives)
+
+    def seconds(self, bandwidth: float, peak: float) -> tuple[float, float]:
+        """Time of communication and of computing, with `bandwidth` in bytes and `peak` in FLOPs, per device and second.
+
+        Both are what a step takes at least, at those rates.
+        """
+        return self.travel / bandwidth, self.flops / peak
+
+    def communication_share(self, bandwidth: float, peak: float) -> float:
+        """The share of a step's time that goes into communication, in [0, 1], at those rates.
+
+        Nothing is taken to overlap, so it is an upper bound for a device that computes at `peak`; one that computes
+        more slowly spends a smaller share on it.
+        """
+        communicating, computing = self.seconds(bandwidth, peak)
+        return communicating / (communicating + computing)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        rows = {key: [each._asdict() for each in getattr(self, key)] for key in ("members", "collectives")}
+        totals = {"parameters": self.parameters, "travel": self.travel}
+        return {**self._asdict(), **rows, **totals, "mesh": self.mesh._asdict()}
+
+
+def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: str | None = None) -> Plan:
+    """The plan of one training step of a game.
+
+    Args:
+        game: what is played.
+        source: batches; its arrays may be shapes alone, as in `data.outline`.
+        sizes: of the mesh; None is the largest that fits the game on the devices there are, or of the topology.
+        topology: TPUs to compile for, such as `v5e:4x4`, of which none need be there; None is the devices that JAX has.
+
+    Raises:
+        InputError: a mesh that does not fit, fewer devices than it takes, an unknown topology, no libtpu to compile for
+            one, or a program that needs more memory than a device has.
+    """
+    source.check_batch(game.batch_size)
+    devices = jax.devices() if topology is None else tpus(topology)
+    sizes = meshes.choose(len(devices), **spread(game)) if sizes is None else sizes
+    check_mesh(game, sizes)
+    loop = loops(game)
+    if topology is not None:
+        game, loop = _batched(game), True  # what `auto` stands for away from a CPU
+    # Without a mesh for one device, as in training.
+    mesh = _mesh(sizes, devices, topology) if topology is not None or sizes.devices > 1 else None
+
+    traced = trace(game, source, mesh, loop=loop)
+    with _quiet() if topology is not None else contextlib.nullcontext():
+        compiled = _compiled(traced, topology)
+    memory, flops = compiled.memory_analysis(), compiled.cost_analysis()["flops"]
+    platform = devices[0].platform
+    peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    peak += memory.output_size_in_bytes - memory.alias_size_in_bytes
+    state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
+    whole = _bytes(state)
+    here = whole if mesh is None else _bytes_here(state, shardings(game, mesh, state))
+    return Plan(
+        platform=platform if platform == "cpu" else devices[0].device_kind,
+        jax=jax.__version__,
+        mesh=sizes,
+        members=_members(game, state),
+        batch_size=game.batch_size,
+        coverage=game.coverage,
+        update=game.update,
+        n_critic=game.n_critic,
+        state_bytes=here,
+        whole_state_bytes=whole,
+        data_bytes=_data_bytes(game, source, sizes),
+        argument_bytes=memory.argument_size_in_bytes,
+        temporary_bytes=memory.temp_size_in_bytes,
+        peak_bytes=peak if platform == "cpu" else memory.peak_memory_in_bytes,
+        flops=flops,
+        collectives=collectives(traced.jaxpr, dict(zip(AXES, sizes, strict=True))),
+    )
+
+
+def virtual_devices(num: int) -> None:
+    """Sees to it that JAX has at least `num` CPU devices to compile for; those that it lacks are made up.
+
+    It comes before whatever starts JAX, which then uses no other device.
+
+    Raises:
+        InputError: more than 2,048, or JAX has started with fewer.
+    """
+    if num > VIRTUAL:
+        raise InputError(
+            f"the mesh takes {num} devices; JAX makes up {VIRTUAL} at most, so give a smaller mesh, or a --topology"
+        )
+    try:
+        jax.config.update("jax_platforms", "cpu")
+        there = jax.config.jax_num_cpu_devices  # type: ignore[missing-attribute]
+        jax.config.update("jax_num_cpu_devices", max(num, there))
+    except RuntimeError as error:  # JAX has started
+        if len(jax.devices()) < num:
+            raise InputError(
+                f"the mesh takes {num} devices, but JAX has already started with {len(jax.devices())}; "
+                f"set JAX_NUM_CPU_DEVICES={num} before it starts"
+            ) from error
+
+
+def tpus(topology: str) -> Sequence[Any]:
+    """The devices of a TPU topology, to compile for; there need not be a TPU.
+
+    Raises:
+        InputError: there is no such topology, or no libtpu.
+    """
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # it is only compiled with, so others may use it as well
+    try:
+        with _quiet():
+            return topologies.get_topology_desc(topology, "tpu").devices
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].removeprefix("INVALID_ARGUMENT: ")
+        if "not installed" in reason:
+            raise InputError("compiling for a TPU topology takes libtpu; pip install 'ensgan[tpu]'") from error
+        raise InputError(
+            f"the topology is {topology!r}: {reason}; give a kind of TPU and its shape, such as v5e:4x4, v6e:8x8 or "
+            "v5p:4x4x4"
+        ) from error
+
+
+def collectives(jaxpr: Any, sizes: dict[str, int]) -> tuple[Collective, ...]:
+    """The collectives of a traced program, by kind and axis, largest first.
+
+    They are read from what is traced and not from what is compiled, since a CPU's compiler widens bfloat16. What is in
+    a loop counts once for a loop of unknown length, and of two branches the one that sends more counts.
+
+    Args:
+        jaxpr: of the program.
+        sizes: how many devices each axis has.
+    """
+    total: dict[tuple[str, str], list[int]] = {}
+    for kind, axis, size in _collectives(jaxpr.jaxpr, sizes):
+        count = total.setdefault((kind, axis), [0, 0, 0])
+        for k, value in enumerate((1, size, _travel(kind, size, _group(axis, sizes)))):
+            count[k] += value
+    rows = [Collective(*key, *count) for key, count in total.items()]
+    return tuple(sorted(rows, key=lambda row: -row.bytes))
+
+
+def _collectives(jaxpr: Any, sizes: dict[str, int], live: Sequence[bool] = ()) -> list[tuple[str, str, int]]:
+    """Kind, axis and whole bytes of every array that is sent for an output; `live` says which outputs are needed."""
+    found: list[tuple[str, str, int]] = []
+    outputs = zip(jaxpr.outvars, live or [True] * len(jaxpr.outvars), strict=True)
+    needed = {out for out, is_live in outputs if is_live and isinstance(out, core.Var)}
+    for equation in reversed(jaxpr.eqns):
+        name, live = equation.primitive.name, [out in needed for out in equation.outvars]
+        if not any(live) and not equation.effects:
+            continue  # as a compiler leaves it out
+        needed.update(each for each in equation.invars if isinstance(each, core.Var))
+        # Of a loop, every output of the body goes into its next turn.
+        alike = name not in ("while", "scan")
+        parts = [part for value in equation.params.values() for part in _jaxprs(value)]
+        inner = [_collectives(p, sizes, live if alike and len(p.outvars) == len(live) else ()) for p in parts]
+        kind = KINDS.get(name.removesuffix("_invariant"))
+        if kind is not None:
+            axes = equation.params.get("axes", equation.params.get("axis_name"))
+            axes = [axis for axis in (axes if isinstance(axes, tuple | list) else (axes,)) if axis in sizes]
+            arrays = zip(equation.invars, equation.outvars, live, strict=True)
+            sent = [max(_bytes(one.aval), _bytes(out.aval)) for one, out, is_live in arrays if axes and is_live]
+            found += [(kind, ",".join(axes), size) for size in sent]
+        elif name == "cond":
+            traffic = lambda rows: sum(_travel(kind, size, _group(axis, sizes)) for kind, axis, size in rows)
+            found += max(inner, key=traffic)
+        else:
+            length = equation.params["length"] if name == "scan" else 1
+            found += [row for part in inner for row in part] * length
+    return found
+
+
+def _jaxprs(value: Any) -> Iterator[Any]:
+    if isinstance(value, core.ClosedJaxpr):
+        yield value.jaxpr
+    elif isinstance(value, core.Jaxpr):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _jaxprs(part)
+
+
+def _group(axis: str, sizes: dict[str, int]) -> int:
+    return math.prod(sizes[name] for name in axis.split(","))
+
+
+def _travel(kind: str, size: int, group: int) -> int:
+    """Bytes that each of `group` devices sends around a ring, for an array of `size` bytes."""
+    rounds = {"all-reduce": 2 * (group - 1), "permute": group}.get(kind, group - 1)
+    return round(size * rounds / group)
+
+
+def _batched(game: Game) -> Game:
+    batched = lambda groups: [dataclasses.replace(g, execute="vmap") if g.execute == "auto" else g for g in groups]
+    return dataclasses.replace(game, generators=batched(game.groups_g), discriminators=batched(game.groups_d))
+
+
+def _mesh(sizes: Sizes, devices: Sequence[Any], topology: str | None) -> Mesh:
+    if topology is None:
+        return meshes.make(sizes)
+    if sizes.devices != len(devices):
+        raise InputError(
+            f"the mesh {sizes} takes {sizes.devices} devices, but the topology {topology} has {len(devices)}; "
+            "give sizes with that product, or another topology"
+        )
+    try:
+        grid = mesh_utils.create_device_mesh(tuple(sizes), devices=devices, allow_split_physical_axes=True)
+    except (AssertionError, NotImplementedError):  # of some kinds of TPU, it cannot tell who is whose neighbour
+        grid = np.array(devices).reshape(sizes)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def _compiled(traced: Any, topology: str | None) -> Any:
+    try:
+        return traced.lower().compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        # Two ways to say it: "Used 24.00G of 15.75G hbm", "temporaries (24.00G) exceeds available HBM (15.75G)".
+        said = re.search(r"([\d.]+) ?([KMGT])(?: of |\) exceeds available HBM \()([\d.]+) ?([KMGT])", str(error))
+        needs = "does not fit into the memory of a device"
+        if said is not None:
+            needs = f"needs at least {said[1]} {said[2]}iB of memory per device, which has {said[3]} {said[4]}iB,"
+        raise InputError(
+            f"the program {needs} on {topology}; spread members over more devices, or lower batch_size"
+        ) from error
+
+
+def _members(game: Game, state: State) -> tuple[Members, ...]:
+    rows = []
+    for side, groups in (("generators", game.groups_g), ("discriminators", game.groups_d)):
+        for k, (group, members) in enumerate(zip(groups, getattr(state, side), strict=True)):
+            leaves = jax.tree.leaves(members.params)
+            rows.append(Members(f"{side}.{k}", group.count, sum(leaf.size for leaf in leaves) // group.count))
+    return tuple(rows)
+
+
+def _data_bytes(game: Game, source: Source, sizes: Sizes) -> int:
+    if source.draw is not None:
+        return _bytes(jax.eval_shape(lambda tree: tree, source.arrays["train"]))
+    each = 4 * math.prod(source.shape) + 4 * (source.classes is not None)
+    return game.n_critic * game.batch_size // sizes.data * each
+
+
+def _bytes(tree: Tree) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _bytes_here(tree: Tree, sharding: Tree) -> int:
+    shares = jax.tree.map(lambda leaf, s: math.prod(s.shard_shape(leaf.shape)) * leaf.dtype.itemsize, tree, sharding)
+    return sum(jax.tree.leaves(shares))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what libtpu writes to the standard error of the process."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def describe(plan: Plan, *, name: str, source: Source, bandwidth: float, peak: float) -> str:
+    """A plan as a table for reading.
+
+    Args:
+        plan: what was found.
+        name: of the configuration.
+        source: what the plan was made for.
+        bandwidth: bytes that a device sends per second.
+        peak: FLOPs that it computes per second.
+    """
+    M, N = (sum(each.count for each in plan.members if each.name.startswith(side)) for side in "gd")
+    critic = f" ({plan.n_critic} of discriminators)" if plan.n_critic > 1 else ""
+    communicating, computing = plan.seconds(bandwidth, peak)
+    rows: list[tuple[str, ...]] = [
+        ("game", f"{M} generators × {N} discriminators, batch {plan.batch_size}, {plan.coverage} coverage"),
+        ("", f"{plan.update} updates{critic}"),
+        ("data", _data(source)),
+        ("compiled for", f"{plan.mesh.devices} × {plan.platform}, mesh {plan.mesh}, jax {plan.jax}"),
+    ]
+    lines = [f"plan of one training step of {name}: compiled, not run", "", *_aligned(rows)]
+    rows = [(each.name, f"{each.count} ×", f"{each.parameters:,}") for each in plan.members]
+    lines += ["", "parameters", *_aligned([*rows, ("in all", "", f"{plan.parameters:,}")], "<>>")]
+    streamed = source.draw is None
+    padded = plan.argument_bytes > 1.01 * (plan.state_bytes + plan.data_bytes)
+    stored = [("both as stored", _size(plan.argument_bytes), "padded to the tiles of the device")] if padded else []
+    rows = [
+        ("state", _size(plan.state_bytes), f"of {_size(plan.whole_state_bytes)} in all: weights, optimisers, averages"),
+        ("data", _size(plan.data_bytes), "the batches of a step" if streamed else "all to train with, on every device"),
+        *stored,
+        ("temporary", _size(plan.temporary_bytes), "samples, activations, gradients"),
+        ("peak", _size(plan.peak_bytes), ""),
+    ]
+    lines += ["", "memory of each device", *_aligned(rows, "<><")]
+    rows = [
+        ("each device", f"{plan.flops / 1e9:,.3f} GFLOP"),
+        ("in all", f"{plan.mesh.devices * plan.flops / 1e9:,.3f} GFLOP"),
+    ]
+    lines += ["", "work of a step", *_aligned(rows, "<>")]
+    if plan.collectives:
+        rows = [("", "axis", "arrays", "size", "sent by each device")]
+        rows += [(c.kind, c.axis, str(c.number), _size(c.bytes), _size(c.travel)) for c in plan.collectives]
+        rows += [("in all", "", "", "", _size(plan.travel))]
+        lines += ["", "communication of a step", *_aligned(rows, "<<>>>")]
+    rows = [
+        (
+            "communicating",
+            f"{1e3 * communicating:,.4f} ms",
+            f"if a device sends {bandwidth / 1e9:g} GB/s (--bandwidth)",
+        ),
+        ("computing", f"{1e3 * computing:,.4f} ms", f"if it computes {peak / 1e12:g} TFLOP/s (--peak)"),
+        ("share", f"{plan.communication_share(bandwidth, peak):.1%}", "of the step is communication, if none overlaps"),
+    ]
+    lines += ["", "time of a step, under two assumptions", *_aligned(rows, "<><")]
+    return "\n".join(lines)
+
+
+def _data(source: Source) -> str:
+    shape, num = "×".join(map(str, source.shape)), source.num["train"]
+    how = "" if num is None else f", {num:,} to train with" + (", streamed" if source.draw is None else "")
+    return f"{source.name}, samples of {shape}{how}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], sides: str = "<<") -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(sides))]
+    cells = lambda row: (f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+    return ["  " + "  ".join(cells(row)).rstrip() for row in rows]
+
+
+def _size(num: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if num < 1000 or unit == "GiB":
+            break
+        num /= 1024
+    return f"{num:,.0f} B" if unit == "B" else f"{num:,.2f} {unit}"

@@ -1,0 +1,312 @@
+"""A plan says of a program that never runs what the real one takes: work, memory and traffic, on the same mesh."""
+
+import dataclasses
+import functools
+import gzip
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+from jax.sharding import PartitionSpec
+from test_mesh import collectives as in_text
+
+from ensgan import cli, config, data, mesh, networks, pairing, plan, training
+from ensgan.data import Source, resident
+from ensgan.dispatch import Program, start
+from ensgan.game import Game
+from ensgan.mesh import Sizes
+from ensgan.population import Group
+from ensgan.types import InputError
+
+POINTS = np.zeros((100, 2), np.float32)
+FULL = toys.game(4, 4, batch_size=32, hidden=16, pairing=pairing.softmax(1.0), optimizer=optax.sgd(0.1, momentum=0.9))
+SPLIT = dataclasses.replace(FULL, coverage="split")
+ALTERNATING = dataclasses.replace(FULL, update="alternating", n_critic=2)
+RESIDENT = resident("points", POINTS)
+STREAMED = dataclasses.replace(RESIDENT, draw=None, read=lambda step, size: {"x": POINTS[:size]}, arrays={})
+CASES = {
+    "full": (FULL, RESIDENT, Sizes(4, 2)),
+    "split": (SPLIT, RESIDENT, Sizes(4, 2)),
+    "alternating, streamed": (ALTERNATING, STREAMED, Sizes(2, 2)),
+    "one device": (toys.game(2, 2), RESIDENT, Sizes()),
+}
+
+
+@functools.cache
+def planned(name):
+    return plan.plan(*CASES[name])
+
+
+def really(game, source, sizes):
+    """The compiled program that trains, and how many bytes its state and data take on the first device."""
+    there = mesh.make(sizes) if sizes.devices > 1 else None
+    state, program = start(game, 0, there), Program(game, source, there)
+    program.compile(state)
+    feed = program._next(state) if program.streamed else program.arrays
+    here = lambda leaf: leaf.addressable_shards[0].data.nbytes
+    state = state._replace(key=jax.random.key_data(state.key))
+    return program._run, [sum(map(here, jax.tree.leaves(tree))) for tree in (state, feed)]
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_plan_is_what_the_program_takes(name):
+    game, source, sizes = CASES[name]
+    found = planned(name)
+    program, (state_bytes, data_bytes) = really(game, source, sizes)
+    assert found.flops == program.cost_analysis()["flops"]
+    memory = program.memory_analysis()
+    assert (found.argument_bytes, found.temporary_bytes) == (memory.argument_size_in_bytes, memory.temp_size_in_bytes)
+    assert (found.state_bytes, found.data_bytes) == (state_bytes, data_bytes)
+    number_of_steps = 4 if source.draw else 0
+    assert found.argument_bytes == state_bytes + data_bytes + number_of_steps
+    assert found.peak_bytes > found.argument_bytes
+
+    said = {kind: 0 for kind, _ in in_text(program.as_text())}
+    for kind, size in in_text(program.as_text()):
+        said[kind] += size * (sizes.member if kind == "reduce-scatter" else 1)  # the text says what is left of it
+    sent = dict.fromkeys(said, 0)
+    for row in found.collectives:
+        sent[row.kind] += row.bytes
+        g = dict(zip(mesh.AXES, sizes, strict=True))[row.axis]
+        ring = row.bytes * (g - 1) / g * (2 if row.kind == "all-reduce" else 1)
+        assert row.travel == pytest.approx(ring, abs=row.number)  # each array is rounded
+    # A compiler also leaves out some matrices and flags of the earlier updates, which are needed for nothing.
+    assert sent == (said if game.update == "simultaneous" else pytest.approx(said, abs=256))
+    assert bool(said) == (sizes.devices > 1)
+
+
+def test_parameters_and_state_are_counted_by_hand():
+    found = planned("full")
+    each = (3 * 16 + 16 + 16 * 2, 2 * 16 + 16 + 16)
+    assert [row[1:] for row in found.members] == [(4, each[0]), (4, each[1])]
+    assert found.parameters == 4 * sum(each)
+    # Weights, their momentum, an average of generators; then what all devices hold.
+    members = 4 * 4 * (3 * each[0] + 2 * each[1])
+    shared = 4 * (4 * 4 + 1 + 4 + 1 + 2)  # payoff, augment, fault, step, key
+    assert found.whole_state_bytes == members + shared
+    assert found.state_bytes == members // 4 + shared
+
+
+def test_the_share_of_communication():
+    sent = (plan.Collective("all-gather", "member", 1, 8, 10**6),)
+    found = plan.Plan(**{**dict.fromkeys(plan.Plan._fields), "flops": 3e9, "collectives": sent})
+    assert found.seconds(bandwidth=1e9, peak=1e12) == pytest.approx((1e-3, 3e-3))
+    assert found.communication_share(bandwidth=1e9, peak=1e12) == pytest.approx(0.25)
+    assert found._replace(collectives=()).communication_share(1e9, 1e12) == 0
+
+
+def test_loops_branches_and_kinds_are_counted():
+    def work(x):  # [2, 4] float32 and bfloat16 of a device
+        x = jax.lax.fori_loop(0, 3, lambda _, x: jax.lax.psum(x, "data"), x)  # of known length: a scan
+        x = jax.lax.cond(x[0, 0] > 0, lambda x: jax.lax.psum(x, "data"), lambda x: x, x)
+        half = jax.lax.all_gather(x.astype(jnp.bfloat16), "member")
+        shifted = jax.lax.ppermute(x, "data", [(0, 1), (1, 0)])
+        return jax.lax.psum(x + shifted, ("member", "data")) + half.sum(), jax.lax.psum_scatter(x, "member")
+
+    there, spec = mesh.make(Sizes(2, 2)), PartitionSpec("member", "data")
+    out = (spec, PartitionSpec(("member", "data")))
+    spread = jax.jit(jax.shard_map(work, mesh=there, in_specs=spec, out_specs=out, check_vma=False))
+    traced = spread.trace(jax.ShapeDtypeStruct((4, 8), jnp.float32))
+    found = {row[:2]: row[2:] for row in plan.collectives(traced.jaxpr, {"member": 2, "data": 2})}
+    assert found == {
+        ("all-reduce", "data"): (4, 4 * 32, 4 * 32),
+        ("all-gather", "member"): (1, 2 * 16, 16),
+        ("permute", "data"): (1, 32, 32),
+        ("all-reduce", "member,data"): (1, 32, 48),
+        ("reduce-scatter", "member"): (1, 32, 16),
+    }
+
+
+def test_nothing_is_allocated():
+    wide = Group(networks.mlp(4, (2**15, 2**15), 2), 8), Group(networks.mlp(2, (2**15, 2**15), 1), 8)
+    game, source = Game(*wide, batch_size=64, optimizer=FULL.optimizer), RESIDENT
+    arrays, before = len(jax.live_arrays()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = plan.plan(game, source, Sizes(8, 1))
+    assert found.whole_state_bytes > 160 * 2**30
+    assert found.state_bytes == pytest.approx(found.whole_state_bytes / 8, rel=1e-3)
+    assert len(jax.live_arrays()) == arrays
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+
+
+# Outlines
+
+
+def idx(x):
+    return bytes([0, 0, 8, x.ndim]) + b"".join(n.to_bytes(4, "big") for n in x.shape) + x.astype(np.uint8).tobytes()
+
+
+def files(tmp_path, name):
+    """The options of a real source of 40 images, 6×6, or what else it always has."""
+    from PIL import Image
+
+    x = np.arange(40)[:, None, None] + np.zeros((40, 6, 6), np.uint8)
+    if name == "mnist":
+        x = np.zeros((40, 28, 28), np.uint8)
+        (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(x)))
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(40) % 10))
+        return {"path": tmp_path, "pad": 2}
+    if name == "idx":
+        (tmp_path / "x").write_bytes(idx(x))
+        return {"path": tmp_path / "x", "pad": 1}
+    if name == "npz":
+        np.savez(tmp_path / "x.npz", x=np.zeros((40, 3)))
+        return {"path": tmp_path / "x.npz"}
+    for k, image in enumerate(x.astype(np.uint8)):
+        Image.fromarray(image).save(tmp_path / f"{k:02}.png")
+    return {"path": tmp_path, "size": 4, "channels": 3}
+
+
+SHAPES = {"idx": (8, 8, 1), "npz": (3,)}  # of those that only the files know
+
+
+@pytest.mark.parametrize("name", sorted(data.SOURCES))
+def test_outlines_are_the_shapes_of_the_real_sources(name, tmp_path, key):
+    here = name in ("ring", "grid", "digits")
+    options = {} if here else files(tmp_path, name)
+    real = data.SOURCES[name](**options)
+    known = {} if here else {"num": 40, "shape": SHAPES.get(name)}
+    there = data.outline(name, **{**options, "path": "nowhere"} if options else {}, **known)
+    form = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
+    assert form(there.arrays["train"]) == form(real.arrays["train"])
+    assert (there.shape, there.num, there.classes) == (real.shape, real.num, real.classes)
+    keys = jax.random.split(key, 5)
+    drawn = [source.draw(jax.tree.map(jnp.asarray, real.arrays["train"]), keys) for source in (there, real)]
+    jax.tree.map(np.testing.assert_array_equal, *drawn)
+    if not here:
+        with pytest.raises(InputError, match="has no samples, so none can be held out"):
+            there.held_out("select", 3)
+
+
+def test_every_source_has_an_outline():
+    assert set(data.OUTLINES) == set(data.SOURCES)
+    with pytest.raises(InputError, match="unknown data 'cats'"):
+        data.outline("cats")
+    for shape in ((0, 4, 1), (4, 4), (4, 4, 5)):
+        with pytest.raises(InputError, match="expected that of images, H,W,C with 1 to 4 channels, or of points, D"):
+            data.outline("npz", shape=shape)
+
+
+@pytest.mark.parametrize(("options", "streamed"), [({"num": 10**6}, True), ({}, False), ({"resident": False}, True)])
+def test_large_folders_are_streamed(options, streamed):
+    source = data.outline("folder", size=64, channels=3, **options)
+    assert isinstance(source, Source)
+    assert (source.draw is None) == streamed
+
+
+# The command
+
+
+def command(*argv, **variables):
+    environment = {**os.environ, **variables}
+    run = [sys.executable, "-m", "ensgan.cli", "plan", *argv]
+    return subprocess.run(run, capture_output=True, text=True, timeout=300, env=environment)
+
+
+QUICK = [f"--{side}.0.network.widths=[8]" for side in ("generators", "discriminators")]
+
+
+def test_the_command_prints_a_table_without_the_data_being_there():
+    done = command("mnist_mlp", "--mesh", "member=8,data=8", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    for text in (
+        "8 generators × 8 discriminators, batch 64, full coverage",
+        "samples of 28×28×1, 42,000 to train with",
+        f"64 × cpu, mesh member=8,data=8, jax {jax.__version__}",
+        "generators.0      8 × ",
+        "memory of each device",
+        "GFLOP",
+        "all-gather",
+        "if a device sends 100 GB/s (--bandwidth)",
+        "of the step is communication",
+    ):
+        assert text in done.stdout, text
+    assert max(map(len, done.stdout.splitlines())) < 110
+
+
+def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, capsys):
+    options = files(tmp_path, "npz")
+    named = ["--data", "npz", *QUICK]
+    known = ["--sample-shape", "3", "--samples", "40", "--batch-size", "16"]
+    assert cli.main(["plan", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    flags = [*named, "--batch_size", "16", "--data.path", str(options["path"])]
+    settings, _ = config.parse(config.read(cli._configs()[cli.DEFAULT]), training.TABLES, flags)
+    real = plan.plan(*training.build(settings), Sizes(2, 2)).as_dict()
+    assert json.loads(json.dumps(real)).items() <= printed.items()
+    sent, computed = printed["travel"] / 50e9, printed["flops"] / 100e12
+    assert printed["communication_share"] == pytest.approx(sent / (sent + computed))
+
+
+WRONG = [
+    (["mnist_mlp", "--mesh", "member=3"], "generators.0 has 8 members, which a mesh with member=3 does not divide"),
+    (["--mesh", "member=3000"], "the mesh takes 3000 devices; JAX makes up 2048 at most"),
+    (["--mesh", "data=64"], "the mesh takes 64 devices, but JAX has already started with 8"),
+    (["--mesh", "four"], "give auto, or sizes of its two axes"),
+    (["--data", "npz"], "the shape of a sample of 'npz' is in its files, which are not read here; give --sample-shape"),
+    (["--data", "npz", "--sample-shape", "8,x"], "--sample-shape is '8,x'; give H,W,C of images"),
+    (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot fill four splits"),
+    (["ring8", "--sample-shape", "3"], "'ring' makes points (2,); leave it out"),
+    (["--bandwidth", "0"], "--bandwidth is 0.0; give a number above 0"),
+    (["--peak", "nan"], '"peak": expected a float. Got value: nan'),
+    (["ring8", "--data-dir", "x"], "unknown argument --data.path"),
+    (["--meshes", "x"], "unknown argument --meshes; did you mean --mesh?"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), WRONG, ids=[" ".join(argv) for argv, _ in WRONG])
+def test_wrong_input_is_one_line(argv, message, capsys):
+    jax.devices()
+    assert cli.main(["plan", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("ensgan: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+# TPUs that are not there
+
+LIBTPU = importlib.util.find_spec("libtpu") is not None or "TPU_LIBRARY_PATH" in os.environ
+needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="libtpu is not installed")
+
+
+@pytest.mark.skipif(LIBTPU, reason="libtpu is installed")
+def test_a_topology_takes_libtpu(capsys):
+    assert cli.main(["plan", "--topology", "v5e:4x4"]) == 2
+    assert "takes libtpu; pip install 'ensgan[tpu]'" in capsys.readouterr().err
+
+
+@needs_libtpu
+def test_a_plan_for_tpus(capfd):
+    game, source, sizes = CASES["split"]
+    there, here = plan.plan(game, source, sizes, topology="v5e:2x4"), planned("split")
+    assert there.platform == "TPU v5 lite"
+    assert (there.collectives, there.state_bytes) == (here.collectives, here.state_bytes)
+    assert 0.5 < there.flops / here.flops < 2
+    assert there.peak_bytes >= there.state_bytes + there.data_bytes
+    assert plan.plan(toys.game(2, 2), source, topology="v4:1x1x1").mesh == Sizes(2, 1)  # two cores
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_libtpu
+def test_wrong_topologies_and_what_does_not_fit():
+    for name in ("nonsense", "v9:2x2"):
+        with pytest.raises(InputError, match=rf"the topology is '{name}': .* such as v5e:4x4, v6e:8x8 or v5p:4x4x4"):
+            plan.tpus(name)
+    with pytest.raises(InputError, match="takes 2 devices, but the topology v5e:2x2 has 4; give sizes with that pro"):
+        plan.plan(FULL, RESIDENT, Sizes(2, 1), topology="v5e:2x2")
+    wide = Game(Group(networks.mlp(2, (2**15, 2**15), 2), 4), Group(networks.mlp(2, (8,), 1), 4), batch_size=8)
+    with pytest.raises(
+        InputError, match=r"needs at least [\d.]+ GiB of memory per device, which has 15.75 GiB, on v5e"
+    ):
+        plan.plan(wide, data.gaussian_ring(), Sizes(4, 1), topology="v5e:2x2")
