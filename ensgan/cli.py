@@ -24,10 +24,12 @@ from ensgan.types import InputError, unknown
 DEFAULT = "digits_4x4"
 MEMORY = 2**32  # bytes of samples that one command holds
 INTERRUPTED = 128 + signal.SIGINT
-SAFE = "Complete checkpoints are safe: start all processes again with `ensgan resume RUN`"
+SAFE = "Complete checkpoints are safe: start all processes again, with `ensgan resume RUN` if there are any"
+# What JAX's errors say, of whatever type, when a process does not answer any more.
+LOST = r"Gloo|NCCL|[Cc]oordination ?[Ss]ervice|Connection closed by peer|sync_global_devices|Barrier (failed|timed out)"
 LAST_WORDS = (
-    "ensgan: this process was ended from outside, most likely because another process of its run had ended; the last "
-    f"lines of that one say why. {SAFE}\n"
+    "ensgan: this process was ended from outside, most likely because another process of its run had ended, as the "
+    f"last lines of that one say, or had the same --process-id. {SAFE}\n"
 )
 # Where a command computes: arguments of the commands that train.
 PLACE: list[tuple[str, type, Any, str]] = [
@@ -103,7 +105,7 @@ def train(argv: list[str]) -> int:
     settings, options = config.parse(tree, TABLES, flags, extra=own)
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
-    with _joined(options):
+    with _joined("train --overwrite" if options["overwrite"] else "train", options):
         given = options["run_dir"] or str(_free_directory(settings.name, settings.seed))
         directory = Path(given if options["run_dir"] else processes.from_first(given))
         outcome = runs.run(
@@ -114,13 +116,14 @@ def train(argv: list[str]) -> int:
 
 def resume(argv: list[str]) -> int:
     """Goes on from the newest checkpoint."""
-    from ensgan import mesh, runs
+    from ensgan import mesh, processes, runs
 
     steps = ("--steps", int, None, "train until this step in all; the run's own number if not given")
     options = _options("resume", argv, [steps, *PLACE])
     overrides = {} if options["steps"] is None else {"steps": options["steps"]}
-    settings = runs.load_run(options["run"], overrides)
-    with _joined(options):
+    with _joined("resume", options):
+        with processes.together():
+            settings = runs.load_run(options["run"], overrides)
         outcome = runs.run(settings, options["run"], resume=True, watcher=_console(), sizes=mesh.parse(options["mesh"]))
         return _finish(outcome, options["run"])
 
@@ -404,7 +407,7 @@ def _argument(parser: ArgumentParser, flag: str, kind: type, default: Any, text:
 
 
 @contextlib.contextmanager
-def _joined(options: dict[str, Any]) -> Iterator[None]:
+def _joined(command: str, options: dict[str, Any]) -> Iterator[None]:
     """One of several processes, if the command line says so, until the end of the block."""
     from ensgan import mesh, processes
 
@@ -422,6 +425,7 @@ def _joined(options: dict[str, Any]) -> Iterator[None]:
     processes.join(*explicit, numbers, timeout=options["join_timeout"])
     in_order = processes.last_words(LAST_WORDS)
     try:
+        processes.check_same({"the command": command})  # those of another one would not take the steps that follow
         yield
     except BaseException as error:
         if not isinstance(error, processes.Agreed):  # the others know nothing of it, and would wait for this process
@@ -444,7 +448,7 @@ def _tell(error: BaseException) -> None:
         print(f"ensgan: {' '.join(text.split())}", file=sys.stderr, flush=True)
     elif isinstance(error, KeyboardInterrupt):
         print("ensgan: interrupted", file=sys.stderr, flush=True)
-    elif type(error).__name__ == "JaxRuntimeError" and re.search("Gloo|NCCL|[Cc]oordination", str(error)):
+    elif isinstance(error, Exception) and re.search(LOST, str(error)):
         text = " ".join(str(error).split())[:160]
         print(f"ensgan: another process of this run has ended ({text}). {SAFE}", file=sys.stderr, flush=True)
     else:

@@ -343,6 +343,7 @@ def plain_type_error(text: str) -> str:
     nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
     if nested:
         return f"unknown argument --{nested[1]}.{nested[2]}: what is chosen for {nested[1]} has no such option"
+    text = text.replace(" or NoneType", "")
     return text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
 
 

@@ -59,7 +59,7 @@ def see(game: Game, fake_MB: Array, pairs: Array | None, place: Place) -> View:
     if game.coverage == "neighbours":
         assert pairs is not None  # a game without opponents was refused
         opponents_NK = pairs[columns]
-        there = opponents_NK >= 0
+        there = (opponents_NK >= 0) & (opponents_NK < M)
         row_NK = jnp.where(there, opponents_NK, 0)
         column = jnp.arange(len(columns))[:, None]
 

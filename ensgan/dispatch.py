@@ -110,7 +110,8 @@ class Program:
         first = int(jax.device_get(state.step)) * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
-        return self.put(batch, _batch_spec(self.game))
+        specs = _batch_specs(self.game, batch)
+        return {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
 
     def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
         """Host arrays on the device; on a mesh, on every one of its devices or spread as `spec` says."""
@@ -119,20 +120,19 @@ class Program:
 
 def check_mesh(game: Game, sizes: Sizes) -> None:
     """Raises InputError where a game cannot be spread over a mesh of these sizes, with what would fit."""
-    check_fits(sizes, **spread(game))
-    for side, groups in (("generators", game.groups_g), ("discriminators", game.groups_d)):
-        if sizes.data > 1 and any(g.network.batch_coupled and not g.network.synced for g in groups):
-            raise InputError(
-                f"a network of the {side} couples the samples of a batch in a way that cannot be spread over "
-                f"data={sizes.data} devices; use data=1, or batch norm of flax.nnx through networks.from_nnx"
-            )
+    check_fits(sizes, **to_divide(game))
 
 
-def spread(game: Game) -> dict[str, Any]:
+def to_divide(game: Game) -> dict[str, Any]:
     """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
     sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
     groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
-    return {"groups": groups, "batch_size": game.batch_size, "dealt": game.N if game.coverage == "split" else 1}
+    return {
+        "groups": groups,
+        "batch_size": game.batch_size,
+        "dealt": game.N if game.coverage == "split" else 1,
+        "whole": any(g.network.batch_coupled and not g.network.synced for g in (*game.groups_g, *game.groups_d)),
+    }
 
 
 def specs(players: Game | Replicas) -> State:
@@ -176,11 +176,19 @@ def drawn_step(
     return players.map(one, state) if isinstance(players, Replicas) else one(players, state)
 
 
-def _batch_spec(game: Game) -> PartitionSpec:
-    return PartitionSpec(DATA) if game.n_critic == 1 else PartitionSpec(None, DATA)
+def _batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
+    """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
+    own = {"x": len(game.sample_shape) + 2, "weight": 2, "label": 2}  # axes, where there is one of discriminators
+    critics = 0 if game.n_critic == 1 else 1
+
+    def spec(name: str, leaf: Any) -> PartitionSpec:
+        before = critics + (leaf.ndim - critics == own.get(name, -1))
+        return PartitionSpec(*[None] * before, DATA)
+
+    return {name: spec(name, leaf) for name, leaf in batch.items()}
 
 
-def _spread(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: PartitionSpec) -> Any:
+def _on_mesh(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Any) -> Any:
     """`fn(place, state, *feeds)` on every device of the mesh, or on one."""
     if mesh is None:
         return partial(fn, ALONE)
@@ -205,7 +213,7 @@ def _many(
         state, total = jax.lax.fori_loop(0, num, body, (state, zero))
         return state, _mean(total)
 
-    return _spread(steps, players, mesh, PartitionSpec(), PartitionSpec())(state, arrays, num)
+    return _on_mesh(steps, players, mesh, PartitionSpec(), PartitionSpec())(state, arrays, num)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
@@ -213,13 +221,13 @@ def _one_drawn(
     players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree
 ) -> tuple[State, Info]:
     one = lambda place, state, arrays: drawn_step(players, draw, state, arrays, place)
-    return _spread(one, players, mesh, PartitionSpec())(state, arrays)
+    return _on_mesh(one, players, mesh, PartitionSpec())(state, arrays)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def _one(game: Game, mesh: Mesh | None, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
     one = lambda place, state, batch: step(game, state, batch, place)
-    return _spread(one, game, mesh, _batch_spec(game))(state, batch)
+    return _on_mesh(one, game, mesh, _batch_specs(game, batch))(state, batch)
 
 
 def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
@@ -250,7 +258,8 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:
         batch["label"] = jax.ShapeDtypeStruct(size, np.int32)
-    return _one.trace(game, mesh, state, shape(batch, _batch_spec(game)))
+    specs_of = _batch_specs(game, batch)
+    return _one.trace(game, mesh, state, {name: shape(leaf, specs_of[name]) for name, leaf in batch.items()})
 
 
 @jax.jit

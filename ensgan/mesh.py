@@ -7,7 +7,7 @@ members with the devices that hold other samples (`sum_data`). Left to the parti
 gather the weights and activations of the whole ensemble on every device.
 
 Whatever is drawn is keyed by the number of a member and of a sample in the whole game, so results do not depend on the
-mesh.
+mesh. Only what a network draws for itself (dropout) is another draw on another number of devices along `data`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def parse(text: str) -> Sizes | None:
     return Sizes(**found)
 
 
-def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: int = 1) -> None:
+def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> None:
     """Raises InputError where a mesh does not divide members or samples, with the nearest numbers that fit.
 
     Args:
@@ -163,6 +163,7 @@ def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: 
         groups: how many members each group has, by its name.
         batch_size: B.
         dealt: the number of discriminators that a batch is dealt out among; 1 where they all see all of it.
+        whole: whether a network couples the samples of a batch, which must then stay on one device.
     """
     for name, count in groups.items():
         if count % sizes.member:
@@ -177,6 +178,12 @@ def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: 
             f"{_multiples(batch_size, dealt * sizes.data)}, or the mesh data={_divisors([batch_size // dealt])}"
         )
 
+    if whole and sizes.data > 1:
+        raise InputError(
+            f"a network couples the samples of a batch in a way that cannot be spread over data={sizes.data} devices; "
+            "use data=1, or batch norm of flax.nnx through networks.from_nnx"
+        )
+
 
 def _multiples(number: int, of: int) -> str:
     below = number // of * of
@@ -188,13 +195,14 @@ def _divisors(numbers: Any) -> str:
     return " or ".join(str(k) for k in range(1, common + 1) if common % k == 0)
 
 
-def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int = 1) -> Sizes:
+def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> Sizes:
     """The mesh of at most `devices` devices that keeps most of them busy; of equals, the one that spreads members most.
 
     Spreading members also spreads their optimiser's work and memory; spreading samples does not.
     """
     members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0]
-    fits = [Sizes(m, d) for m in members for d in range(1, devices // m + 1) if batch_size % (dealt * d) == 0]
+    data = [d for d in range(1, devices + 1) if batch_size % (dealt * d) == 0 and not (whole and d > 1)]
+    fits = [Sizes(m, d) for m in members for d in data or [1] if m * d <= devices]
     return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 
 
@@ -209,21 +217,28 @@ def make(member: int = 1, data: int = 1, *, devices: Sequence[jax.Device] | None
     Raises:
         InputError: there are fewer devices; or, with several processes, more, since each of them must take part.
     """
+    if not all(isinstance(size, int) and size >= 1 for size in (member, data)):
+        raise InputError(f"a mesh of member={member!r}, data={data!r}; give two whole numbers, at least 1")
     sizes, devices = Sizes(member, data), jax.devices() if devices is None else list(devices)
     if sizes.devices > len(devices) or (jax.process_count() > 1 and sizes.devices < len(devices)):
         text = f"{len(devices)} device{'s' * (len(devices) != 1)}"
         all_of_them = " and several processes must use them all" if sizes.devices < len(devices) else ""
         raise InputError(
             f"the mesh {sizes} takes {sizes.devices} devices, but there {'is' if len(devices) == 1 else 'are'} {text}"
-            f"{all_of_them}; give sizes whose product is {len(devices)}, or --mesh auto"
+            f"{all_of_them}; give sizes whose product is {len(devices)}{'' if all_of_them else ' or less'}"
         )
     return jax.make_mesh(tuple(sizes), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices[: sizes.devices])
 
 
 def sizes_of(mesh: Mesh) -> Sizes:
-    """How many devices a mesh has along each axis."""
-    if tuple(mesh.axis_names) != AXES:
-        raise InputError(f"the mesh has axes {tuple(mesh.axis_names)}; make it with ensgan.mesh.make, with {AXES}")
+    """How many devices a mesh has along each axis. Raises InputError where it is no mesh as `make` makes them."""
+    if not isinstance(mesh, Mesh):
+        raise InputError(f"the mesh is {mesh!r}; make it with ensgan.mesh.make(member=..., data=...)")
+    if tuple(mesh.axis_names) != AXES or any(kind != AxisType.Auto for kind in mesh.axis_types):
+        kinds = ", ".join(f"{name} ({kind.name})" for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True))
+        raise InputError(
+            f"the mesh has the axes {kinds}; expected {MEMBER} and {DATA}, of type Auto: make it with ensgan.mesh.make"
+        )
     return Sizes(*mesh.shape.values())
 
 

@@ -23,7 +23,7 @@ from jax.sharding import AxisType, Mesh
 
 from ensgan import mesh as meshes
 from ensgan.data import Source
-from ensgan.dispatch import check_mesh, loops, shardings, spread, trace
+from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
 from ensgan.game import Game, State
 from ensgan.mesh import AXES, Sizes
 from ensgan.types import InputError, Tree
@@ -126,7 +126,7 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     """
     source.check_batch(game.batch_size)
     devices = jax.devices() if topology is None else tpus(topology)
-    sizes = meshes.choose(len(devices), **spread(game)) if sizes is None else sizes
+    sizes = meshes.choose(len(devices), **to_divide(game)) if sizes is None else sizes
     check_mesh(game, sizes)
     loop = loops(game)
     if topology is not None:
@@ -284,7 +284,7 @@ def _batched(game: Game) -> Game:
 
 def _mesh(sizes: Sizes, devices: Sequence[Any], topology: str | None) -> Mesh:
     if topology is None:
-        return meshes.make(sizes)
+        return meshes.make(*sizes)
     if sizes.devices != len(devices):
         raise InputError(
             f"the mesh {sizes} takes {sizes.devices} devices, but the topology {topology} has {len(devices)}; "

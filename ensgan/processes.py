@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def join(
             raise InputError(f"the coordinator is {coordinator!r}; give host:port of process 0, such as node0:1234")
         if num < 1 or not 0 <= index < num:
             raise InputError(f"process {index} of {num}; processes are counted from 0, and there is at least one")
+        _check_host(host)
         if index == 0:
             _check_port(int(port))
     if timeout < 1:
@@ -70,6 +72,7 @@ def join(
     waiting = threading.Timer(timeout, _give_up, [f"{where} waited {timeout} s for the others of its run; {_LATE}"])
     waiting.daemon = True
     waiting.start()
+    interrupted = _default_interrupt()
     try:
         jax.distributed.initialize(
             coordinator, num, index, devices, initialization_timeout=timeout + 60, heartbeat_timeout_seconds=SILENCE
@@ -81,9 +84,26 @@ def join(
         ) from error
     finally:
         waiting.cancel()
+        interrupted()
+
+
+def _default_interrupt() -> Callable[[], Any]:
+    """Lets Ctrl-C end this process at once, as Python would not see it; gives what undoes that."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except ValueError:  # not in the main thread
+        return lambda: None
+    return lambda: signal.signal(signal.SIGINT, before)
 
 
 _LATE = "start all of them, with the same coordinator and number, and see that its port can be reached"
+
+
+def _check_host(host: str) -> None:
+    try:
+        socket.getaddrinfo(host.strip("[]"), None)
+    except OSError as error:
+        raise InputError(f"the coordinator's host {host} is not known here: {error.strerror}") from error
 
 
 def _check_port(port: int) -> None:

@@ -26,7 +26,7 @@ from ensgan import mesh, processes, rundir, selection
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, to_dict
 from ensgan.data import Source, to_uint8
-from ensgan.dispatch import Interrupted, Program, shardings, spread, start
+from ensgan.dispatch import Interrupted, Program, shardings, start, to_divide
 from ensgan.evaluation import evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game, State
@@ -94,7 +94,7 @@ def _placed(game: Game, there: Mesh | None) -> Any:
     return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), like, where)
 
 
-def make_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
+def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
     """The mesh of a run, or None where it has one device.
 
     Args:
@@ -105,7 +105,7 @@ def make_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
         InputError: the devices, or the game, do not fit.
     """
     if sizes is None:
-        sizes = mesh.choose(jax.device_count(), **spread(game))
+        sizes = mesh.choose(jax.device_count(), **to_divide(game))
         if processes.several() and sizes.devices < jax.device_count():
             raise InputError(
                 f"the largest mesh that fits this game is {sizes}, and several processes must use all of their "
@@ -146,7 +146,7 @@ def run(
         if not resume and first:
             rundir.check_free(directory, overwrite)
         game, source = build(config)
-        there = make_mesh(game, sizes)
+        there = chosen_mesh(game, sizes)
         program = Program(game, source, there)
         selection.check_split(source, "select")
         _check_sinks(config)
@@ -308,7 +308,7 @@ class _Loop:
         self.watcher.scoring()
         with self.clock.on("evaluate"):
             if self.program.mesh is not None:
-                state = local(self.program.mesh, state)
+                state = bare_copy(self.program.mesh, state)
             self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
@@ -341,7 +341,7 @@ class _Loop:
         raise InputError(f"{reason}; {where}{advice}")
 
 
-def local(there: Mesh, state: State) -> State:
+def bare_copy(there: Mesh, state: State) -> State:
     """A copy of what scores and samples need, whole and on one device: everything but the optimisers' states."""
     bare = lambda side: tuple(members._replace(optimizer=()) for members in side)
     state = state._replace(generators=bare(state.generators), discriminators=bare(state.discriminators))

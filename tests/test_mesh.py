@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import pytest
 import toys
+from flax import nnx
 
 from ensgan import losses, mesh, networks, pairing, penalties
 from ensgan.data import Source, resident
-from ensgan.dispatch import Program, check_mesh, spread, start
+from ensgan.dispatch import Program, check_mesh, start, to_divide
 from ensgan.game import Game
 from ensgan.mesh import Sizes
 from ensgan.population import Group, normal
@@ -52,7 +53,10 @@ def compare(game, source, sizes, steps=20, tolerance=1e-9):
 
 
 def small(**settings):
-    return toys.game(4, 4, optimizer=optax.adam(1e-2), **settings)
+    game = toys.game(4, 4, optimizer=optax.adam(1e-2), **settings)
+    # One after the other, as a CPU has it, they are more code to compile.
+    groups = [dataclasses.replace(group, execute="vmap") for group in game.groups_d]
+    return dataclasses.replace(game, discriminators=groups)
 
 
 @pytest.mark.parametrize("name", sorted(losses.LOSSES))
@@ -96,7 +100,8 @@ def test_input_gradients_of_all_pairs_come_together(float64):
     compare(small(pairing=asks), resident("points", POINTS), (2, 2), steps=5)
 
 
-def test_mixed_architectures_and_scales_of_latents(float64):
+@pytest.mark.parametrize("coverage", ["full", pytest.param("split", marks=pytest.mark.slow)])
+def test_mixed_architectures_and_scales_of_latents(float64, coverage):
     game = Game(
         [
             Group(toys.dense(3, 5, (2,)), 2, latent=normal(np.array([0.5, 2.0]))),
@@ -105,10 +110,10 @@ def test_mixed_architectures_and_scales_of_latents(float64):
         [Group(toys.dense(2, 5, ()), 4), Group(toys.dense(2, 6, ()), 2)],
         pairing=pairing.softmax(1.0),
         penalty=penalties.r1_r2(0.1),
-        batch_size=8,
+        coverage=coverage,
+        batch_size=12,
     )
     compare(game, resident("points", POINTS), (2, 2), steps=5)
-    compare(dataclasses.replace(game, coverage="split", batch_size=12), resident("points", POINTS), (2, 2), steps=5)
 
 
 def test_batch_norm_of_flax_sees_the_whole_batch():
@@ -132,6 +137,39 @@ def test_streamed_data_are_spread(float64):
     held = resident("points", POINTS)
     source = Source(name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=held.held_out, num=held.num)
     compare(small(update="alternating", n_critic=2), source, (2, 2), steps=3)
+
+
+def test_reals_and_weights_of_their_own_are_spread(float64):
+    def read(step, size):
+        rng = np.random.default_rng(step)
+        return {"x": rng.normal(size=(4, size, 2)), "weight": rng.uniform(size=(4, size))}
+
+    held = resident("points", POINTS)
+    source = Source(name="own", shape=(2,), arrays={}, draw=None, read=read, held_out=held.held_out, num=held.num)
+    compare(small(loss=losses.relativistic), source, (2, 2), steps=3)
+
+
+class Minibatch(nnx.Module):
+    """A batch norm, and a statistic of the batch beside it."""
+
+    def __init__(self, rngs):
+        self.first, self.norm, self.last = (
+            nnx.Linear(2, 4, rngs=rngs),
+            nnx.BatchNorm(4, rngs=rngs),
+            nnx.Linear(5, 1, rngs=rngs),
+        )
+
+    def __call__(self, x):
+        h = self.norm(self.first(x))
+        return self.last(jnp.concatenate([h, jnp.broadcast_to(h.std(axis=0).mean(), (len(h), 1))], axis=1))
+
+
+def test_statistics_that_nobody_gathers_keep_a_batch_together():
+    network = networks.from_nnx(lambda rngs: Minibatch(rngs), 2, (), batch_coupled=True)
+    assert not network.synced
+    game = Game([Group(toys.dense(3, 5, (2,)), 2)], [Group(network, 2)], batch_size=8)
+    with pytest.raises(InputError, match="cannot be spread over data=2"):
+        check_mesh(game, Sizes(1, 2))
 
 
 def test_a_bare_iterator_cannot_feed_several_processes(monkeypatch):
@@ -267,6 +305,16 @@ def test_meshes_that_do_not_fit_are_refused():
         check_mesh(small(coupled=True), Sizes(1, 2))
     with pytest.raises(InputError, match="the mesh member=16,data=1 takes 16 devices, but there are 8 devices"):
         on(16, 1)
-    with pytest.raises(InputError, match=r"make it with ensgan\.mesh\.make"):
+    with pytest.raises(InputError, match=r"the mesh has the axes x \(Auto\); expected member and data"):
         mesh.sizes_of(jax.make_mesh((2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,)))
-    assert spread(small(coverage="split"))["dealt"] == 4
+    explicit = jax.make_mesh((2, 1), ("member", "data"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
+    with pytest.raises(InputError, match=r"member \(Explicit\), data \(Explicit\); .* of type Auto"):
+        mesh.sizes_of(explicit)
+    points = resident("points", POINTS.astype(np.float32))
+    with pytest.raises(InputError, match=r"make it with ensgan\.mesh\.make"):
+        train(small(), small().init(jax.random.key(0)), points, steps=1, mesh="member=2")
+    for sizes in ((0, 1), (2.0, 1), ((2, 2), 1)):
+        with pytest.raises(InputError, match="give two whole numbers, at least 1"):
+            mesh.make(*sizes)
+    assert to_divide(small(coverage="split"))["dealt"] == 4
+    assert mesh.choose(8, **to_divide(small(coupled=True))) == Sizes(4, 1)

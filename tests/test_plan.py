@@ -48,7 +48,7 @@ def planned(name):
 
 def really(game, source, sizes):
     """The compiled program that trains, and how many bytes its state and data take on the first device."""
-    there = mesh.make(sizes) if sizes.devices > 1 else None
+    there = mesh.make(*sizes) if sizes.devices > 1 else None
     state, program = start(game, 0, there), Program(game, source, there)
     program.compile(state)
     feed = program._next(state) if program.streamed else program.arrays
@@ -112,7 +112,7 @@ def test_loops_branches_and_kinds_are_counted():
         shifted = jax.lax.ppermute(x, "data", [(0, 1), (1, 0)])
         return jax.lax.psum(x + shifted, ("member", "data")) + half.sum(), jax.lax.psum_scatter(x, "member")
 
-    there, spec = mesh.make(Sizes(2, 2)), PartitionSpec("member", "data")
+    there, spec = mesh.make(2, 2), PartitionSpec("member", "data")
     out = (spec, PartitionSpec(("member", "data")))
     spread = jax.jit(jax.shard_map(work, mesh=there, in_specs=spec, out_specs=out, check_vma=False))
     traced = spread.trace(jax.ShapeDtypeStruct((4, 8), jnp.float32))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -175,6 +176,22 @@ def test_processes_with_other_settings_are_refused_before_anything_is_written(tr
     assert not (tmp_path / "run").exists()
 
 
+def test_one_that_resumes_and_one_that_starts_anew_are_told(two, tree, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(two[0], run)
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
+    group = start(["resume", run, "--steps", "60"], 2, 1, which=[0])
+    port = group[0].args[group[0].args.index("--coordinator") + 1]
+    other = [sys.executable, "-m", "ensgan.cli", "train", tree, "--run-dir", run, "--overwrite", "--steps", "60"]
+    place = ["--coordinator", port, "--num-processes", "2", "--process-id", "1"]
+    env = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = finish([*group, subprocess.Popen([str(part) for part in (*other, *place)], env=env, **pipes)])
+    assert [code for code, _, _ in done] == [2, 2]
+    assert "the command is resume in process 0 and train --overwrite in process 1" in said(done[0][2])[0]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
+
+
 def test_what_is_wrong_in_one_process_ends_all(tree, tmp_path):
     data = tmp_path / "points.npz"
     np.savez(data, x=np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32))
@@ -229,6 +246,7 @@ def test_wrong_places_are_one_line(arguments, message, tree, tmp_path):
         (("host:99999", 2, 0), "give host:port"),
         (("host:1", 2, 2), "process 2 of 2; processes are counted from 0"),
         ((None, 2, 0), "--coordinator missing"),
+        (("no-such-host.invalid:1234", 2, 1), "the coordinator's host no-such-host.invalid is not known here"),
     ],
 )
 def test_a_group_that_cannot_be_is_refused(arguments, message):

@@ -34,8 +34,10 @@ def from_nnx(
             `.train()` and `.eval()`.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
-        batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None. Say True for
-            statistics that leave no such trace (minibatch discrimination), and False for `nnx.SpectralNorm`.
+        batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None; if all of it is
+            `nnx.BatchNorm`'s, statistics are taken over a batch that lies on several devices as well. Say True for
+            statistics that leave no such trace (minibatch discrimination), beside batch norms or alone, and
+            False for `nnx.SpectralNorm`.
         convolutional: see Network. Found from the presence of `nnx.Conv` or `nnx.ConvTranspose` where None.
 
     Raises:
@@ -84,13 +86,14 @@ def from_nnx(
         *_, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
         return y, _to_names(blank_state, nnx.to_pure_dict(rest))
 
-    if batch_coupled is None:
-        batch_coupled = bool(jax.tree.leaves(nnx.state(blank, nnx.BatchStat)))
-    if convolutional is None:
-        convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
     statistics = jax.tree.leaves(nnx.state(blank, nnx.BatchStat))
     known = [leaf for norm in norms(blank) for leaf in jax.tree.leaves(nnx.state(norm, nnx.BatchStat))]
-    synced = bool(batch_coupled and statistics) and len(known) == len(statistics)
+    # Where the user says that samples are coupled, there may be more to it than what batch norms leave behind.
+    synced = batch_coupled is None and 0 < len(statistics) == len(known)
+    if batch_coupled is None:
+        batch_coupled = bool(statistics)
+    if convolutional is None:
+        convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
     return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced))
 
 
