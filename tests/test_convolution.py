@@ -18,6 +18,7 @@ CASES = {
     "transposed 5x3 stride 2, odd": ((2, 3, 4, 3), (5, 3, 3, 2), TWICE | {"padding": ((2, 3), (1, 2))}),
     "transposed, in groups": ((2, 4, 4, 4), (4, 4, 2, 6), TWICE | {"padding": ((2, 2), (2, 2))}, 2),
     "3x3": ((2, 6, 6, 3), (3, 3, 3, 5), {}),
+    "3x3 to many channels": ((2, 4, 5, 1), (3, 3, 1, 5), {}),
     "3x3 stride 2, odd": ((2, 7, 6, 3), (3, 3, 3, 5), {"window_strides": (2, 2)}),
     "3x3 in groups": ((2, 5, 5, 6), (3, 3, 2, 9), {}, 3),
     "depthwise": ((2, 5, 5, 4), (3, 3, 1, 4), {}, 4),
