@@ -69,7 +69,8 @@ class Config:
         ema: decay of the exponential average of generators, in [0, 1).
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
-        coverage: whether every discriminator sees every sample, or samples are dealt out among discriminators.
+        coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
+            sees those of the neighbours that the pairing names (ring, grid).
         log_every: steps between two records of the training metrics.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.
@@ -87,7 +88,7 @@ class Config:
     ema: float = 0.999
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
-    coverage: Literal["full", "split"] = "full"
+    coverage: Literal["full", "split", "neighbours"] = "full"
     log_every: int = 100
     eval_every: int = 1000
     checkpoint_every: int = 1000

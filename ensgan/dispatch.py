@@ -49,7 +49,7 @@ class Program:
     is an argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into
     calls. The state that goes in is donated: its buffers are reused.
 
-    On a mesh, states are spread over its devices (`place`), and data are on every one of them.
+    On a mesh, states are spread over its devices (`shardings`), and data are on every one of them.
     """
 
     def __init__(self, players: Game | Replicas, source: Source, mesh: Mesh | None = None) -> None:
@@ -178,7 +178,7 @@ def drawn_step(
 
 def _batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
     """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
-    own = {"x": len(game.sample_shape) + 2, "weight": 2, "label": 2}  # axes, where there is one of discriminators
+    own = {"x": len(game.sample_shape) + 2, "weight": 2}  # axes, where there is one of discriminators
     critics = 0 if game.n_critic == 1 else 1
 
     def spec(name: str, leaf: Any) -> PartitionSpec:

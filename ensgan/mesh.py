@@ -177,7 +177,6 @@ def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: 
             f"a batch of {batch_size}{split} cannot be spread over data={sizes.data}; give a batch_size of "
             f"{_multiples(batch_size, dealt * sizes.data)}, or the mesh data={_divisors([batch_size // dealt])}"
         )
-
     if whole and sizes.data > 1:
         raise InputError(
             f"a network couples the samples of a batch in a way that cannot be spread over data={sizes.data} devices; "

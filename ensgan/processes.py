@@ -206,7 +206,7 @@ def last_words(text: str) -> Callable[[], None]:
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def in_order() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             os.write(watcher.stdin.fileno(), b".")  # type: ignore[union-attr]
             watcher.wait(timeout=5)
 

@@ -1,10 +1,11 @@
 """Configurations: what they accept, and the one line that they refuse the rest with."""
 
 import json
+import typing
 
 import pytest
 
-from ensgan import config
+from ensgan import config, game, population
 from ensgan.config import Config, GroupConfig, Plug, parse, to_dict
 from ensgan.training import TABLES
 from ensgan.types import InputError
@@ -207,3 +208,10 @@ def test_files(tmp_path):
         config.read(bad)
     with pytest.raises(InputError, match="cannot read the configuration"):
         config.read(tmp_path / "none.toml")
+
+
+def test_what_a_configuration_may_say_is_what_the_library_knows():
+    allowed = lambda cls, key: set(typing.get_args(typing.get_type_hints(cls)[key]))
+    assert allowed(config.Config, "coverage") == set(game.COVERAGES)
+    assert allowed(config.Config, "update") == set(game.UPDATES)
+    assert allowed(config.GroupConfig, "execute") == set(population.EXECUTE)
