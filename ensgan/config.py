@@ -43,6 +43,7 @@ class GroupConfig:
         execute: how members run: batched, one after the other, convolutions as matrix products, or what is fast on this
             backend.
         remat: hold the activations of one member at a time, for a third more work; where memory is short.
+        shared: parts of the network that all members have in common, by names of parameters, such as hidden.1 or last.
         latent: prior of the latents.
         latent_scale: scale of the prior, one number or one per member.
     """
@@ -50,6 +51,7 @@ class GroupConfig:
     count: int = 4
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
     remat: bool = False
+    shared: tuple[str, ...] = ()
     latent: Literal["normal", "uniform"] = "normal"
     latent_scale: float | tuple[float, ...] = 1.0
     network: Plug = Plug("mlp")
@@ -65,7 +67,6 @@ class Config:
         seed: everything random follows from it: weights, noise, batches, and the four splits of the data.
         steps: updates of every generator.
         batch_size: samples per generator and step, and real samples per step.
-        loss: the pair loss.
         ema: decay of the exponential average of generators, in [0, 1).
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
@@ -84,7 +85,6 @@ class Config:
     seed: int = 0
     steps: int = 10_000
     batch_size: int = 64
-    loss: str = "relativistic"
     ema: float = 0.999
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
@@ -97,9 +97,11 @@ class Config:
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")
+    loss: Plug = Plug("relativistic")
     pairing: Plug = Plug("own_and_mean")
     penalty: Plug = Plug("none")
     augment: Plug = Plug("none")
+    schedule: Plug = Plug("none")
     optimizer: Plug = Plug("adam")
     generators: tuple[GroupConfig, ...] = (GroupConfig(),)
     discriminators: tuple[GroupConfig, ...] = (GroupConfig(),)
@@ -153,7 +155,7 @@ def parse(
 
     Args:
         tree: nested mappings as TOML gives them.
-        tables: for `data`, `pairing`, `penalty`, `augment`, `optimizer`, `generators` and `discriminators` (networks)
+        tables: for `data`, `loss`, `pairing`, `penalty`, `augment`, `schedule`, `optimizer`, `generators` and `discriminators` (networks)
             the functions by name. Networks are called with the sample's shape before their options.
         argv: `--key value` with dotted keys; `--pairing softmax --pairing.lam 2` in any order.
         prog: name of the command in help texts.
@@ -171,9 +173,6 @@ def parse(
         table = {**tables[kind], **({"shared": lambda: None} if path.endswith(".optimizer") else {})}
         plugs[path] = _chosen(tree, argv, path, kind, table, default)
 
-    if "loss" in tables and tree.get("loss", Config.loss) not in tables["loss"]:
-        raise unknown("loss", tree["loss"], tables["loss"])
-
     parser = ArgumentParser(prog=prog, exit_on_error=False, allow_abbrev=False, default_env=False, add_help=True)
     if extra is not None:
         extra(parser)
@@ -185,12 +184,9 @@ def parse(
     for path, kind, _ in _plug_paths(tree):
         table = tables[kind]
         factory = table.get(plugs[path].name, lambda: None)
-        # What the run itself supplies: the sample's shape to networks, the seed to data.
-        _add(parser, factory, path, skip={"sample_shape", "seed"})
+        # What the run itself supplies: the sample's shape to networks, the seed to data, its size to schedules.
+        _add(parser, factory, path, skip={"sample_shape", "seed", "samples"})
         _describe(parser, path, plugs[path].name, table)
-    for action in parser._actions:
-        if action.dest == "loss":
-            action.help = f"the pair loss: {', '.join(sorted(tables.get('loss', ())))}"
 
     heads = set(plugs) | {f"{side}.{k}" for side in SIDES for k in range(len(tree[side]))}
     values = _parse(parser, _without_names(tree, plugs), argv, heads)

@@ -69,6 +69,7 @@ class Program:
                 f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
                 "they must agree"
             )
+        check_weights(game, source)
         self.game, self.source = game, source
         self.streamed = source.draw is None
         if self.streamed and isinstance(players, Replicas):
@@ -123,6 +124,21 @@ def check_mesh(game: Game, sizes: Sizes) -> None:
     check_fits(sizes, **to_divide(game))
 
 
+def check_weights(game: Game, source: Source) -> None:
+    """Raises InputError where a schedule gives weights to samples that cannot be counted."""
+    if game.schedule is None or game.schedule.weight is None:
+        return
+    weight = jax.eval_shape(lambda: game.schedule.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
+    num = source.num["train"]
+    if source.draw is None or num is None or "x" not in source.arrays["train"]:
+        raise InputError(
+            f"the schedule gives weights to samples, and those of {source.name!r} are not a table in memory; use data "
+            "that are (for ring and grid, set num to how many points there are)"
+        )
+    if weight.shape != (num,):
+        raise InputError(f"the schedule has weights for {weight.shape[0]} samples, and the train split has {num}")
+
+
 def to_divide(game: Game) -> dict[str, Any]:
     """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
     sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
@@ -162,6 +178,8 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
 def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
     """This device's samples of the batches of the next step: a pure function of (seed, step)."""
     key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
+    if game.schedule is not None and game.schedule.weight is not None:
+        arrays = {**arrays, "weight": game.schedule.weight(state.schedule)}  # a column like the others
     if game.n_critic == 1:
         return draw(arrays, member_keys(key, samples))
     each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))

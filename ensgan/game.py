@@ -13,7 +13,7 @@ import optax
 
 from ensgan import losses, optim, pairing, population
 from ensgan.population import Group, Groups, Population
-from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Tree, unknown
+from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Schedule, Tree, unknown
 
 UPDATES = ("simultaneous", "alternating")
 COVERAGES = ("full", "split", "neighbours")
@@ -33,6 +33,9 @@ class State(NamedTuple):
     pairing: Tree  # of the pairing plug
     payoff: Array  # [M, N] held-out AUC where the pairing asks for it, else ½
     augment: Array  # scalar in [0, 1]: probability that a sample is augmented
+    hyper: dict[str, Array]  # hyper-parameters that a schedule may change: kinds of losses, factors of penalties
+    roster: Any  # who plays and learns, where that changes, else ()
+    schedule: Tree  # of the schedule plug
     running: Any  # [3, M, N] running means of loss_g, loss_d and fool with `split` coverage, else ()
     fault: Array  # int32 [4]: step, side, member, cause of the first member that was not finite; −1 where all are
     step: Array  # int32 scalar: updates done
@@ -60,6 +63,7 @@ class Game:
             batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B whatever N
             is; pairings then see running means of the matrices. `neighbours` computes only the opponents that the
             pairing names, k of them for every discriminator, at a cost ∝ N·k·B.
+        schedule: what happens to members between stretches of steps, or None.
 
     Raises:
         InputError: groups that do not fit together, or numbers out of range.
@@ -77,6 +81,7 @@ class Game:
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
     coverage: Literal["full", "split", "neighbours"] = "full"
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be played, before anything is compiled."""
@@ -90,6 +95,7 @@ class Game:
             ("loss", Loss, f"a loss, such as losses.hinge; known: {', '.join(sorted(losses.LOSSES))}"),
             ("pairing", Pairing, "a pairing, such as pairing.mean(), with its brackets"),
             ("optimizer", (optax.GradientTransformation, optim.PerMember), "an optimiser, such as optax.adam(1e-3)"),
+            ("schedule", (Schedule, type(None)), "a schedule, such as schedules.snapshots(1000), or None"),
             ("augment", (Augment, type(None)), "an augmentation, such as augment.diff_augment(), or None"),
         ):
             if not isinstance(getattr(self, name), kind):
@@ -105,10 +111,7 @@ class Game:
                     f"a discriminator takes samples of shape {group.network.in_shape}, "
                     f"but generators put out {self.sample_shape}; they must agree"
                 )
-            if group.network.out_shape != ():
-                raise InputError(
-                    f"a discriminator puts out shape {group.network.out_shape}; it must be (), one logit per sample"
-                )
+        self._check_heads()
         if self.update not in UPDATES:
             raise unknown("update", self.update, UPDATES)
         if self.n_critic < 1 or (self.n_critic > 1 and self.update != "alternating"):
@@ -139,8 +142,9 @@ class Game:
         if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
             raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
         self._check_pairs()
+        self._check_schedule()
         for kind, shapes in _LOGITS.items():
-            logits = [jax.ShapeDtypeStruct(shape(self.M, self.N), jnp.float32) for shape in shapes]
+            logits = [jax.ShapeDtypeStruct((*shape(self.M, self.N), *self.heads), jnp.float32) for shape in shapes]
             jax.eval_shape(getattr(self.loss, kind), *logits)  # a loss of each member says here if it counts wrong
         for penalty in self.penalties:
             strength = penalty.strength
@@ -151,6 +155,39 @@ class Game:
                     f"a penalty's strength is {strength!r}; give a number, {self.N} numbers, one per discriminator, "
                     "or a schedule step -> number"
                 )
+
+    def _check_heads(self) -> None:
+        """Refuses discriminators that have not the logits which the loss asks for."""
+        for k, group in enumerate(self.groups_d):
+            seen, wanted = group.network.out_shape, self.heads
+            if seen == wanted:
+                continue
+            if not wanted:
+                raise InputError(f"a discriminator puts out shape {seen}; it must be (), one logit per sample")
+            raise InputError(
+                f"with {self.M} generators the loss needs discriminators of {wanted[0]} logits, and group {k} has "
+                f"{seen[0] if seen else 1}; give its network heads={wanted[0]}"
+            )
+
+    def _check_schedule(self) -> None:
+        """Refuses a schedule that asks for hyper-parameters which members do not have of their own, or does not fit."""
+        if self.schedule is None:
+            return
+        if not isinstance(self.schedule.every, int) or self.schedule.every < 1:
+            raise InputError(f"the schedule acts every {self.schedule.every} steps; give a whole number, at least 1")
+        if self.schedule.roster is not None and self.coverage == "split":
+            raise InputError(
+                "the schedule lets members pause, and split coverage deals batches out to all; use another coverage"
+            )
+        for name in sorted(self.schedule.hyper - {"penalty"}):
+            for group in (*self.groups_g, *self.groups_d):
+                optimizer = group.optimizer or self.optimizer
+                if not (isinstance(optimizer, optim.PerMember) and name in optimizer.hyper):
+                    raise InputError(
+                        f"the schedule changes the {name} of every member, but an optimiser has one for all; give "
+                        f"optim.per_member(optax.adam, {name}=...)"
+                    )
+        jax.eval_shape(lambda: self.schedule.init(self))  # type: ignore[union-attr]
 
     def _check_pairs(self) -> None:
         """Refuses a pairing that does not fit M and N, or that names no opponents where only those are computed."""
@@ -191,6 +228,11 @@ class Game:
         return tuple(self.discriminators)
 
     @property
+    def heads(self) -> tuple[int, ...]:
+        """The shape of a discriminator's output: () for one logit, or (C,)."""
+        return () if self.loss.heads is None else (self.loss.heads(self.M),)
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
         return self.groups_g[0].network.out_shape
@@ -216,17 +258,27 @@ class Game:
         if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or "fry" not in str(key.dtype):
             raise InputError(f"the key is of type {key.dtype}; give jax.random.key(seed) with the threefry generator")
         key_g, key_d, key_run = jax.random.split(key, 3)
+        plan = self.schedule
         return State(
             generators=population.init(self.groups_g, key_g, self.optimizer, average=True),
             discriminators=population.init(self.groups_d, key_d, self.optimizer, average=False),
             pairing=self.pairing.init(self.M, self.N),
             payoff=jnp.full((self.M, self.N), 0.5),
             augment=jnp.asarray(_initial_strength(self.augment), jnp.float32),
+            hyper=self._hyper(),
+            roster=() if plan is None or plan.roster is None else jax.tree.map(jnp.asarray, plan.roster(self.M, self.N)),
+            schedule=() if plan is None else jax.tree.map(jnp.asarray, plan.init(self)),
             running=jnp.zeros((3, self.M, self.N)) if self.coverage == "split" else (),
             fault=jnp.full((4,), -1, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key_run,
         )
+
+
+    def _hyper(self) -> dict[str, Array]:
+        start = {name: jnp.asarray(value) for name, value in (self.loss.start or {}).items()}
+        scaled = self.schedule is not None and "penalty" in self.schedule.hyper
+        return {**start, **({"penalty": jnp.ones((self.N,))} if scaled else {})}
 
 
 def _initial_strength(augment: Augment | None) -> Any:

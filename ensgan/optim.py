@@ -127,9 +127,9 @@ def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: 
     for name, value in fixed.items():
         if value is not None:
             check_range(name, value, high=math.inf if name == "eps" else 1.0)
-    if isinstance(learning_rate, tuple | list):
-        if len(learning_rate) == 1:
-            return factory(learning_rate[0], **fixed)
+    if isinstance(learning_rate, tuple | list) and len(learning_rate) == 1:
+        return factory(learning_rate[0], **fixed)
+    if isinstance(learning_rate, tuple | list | np.ndarray):
         return per_member(
             lambda learning_rate: factory(learning_rate, **fixed),
             learning_rate=np.asarray(learning_rate, np.float32),

@@ -53,11 +53,14 @@ class Group:
         execute: `vmap` (one batched program), `unroll` (one after the other in one program), `matmul` (convolutions as
             matrix products), or `auto`: `matmul` for convolutional networks on a CPU. What `matmul` and `auto` leave
             open is as measured (`benchmarks/README.md`): members are batched, but for up to 64 discriminators on a CPU.
+        shared: parts of the network that all members of the group have in common, by dotted names of parameters, such as
+            `hidden.1` or `last`: they start alike and move together, by the sum of all members' gradients.
         remat: whether members run one after another in a loop and are computed once more on the way back, so that the
             activations of one member are held at a time, and not those of all: for a third more work.
 
     Raises:
-        InputError: count below 1, an unknown way to execute, or a per-member array of another length.
+        InputError: count below 1, an unknown way to execute, a per-member array of another length, or a shared part that
+            the network does not have.
     """
 
     network: Network
@@ -66,6 +69,7 @@ class Group:
     latent: Latent = field(default_factory=normal)
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
     remat: bool = False
+    shared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses what cannot be run."""
@@ -78,6 +82,21 @@ class Group:
                 f"the latent scale has shape {np.shape(self.latent.scale)} in a group of {self.count} members; "
                 f"give one number, or {self.count} of them"
             )
+        if self.shared:
+            params = jax.eval_shape(lambda: self.network.init(jax.random.key(0)))[0]
+            names = [_dotted(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+            for part in self.shared:
+                if not any(_within(name, part) for name in names):
+                    raise unknown("shared part", part, names)
+
+    def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:
+        """A stacked tree of the form of the parameters, each shared leaf replaced by `fn(leaf)` `[1, ...]` for all."""
+
+        def one(path: Any, leaf: Array) -> Array:
+            shared = any(_within(_dotted(path), part) for part in self.shared)
+            return jnp.broadcast_to(fn(leaf), leaf.shape) if shared else leaf
+
+        return jax.tree_util.tree_map_with_path(one, tree) if self.shared else tree
 
     @property
     def products(self) -> bool:
@@ -119,6 +138,14 @@ Groups = tuple[Group, ...]
 Population = tuple[Members, ...]
 
 
+def _dotted(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _within(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
 def size(groups: Groups) -> int:
     """How many members the groups have together."""
     return sum(group.count for group in groups)
@@ -157,10 +184,17 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
     def one(index: int, group: Group) -> Members:
         keys = member_keys(jax.random.fold_in(key, index), jnp.arange(group.count))
         params, state = jax.vmap(group.network.init)(keys)
+        params = group.tied(params, lambda leaf: leaf[:1])
         opt_state = optim.stacked(group.optimizer or optimizer, group.count).init(params)
         return Members(params, state, opt_state, jax.tree.map(jnp.copy, params) if average else ())
 
     return tuple(one(index, group) for index, group in enumerate(groups))
+
+
+def where(learns: Array, new: Tree, old: Tree) -> Tree:
+    """Stacked trees, the new one for members whose entry of the bool array `learns` `[members]` is true."""
+    pick = lambda a, b: jnp.where(learns.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+    return jax.tree.map(pick, new, old)
 
 
 def noise(group: Group, key: Array, first: int, num: int, common: bool = False, place: Place = ALONE) -> Array:

@@ -49,6 +49,8 @@ def _penalty(
     if penalty.fakes:
         fake_NB = fakes_by_weight(key_choice, met.weights.d, fake, met.view.own, columns, samples)
     strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))[columns]
+    if "penalty" in state.hyper:
+        strength_N = strength_N * state.hyper["penalty"][columns]
     if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
         strength_N = jnp.where(jnp.sum(met.weights.d, axis=0) > 0, strength_N, 0.0)
 
@@ -64,12 +66,14 @@ def _penalty(
             strength: Array,
             rng: Array,
             key: Array,
+            j: Array,
             label: Array | None,
             apply=group.apply,
         ) -> Array:
             def critic(x: Array) -> Array:
                 tags = None if label is None else jnp.tile(label, x.shape[0] // B)
-                return scoring.at_least_float32(apply(params, net, x, label=tags, train=True, rng=rng)[0])
+                logit = scoring.at_least_float32(apply(params, net, x, label=tags, train=True, rng=rng)[0])
+                return logit if game.loss.judge is None else game.loss.judge(logit[None], j[None])[0]
 
             keys = population.member_keys(key, samples)
             return strength * jnp.sum(penalty.value(critic, real, fake, keys)) / met.view.size
@@ -78,7 +82,7 @@ def _penalty(
             jax.value_and_grad(value),
             group.how_shared,
             place.here(group.count),
-            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0, 0 if own_labels else None),
+            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0, 0, 0 if own_labels else None),
         )
         value_n, grad = one(
             members.params,
@@ -88,6 +92,7 @@ def _penalty(
             strength_N[mine],
             met.keys_N[mine],
             population.member_keys(key_value, columns[mine]),
+            columns[mine],
             met.label[mine] if own_labels and met.label is not None else met.label,
         )
         values.append(value_n)

@@ -24,7 +24,8 @@ class Round(NamedTuple):
     label: Array | None  # [B] or [N, B]
     keys_N: Array
     loss: Loss  # of the pairs in `logits`
-    logits: Logits  # [K, N, B] and [N, B]
+    logits: Logits  # [K, N, B] and [N, B], or one more axis where discriminators have several
+    judged: Logits  # [K, N, B] and [N, B]: the one that scores are made of
     measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
     evidence: Evidence  # what the pairing saw: the same, or running means of it
     W: Array  # [M, N]
@@ -73,10 +74,11 @@ def play(
         own=view.own,
         place=place,
     )
-    loss = game.loss if game.loss.of is None else game.loss.of(view.rows_KN, columns)
-    omega_NB = _real_weights(weight, logits.real.shape, view.size, place)
+    loss = game.loss if game.loss.of is None else game.loss.of(view.rows_KN, columns, state.hyper)
+    judged = scoring.judged(game.loss, logits, columns)
+    omega_NB = _real_weights(weight, judged.real.shape, view.size, place)
     matrices = scoring.pair_losses(loss, logits, omega_NB, view.size)
-    parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(logits, view.size)])
+    parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, view.size)])
     measured = view.matrix(place.sum_data(parts))
     shown = _blended(state, measured, view.mask_MN) if game.coverage == "split" else measured
 
@@ -98,10 +100,10 @@ def play(
 
     # The source of a fault is the first to show it: a generator by its samples, a discriminator by logits of finite
     # samples.
-    finite_g = place.gather(jnp.isfinite(fake_MB).all(axis=tuple(range(1, fake_MB.ndim))), counts_g)
+    finite_g = place.gather(_finite_beyond(1, fake_MB), counts_g)
     excused = ~finite_g[view.rows_KN] if view.mask_KN is None else ~finite_g[view.rows_KN] | ~view.mask_KN
-    finite_s = jnp.isfinite(logits.fake).all(axis=-1) | excused
-    finite_d = jnp.isfinite(logits.real).all(axis=-1) & finite_s.all(axis=0)
+    finite_s = _finite_beyond(2, logits.fake) | excused
+    finite_d = _finite_beyond(1, logits.real) & finite_s.all(axis=0)
     return Round(
         view=view,
         real=real,
@@ -109,6 +111,7 @@ def play(
         keys_N=keys_N,
         loss=loss,
         logits=logits,
+        judged=judged,
         measured=measured,
         evidence=evidence,
         W=W,
@@ -123,6 +126,11 @@ def play(
         finite_g=finite_g,
         finite_d=finite_d,
     )
+
+
+def _finite_beyond(axes: int, x: Array) -> Array:
+    """Whether everything beyond the first axes is finite."""
+    return jnp.isfinite(x).all(axis=tuple(range(axes, x.ndim)))
 
 
 def generate(

@@ -42,7 +42,7 @@ from ensgan.reporting import (
 from ensgan.reporting.pictures import png, scatter_panel, tile
 from ensgan.sampling import every_member
 from ensgan.step import Info
-from ensgan.training import TABLES, build, refresh_payoff, stretches
+from ensgan.training import TABLES, between, build, periods, stretches
 from ensgan.types import InputError
 
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
@@ -250,12 +250,12 @@ class _Loop:
         config = self.config
         self.step = begin
         self.watcher.start(begin, config.steps)
-        marks = [config.log_every, config.eval_every, config.checkpoint_every]
+        marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
-        for begun, end in stretches(begin, config.steps, marks, self.game.pairing.payoff_every):
+        for begun, end in stretches(begin, config.steps, marks):
             with self.clock.on("train"):
-                state = refresh_payoff(self.game, state, self.source, begun, config.held_out, self.program.mesh)
+                state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
                     state, info = self.program(state, end - begun)
                 except Interrupted as error:

@@ -32,8 +32,8 @@ EPSILON = 2.0**-60
 class Logits(NamedTuple):
     """The score tensor, float32 whatever the compute type."""
 
-    fake: Array  # [K, N, B]
-    real: Array  # [N, B]
+    fake: Array  # [K, N, B], or [K, N, B, C] where discriminators have C logits
+    real: Array  # [N, B], or [N, B, C]
 
 
 class Weights(NamedTuple):
@@ -103,11 +103,12 @@ def score(
         parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, tags, keys_N[mine]))
 
     outs, states, pulls = zip(*parts, strict=True)
-    logit = jnp.concatenate(outs)  # [N, K·B + B]
-    logits = Logits(logit[:, : K * B].reshape(-1, K, B).swapaxes(0, 1), logit[:, K * B :])
+    logit = jnp.concatenate(outs)  # [N, K·B + B], or one more axis of several logits
+    heads = logit.shape[2:]
+    logits = Logits(logit[:, : K * B].reshape(-1, K, B, *heads).swapaxes(0, 1), logit[:, K * B :])
 
     def pull(c_KNB: Array, c_NB: Array) -> tuple[tuple[Tree, ...], Array]:
-        cotangent = jnp.concatenate([c_KNB.swapaxes(0, 1).reshape(-1, K * B), c_NB], axis=1)
+        cotangent = jnp.concatenate([c_KNB.swapaxes(0, 1).reshape(-1, K * B, *heads), c_NB], axis=1)
         grads, dxs = [], []
         for mine, pull_group in zip(places, pulls, strict=True):
             grad, dx = pull_group(cotangent[mine])
@@ -133,7 +134,7 @@ def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
         one = lambda x: apply(params, state, x, label=label, train=True, rng=key)
         r, new_state = one(real)
         s = jax.vmap(lambda x: one(x)[0])(fake)
-        return at_least_float32(jnp.concatenate([s.reshape(-1), r])), new_state
+        return at_least_float32(jnp.concatenate([s.reshape(-1, *r.shape[1:]), r])), new_state
 
     return apart if group.network.batch_coupled else together
 
@@ -166,8 +167,8 @@ def cotangents(loss: Loss, logits: Logits, weights: Weights, size: int) -> tuple
 
     c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real, size).g))
     c_D = jax.grad(lambda x: jnp.sum(weights.d * pair_losses(loss, x, weights.real, size).d))(logits)
-    unplayed = lambda weight, c: jnp.where(weight[..., None] > 0, c, 0.0)
-    return unplayed(weights.g, c_G(logits.fake)), unplayed(weights.d, c_D.fake), c_D.real
+    played = lambda weight, c: jnp.where(weight.reshape(weight.shape + (1,) * (c.ndim - 2)) > 0, c, 0.0)
+    return played(weights.g, c_G(logits.fake)), played(weights.d, c_D.fake), c_D.real
 
 
 def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
@@ -195,7 +196,7 @@ def generator_pullback(pull: Pull, c_G: Array, collect: Collect) -> Array:
     """The fakes' gradient `[M, B, ...]` alone."""
     _, dx_NKB = pull(c_G, jnp.zeros_like(c_G[0]))
     # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
-    played = jnp.any(c_G != 0, axis=-1, keepdims=True)
+    played = jnp.any(c_G != 0, axis=tuple(range(2, c_G.ndim)))[..., None]
     return collect(played.astype(dx_NKB.dtype), dx_NKB)
 
 
@@ -223,6 +224,13 @@ def weighted(factor_KNB: Array, dx_NKB: Array) -> list[Array]:
     factor = factor_KNB.swapaxes(0, 1)
     factor = factor.reshape(factor.shape + (1,) * (dx_NKB.ndim - 3))
     return [jnp.where(f != 0, f * dx, 0.0) for f, dx in zip(factor, dx_NKB, strict=True)]
+
+
+def judged(loss: Loss, logits: Logits, columns: Array) -> Logits:
+    """The one logit of each sample that scores are made of, `[K, N, B]` and `[N, B]`."""
+    if loss.judge is None:
+        return logits
+    return Logits(loss.judge(logits.fake, columns), loss.judge(logits.real, columns))
 
 
 def fool_probability(logits: Logits, size: int) -> Array:

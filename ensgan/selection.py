@@ -52,15 +52,17 @@ class Selection(NamedTuple):
         return int(self.rank_g[0])
 
 
-def held_out_logits(game: Game, state: State, reals: dict[str, Any]) -> tuple[Array, Array, Array]:
-    """Averaged generators on common noise against all discriminators on held-out reals.
+def held_out_logits(
+    game: Game, state: State, reals: dict[str, Any], average: bool = True
+) -> tuple[Array, Array, Array]:
+    """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
 
     Returns:
         Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
     """
     num = len(reals["x"])
     label = reals.get("label")
-    fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label)
+    fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label, average)
     x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
     tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
     logit = jnp.concatenate(
@@ -69,6 +71,8 @@ def held_out_logits(game: Game, state: State, reals: dict[str, Any]) -> tuple[Ar
             for group, members in zip(game.groups_d, state.discriminators, strict=True)
         ]
     )
+    if game.loss.judge is not None:
+        logit = game.loss.judge(logit, jnp.arange(game.N))
     fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
     return fake, logit[:, game.M * num :], fakes
 
@@ -84,7 +88,12 @@ def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) 
 def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:
     """The held-out AUC matrix `fool` `[M, N]`, for pairings that ask for it."""
     fake, real, _ = held_out_logits(game, state, reals)
-    return _auc(fake, real)[0]
+    return auc(fake, real)
+
+
+def auc(fake_MNn: Array, real_Nn: Array) -> Array:
+    """`fool` `[M, N]` of logits: P(a fake of G_i is above a real), ties count half."""
+    return _auc(fake_MNn, real_Nn)[0]
 
 
 @jax.jit

@@ -8,7 +8,7 @@ from what the plugs declare.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,10 @@ from ensgan import optim, population, scoring
 from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, guard
 from ensgan.game import Game, State
 from ensgan.mesh import ALONE, Place
-from ensgan.population import Groups, Members, Population
+from ensgan.population import Members, Population
 from ensgan.regularization import penalize
 from ensgan.rounds import Round, play
-from ensgan.types import Array, Tree
+from ensgan.types import Array, Roster, Tree
 
 
 class Info(NamedTuple):
@@ -57,11 +57,24 @@ def step(game: Game, state: State, batch: dict[str, Array], place: Place = ALONE
         every later step leaves it as it is.
     """
     key_pairs, key_round, key_penalty = jax.random.split(jax.random.fold_in(state.key, 2 * state.step + 1), 3)
-    before = game.pairing.before
-    pairs = None if before is None else before(state.pairing, key_pairs, game.M, game.N)
+    pairs = who_plays(game, state, key_pairs)
     play_step = simultaneous if game.update == "simultaneous" else alternating
     update, info, flags = play_step(game, state, batch, pairs, key_round, key_penalty, place)
     return guard(game, state, flags, update, place), info
+
+
+def who_plays(game: Game, state: State, key: Array) -> Array | None:
+    """The pairs of a step, as `Pairing.before` gives them, without those that the roster leaves out; None is all."""
+    before = game.pairing.before
+    pairs = None if before is None else before(state.pairing, key, game.M, game.N)
+    if not isinstance(state.roster, Roster):
+        return pairs
+    plays_g, plays_d = state.roster.plays_g, state.roster.plays_d
+    if pairs is not None and pairs.dtype != bool:
+        there = plays_g[jnp.maximum(pairs, 0)] & plays_d[:, None]
+        return jnp.where(there, pairs, -1)
+    everybody = plays_g[:, None] & plays_d[None]
+    return everybody if pairs is None else everybody & pairs
 
 
 def simultaneous(
@@ -87,7 +100,7 @@ def simultaneous(
     grad_g, grad_d, penalty_N = place.sum_data((grad_g, grad_d, penalty_N))
 
     def update(old: State) -> State:
-        discriminators = advance(game, game.groups_d, old.discriminators, grad_d, met.state_d, old.step, place)
+        discriminators = advance(game, "d", old, old.discriminators, grad_d, met.state_d, place)
         return _concluded(game, old._replace(discriminators=discriminators), met, grad_g, place)
 
     info = _info(game, state, met, penalty_N, grad_g, norms(grad_d), place)
@@ -119,7 +132,7 @@ def alternating(
         grad_d = met.pull_d(c_D, c_r)[0]
         penalty_N, grad_d = penalize(game, new, met, grad_d, jax.random.fold_in(key_penalty, c), place)
         grad_d, penalty_N = place.sum_data((grad_d, penalty_N))
-        discriminators = advance(game, game.groups_d, new.discriminators, grad_d, met.state_d, state.step, place)
+        discriminators = advance(game, "d", state, new.discriminators, grad_d, met.state_d, place)
         new = new._replace(discriminators=discriminators)
         norm_N = norms(grad_d)
         finite = jnp.isfinite(place.gather(norm_N, counts_d))
@@ -143,39 +156,51 @@ def alternating(
 
 
 def shares_backward(game: Game) -> bool:
-    """Whether one backward pass serves both players: each logit depends on its own sample alone."""
-    return not any(group.network.batch_coupled for group in game.groups_d)
+    """Whether one backward pass serves both players: a sample has one logit, and that depends on no other sample."""
+    return game.loss.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
 
 
 def advance(
     game: Game,
-    groups: Groups,
+    side: Literal["g", "d"],
+    old: State,
     members: Population,
     grads: tuple[Tree, ...],
     states: tuple[Tree, ...],
-    step: Array,
     place: Place,
 ) -> Population:
-    """The optimisers' update of one side, and the exponential average where it is kept."""
+    """The optimisers' update of one side, and the exponential average where it is kept.
 
-    def one(group: Any, old: Members, grad: Tree, net: Tree) -> Members:
+    `old` is the state that the step began with; members that do not learn stay as they are.
+    """
+    groups = game.groups_g if side == "g" else game.groups_d
+
+    def one(group: Any, first: int, old_members: Members, grad: Tree, net: Tree) -> Members:
         update = optim.stacked(group.optimizer or game.optimizer, group.count).update
         net = place.mean_data(net)  # a network's own statistics, where they are of the samples on one device
-        updates, opt_state = update(grad, old.optimizer, old.params)
-        params = optax.apply_updates(old.params, updates)
-        decay = optim.average_decay(game.ema, step)
+        total = lambda leaf: place.sum_members(leaf.sum(axis=0, keepdims=True))
+        grad = group.tied(grad, total)
+        updates, opt_state = update(grad, old_members.optimizer, old_members.params)
+        # What clips or scales a member's update by all of its weights must not pull shared ones apart.
+        updates = group.tied(updates, lambda leaf: total(leaf) / group.count)
+        params = optax.apply_updates(old_members.params, updates)
+        decay = optim.average_decay(game.ema, old.step)
         blend = lambda a, p: decay * a + (1.0 - decay) * p
-        average = () if old.average == () else jax.tree.map(blend, old.average, params)
-        return Members(params, net, opt_state, average)
+        average = () if old_members.average == () else jax.tree.map(blend, old_members.average, params)
+        new = Members(params, net, opt_state, average)
+        if not isinstance(old.roster, Roster):
+            return new
+        learns = getattr(old.roster, f"learns_{side}")[place.numbers(first, group.count)]
+        return population.where(learns, new, old_members)
 
-    return tuple(one(*each) for each in zip(groups, members, grads, states, strict=True))
+    return tuple(one(*each) for each in zip(groups, population.offsets(groups), members, grads, states, strict=True))
 
 
 def _concluded(game: Game, old: State, met: Round, grad_g: tuple[Tree, ...], place: Place) -> State:
     """The state with new generators, and with what the round taught the pairing and the augmentation."""
     running = jnp.stack([met.evidence.loss_g, met.evidence.loss_d, met.evidence.fool])
     return old._replace(
-        generators=advance(game, game.groups_g, old.generators, grad_g, met.state_g, old.step, place),
+        generators=advance(game, "g", old, old.generators, grad_g, met.state_g, place),
         pairing=met.pairing,
         running=running if game.coverage == "split" else (),
         augment=_next_strength(game, old, met, place),
@@ -195,7 +220,7 @@ def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
     """
     if game.augment is None or game.augment.target is None:
         return state.augment
-    sign_KN = jnp.sign(met.logits.real[None] - met.logits.fake).sum(axis=-1) / met.view.size
+    sign_KN = jnp.sign(met.judged.real[None] - met.judged.fake).sum(axis=-1) / met.view.size
     total = place.sum_members(place.sum_data(jnp.sum(met.weights.d * sign_KN)))
     signal = total / jnp.maximum(jnp.sum(met.P), 1e-30)
     move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp

@@ -88,11 +88,12 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
 def check_loss(loss: Loss) -> None:
     """Checks that a loss is elementwise, finite for logits in ±10⁴, and relativistic where it says so."""
     assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
+    M, N, heads = 2, 4, () if loss.heads is None else (loss.heads(2),)
     k_s, k_r = jax.random.split(jax.random.key(0))
-    s, r = jax.random.normal(k_s, (2, 3, 4)), jax.random.normal(k_r, (1, 3, 4))
+    s, r = jax.random.normal(k_s, (M, N, 4, *heads)), jax.random.normal(k_r, (1, N, 4, *heads))
     functions = {"real": lambda s, r: loss.real(r[0]), "fake": loss.fake, "generator": loss.generator}
     for name, fn in functions.items():
-        out, shape = fn(s, r), r[0].shape if name == "real" else s.shape
+        out, shape = fn(s, r), (N, 4) if name == "real" else (M, N, 4)
         assert out.shape == shape, f"{name} gave shape {out.shape} for logits {shape}; it must be elementwise"
         for field, moved in (("s", fn(s.at[1, 2, 3].add(1.0), r)), ("r", fn(s, r.at[0, 2, 3].add(1.0)))):
             others = np.array(moved != out)
@@ -102,10 +103,16 @@ def check_loss(loss: Loss) -> None:
             assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
-            a, b = (jnp.asarray(v, jnp.float32).reshape(1, 1, -1) for v in (a, b))
+            signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # several logits of one sample differ
+            full = lambda v, rows: jnp.asarray(np.multiply.outer(np.broadcast_to(v, (rows, N, v.size)), signs), np.float32)  # noqa: B023
+            a, b = full(a, M), full(b, 1)
             _finite(f"{name} for logits of size {size:g}", fn(a, b))
             grads = jax.grad(lambda a, b, fn=fn: fn(a, b).sum(), argnums=(0, 1))(a, b)
             _finite(f"the gradient of {name} for logits of size {size:g}", grads)
+    if loss.judge is not None:
+        for logits in (s, r):
+            out = loss.judge(logits, jnp.arange(N))
+            assert out.shape == logits.shape[:3], f"judge gave shape {out.shape} for logits {logits.shape}"
 
 
 def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:

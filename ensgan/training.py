@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ensgan import augment, losses, networks, optim, penalties, population, selection
+from ensgan import augment, losses, networks, optim, penalties, population, schedules, selection
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
-from ensgan.dispatch import Interrupted, Program, shardings
+from ensgan.dispatch import Interrupted, Program, shardings, specs
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
 from ensgan.mesh import local, put
@@ -23,14 +24,15 @@ from ensgan.population import Group, Latent
 from ensgan.processes import same_array
 from ensgan.replicas import Replicas
 from ensgan.step import Info
-from ensgan.types import InputError, Shape, unknown
+from ensgan.types import InputError, Schedule, Shape
 
 TABLES = {
     "data": SOURCES,
-    "loss": losses.LOSSES,
+    "loss": losses.NAMED,
     "pairing": PAIRINGS,
     "penalty": penalties.PENALTIES,
     "augment": augment.AUGMENTS,
+    "schedule": schedules.SCHEDULES,
     "optimizer": optim.OPTIMIZERS,
     "generators": networks.GENERATORS,
     "discriminators": networks.DISCRIMINATORS,
@@ -45,18 +47,23 @@ def build(config: Config) -> tuple[Game, Source]:
     """
     source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
     source.check_batch(config.batch_size)
-    return build_game(config, source.shape), source
+    return build_game(config, source.shape, source.num["train"]), source
 
 
-def build_game(config: Config, sample_shape: Shape) -> Game:
-    """The game of a configuration whose samples have this shape; what it says of data is not looked at.
+def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game:
+    """The game of a configuration; what it says of data is not looked at.
+
+    Args:
+        config: the settings.
+        sample_shape: of one sample.
+        samples: how many the train split has; None where that is unbounded.
 
     Raises:
         InputError: a name or a number that does not fit.
     """
-    if config.loss not in losses.LOSSES:  # a configuration made in Python
-        raise unknown("loss", config.loss, losses.LOSSES)
-
+    make_schedule = schedules.SCHEDULES[config.schedule.name]
+    counted = {"samples": samples or 0} if "samples" in inspect.signature(make_schedule).parameters else {}
+    schedule = make_schedule(**config.schedule.options, **counted)
     shared_g = Plug(
         config.optimizer.name, {**config.optimizer.options, "weight_clip": 0.0}
     )  # critics alone are clipped
@@ -69,10 +76,11 @@ def build_game(config: Config, sample_shape: Shape) -> Game:
         return Group(
             network=table[settings.network.name](sample_shape, **settings.network.options),
             count=settings.count,
-            optimizer=optim.OPTIMIZERS[optimizer.name](**optimizer.options),
+            optimizer=optim.OPTIMIZERS[optimizer.name](**_own_numbers(optimizer.options, settings.count, schedule)),
             latent=latent,
             execute=settings.execute,
             remat=settings.remat,
+            shared=tuple(settings.shared),
         )
 
     return Game(
@@ -80,7 +88,7 @@ def build_game(config: Config, sample_shape: Shape) -> Game:
         discriminators=[
             group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
         ],
-        loss=losses.LOSSES[config.loss],
+        loss=losses.NAMED[config.loss.name](**config.loss.options),
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
         pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
         ema=config.ema,
@@ -89,7 +97,16 @@ def build_game(config: Config, sample_shape: Shape) -> Game:
         update=config.update,
         n_critic=config.n_critic,
         coverage=config.coverage,
+        schedule=schedule,
     )
+
+
+def _own_numbers(options: dict[str, Any], count: int, schedule: Schedule | None) -> dict[str, Any]:
+    """Options of an optimiser; a learning rate that a schedule changes becomes one for every member."""
+    if schedule is None or "learning_rate" not in schedule.hyper:
+        return options
+    rate = options["learning_rate"]
+    return {**options, "learning_rate": np.full((count,), rate, np.float32) if np.size(rate) == 1 else rate}
 
 
 def train(
@@ -131,44 +148,81 @@ def train(
     if mesh is not None:
         state = jax.device_put(state, shardings(game, mesh, state))
     begin, info = int(state.step), None
-    period = (game.first if isinstance(game, Replicas) else game).pairing.payoff_every
-    for start, end in stretches(begin, begin + steps, [every] if every else [], period):
-        state = refresh_payoff(game, state, source, start, mesh=mesh)
+    marks = [*([every] if every else []), *periods(game)]
+    for start, end in stretches(begin, begin + steps, marks):
+        state = between(game, state, source, start, mesh=mesh)
         state, info = program(state, end - start)
         # A replica that stops leaves the others alone; its fault is in the state.
         if isinstance(game, Game) and (fault := describe_fault(state.fault)):
             advice = "no later update was applied. Lower the learning rate or add a penalty"
             raise Interrupted(f"{fault}; {advice}", stopped(state))
-        if callback is not None:
+        if callback is not None and (end == begin + steps or (every is not None and end % every == 0)):
             callback(state, info)
     assert info is not None  # there was at least one stretch
     return state, info
 
 
-def stretches(begin: int, end: int, marks: list[int], payoff_every: int = 0) -> Iterator[tuple[int, int]]:
+def periods(game: Game | Replicas) -> list[int]:
+    """How many steps may pass until something has to be done on the host."""
+    one = game.first if isinstance(game, Replicas) else game
+    payoff = [one.pairing.payoff_every] if "payoff" in one.pairing.asks else []
+    return [*payoff, *([one.schedule.every] if one.schedule else [])]
+
+
+def stretches(begin: int, end: int, marks: list[int]) -> Iterator[tuple[int, int]]:
     """The stretches of steps between `begin` and `end`, cut at every multiple of every mark."""
-    periods = [mark for mark in (*marks, payoff_every) if mark > 0]
     while begin < end:
-        stop = min([end, *((begin // period + 1) * period for period in periods)])
+        stop = min([end, *((begin // mark + 1) * mark for mark in marks)])
         yield begin, stop
         begin = stop
 
 
-def refresh_payoff(
+def between(
     game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000, mesh: Mesh | None = None
 ) -> State:
-    """The state with a new held-out payoff matrix, if the pairing asks for one at this step.
+    """What is done on the host before a stretch of steps: a new held-out payoff, and the schedule, where it is time.
 
-    It comes from the calibrate split, so that the select split still ranks members on data that nothing was tuned on.
+    The payoff comes from the calibrate split, so that the select split still ranks members on data that nothing was
+    tuned on.
+
+    Args:
+        game: what is played, or replicas of it.
+        state: where it stands; not donated.
+        source: the data.
+        step: that of the state.
+        num: largest number of held-out samples.
+        mesh: the devices that the state is spread over, or None.
     """
-    plug = (game.first if isinstance(game, Replicas) else game).pairing
-    if "payoff" not in plug.asks or step % plug.payoff_every:
+    one = game.first if isinstance(game, Replicas) else game
+    due = lambda every: step % every == 0
+    scored = "payoff" in one.pairing.asks and due(one.pairing.payoff_every)
+    acts = one.schedule is not None and due(one.schedule.every)
+    if not scored and not acts:
         return state
-    reals, here = source.held_out("calibrate", num), state if mesh is None else local(mesh, state)
-    if isinstance(game, Replicas):
-        each = [selection.payoff(game.game(r), game.take(here, r), reals) for r in range(len(game))]
-        payoff = jnp.stack(each)
-    else:
-        payoff = selection.payoff(game, here, reals)
-    # Every process has made its own; they play by that of the first, to the last bit.
-    return state._replace(payoff=payoff if mesh is None else put(mesh, same_array(payoff), PartitionSpec()))
+
+    here = state if mesh is None else local(mesh, state)
+    new = apply_each(game, here, lambda game, state: _between(game, state, source, num, scored, acts))
+    if mesh is None:
+        return new
+    if not acts:
+        # Every process has made its own; they play by that of the first, to the last bit.
+        return state._replace(payoff=put(mesh, same_array(new.payoff), PartitionSpec()))
+    spread = zip(State._fields, same_array(new._replace(key=())), specs(game), strict=True)
+    return State(*(state.key if name == "key" else put(mesh, tree, spec) for name, tree, spec in spread))
+
+
+def _between(game: Game, state: State, source: Source, num: int, scored: bool, acts: bool) -> State:
+    if scored:
+        payoff = selection.payoff(game, state, source.held_out("calibrate", num))
+        state = state._replace(payoff=payoff)
+    if acts and game.schedule is not None:
+        state = game.schedule.between(game, state, source, num)
+    return state
+
+
+def apply_each(game: Game | Replicas, state: State, fn: Callable[[Game, State], State]) -> State:
+    """`fn` of a game and its state on the host, or of each replica, one after the other."""
+    if isinstance(game, Game):
+        return fn(game, state)
+    new = [fn(game.game(r), game.take(state, r)) for r in range(len(game))]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *new)._replace(step=state.step)

@@ -16,7 +16,7 @@ declaration and never a name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -86,8 +86,14 @@ class Loss(NamedTuple):
         logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is
             calibrated.
         relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
-        of: None where all members have one loss; else `of(i, j)`, the loss of some pairs alone: `i` are the numbers of
-            generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, where logits are `[K, N, B]`.
+        of: None where all members have one loss; else `of(i, j, hyper)`, the loss of some pairs alone: `i` are the
+            numbers of generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, where logits are
+            `[K, N, B]`; `hyper` is that of the state.
+        heads: None where a discriminator has one logit; else `heads(M)`, how many logits C it has on a last axis: then
+            `s` is `[M, N, B, C]` and `r` `[1, N, B, C]`, and the three functions take that axis away.
+        judge: None, or `judge(s, j)`, the one logit that scores are made of, high for what looks real: `[..., N, B]`
+            of logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
+        start: of a loss that `of` reads from `hyper`, what it is at the start: arrays `[M]` or `[N]` by name.
     """
 
     real: Callable[[Array], Array]
@@ -95,7 +101,10 @@ class Loss(NamedTuple):
     generator: Callable[[Array, Array], Array]
     logit: Literal["log_ratio", "log_ratio_plus_constant", "uncalibrated"]
     relativistic: bool = False
-    of: Callable[[Array, Array], Loss] | None = None
+    of: Callable[[Array, Array, Mapping[str, Array]], Loss] | None = None
+    heads: Callable[[int], int] | None = None
+    judge: Callable[[Array, Array], Array] | None = None
+    start: Mapping[str, np.ndarray] | None = None
 
 
 class Penalty(NamedTuple):
@@ -164,6 +173,44 @@ class Pairing(NamedTuple):
     members: Literal["complete", "parts"] = "parts"
     asks: frozenset[str] = frozenset()
     payoff_every: int = 0
+
+
+class Roster(NamedTuple):
+    """Who takes part, where that changes during a run. A member that does not play has no influence whatever."""
+
+    plays_g: Any  # bool [M]
+    plays_d: Any  # bool [N]
+    learns_g: Any  # bool [M]; a member that plays and does not learn keeps its weights
+    learns_d: Any  # bool [N]
+
+
+class Schedule(NamedTuple):
+    """What happens to members between stretches of steps: copies, mutations, newcomers, weights of the data.
+
+    Attributes:
+        every: how many steps a stretch has.
+        between: `between(game, state, source, num) -> state`, called on the host before each stretch, also before the
+            first, with everything on one device. A pure function: draws come from `state.key` and `state.step`, and
+            `num` is the largest number of held-out samples that it may use.
+        init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError where a game does not
+            fit.
+        roster: None where everybody always plays and learns; else `roster(M, N)`, who does at the start.
+        hyper: names of hyper-parameters that it changes, beyond those of the loss: `learning_rate` and others of
+            `optim.per_member`, or `penalty`, a factor `[N]` on every penalty's strength.
+        weight: None, or `weight(state) -> [n]`, weights of the n samples of the train split, from `state.schedule`; the
+            data must then be held in memory.
+        mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from `state.schedule`.
+        members: None, or whether members become `complete` or `parts`, where it decides and not the pairing.
+    """
+
+    every: int
+    between: Callable[[Any, Any, Any, int], Any]
+    init: Callable[[Any], Tree] = lambda game: ()
+    roster: Callable[[int, int], Roster] | None = None
+    hyper: frozenset[str] = frozenset()
+    weight: Callable[[Tree], Array] | None = None
+    mixture: Callable[[Tree], Array] | None = None
+    members: Literal["complete", "parts"] | None = None
 
 
 class Augment(NamedTuple):

@@ -53,7 +53,7 @@ def test_the_classic_recipe_has_the_classic_sizes():
     assert (g.count, d.count, settings.batch_size) == (8, 8, 64)
     assert (g.network.options["latent"], *g.network.options["widths"], 784) == (100, 128, 256, 512, 1024, 784)
     assert (784, *d.network.options["widths"], 1) == (784, 512, 256, 128, 1)
-    assert settings.loss == "relativistic_least_squares"
+    assert settings.loss.name == "relativistic_least_squares"
     assert {g.network.options["activation"], d.network.options["activation"]} == {"leaky_relu"}
 
 

@@ -1,4 +1,4 @@
-"""Pair losses: elementwise functions of the logits of fakes `s` and of reals `r`. The kernel takes the means.
+"""The losses that all members share: elementwise functions of the logits of fakes `s` and of reals `r`.
 
 Everything is written in logits (softplus instead of log-sigmoid of a probability), so nothing saturates to infinity.
 Shapes: `s` is `[M, N, B]`, `r` is `[1, N, B]` in `fake` and `generator`, `[N, B]` in `real`.
@@ -6,14 +6,10 @@ Shapes: `s` is `[M, N, B]`, `r` is `[1, N, B]` in `fake` and `generator`, `[N, B
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ensgan.types import Array, InputError, Loss
+from ensgan.types import Loss
 
 softplus = jax.nn.softplus
 
@@ -80,59 +76,3 @@ LOSSES: dict[str, Loss] = {
     "relativistic_least_squares": relativistic_least_squares,
 }
 
-
-def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Loss:
-    """A different loss for every member: G_i pays by `generators[i]`, D_j by `discriminators[j]`.
-
-    The distinct losses are computed once each and chosen by `where`, so ten members with two losses cost two.
-
-    Args:
-        generators: M losses, one per generator.
-        discriminators: N losses, one per discriminator. They are all relativistic or none is, because weights of reals
-            enter the two kinds differently.
-
-    Raises:
-        InputError: a list is empty, or relativistic and plain losses are mixed.
-    """
-    if not generators or not discriminators:
-        raise InputError("per_member needs one loss per member; got an empty list")
-    if len({loss.relativistic for loss in (*generators, *discriminators)}) != 1:
-        raise InputError("per_member mixes relativistic and plain losses; use only one of the two kinds")
-    kinds = {loss.logit for loss in discriminators}
-    logit = kinds.pop() if len(kinds) == 1 else "uncalibrated"
-
-    def select(losses: Sequence[Loss], field: str, index: Any) -> Callable[..., Array]:
-        def value(*logits: Array) -> Array:
-            out = jnp.zeros_like(logits[0])
-            for loss in dict.fromkeys(losses):
-                mine = jnp.isin(index, jnp.array([k for k, other in enumerate(losses) if other == loss]))
-                out = jnp.where(mine, getattr(loss, field)(*logits), out)
-            return out
-
-        return value
-
-    def of(i: Any, j: Any) -> Loss:
-        return Loss(
-            real=select(discriminators, "real", j[:, None]),
-            fake=select(discriminators, "fake", j[None, :, None]),
-            generator=select(generators, "generator", i[..., None]),
-            logit=logit,
-            relativistic=generators[0].relativistic,
-        )
-
-    def all_of_them(field: str, axis: int, losses: Sequence[Loss]) -> Callable[..., Array]:
-        def value(*logits: Array) -> Array:
-            if logits[0].shape[axis] != len(losses):
-                members = f"{logits[0].shape[axis]} {'generators' if field == 'generator' else 'discriminators'}"
-                raise InputError(f"per_member has {len(losses)} losses for {members}; give one each")
-            return getattr(whole, field)(*logits)
-
-        return value
-
-    whole = of(np.arange(len(generators))[:, None], np.arange(len(discriminators)))
-    return whole._replace(
-        real=all_of_them("real", 0, discriminators),
-        fake=all_of_them("fake", 1, discriminators),
-        generator=all_of_them("generator", 0, generators),
-        of=of,
-    )

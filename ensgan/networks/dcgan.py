@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ensgan.networks.adapters import from_nnx, image_shape
+from ensgan.networks.adapters import from_nnx, image_shape, output_shape
 from ensgan.networks.mlp import NORMS, dense, dtypes, look_up
 from ensgan.networks.spectral import SpectralNorm
 from ensgan.types import Network, Shape
@@ -65,6 +65,7 @@ def dcgan_discriminator(
     width: int = 64,
     norm: Literal["none", "batch"] = "none",
     spectral_norm: bool = False,
+    heads: int = 1,
     dtype: str = "float32",
 ) -> Network:
     """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
@@ -76,6 +77,7 @@ def dcgan_discriminator(
         width: channels of the widest map; they double each time the map halves.
         norm: `none`, or `batch`, after every convolution but the first.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
+        heads: logits per sample; more than one for the losses `mad` and `mgan`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
 
     Raises:
@@ -99,10 +101,10 @@ def dcgan_discriminator(
         down = [conv(a, b) for a, b in pairwise(widths)]
         norms = [make_norm(w, dtype=compute, **kind) for w in widths[2:]] if make_norm else None
         options = {"spectral_norm": spectral_norm, "kernel_init": _kernel(scaled, 1.0), "dtype": stored}
-        logit = dense(base * base * widths[-1], 1, **options, **kind)
+        logit = dense(base * base * widths[-1], heads, **options, **kind)
         return _Discriminator(down, norms, logit)
 
-    return from_nnx(factory, (size, size, channels), ())
+    return from_nnx(factory, (size, size, channels), output_shape(heads))
 
 
 def _kernel(norm: str, scale: float) -> nnx.Initializer:

@@ -132,9 +132,10 @@ def mlp_discriminator(
     activation: str = "leaky_relu",
     norm: Literal["none", "batch", "layer"] = "none",
     spectral_norm: bool = False,
+    heads: int = 1,
     dtype: str = "float32",
 ) -> Network:
-    """Return a perceptron from samples of any shape to one logit.
+    """Return a perceptron from samples of any shape to one logit, or to several.
 
     Args:
         sample_shape: shape of one sample.
@@ -142,13 +143,14 @@ def mlp_discriminator(
         activation: one of ACTIVATIONS.
         norm: `layer` or `none`; `batch` works too, and costs a second pullback.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
+        heads: logits per sample; more than one for the losses `mad` and `mgan`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
 
     Raises:
         InputError: for unknown names and sizes that are not positive.
     """
     options = {"activation": activation, "norm": norm, "spectral_norm": spectral_norm, "dtype": dtype}
-    return mlp(sample_shape, widths, (), **options)
+    return mlp(sample_shape, widths, heads, **options)
 
 
 class _MLP(nnx.Module):

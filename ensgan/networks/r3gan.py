@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ensgan.networks.adapters import from_nnx, image_shape
+from ensgan.networks.adapters import from_nnx, image_shape, output_shape
 from ensgan.networks.mlp import OUTPUTS, dtypes, look_up
 from ensgan.types import InputError, Network, Shape
 
@@ -66,6 +66,7 @@ def r3gan_discriminator(
     blocks: int = 1,
     expansion: int = 2,
     group_width: int = 16,
+    heads: int = 1,
     dtype: str = "float32",
 ) -> Network:
     """Return the discriminator: residual stages, area downsampling, a weight per position, dense to a logit.
@@ -76,6 +77,7 @@ def r3gan_discriminator(
         blocks: residual blocks per stage.
         expansion: how many times wider the grouped convolution of a block is than the block.
         group_width: channels per group of the grouped convolution; divides `width * expansion`.
+        heads: logits per sample; more than one for the losses `mad` and `mgan`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
 
     Raises:
@@ -89,9 +91,9 @@ def r3gan_discriminator(
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
         stages = _stages(widths, blocks, expansion, group_width, kind)
-        return _Discriminator(base, channels, widths, stages, stored, kind)
+        return _Discriminator(base, channels, widths, stages, heads, stored, kind)
 
-    return from_nnx(factory, (size, size, channels), ())
+    return from_nnx(factory, (size, size, channels), output_shape(heads))
 
 
 class _Block(nnx.Module):
@@ -132,7 +134,7 @@ class _Generator(nnx.Module):
 
 
 class _Discriminator(nnx.Module):
-    def __init__(self, base, channels, widths, stages, out_dtype, kind):
+    def __init__(self, base, channels, widths, stages, heads, out_dtype, kind):
         self.from_image = nnx.Linear(channels, widths[0], kernel_init=_scaled(1.0), **kind)
         self.stages, self.changes = stages, _changes(widths, kind)
         shape = (base, base, widths[-1])
@@ -140,7 +142,7 @@ class _Discriminator(nnx.Module):
         self.pool = nnx.Param(std * jax.random.normal(kind["rngs"].params(), shape, kind["param_dtype"]))
         # The last layer is computed as precisely as it is stored: losses compare logits.
         kind = kind | {"dtype": out_dtype}
-        self.logit = nnx.Linear(widths[-1], 1, kernel_init=_scaled(1.0), **kind)
+        self.logit = nnx.Linear(widths[-1], heads, kernel_init=_scaled(1.0), **kind)
 
     def __call__(self, x):
         x = self.from_image(x)

@@ -1,0 +1,80 @@
+"""Pair losses: elementwise functions of the logits of fakes `s` and of reals `r`. The kernel takes the means.
+
+Shapes: `s` is `[M, N, B]`, `r` is `[1, N, B]` in `fake` and `generator`, `[N, B]` in `real`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ensgan.losses.members import by_discriminator, per_member
+from ensgan.losses.plain import (
+    hinge,
+    least_squares,
+    minimax,
+    non_saturating,
+    relativistic,
+    relativistic_least_squares,
+    wasserstein,
+)
+from ensgan.losses.roles import d2, mad, mgan
+from ensgan.types import Loss, unknown
+
+LOSSES: dict[str, Loss] = {
+    "minimax": minimax,
+    "non_saturating": non_saturating,
+    "least_squares": least_squares,
+    "hinge": hinge,
+    "wasserstein": wasserstein,
+    "relativistic": relativistic,
+    "relativistic_least_squares": relativistic_least_squares,
+}
+"""Those that all members share and that have no options."""
+
+
+def mixed(generators: tuple[str, ...], discriminators: tuple[str, ...]) -> Loss:
+    """A loss per member, by name (see `per_member`).
+
+    Args:
+        generators: one name per generator.
+        discriminators: one name per discriminator.
+
+    Raises:
+        InputError: an unknown name, or losses that do not go together.
+    """
+    for name in (*generators, *discriminators):
+        if name not in LOSSES:
+            raise unknown("loss", name, LOSSES)
+    return per_member([LOSSES[name] for name in generators], [LOSSES[name] for name in discriminators])
+
+
+def _always(loss: Loss) -> Callable[[], Loss]:
+    return lambda: loss
+
+
+# Functions, as every plug of a configuration; most have no options.
+NAMED: dict[str, Callable[..., Loss]] = {
+    **{name: _always(loss) for name, loss in LOSSES.items()},
+    "mixed": mixed,
+    "mad": mad,
+    "mgan": mgan,
+    "d2": d2,
+}
+
+__all__ = [
+    "LOSSES",
+    "NAMED",
+    "by_discriminator",
+    "d2",
+    "hinge",
+    "least_squares",
+    "mad",
+    "mgan",
+    "minimax",
+    "mixed",
+    "non_saturating",
+    "per_member",
+    "relativistic",
+    "relativistic_least_squares",
+    "wasserstein",
+]

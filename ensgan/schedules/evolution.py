@@ -1,0 +1,264 @@
+"""Evolution: the unfit are replaced by copies of the fit, and copies change their learning rate, loss or penalty."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ensgan.data import Source
+from ensgan.game import Game, State
+from ensgan.population import Group, Population, member_keys, offsets, over_members
+from ensgan.schedules.members import (
+    FITNESS,
+    changed,
+    check_every,
+    copied,
+    group_numbers,
+    groups_of,
+    key_of,
+    members_of,
+    with_members,
+)
+from ensgan.schedules.members import fitness as measured
+from ensgan.scoring import at_least_float32
+from ensgan.selection import held_out_logits
+from ensgan.types import Array, InputError, Schedule, Tree, check_range, unknown
+
+
+def tournament(
+    every: int = 500,
+    size: int = 2,
+    replace: int = 1,
+    learning_rate: float = 0.0,
+    mutate_loss: bool = False,
+    fitness: str = "score",
+) -> Schedule:
+    """The worst members of a side become copies of winners of tournaments, and everybody may mutate.
+
+    With a grid of neighbours this is Lipizzaner's evolution (Schmiedlechner et al. 2018, arXiv 1811.12843), with
+    `mutate_loss` that of Mustangs (Toutouh et al. 2019, arXiv 1905.12702). Fitness is in one unit that no loss decides,
+    on held-out reals and common noise, where those compare training losses on fresh noise.
+
+    Args:
+        every: steps between two selections.
+        size: members that are drawn for a tournament, with replacement, from those of the same network.
+        replace: how many of the worst of each side are replaced, at least 0.
+        learning_rate: deviation of the normal that is added to the logarithm of every member's learning rate.
+        mutate_loss: whether every member draws its loss anew; the loss must be one per member (`mixed`).
+        fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
+
+    Raises:
+        InputError: a number out of range, or an unknown fitness.
+    """
+    check_every(every)
+    _check_kind(fitness)
+    check_range("learning_rate", learning_rate)
+    for name, value, least in (("size", size, 1), ("replace", replace, 0)):
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"{name} is {value}; it is a whole number, at least {least}")
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        if int(state.step) == 0:
+            return state
+        for side, fit in zip(("g", "d"), measured(game, state, source, num, fitness), strict=True):
+            groups, count = groups_of(game, side), len(fit)
+            key = key_of(state, ord(side))
+            rivals = _rivals(key, group_numbers(groups), size)
+            winner = rivals[np.arange(count), fit[rivals].argmax(axis=1)]
+            worst = np.argsort(fit, kind="stable")[: min(replace, count)]
+            chosen = np.arange(count)
+            chosen[worst] = np.where(fit[winner[worst]] > fit[worst], winner[worst], worst)
+            state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
+            state = _inherited(state, side, chosen)
+            if learning_rate > 0:
+                noise = jax.random.normal(jax.random.fold_in(key, 1), (count,))
+                state = changed(game, state, side, "learning_rate", lambda r, n=noise: r * jnp.exp(learning_rate * n))
+            if mutate_loss:
+                kinds = _kinds(game)
+                drawn = jax.random.randint(jax.random.fold_in(key, 2), (count,), 0, kinds)
+                state = changed(game, state, side, "loss", lambda old, new=drawn: new.astype(old.dtype))
+        return state
+
+    return Schedule(
+        every,
+        between,
+        init=_needs_kinds if mutate_loss else _nothing,
+        hyper=frozenset({"learning_rate"} if learning_rate > 0 else ()),
+    )
+
+
+def population_based(
+    every: int = 1000,
+    share: float = 0.25,
+    factor: float = 1.2,
+    hyper: tuple[str, ...] = ("learning_rate",),
+    fitness: str = "score",
+) -> Schedule:
+    """Population-based training (Jaderberg et al. 2017, arXiv 1711.09846, section 4.1) on the score matrix.
+
+    Exploit: members of the lowest `share` of a side become copies of members of the highest `share`, drawn at random
+    among those of the same network. Explore: each hyper-parameter of a copy is multiplied or divided by `factor`.
+
+    Args:
+        every: steps between two rounds.
+        share: in (0, ½].
+        factor: above 1.
+        hyper: what is explored: numbers of `optim.per_member`, `penalty` (the discriminators'), or none.
+        fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
+
+    Raises:
+        InputError: a number out of range, or an unknown fitness.
+    """
+    check_every(every)
+    _check_kind(fitness)
+    if not 0.0 < share <= 0.5:
+        raise InputError(f"share is {share}; the lowest and the highest share of a side do not overlap up to ½")
+    if not 1.0 < factor < np.inf:
+        raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so it is above 1")
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        if int(state.step) == 0:
+            return state
+        for side, fit in zip(("g", "d"), measured(game, state, source, num, fitness), strict=True):
+            groups, count = groups_of(game, side), len(fit)
+            key, kind = key_of(state, ord(side)), group_numbers(groups)
+            chosen = np.arange(count)
+            for group in range(len(groups)):
+                order = np.flatnonzero(kind == group)
+                order = order[np.argsort(fit[order], kind="stable")]
+                few = int(len(order) * share)
+                if few:
+                    best = jax.random.choice(jax.random.fold_in(key, group), order[-few:], (few,))
+                    chosen[order[:few]] = np.asarray(best)
+            copies = jnp.asarray(chosen != np.arange(count))
+            state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
+            state = _inherited(state, side, chosen)
+            for k, name in enumerate(hyper):
+                up = jax.random.bernoulli(jax.random.fold_in(key, 100 + k), 0.5, (count,))
+                scale = jnp.where(copies, jnp.where(up, factor, 1.0 / factor), 1.0)
+                state = changed(game, state, side, name, lambda old, scale=scale: (old * scale).astype(old.dtype))
+        return state
+
+    return Schedule(every, between, hyper=frozenset(hyper))
+
+
+def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
+    """E-GAN: of every family of `size` generators, the best becomes all (Wang et al. 2019, arXiv 1803.00657).
+
+    Children are trained for `every` steps from equal weights by losses of their own (loss `mixed`, one per generator),
+    and the fittest goes on: quality E σ(D(G(z))), and `gamma` times diversity −log‖∇_D L_D‖, both means over
+    discriminators, on held-out reals and common noise (sections 3.2 and 3.3). Generator i is of family i // size.
+
+    Args:
+        every: steps that children are trained; 1 in the paper.
+        size: children per family; 3 in the paper (minimax, non-saturating, least squares).
+        gamma: γ ≥ 0, weight of diversity.
+
+    Raises:
+        InputError: a number out of range, or generators that `size` does not divide.
+    """
+    check_every(every)
+    check_range("gamma", gamma)
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"size is {size}; it counts the children of a family and is at least 1")
+
+    def init(game: Game) -> Tree:
+        for group in game.groups_g:
+            if group.count % size:
+                raise InputError(
+                    f"a group of {group.count} generators does not fill families of {size}; give it "
+                    f"{-(-group.count // size) * size}"
+                )
+        return ()
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        if int(state.step) == 0:  # children start from one parent
+            return _become(game, state, np.arange(game.M) // size * size)
+        reals = source.held_out("calibrate", num)
+        fit = np.asarray(_quality(game, state, reals) + (gamma * diversity(game, state, reals) if gamma else 0.0))
+        best = fit.reshape(-1, size).argmax(axis=1)
+        return _become(game, state, np.repeat(np.arange(0, game.M, size) + best, size))
+
+    return Schedule(every, between, init=init)
+
+
+def _become(game: Game, state: State, source: np.ndarray) -> State:
+    return with_members(state, "g", copied(game.groups_g, state.generators, jnp.asarray(source)))
+
+
+def _quality(game: Game, state: State, reals: dict[str, Array]) -> Array:
+    fake, _, _ = held_out_logits(game, state, reals, average=False)
+    return jax.nn.sigmoid(fake).mean(axis=(1, 2))
+
+
+def diversity(game: Game, state: State, reals: dict[str, Array]) -> Array:
+    """−log‖∇ of log σ(r) + log(1 − σ(s)) by all of D_j's weights‖, a mean over j, for every generator `[M]`.
+
+    The diversity of E-GAN (arXiv 1803.00657, eq. 8): a generator whose samples are alike lets discriminators move far.
+    """
+    fakes = held_out_logits(game, state, reals, average=False)[2]
+    x, label = jnp.asarray(reals["x"]), reals.get("label")
+    label = None if label is None else jnp.asarray(label)
+    norm_MN = [_norms(game, state.discriminators, fake, x, label) for fake in fakes]  # the memory of one generator
+    return -jnp.log(jnp.stack(norm_MN) + 1e-12).mean(axis=1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _norms(game: Game, discriminators: Population, fake: Array, real: Array, label: Array | None) -> Array:
+    parts = []
+    for first, group, members in zip(offsets(game.groups_d), game.groups_d, discriminators, strict=True):
+
+        def norm(params: Tree, net: Tree, j: Array, group: Group = group) -> Array:
+            def value(params: Tree) -> Array:
+                def logit(x: Array) -> Array:
+                    s = at_least_float32(group.apply(params, net, x, label=label, train=False, rng=None)[0])
+                    return s if game.loss.judge is None else game.loss.judge(s[None], j[None])[0]
+
+                return (jax.nn.log_sigmoid(logit(real)) + jax.nn.log_sigmoid(-logit(fake))).mean()
+
+            return optax.global_norm(jax.grad(value)(params))
+
+        numbers = first + jnp.arange(group.count)
+        parts.append(over_members(norm, group.how, group.count, (0, 0, 0))(members.params, members.state, numbers))
+    return jnp.concatenate(parts)
+
+
+def _needs_kinds(game: Game) -> Tree:
+    if "loss_g" not in (game.loss.start or {}):
+        raise InputError(
+            "the schedule changes the loss of members, but all of them have one; give losses.per_member(...), or the "
+            "loss mixed"
+        )
+    return ()
+
+
+def _nothing(game: Game) -> Tree:
+    del game
+    return ()
+
+
+def _kinds(game: Game) -> int:
+    start = game.loss.start or {}
+    return 1 + max(int(np.max(value)) for value in start.values())
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in FITNESS:
+        raise unknown("fitness", kind, FITNESS)
+
+
+def _rivals(key: Array, kind: np.ndarray, size: int) -> np.ndarray:
+    """For each member the numbers of `size` members of its kind, `[members, size]`."""
+    pick = lambda k, same: jax.random.categorical(k, jnp.where(same, 0.0, -jnp.inf), shape=(size,))
+    same = jnp.asarray(kind[:, None] == kind[None])
+    return np.asarray(jax.vmap(pick)(member_keys(key, jnp.arange(len(kind))), same))
+
+
+def _inherited(state: State, side: str, source: np.ndarray) -> State:
+    """Copies also have the loss and the penalty of whom they are copies of."""
+    names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]
+    return state._replace(hyper={**state.hyper, **{name: state.hyper[name][source] for name in names}})

@@ -1,0 +1,110 @@
+"""What schedules are made of: copies of members, their fitness on held-out data, and where hyper-parameters are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import metrics, population, selection
+from ensgan.data import Source
+from ensgan.game import Game, State
+from ensgan.population import Groups, Population
+from ensgan.types import Array, InputError, unknown
+
+Side = Literal["g", "d"]
+FITNESS = ("score", "distance")
+SIDES: dict[str, str] = {"g": "generators", "d": "discriminators"}
+
+
+def groups_of(game: Game, side: Side) -> Groups:
+    """The groups of one side."""
+    return game.groups_g if side == "g" else game.groups_d
+
+
+def members_of(state: State, side: Side) -> Population:
+    """The members of one side."""
+    return getattr(state, SIDES[side])
+
+
+def with_members(state: State, side: Side, members: Population) -> State:
+    """The state with other members on one side."""
+    return state._replace(**{SIDES[side]: members})
+
+
+def group_numbers(groups: Groups) -> np.ndarray:
+    """The group of each member, `[members]`."""
+    return np.repeat(np.arange(len(groups)), population.counts(groups))
+
+
+def copied(groups: Groups, members: Population, source: Array) -> Population:
+    """Members of which number k is now a copy of member `source[k]`, which must be of the same group."""
+
+    def one(first: int, group: Any, mine: Any) -> Any:
+        index = jnp.asarray(source)[first : first + group.count] - first
+        return jax.tree.map(lambda leaf: leaf[index], mine)
+
+    return tuple(one(*each) for each in zip(population.offsets(groups), groups, members, strict=True))
+
+
+def key_of(state: State, purpose: int) -> Array:
+    """A key for the draws of a schedule at this step; steps themselves use even and odd numbers below 2³¹."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.key, 0x5C4ED), state.step), purpose)
+
+
+def one_group(game: Game, name: str) -> None:
+    """Raises InputError where members of a side cannot be copied onto each other."""
+    for side in ("g", "d"):
+        if len(groups_of(game, side)) > 1:
+            raise InputError(
+                f"{name} copies members onto each other, and the {SIDES[side]} have {len(groups_of(game, side))} "
+                "networks; give each side one group"
+            )
+
+
+def check_every(every: int) -> int:
+    """The number of steps of a stretch, or InputError."""
+    if not isinstance(every, int) or every < 1:
+        raise InputError(f"every is {every}; it counts steps and is a whole number, at least 1")
+    return every
+
+
+def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """How fit each generator `[M]` and each discriminator `[N]` is on the calibrate split; higher is fitter.
+
+    `score` is −|S(G) − ½| and S(D), of the AUC matrix of all pairs. `distance` replaces the generators' by minus their
+    squared MMD to held-out reals.
+
+    Raises:
+        InputError: another kind.
+    """
+    if kind not in FITNESS:
+        raise unknown("fitness", kind, FITNESS)
+    reals = source.held_out("calibrate", num)
+    fake, real, fakes = selection.held_out_logits(game, state, reals)
+    fool = np.asarray(selection.auc(fake, real))
+    of_g = -np.abs(fool.mean(axis=1) - 0.5)
+    if kind == "distance":
+        x = jnp.asarray(reals["x"], jnp.float32).reshape(len(reals["x"]), -1)
+        scale = metrics.bandwidth(x)
+        of_g = -np.array([float(metrics.mmd(x, f.reshape(len(f), -1), scale).value) for f in fakes])
+    return of_g, 1.0 - fool.mean(axis=0)
+
+
+def changed(game: Game, state: State, side: Side, name: str, fn: Callable[[Array], Array]) -> State:
+    """The state after `fn` of a hyper-parameter of all members of a side, `[members]`; one it lacks is left alone."""
+    if name in ("loss", "penalty"):
+        key = f"loss_{side}" if name == "loss" else name
+        if key not in state.hyper or (name == "penalty" and side == "g"):
+            return state
+        return state._replace(hyper={**state.hyper, key: fn(state.hyper[key])})
+    groups, members = groups_of(game, side), members_of(state, side)
+    values = jnp.concatenate([mine.optimizer.hyperparams[name] for mine in members])
+    new, cuts = fn(values), np.cumsum(population.counts(groups))[:-1]
+    put = lambda mine, value: mine._replace(
+        optimizer=mine.optimizer._replace(hyperparams={**mine.optimizer.hyperparams, name: value})
+    )
+    return with_members(state, side, tuple(map(put, members, jnp.split(new, cuts))))

@@ -1,0 +1,193 @@
+"""Members as slots: snapshots and past opponents, newcomers of a double oracle, and copies for others to learn from."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import importlib
+from ensgan.data import Source
+from ensgan.game import Game, State
+from ensgan.schedules.members import Side, check_every, copied, groups_of, key_of, members_of, one_group, with_members
+from ensgan.selection import payoff
+from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
+
+
+def snapshots(every: int = 1000) -> Schedule:
+    """One generator learns, the others are what it was (seGAN; Wang et al. 2016, arXiv 1612.00991).
+
+    Every `every` steps, generator 0 is copied into the slot that was filled longest ago; slots do not play, and all
+    discriminators learn from generator 0 alone. The mixture is of what is filled, and of generator 0.
+
+    Args:
+        every: steps between two snapshots.
+    """
+    return _archive(every, discriminators=False)
+
+
+def history(every: int = 1000) -> Schedule:
+    """Past members stay as opponents: member 0 of each side learns, the others are what it was, and play on.
+
+    Generator 0 faces past discriminators as well, and discriminator 0 past generators, so that neither can forget what
+    it once beat (fictitious play over snapshots; as buffers of past images in arXiv 1612.07828, section 2.3).
+
+    Args:
+        every: steps between two copies.
+    """
+    return _archive(every, discriminators=True)
+
+
+def _archive(every: int, discriminators: bool) -> Schedule:
+    sides: tuple[Side, ...] = ("g", "d") if discriminators else ("g",)
+
+    def roster(M: int, N: int) -> Roster:
+        everybody = np.ones(N, bool)
+        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
+        return Roster(first_g, first_d, first_g, first_d) if discriminators else Roster(
+            first_g, everybody, first_g, everybody
+        )
+
+    def init(game: Game) -> Tree:
+        one_group(game, "an archive of past members")
+        if game.M < 2 or (discriminators and game.N < 2):
+            raise InputError(f"{game.M} generators and {game.N} discriminators leave no slots; give at least 2 of each")
+        return {"filled": jnp.zeros((game.M,), jnp.int32).at[0].set(1)}
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        del source, num
+        if int(state.step) == 0:
+            return state
+        turn, plays = int(state.step) // every - 1, state.roster._asdict()
+        for side in sides:
+            groups = groups_of(game, side)
+            count = groups[0].count
+            slot = 1 + turn % (count - 1)
+            source_of = jnp.arange(count).at[slot].set(0)
+            state = with_members(state, side, copied(groups, members_of(state, side), source_of))
+            if discriminators:
+                plays[f"plays_{side}"] = plays[f"plays_{side}"].at[slot].set(True)
+        filled = state.schedule["filled"].at[1 + turn % (game.M - 1)].set(1)
+        return state._replace(schedule={"filled": filled}, roster=Roster(**plays))
+
+    return Schedule(
+        every,
+        between,
+        init,
+        roster=roster,
+        mixture=lambda tree: tree["filled"] / tree["filled"].sum(),
+        members="complete",
+    )
+
+
+def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
+    """DO-GAN: populations grow by best responses to the other side's Nash mixture (Aung et al. 2022, CVPR).
+
+    One generator and one discriminator learn at a time, against the mixtures of all that there are; the others rest,
+    and play. Every `every` steps the payoff matrix of all is solved, members whose probability is below `least` are
+    dropped, and the next newcomers start as copies of the member with most probability. Where no slot is free, the one
+    with the least probability makes room. Needs the pairing `nash`, which weighs opponents by the same mixtures.
+
+    Args:
+        every: steps that a newcomer learns.
+        least: probability below which a member is dropped, in [0, 1).
+
+    Raises:
+        InputError: a number out of range, another pairing, or fewer than two slots on a side.
+    """
+    check_every(every)
+    check_range("least", least, high=1.0)
+
+    def roster(M: int, N: int) -> Roster:
+        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
+        return Roster(first_g, first_d, first_g, first_d)
+
+    def init(game: Game) -> Tree:
+        one_group(game, "the double oracle")
+        if game.M < 2 or game.N < 2:
+            raise InputError(f"{game.M} generators and {game.N} discriminators leave no room to grow; give at least 2")
+        if "payoff" not in game.pairing.asks or game.pairing.mixture is None:
+            raise InputError("the double oracle needs a pairing that plays by the payoff of the members; use nash")
+        return {"mixture": jnp.zeros((game.M,)).at[0].set(1.0)}
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        if int(state.step) == 0:
+            return state
+        matrix = np.asarray(payoff(game, state, source.held_out("calibrate", num)))
+        there = {side: np.flatnonzero(np.asarray(getattr(state.roster, f"plays_{side}"))) for side in ("g", "d")}
+        small = matrix[np.ix_(there["g"], there["d"])]
+        mixtures = dict(zip(("g", "d"), metagame.linear_program(small), strict=True))
+        plan = state.roster._asdict()
+        full = np.zeros(game.M)
+        full[there["g"]] = mixtures["g"]
+        for side, size in (("g", game.M), ("d", game.N)):
+            mass = np.zeros(size)
+            mass[there[side]] = mixtures[side]
+            stays = mass >= max(least, 1e-9)
+            stays[mass.argmax()] = True
+            free = np.flatnonzero(~stays)
+            slot = int(free[0]) if len(free) else int(mass.argmin())
+            origin = np.arange(size)
+            origin[slot] = mass.argmax()
+            state = with_members(
+                state, side, copied(groups_of(game, side), members_of(state, side), jnp.asarray(origin))
+            )
+            stays[slot] = True
+            plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(size) == slot
+        return state._replace(
+            roster=Roster(**plan), schedule={"mixture": jnp.asarray(full, jnp.float32)}, payoff=jnp.asarray(matrix)
+        )
+
+    return Schedule(every, between, init, roster=roster, mixture=lambda tree: tree["mixture"], members="parts")
+
+
+def messengers(every: int = 1) -> Schedule:
+    """SGAN's messengers: copies of the local discriminators, which a global generator learns from and teaches.
+
+    For the pairing `local_and_global`: with L local pairs, discriminators L to 2L − 1 become copies of 0 to L − 1, so
+    that nothing flows from the global pair to the local ones (Chavdarova & Fleuret 2018, arXiv 1712.02330).
+
+    Args:
+        every: steps between two copies.
+    """
+
+    def init(game: Game) -> Tree:
+        one_group(game, "the schedule of messengers")
+        if game.N != 2 * game.M - 1 or game.M < 2:
+            raise InputError(
+                f"{game.M} generators and {game.N} discriminators are no local pairs with messengers and a global pair; "
+                f"with {max(game.M - 1, 1)} local pairs there are {max(game.M, 2)} generators and "
+                f"{2 * max(game.M, 2) - 1} discriminators"
+            )
+        return ()
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        del source, num
+        L = game.M - 1
+        origin = jnp.arange(game.N).at[L : 2 * L].set(jnp.arange(L))
+        return with_members(state, "d", copied(game.groups_d, state.discriminators, origin))
+
+    return Schedule(check_every(every), between, init)
+
+
+def exchange(every: int = 1000) -> Schedule:
+    """Discriminators change places at random, and with that their shard of the data and their generator.
+
+    As workers of MD-GAN swap them (Hardy et al. 2019, arXiv 1811.03850), so that none overfits its shard.
+
+    Args:
+        every: steps between two exchanges.
+    """
+
+    def init(game: Game) -> Tree:
+        one_group(game, "an exchange")
+        return ()
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        del source, num
+        if int(state.step) == 0:
+            return state
+        order: Array = jax.random.permutation(key_of(state, 0), game.N)
+        return with_members(state, "d", copied(game.groups_d, state.discriminators, order))
+
+    return Schedule(check_every(every), between, init)
