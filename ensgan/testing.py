@@ -13,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.coverage import as_mask
+from ensgan.data import Source
+from ensgan.game import Game, State
 from ensgan.pairing import own_MN
-from ensgan.types import Array, Augment, Evidence, Loss, Network, Pairing, Penalty, Shape, Tree
+from ensgan.types import Array, Augment, Evidence, Loss, Network, Pairing, Penalty, Schedule, Shape, Tree
 
 
 def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool = False) -> None:
@@ -83,6 +85,47 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
             moved = moved._replace(gram=moved.gram[:, :, columns])
         want = [permute(a) for a in run(state, evidence, key)[:2]]
         _close("with permuted members the pairing", list(run(state, moved, key)[:2]), want)
+
+
+def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: int = 3, num: int = 64) -> State:
+    """Checks that a schedule is a pure function that keeps the form of a state, and that its claims hold.
+
+    Args:
+        schedule: the plug.
+        game: one that has it, `game.schedule`.
+        source: data of that game.
+        rounds: how often it is called, at steps 0, every, 2·every, ...
+        num: held-out samples that it may use.
+
+    Returns:
+        The last state, for checks of one's own.
+    """
+    assert game.schedule is schedule, "give a game that was made with this schedule"
+    state = jax.jit(game.init)(jax.random.key(0))
+    for turn in range(rounds):
+        state = state._replace(step=jnp.int32(turn * schedule.every))
+        before = jax.tree.map(np.asarray, state._replace(key=()))
+        new = schedule.between(game, state, source, num)
+        again = schedule.between(game, state, source, num)
+        _same_form("the state", state._replace(key=()), new._replace(key=()))
+        same = lambda a, b: jax.tree.all(jax.tree.map(lambda x, y: bool((np.asarray(x) == np.asarray(y)).all()), a, b))
+        assert same(before, state._replace(key=())), "the schedule changes the state that it is given"
+        assert same(new._replace(key=()), again._replace(key=())), "the schedule gives another state on a second call"
+        assert new.key is state.key and int(new.step) == int(state.step), "the schedule changes the key or the step"
+        _finite("the members after the schedule", [new.generators, new.discriminators])
+        if schedule.mixture is not None:
+            weights = np.asarray(schedule.mixture(new.schedule))
+            good = weights.shape == (game.M,) and (weights >= 0).all() and np.isclose(weights.sum(), 1.0, atol=1e-5)
+            assert good, f"the mixture is {weights.tolist()}; it must be {game.M} numbers that sum to 1"
+        if schedule.weight is not None:
+            weights = np.asarray(schedule.weight(new.schedule))
+            good = np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0
+            assert good and weights.shape == (source.num["train"],), "weights of samples must be one for each, and ≥ 0"
+        if schedule.roster is not None:
+            roster = new.roster
+            assert bool(roster.learns_g.any()) and bool(roster.plays_d.any()), "nobody learns, or nobody plays"
+        state = new
+    return state
 
 
 def check_loss(loss: Loss) -> None:

@@ -19,7 +19,7 @@ from ensgan.mesh import Sizes
 from ensgan.population import Group, normal
 from ensgan.replicas import Replicas
 from ensgan.training import train
-from ensgan.types import Augment, InputError
+from ensgan.types import Augment, InputError, Roster, Schedule
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2))
 
@@ -64,6 +64,13 @@ def test_every_loss(float64, name):
     compare(small(loss=losses.LOSSES[name], pairing=pairing.softmax(1.0, own=0.3)), resident("points", POINTS), (2, 2))
 
 
+def paused(M, N):
+    return Roster(np.arange(M) != 1, np.arange(N) < 3, np.arange(M) > 1, np.arange(N) < 4)
+
+
+IDLE = Schedule(100, lambda game, state, source, num: state, roster=paused, hyper=frozenset({"penalty"}))
+
+
 def noisy(keys, x, strength):
     return x + strength * jax.vmap(lambda k: jax.random.normal(k, (2,)))(keys)
 
@@ -71,6 +78,8 @@ def noisy(keys, x, strength):
 HARD, SOFT = losses.hinge, losses.non_saturating
 CASES = {
     "members alone": ((4, 1), {"pairing": pairing.dropout(0.5)}),
+    "several logits and shared parts": ((2, 2), {"loss": losses.mgan(0.5), "heads": (5,), "shared": ("w1", "b")}),
+    "a roster": ((4, 1), {"schedule": IDLE, "penalty": penalties.r1(0.1), "pairing": pairing.ring()}),
     "samples alone": ((1, 4), {"penalty": penalties.r1_r2(0.1)}),
     "penalties": ((2, 2), {"penalty": [penalties.r1_r2(np.arange(4.0)), penalties.gradient_penalty(0.1, interval=3)]}),
     "split": ((2, 2), {"coverage": "split", "pairing": pairing.softmax(1.0), "penalty": penalties.r1_r2(0.1)}),

@@ -14,7 +14,7 @@ from ensgan.game import Game
 from ensgan.networks import from_nnx
 from ensgan.population import Group
 from ensgan.step import shares_backward, step
-from ensgan.types import Augment, Evidence, InputError, Pairing
+from ensgan.types import Augment, Evidence, InputError, Pairing, Roster, Schedule
 
 
 def run(game, state, batch):
@@ -40,6 +40,56 @@ def test_one_backward_pass_gives_both_gradients_for_every_loss(name):
     game = toys.game(3, 2, loss=losses.LOSSES[name], pairing=pairing.own_and_mean(0.3))
     assert shares_backward(game)
     check(game, toys.batch())
+
+
+MIXED = losses.per_member([losses.hinge, losses.minimax, losses.hinge], [losses.least_squares, losses.wasserstein])
+
+
+@pytest.mark.parametrize(
+    ("loss", "heads"), [(losses.mad(), (4,)), (losses.mgan(0.3), (4,)), (losses.d2(), ()), (MIXED, ())]
+)
+def test_losses_of_several_logits_and_of_pairs(loss, heads):
+    game = toys.game(3, 2, loss=loss, heads=heads, pairing=pairing.own_and_mean(0.3), penalty=penalties.r1(0.0))
+    assert shares_backward(game) == (not heads)
+    check(game, toys.batch())
+
+
+def test_shared_parts_move_together_by_the_sum_of_their_gradients():
+    with jax.enable_x64(True):
+        game, apart = (toys.game(3, 2, shared=shared, pairing=pairing.own_and_mean(0.3)) for shared in (("w2",), ()))
+        state = game.init(jax.random.key(0))
+        before = state.generators[0].params
+        assert bool((before["w2"] == before["w2"][:1]).all())
+        assert not bool((before["w1"] == before["w1"][:1]).all())
+        batch = {"x": toys.batch()["x"].astype(jnp.float64)}
+        after, alone = (run(g, state, batch)[0].generators[0].params for g in (game, apart))
+        assert bool((after["w2"] == after["w2"][:1]).all())
+        np.testing.assert_allclose(after["w1"], alone["w1"], atol=1e-12)
+        moved = (alone["w2"] - before["w2"]).sum(axis=0)  # by steps of size 1
+        np.testing.assert_allclose(after["w2"][0] - before["w2"][0], moved, atol=1e-12)
+
+
+def test_who_does_not_play_might_as_well_not_be_there_and_who_does_not_learn_stays():
+    def roster(M, N):
+        return Roster(np.arange(M) < 2, np.arange(N) < 2, np.arange(M) < 1, np.arange(N) < 2)
+
+    idle = Schedule(10, lambda game, state, source, num: state, roster=roster)
+    three = toys.game(3, 3, schedule=idle, pairing=pairing.softmax(1.0))
+    two = toys.game(2, 2, pairing=pairing.softmax(1.0))
+    state, small = three.init(jax.random.key(0)), two.init(jax.random.key(0))
+    batch = {"x": toys.batch()["x"].at[0].set(0.5)}
+    far = jax.tree.map(lambda leaf: leaf.at[2].set(1e6), state.generators[0].params)
+    state = state._replace(generators=(state.generators[0]._replace(params=far),))
+    (new, info), (want, _) = run(three, state, batch), run(two, small, batch)
+    first = lambda members, k: jax.tree.map(lambda leaf: leaf[:k], members[0].params)
+    toys.assert_close(first(new.discriminators, 2), first(want.discriminators, 2), 1e-6)
+    toys.assert_close(first(new.generators, 1), first(want.generators, 1), 1e-6)
+    toys.assert_close(
+        jax.tree.map(lambda leaf: leaf[1], new.generators[0].params),
+        jax.tree.map(lambda leaf: leaf[1], state.generators[0].params),
+        0.0,
+    )
+    assert np.isnan(info.fool[2]).all() and np.isnan(info.fool[:, 2]).all()
 
 
 @pytest.mark.parametrize("plug", ["softmax", "max", "min", "dropout", "diagonal"])

@@ -35,12 +35,12 @@ def dense(in_dim, hidden, out_shape, *, coupled=False, state=False):
     return Network(init, apply, (in_dim,), tuple(out_shape), batch_coupled=coupled)
 
 
-def game(M=3, N=2, *, batch_size=8, hidden=5, coupled=False, **settings):
+def game(M=3, N=2, *, batch_size=8, hidden=5, coupled=False, heads=(), shared=(), **settings):
     """M generators of 2-D points from 3 numbers against N discriminators, trained by plain gradient steps of size 1."""
     settings = {"loss": losses.non_saturating, "pairing": pairing.mean(), "optimizer": optax.sgd(1.0), **settings}
     return Game(
-        [Group(dense(3, hidden, (2,)), M)],
-        [Group(dense(2, hidden, (), coupled=coupled), N)],
+        [Group(dense(3, hidden, (2,)), M, shared=shared)],
+        [Group(dense(2, hidden, heads, coupled=coupled), N)],
         batch_size=batch_size,
         **settings,
     )
@@ -88,6 +88,12 @@ def reference(game_, state, real, W, P, z, omega=None):
         net, _, net_state = discriminators[j]
         return net.apply(params, net_state, x, train=True)[0]
 
+    def pair(kind, i, j, *values):
+        """What a pair pays, from the logits of one member each."""
+        its = loss if loss.of is None else loss.of(jnp.array([[i]]), jnp.array([j]), state.hyper)
+        lead = (None,) if kind == "real" else (None, None)
+        return getattr(its, kind)(*(value[lead] for value in values))[(0,) * len(lead)]
+
     share = lambda j: omega[j] if loss.relativistic else jnp.full((B,), 1.0 / B)
 
     def loss_g(params, i):
@@ -95,15 +101,15 @@ def reference(game_, state, real, W, P, z, omega=None):
         total = 0.0
         for j, (_, params_d, _) in enumerate(discriminators):
             s, r = logits(j, params_d, x), logits(j, params_d, reals[j])
-            total += W[i, j] * (share(j) * loss.generator(s, r)).sum()
+            total += W[i, j] * (share(j) * pair("generator", i, j, s, r)).sum()
         return total
 
     def loss_d(params, j):
         r = logits(j, params, reals[j])
-        total = (omega[j] * loss.real(r)).sum()
+        total = (omega[j] * pair("real", 0, j, r)).sum()
         for i, (_, params_g, _) in enumerate(generators):
             s = logits(j, params, fake(i, params_g))
-            total += P[i, j] * (share(j) * loss.fake(s, r)).sum()
+            total += P[i, j] * (share(j) * pair("fake", i, j, s, r)).sum()
         return total
 
     @jax.jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -9,18 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.data.checks import check_seed
-from ensgan.data.source import SPLITS, Modes, Source, check_held_out, sample_keys
+from ensgan.data.source import SPLITS, Modes, Source, check_held_out, resident, sample_keys
 from ensgan.types import Array, InputError, Tree
 
 
-def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, seed: int = 0) -> Source:
+def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, num: int = 0, seed: int = 0) -> Source:
     """Equal Gaussians on a circle, the 2D-ring of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
         modes: how many Gaussians; centre k stands at angle 2πk/modes.
         radius: radius of the circle.
         std: standard deviation of a Gaussian along each axis.
-        seed: decides the held-out samples.
+        num: how many points there are, in all four splits together; 0 draws new ones for ever.
+        seed: decides the held-out samples, and the points where they are counted.
 
     Returns:
         A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
@@ -31,10 +33,10 @@ def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, see
     _check_count("modes", modes)
     _check_positive("radius", radius)
     angle = 2 * np.pi * np.arange(modes) / modes
-    return _mixture("ring", radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std, seed)
+    return _mixture("ring", radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std, num, seed)
 
 
-def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, seed: int = 0) -> Source:
+def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, num: int = 0, seed: int = 0) -> Source:
     """Equal Gaussians on a square grid, the 2D-grid of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
@@ -42,7 +44,8 @@ def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, see
             4}².
         spacing: distance of neighbours.
         std: standard deviation of a Gaussian along each axis.
-        seed: decides the held-out samples.
+        num: how many points there are, in all four splits together; 0 draws new ones for ever.
+        seed: decides the held-out samples, and the points where they are counted.
 
     Returns:
         A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
@@ -53,13 +56,19 @@ def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, see
     _check_count("side", side)
     _check_positive("spacing", spacing)
     axis = spacing * (np.arange(side) - (side - 1) / 2)
-    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), std, seed)
+    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), std, num, seed)
 
 
-def _mixture(name: str, centers: np.ndarray, std: float, seed: int) -> Source:
+def _mixture(name: str, centers: np.ndarray, std: float, num: int, seed: int) -> Source:
     _check_positive("std", std)
     check_seed(seed)
     centers = centers.astype(np.float32)
+    if num:
+        rng = np.random.default_rng([seed, 1])
+        label = rng.integers(len(centers), size=max(num, 0))
+        x = centers[label] + std * rng.standard_normal((len(label), centers.shape[1]), np.float32)
+        table = resident(name, x.astype(np.float32), label.astype(np.int32), classes=len(centers), seed=seed)
+        return dataclasses.replace(table, modes=Modes(centers, std))
     # `stream` keeps the splits apart: one key gives four different batches.
     arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ensgan.pairing.aggregation import max, min, softmax
-from ensgan.pairing.matching import diagonal, dropout, grid, mean, own_and_mean, ring
+from ensgan.pairing.matching import diagonal, dropout, grid, local_and_global, mean, own_and_mean, ring
 from ensgan.pairing.weights import discriminator_weights, normalize, own_MN
 from ensgan.types import Pairing
 
@@ -17,6 +17,7 @@ PAIRINGS: dict[str, Callable[..., Pairing]] = {
     "dropout": dropout,
     "ring": ring,
     "grid": grid,
+    "local_and_global": local_and_global,
 }
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "discriminator_weights",
     "dropout",
     "grid",
+    "local_and_global",
     "max",
     "mean",
     "min",

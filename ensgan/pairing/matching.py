@@ -171,3 +171,43 @@ def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -
         return jnp.asarray(np.where(again, -1, table), jnp.int32)
 
     return own_and_mean(own)._replace(init=init, before=before)
+
+
+def local_and_global() -> Pairing:
+    """L local pairs that play alone, and a global pair that learns from all of them and teaches none.
+
+    Generators 0 to L − 1 and discriminators 0 to L − 1 are the local pairs. Generator L plays the messengers,
+    discriminators L to 2L − 1, which copy the local discriminators (the schedule `messengers`) and learn from it alone.
+    Discriminator 2L learns from all local generators (SGAN; Chavdarova & Fleuret 2018, arXiv 1712.02330, section 3).
+
+    Raises:
+        InputError: M and N are not L + 1 and 2L + 1.
+    """
+
+    def init(M: int, N: int) -> Tree:
+        if M < 2 or N != 2 * M - 1:
+            L = max(M - 1, 1)
+            raise InputError(
+                f"{M} generators and {N} discriminators are no local pairs with messengers and a global pair; with {L} "
+                f"local pairs give {L + 1} generators and {2 * L + 1} discriminators"
+            )
+        return ()
+
+    def listens(M: int, N: int) -> np.ndarray:
+        table, L = np.zeros((M, N), bool), M - 1
+        table[np.arange(L), np.arange(L)] = True
+        table[L, L : 2 * L] = True
+        return table
+
+    def learns(M: int, N: int) -> np.ndarray:
+        table = listens(M, N)
+        table[: M - 1, N - 1] = True
+        return table
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        M, N = evidence.mask.shape
+        weigh = lambda table, axis: normalize(jnp.asarray(table, jnp.float32), evidence.mask, axis=axis)
+        return weigh(listens(M, N), 1), weigh(learns(M, N), 0), state
+
+    return Pairing(init, after, before=lambda state, key, M, N: jnp.asarray(learns(M, N)), members="complete")

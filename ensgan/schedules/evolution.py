@@ -220,7 +220,7 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
 
                 return (jax.nn.log_sigmoid(logit(real)) + jax.nn.log_sigmoid(-logit(fake))).mean()
 
-            return optax.global_norm(jax.grad(value)(params))
+            return optax.tree.norm(jax.grad(value)(params))
 
         numbers = first + jnp.arange(group.count)
         parts.append(over_members(norm, group.how, group.count, (0, 0, 0))(members.params, members.state, numbers))

@@ -71,7 +71,7 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         return state._replace(schedule={"filled": filled}, roster=Roster(**plays))
 
     return Schedule(
-        every,
+        check_every(every),
         between,
         init,
         roster=roster,

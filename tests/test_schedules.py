@@ -1,0 +1,327 @@
+"""Schedules: what they do to members, by hand, and that training with them resumes, spreads and repeats."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+
+from ensgan import losses, optim, pairing, schedules, testing
+from ensgan.data import gaussian_ring, resident
+from ensgan.replicas import Replicas
+from ensgan.schedules import boosted_weights, copied, fit_classifier
+from ensgan.training import train
+from ensgan.types import InputError
+
+POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+SOURCE = resident("points", POINTS)
+TRAIN = SOURCE.num["train"]
+RATES = optim.per_member(optax.sgd, learning_rate=np.full(4, 0.1, np.float32))
+THREE = losses.per_member([losses.minimax, losses.non_saturating, losses.least_squares] * 2, [losses.minimax] * 2)
+
+CASES = {
+    "tournament": lambda: (
+        schedules.tournament(10, learning_rate=0.1),
+        {"M": 4, "N": 4, "optimizer": RATES},
+    ),
+    "population_based": lambda: (
+        schedules.population_based(10, hyper=("learning_rate", "penalty")),
+        {"M": 4, "N": 4, "optimizer": RATES},
+    ),
+    "children": lambda: (schedules.children(10), {"M": 6, "N": 2, "loss": THREE}),
+    "snapshots": lambda: (schedules.snapshots(10), {"M": 3, "N": 1}),
+    "history": lambda: (schedules.history(10), {"M": 3, "N": 3}),
+    "double_oracle": lambda: (schedules.double_oracle(10), {"M": 3, "N": 3, "pairing": pairing.nash(10)}),
+    "messengers": lambda: (schedules.messengers(10), {"M": 3, "N": 5, "pairing": pairing.local_and_global()}),
+    "exchange": lambda: (schedules.exchange(10), {"M": 2, "N": 3}),
+    "adagan": lambda: (
+        schedules.adagan(10, classifier_steps=5, samples=TRAIN),
+        {"M": 3, "N": 3, "pairing": pairing.diagonal()},
+    ),
+    "cascade": lambda: (schedules.cascade(10, samples=TRAIN), {"M": 3, "N": 3, "pairing": pairing.diagonal()}),
+}
+
+
+def made(name):
+    schedule, settings = CASES[name]()
+    return toys.game(**settings, schedule=schedule), schedule
+
+
+def params(state, side="generators"):
+    return np.asarray(getattr(state, side)[0].params["w1"])
+
+
+def test_every_schedule_has_a_case():
+    assert set(CASES) == set(schedules.SCHEDULES) - {"none"}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_schedule_keeps_the_contract(name):
+    game, schedule = made(name)
+    testing.check_schedule(schedule, game, SOURCE)
+
+
+def test_a_tournament_replaces_the_worst_by_somebody_better_and_nobody_else():
+    game = toys.game(4, 4, schedule=schedules.tournament(10, size=50))  # so many rivals that the best is among them
+    state = game.init(jax.random.key(0))._replace(step=jnp.int32(10))
+    new = game.schedule.between(game, state, SOURCE, 64)
+    for side, fit in zip(("generators", "discriminators"), schedules.fitness(game, state, SOURCE, 64, "score"), strict=True):
+        want = np.arange(4)
+        want[fit.argmin()] = fit.argmax()
+        np.testing.assert_array_equal(params(new, side), params(state, side)[want])
+
+
+def test_mutation_moves_the_learning_rates_and_losses_of_members():
+    loss = losses.per_member([losses.minimax, losses.hinge] * 2, [losses.least_squares] * 4)
+    plug = schedules.tournament(10, replace=0, learning_rate=0.2, mutate_loss=True)
+    game = toys.game(4, 4, loss=loss, optimizer=RATES, schedule=plug)
+    state = game.init(jax.random.key(0))._replace(step=jnp.int32(10))
+    new = plug.between(game, state, SOURCE, 64)
+    rates = np.asarray(new.generators[0].optimizer.hyperparams["learning_rate"])
+    assert len(np.unique(rates)) == 4
+    assert (rates > 0).all()
+    assert set(np.asarray(new.hyper["loss_g"])) | set(np.asarray(new.hyper["loss_d"])) <= {0, 1, 2}
+    assert (np.asarray(new.hyper["loss_d"]) != 2).any()  # the chance that nobody changes is 1 in 81
+    np.testing.assert_array_equal(params(new), params(state))
+    with pytest.raises(InputError, match="all of them have one"):
+        toys.game(4, 4, optimizer=RATES, schedule=schedules.tournament(10, mutate_loss=True))
+    with pytest.raises(InputError, match="changes the learning_rate of every member"):
+        toys.game(4, 4, schedule=plug, loss=loss)
+
+
+def test_population_based_training_copies_the_best_quarter_over_the_worst_and_explores():
+    plug = schedules.population_based(10, share=0.25, factor=2.0, hyper=("learning_rate", "penalty"))
+    game = toys.game(4, 4, optimizer=RATES, schedule=plug)
+    state = game.init(jax.random.key(0))._replace(step=jnp.int32(10))
+    fit = schedules.fitness(game, state, SOURCE, 64, "score")[1]
+    new = plug.between(game, state, SOURCE, 64)
+    worst, best = fit.argmin(), fit.argmax()
+    np.testing.assert_array_equal(params(new, "discriminators")[worst], params(state, "discriminators")[best])
+    for values, base in ((new.discriminators[0].optimizer.hyperparams["learning_rate"], 0.1), (new.hyper["penalty"], 1)):
+        values = np.asarray(values)
+        np.testing.assert_allclose(np.delete(values, worst), base)
+        assert values[worst] == pytest.approx(2 * base) or values[worst] == pytest.approx(base / 2)
+
+
+def test_the_fittest_child_becomes_its_family():
+    game, plug = made("children")
+    state = game.init(jax.random.key(0))
+    born = plug.between(game, state, SOURCE, 64)
+    np.testing.assert_array_equal(params(born), params(state)[[0, 0, 0, 3, 3, 3]])
+    new = plug.between(game, state._replace(step=jnp.int32(10)), SOURCE, 64)
+    source = [int(np.flatnonzero((params(state) == row).all((1, 2)))[0]) for row in params(new)]
+    assert source[0] == source[1] == source[2] < 3 <= source[3] == source[4] == source[5]
+    np.testing.assert_array_equal(new.hyper["loss_g"], state.hyper["loss_g"])
+    with pytest.raises(InputError, match="give it 6"):
+        toys.game(5, 2, schedule=schedules.children(1))
+
+
+def test_the_diversity_of_a_generator_is_the_gradient_it_gives_to_discriminators():
+    game, _ = made("children")
+    state, reals = game.init(jax.random.key(0)), SOURCE.held_out("calibrate", 20)
+    got = schedules.diversity(game, state, reals)
+    from ensgan.selection import held_out_logits
+
+    fakes = held_out_logits(game, state, reals, average=False)[2]
+    net = game.groups_d[0].network
+    for i in (0, 4):
+        norms = []
+        for j in range(2):
+            mine = jax.tree.map(lambda leaf, j=j: leaf[j], state.discriminators[0].params)
+            logit = lambda p, x: net.apply(p, {}, x)[0]
+            value = lambda p, i=i: (
+                jnp.log(jax.nn.sigmoid(logit(p, reals["x"]))).mean() + jnp.log(1 - jax.nn.sigmoid(logit(p, fakes[i]))).mean()
+            )
+            norms.append(float(optax.tree.norm(jax.grad(value)(mine))))
+        assert float(got[i]) == pytest.approx(-np.log(norms).mean(), rel=1e-3)
+
+
+def test_snapshots_fill_their_slots_in_turn_and_wait_there():
+    game, plug = made("snapshots")
+    state = game.init(jax.random.key(0))
+    assert plug.mixture(state.schedule).tolist() == [1, 0, 0]
+    state, _ = train(game, state, SOURCE, steps=25)
+    after = params(state)
+    assert np.allclose(plug.mixture(state.schedule), 1 / 3)
+    assert len({row.tobytes() for row in after}) == 3  # of steps 10 and 20, and the one that learns
+    state, _ = train(game, state, SOURCE, steps=1)
+    np.testing.assert_array_equal(params(state)[1:], after[1:])
+    assert (params(state)[0] != after[0]).any()
+    state, _ = train(game, state, SOURCE, steps=6)  # at step 30 slot 1 was filled anew
+    assert (params(state)[1] != after[1]).any()
+    np.testing.assert_array_equal(params(state)[2], after[2])
+
+
+def test_past_members_play_on_and_do_not_learn():
+    game, _ = made("history")
+    state, info = train(game, game.init(jax.random.key(0)), SOURCE, steps=10)
+    assert np.isfinite(info.fool[0, 0])
+    assert np.isnan(np.asarray(info.fool)[1:]).all()
+    old = params(state, "discriminators")
+    state, info = train(game, state, SOURCE, steps=5)
+    np.testing.assert_allclose(np.asarray(info.weight_g)[0], [0.5, 0.5, 0])
+    np.testing.assert_array_equal(params(state, "discriminators")[1], old[0])
+    np.testing.assert_array_equal(params(state, "discriminators")[2], old[2])
+
+
+def test_the_double_oracle_grows_prunes_and_plays_the_mixture():
+    game, plug = made("double_oracle")
+    state = game.init(jax.random.key(0))
+    playing = []
+    for _ in range(4):
+        state, info = train(game, state, SOURCE, steps=10)
+        roster = state.roster
+        assert int(roster.learns_g.sum()) == int(roster.learns_d.sum()) == 1
+        assert bool((roster.plays_g | ~roster.learns_g).all())
+        playing.append(int(roster.plays_g.sum()))
+        W = np.asarray(info.weight_g)[np.asarray(roster.learns_g)]
+        np.testing.assert_allclose(W.sum(), 1.0, atol=1e-5)
+        assert (W[:, ~np.asarray(roster.plays_d)] == 0).all()
+    assert playing[0] == 1
+    assert max(playing) >= 2
+    assert float(plug.mixture(state.schedule).sum()) == pytest.approx(1.0, abs=1e-5)
+    with pytest.raises(InputError, match="use nash"):
+        toys.game(3, 3, schedule=schedules.double_oracle(10))
+
+
+def test_the_double_oracle_drops_who_has_no_mass_and_copies_who_has_most(monkeypatch):
+    game, plug = made("double_oracle")
+    state = game.init(jax.random.key(0))
+    everybody = jnp.ones((3,), bool)
+    state = state._replace(step=jnp.int32(10), roster=type(state.roster)(*[everybody] * 4))
+    # Generator 1 beats both others against everybody, discriminator 2 as well: a pure equilibrium.
+    table = jnp.array([[0.1, 0.2, 0.1], [0.9, 0.8, 0.6], [0.3, 0.3, 0.2]])
+    monkeypatch.setattr(schedules.slots, "payoff", lambda *args: table)
+    new = plug.between(game, state, SOURCE, 64)
+    assert new.roster.plays_g.tolist() == [True, True, False]
+    assert new.roster.learns_g.tolist() == [True, False, False]
+    assert new.roster.plays_d.tolist() == [True, False, True]
+    np.testing.assert_array_equal(params(new)[0], params(state)[1])
+    np.testing.assert_array_equal(params(new, "discriminators")[0], params(state, "discriminators")[2])
+    assert plug.mixture(new.schedule).tolist() == pytest.approx([0, 1, 0])
+
+
+def test_nothing_flows_from_the_global_pair_to_the_local_ones():
+    plug = pairing.local_and_global()
+    game = toys.game(3, 5, pairing=plug, schedule=schedules.messengers(1))
+    alone = toys.game(2, 2, pairing=pairing.diagonal())
+    state, info = train(game, game.init(jax.random.key(0)), SOURCE, steps=4)
+    want, _ = train(alone, alone.init(jax.random.key(0)), SOURCE, steps=4)
+    np.testing.assert_allclose(params(state)[:2], params(want), atol=1e-6)
+    np.testing.assert_allclose(params(state, "discriminators")[:2], params(want, "discriminators"), atol=1e-6)
+    np.testing.assert_allclose(info.weight_g, [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0.5, 0.5, 0]])
+    np.testing.assert_allclose(info.weight_d, [[1, 0, 0, 0, 0.5], [0, 1, 0, 0, 0.5], [0, 0, 1, 1, 0]])
+    with pytest.raises(InputError, match="3 generators and 5 discriminators"):
+        toys.game(3, 4, pairing=plug)
+
+
+def test_an_exchange_moves_whole_discriminators():
+    game, plug = made("exchange")
+    state = game.init(jax.random.key(0))._replace(step=jnp.int32(20))
+    new = plug.between(game, state, SOURCE, 64)
+    rows = lambda s: sorted(row.tobytes() for row in params(s, "discriminators"))
+    assert rows(new) == rows(state)
+
+
+def test_boosted_weights_by_hand():
+    # All reals are covered alike: all weights are 1, whatever β.
+    np.testing.assert_allclose(boosted_weights(jnp.ones(5), 0.3), 1.0, rtol=1e-5)
+    # β = ½, r = (0, 2, 2): λ* with all alive is (1.5 + 2)/3 = 7/6 > 1, so w = 2·(7/6, 1/6, 1/6).
+    np.testing.assert_allclose(boosted_weights(jnp.array([2.0, 0.0, 2.0]), 0.5), [1 / 3, 7 / 3, 1 / 3], rtol=1e-5)
+    # r = (0, 10, 10): with one alive λ* = 1.5 < 5, so the covered ones get nothing.
+    np.testing.assert_allclose(boosted_weights(jnp.array([10.0, 0.0, 10.0]), 0.5), [0, 3, 0], atol=1e-6)
+    ratio = jax.random.exponential(jax.random.key(0), (1000,))
+    weight = boosted_weights(ratio, 0.25)
+    assert float(weight.mean()) == pytest.approx(1.0, abs=1e-4)
+    order = np.argsort(np.asarray(ratio))
+    assert (np.diff(np.asarray(weight)[order]) <= 1e-6).all()
+    np.testing.assert_allclose(boosted_weights(ratio, 1.0), 1.0, rtol=1e-4)
+
+
+def test_boosting_turns_to_what_the_mixture_leaves_out():
+    # Two clusters; the generators so far make the left one, so the right one gets the weight.
+    x = np.concatenate([POINTS - [4, 0], POINTS + [4, 0]]).astype(np.float32)
+    fakes = jnp.asarray(POINTS[:100] - [4, 0], jnp.float32)
+    group = toys.game(1, 1).groups_d[0]
+    logit = fit_classifier(group, jax.random.key(0), jnp.asarray(x), fakes, 300, 32)
+    weight = np.asarray(boosted_weights(jnp.exp(-logit), 0.5))
+    assert weight[200:].mean() > 1.7
+    assert weight[:200].mean() < 0.3
+
+
+def test_stages_of_boosting_and_of_the_cascade():
+    game, plug = made("adagan")
+    state = game.init(jax.random.key(0))
+    start = params(state)
+    state, _ = train(game, state, SOURCE, steps=15)
+    assert (params(state) != start).any((1, 2)).tolist() == [True, True, False]
+    np.testing.assert_allclose(plug.mixture(state.schedule), [0.5, 0.5, 0])
+    assert float(state.schedule["weight"].std()) > 0
+    first = params(state)[0]
+    state, _ = train(game, state, SOURCE, steps=10)
+    np.testing.assert_array_equal(params(state)[0], first)
+
+    game, plug = made("cascade")
+    state, _ = train(game, game.init(jax.random.key(0)), SOURCE, steps=21)
+    weight = np.asarray(state.schedule["weight"])
+    assert (weight > 0).sum() == TRAIN // 2 // 2
+    assert weight.sum() == pytest.approx(TRAIN, rel=1e-4)
+    np.testing.assert_allclose(plug.mixture(state.schedule), [0.5, 0.25, 0.25])
+
+
+def test_weights_need_a_table_of_samples():
+    game = toys.game(2, 2, schedule=schedules.adagan(10, samples=7))
+    with pytest.raises(InputError, match="weights for 7 samples, and the train split has 140"):
+        train(game, game.init(jax.random.key(0)), SOURCE, steps=1)
+    with pytest.raises(InputError, match="are not a table in memory"):
+        train(game, game.init(jax.random.key(0)), gaussian_ring(), steps=1)
+    with pytest.raises(InputError, match=r"samples=source.num\['train'\]"):
+        toys.game(2, 2, schedule=schedules.adagan(10))
+
+
+def test_training_in_parts_is_training_at_once():
+    for name in ("population_based", "cascade"):
+        game, _ = made(name)
+        once, _ = train(game, game.init(jax.random.key(0)), SOURCE, steps=25)
+        parts, _ = train(game, game.init(jax.random.key(0)), SOURCE, steps=10)
+        parts, _ = train(game, parts, SOURCE, steps=15)
+        plain = lambda state: state._replace(key=())
+        jax.tree.map(np.testing.assert_array_equal, plain(once), plain(parts))
+
+
+def test_replicas_have_schedules_of_their_own():
+    schedule, settings = CASES["population_based"]()
+    game = toys.game(**settings, schedule=schedule)
+    replicas = Replicas(game, seeds=[3, 8])
+    state, _ = train(replicas, replicas.init(), SOURCE, steps=12)
+    alone, _ = train(game, game.init(jax.random.key(8)), SOURCE, steps=12)
+    toys.assert_close(replicas.take(state, 1).generators, alone.generators, 1e-5)
+    assert not np.allclose(state.hyper["penalty"][0], 1.0)
+
+
+def test_schedules_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="every is 0"):
+        schedules.snapshots(0)
+    with pytest.raises(InputError, match="split coverage deals batches out"):
+        toys.game(2, 1, schedule=schedules.snapshots(5), coverage="split")
+    with pytest.raises(InputError, match="leave no slots"):
+        toys.game(1, 1, schedule=schedules.history(5))
+    with pytest.raises(InputError, match="unknown fitness 'luck'; known: distance, score"):
+        schedules.tournament(fitness="luck")
+    with pytest.raises(InputError, match="share is 0.7"):
+        schedules.population_based(share=0.7)
+    two = toys.game(2, 2)
+    with pytest.raises(InputError, match="the generators have 2 networks"):
+        dataclasses.replace(two, generators=two.groups_g * 2, schedule=schedules.snapshots(5))
+
+
+def test_copies_stay_within_their_group():
+    two = toys.game(2, 2)
+    game = dataclasses.replace(two, generators=two.groups_g * 2)
+    state = game.init(jax.random.key(0))
+    new = copied(game.groups_g, state.generators, jnp.array([1, 1, 2, 2]))
+    np.testing.assert_array_equal(new[0].params["w1"][0], state.generators[0].params["w1"][1])
+    np.testing.assert_array_equal(new[1].params["w1"][1], state.generators[1].params["w1"][0])
