@@ -133,7 +133,7 @@ def check_weights(game: Game, source: Source) -> None:
     if source.draw is None or num is None or "x" not in source.arrays["train"]:
         raise InputError(
             f"the schedule gives weights to samples, and those of {source.name!r} are not a table in memory; use data "
-            "that are (for ring and grid, set num to how many points there are)"
+            "that are (for ring and grid, set points to how many there are)"
         )
     if weight.shape != (num,):
         raise InputError(f"the schedule has weights for {weight.shape[0]} samples, and the train split has {num}")

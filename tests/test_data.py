@@ -410,3 +410,12 @@ def test_every_source_of_the_table_takes_a_seed():
     assert set(data.SOURCES) == {"ring", "grid", "digits", "mnist", "idx", "npz", "folder"}
     for name in ("ring", "grid", "digits"):
         assert data.SOURCES[name](seed=5).name == name
+
+
+def test_a_mixture_may_have_a_fixed_number_of_points():
+    source = data.gaussian_ring(points=1000, seed=3)
+    assert source.num["train"] == 700
+    assert source.modes is not None
+    x, label = source.arrays["train"]["x"], source.arrays["train"]["label"]
+    np.testing.assert_allclose(np.linalg.norm(x - source.modes.centers[label], axis=1).mean(), 0.01 * 1.2533, rtol=0.1)
+    assert set(label) == set(range(8))

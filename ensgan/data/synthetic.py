@@ -14,14 +14,14 @@ from ensgan.data.source import SPLITS, Modes, Source, check_held_out, resident, 
 from ensgan.types import Array, InputError, Tree
 
 
-def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, num: int = 0, seed: int = 0) -> Source:
+def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, points: int = 0, seed: int = 0) -> Source:
     """Equal Gaussians on a circle, the 2D-ring of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
         modes: how many Gaussians; centre k stands at angle 2πk/modes.
         radius: radius of the circle.
         std: standard deviation of a Gaussian along each axis.
-        num: how many points there are, in all four splits together; 0 draws new ones for ever.
+        points: how many there are, in all four splits together; 0 draws new ones for ever.
         seed: decides the held-out samples, and the points where they are counted.
 
     Returns:
@@ -33,10 +33,10 @@ def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, num
     _check_count("modes", modes)
     _check_positive("radius", radius)
     angle = 2 * np.pi * np.arange(modes) / modes
-    return _mixture("ring", radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std, num, seed)
+    return _mixture("ring", radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), std, points, seed)
 
 
-def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, num: int = 0, seed: int = 0) -> Source:
+def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, points: int = 0, seed: int = 0) -> Source:
     """Equal Gaussians on a square grid, the 2D-grid of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
@@ -44,7 +44,7 @@ def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, num
             4}².
         spacing: distance of neighbours.
         std: standard deviation of a Gaussian along each axis.
-        num: how many points there are, in all four splits together; 0 draws new ones for ever.
+        points: how many there are, in all four splits together; 0 draws new ones for ever.
         seed: decides the held-out samples, and the points where they are counted.
 
     Returns:
@@ -56,16 +56,16 @@ def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, num
     _check_count("side", side)
     _check_positive("spacing", spacing)
     axis = spacing * (np.arange(side) - (side - 1) / 2)
-    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), std, num, seed)
+    return _mixture("grid", np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2), std, points, seed)
 
 
-def _mixture(name: str, centers: np.ndarray, std: float, num: int, seed: int) -> Source:
+def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int) -> Source:
     _check_positive("std", std)
     check_seed(seed)
     centers = centers.astype(np.float32)
-    if num:
+    if points:
         rng = np.random.default_rng([seed, 1])
-        label = rng.integers(len(centers), size=max(num, 0))
+        label = rng.integers(len(centers), size=max(points, 0))
         x = centers[label] + std * rng.standard_normal((len(label), centers.shape[1]), np.float32)
         table = resident(name, x.astype(np.float32), label.astype(np.int32), classes=len(centers), seed=seed)
         return dataclasses.replace(table, modes=Modes(centers, std))

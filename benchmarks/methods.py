@@ -1,0 +1,137 @@
+"""Every method on the ring of 8 and the grid of 25: same networks, same seeds, same number of discriminator samples.
+
+    python benchmarks/methods.py [--data ring grid] [--methods mean softmax ...] [--replicas 5] --out rows.jsonl
+
+Each method plays by its own configuration in `configs/methods`, with as many replicas as asked for in one program. Work is
+counted in samples that discriminators look at (fakes of the pairs that are played, and reals), and every method stops
+when it has used up the same. Data, networks, optimiser and evaluation are the same for all: PacGAN's mixtures, 2,500
+samples, high quality within three standard deviations. One JSON row for each method and data set: means over replicas
+and their standard errors; the perfect sampler stands beside them. `--table rows.jsonl` prints rows as a table.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ensgan import Replicas, config, rundir
+from ensgan.evaluation import evaluate_modes
+from ensgan.methods import METHODS
+from ensgan.training import TABLES, build, train
+
+STRETCH = 500  # steps between two counts of the work
+ROOT = Path(__file__).parent.parent
+
+
+def main():
+    """Trains and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="+", default=["ring", "grid"], choices=["ring", "grid"])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--replicas", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=4.0, help="millions of samples that discriminators look at")
+    parser.add_argument("--out", help="append rows to this file as well")
+    parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
+    options = parser.parse_args()
+    if options.table:
+        print(table([json.loads(line) for line in Path(options.table).read_text().splitlines()]))
+        return
+    for data in options.data:
+        for name in options.methods:
+            row = measure(name, data, options)
+            print(json.dumps(row), flush=True)
+            if options.out:
+                with open(options.out, "a") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
+def measure(name, data, options):
+    """Trains the replicas of one method until the work is done, and scores them."""
+    seeds = range(options.first_seed, options.first_seed + options.replicas)
+    path = ROOT / "configs" / "methods" / f"{name}.toml"
+    tree = config.read(path)
+    points = json.loads(json.dumps(tree.get("data", {}))) if isinstance(tree.get("data"), dict) else {}
+    tree["data"] = {**points, "name": data}
+    settings, _ = config.parse(tree, TABLES)
+    game, source = build(settings)
+    replicas = Replicas(game, seeds=seeds)
+    state, work, steps, each = replicas.init(), 0.0, 0, None
+    budget, begin, compiled = 1e6 * options.budget, time.perf_counter(), 0.0
+    while work < budget:
+        num = STRETCH if each is None else int(min(STRETCH, max(1, (budget - work) // each + 1)))
+        state, info = train(replicas, state, source, steps=num)
+        jax.block_until_ready(state)
+        compiled = compiled or time.perf_counter() - begin
+        each = samples_per_step(game, info)
+        work, steps = work + num * each, steps + num
+    seconds = time.perf_counter() - begin
+    tables = [evaluate_modes(game, replicas.take(state, r), source, seed=seed) for r, seed in enumerate(seeds)]
+    names = tables[0].names
+    mixture = [dict(zip(names, t.scores, strict=True))["mixture"] for t in tables]
+    best = [max(t.scores[: game.M], key=lambda s: (s.modes, s.hq)) for t in tables]
+    row = {"benchmark": "methods", "method": name, "data": data, "M": game.M, "N": game.N, "replicas": options.replicas}
+    row |= {"steps": steps, "samples": work / 1e6, "seconds": seconds, "first_stretch_seconds": compiled}
+    row |= {"mixture": summary(mixture), "best_member": summary(best)}
+    row |= {"perfect": tables[0].scores[-1]._asdict(), "faults": faults(state)}
+    return row | rundir.versions()
+
+
+def samples_per_step(game, info):
+    """Samples that discriminators look at in one step of a replica: played pairs and reals, a mean over replicas."""
+    played = ~np.isnan(np.asarray(info.fool))
+    pairs, present = played.sum(axis=(1, 2)).mean(), played.any(axis=1).sum(axis=1).mean()
+    dealt = game.N if game.coverage == "split" else 1
+    return float(pairs + present) * game.batch_size / dealt * max(game.n_critic, 1)
+
+
+def summary(scores):
+    """Mean and standard error over replicas of each score."""
+    out = {}
+    for field in scores[0]._fields:
+        values = [getattr(score, field) for score in scores]
+        error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+        out[field] = [statistics.fmean(values), error]
+    return out
+
+
+def faults(state):
+    """How many replicas stopped being finite."""
+    return int((np.asarray(state.fault)[:, 0] >= 0).sum())
+
+
+def table(rows):
+    """Rows as a Markdown table, one part for each data set."""
+    lines = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        mine = [row for row in rows if row["data"] == data]
+        perfect = mine[0]["perfect"]
+        lines += [
+            f"| {data} | M×N | modes | high quality, % | KL | spread | modes, best | high quality, best, % | steps | seconds |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        lines.append(
+            f"| perfect sampler | | {perfect['modes']:.0f} | {100 * perfect['hq']:.1f} | {perfect['kl']:.4f} | "
+            f"{perfect['spread']:.2f} | | | | |"
+        )
+        for row in mine:
+            show = lambda part, key, scale=1.0, digits=1, row=row: " ± ".join(
+                f"{scale * value:.{digits}f}" for value in row[part][key]
+            )
+            stopped = f" ({row['faults']} stopped)" if row["faults"] else ""
+            lines.append(
+                f"| {row['method']}{stopped} | {row['M']}×{row['N']} | {show('mixture', 'modes')} | "
+                f"{show('mixture', 'hq', 100)} | {show('mixture', 'kl', 1, 3)} | {show('mixture', 'spread', 1, 2)} | "
+                f"{show('best_member', 'modes')} | {show('best_member', 'hq', 100)} | {row['steps']} | "
+                f"{row['seconds']:.0f} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
