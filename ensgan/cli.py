@@ -1,4 +1,4 @@
-"""The command line: `ensgan train | resume | select | evaluate | sample | report | plan`."""
+"""The command line: `ensgan train | resume | select | evaluate | sample | report | plan | methods`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ USAGE = """usage: ensgan COMMAND ...
   sample RUN --num N --out FILE      draw samples into a .png or .npz
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
+  methods                            the ensemble methods by name: what they do and what they need
 
 `ensgan COMMAND --help` explains a command. CONFIG is a .toml file or one of: {configs}"""
 
@@ -288,6 +289,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sample": sample,
     "report": report,
     "plan": plan,
+    "methods": methods,
 }
 
 
@@ -465,10 +467,24 @@ def _flag(argument: str) -> str:
     return ("--data.path" if key == "--data-dir" else "--" + key[2:].replace("-", "_")) + equals + value
 
 
-def _configs() -> dict[str, Path]:
-    """Configurations that ship with the package, by name."""
-    folder = Path(str(resources.files("ensgan.configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+def methods(argv: list[str]) -> int:
+    """Prints the table of methods."""
+    from ensgan import methods
+
+    if {"-h", "--help"} & set(argv):
+        print("usage: ensgan methods\n\nEvery method has a configuration: `ensgan train methods/NAME`.")
+        return 0
+    if argv:
+        raise InputError(f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one")
+    print(methods.table())
+    print("\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more.")
+    return 0
+
+
+def _configs(folder: str = "") -> dict[str, Path]:
+    """Configurations that ship with the package, by name; those of a folder of them, such as `methods`, are apart."""
+    root = Path(str(resources.files("ensgan.configs")))
+    return {f"{folder}{'/' * bool(folder)}{path.stem}": path for path in sorted((root / folder).glob("*.toml"))}
 
 
 def _config_file(name: str) -> Path:
@@ -477,9 +493,11 @@ def _config_file(name: str) -> Path:
         if not path.is_file():
             raise InputError(f"there is no configuration {name}; give a .toml file, or one of: {', '.join(_configs())}")
         return path
-    if name not in _configs():
-        raise unknown("configuration", name, _configs())
-    return _configs()[name]
+    known = {**_configs(), **_configs("methods")}
+    if name not in known:
+        shown = [*_configs(), "methods/NAME of `ensgan methods`"] if "/" not in name else _configs("methods")
+        raise unknown("configuration", name, shown)
+    return known[name]
 
 
 def _free_directory(name: str, seed: int) -> Path:

@@ -9,7 +9,7 @@ import ensgan
 
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
-    ["types"],
+    ["types", "methods"],
     ["mesh", "metagame", "processes"],
     [
         "config",
