@@ -281,6 +281,20 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(size) for size in sizes)
 
 
+def methods(argv: list[str]) -> int:
+    """Prints the table of methods."""
+    from ensgan import methods
+
+    if {"-h", "--help"} & set(argv):
+        print("usage: ensgan methods\n\nEvery method has a configuration: `ensgan train methods/NAME`.")
+        return 0
+    if argv:
+        raise InputError(f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one")
+    print(methods.table())
+    print("\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more.")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
@@ -465,20 +479,6 @@ def _flag(argument: str) -> str:
     if not key.startswith("--") or key in mine:
         return argument
     return ("--data.path" if key == "--data-dir" else "--" + key[2:].replace("-", "_")) + equals + value
-
-
-def methods(argv: list[str]) -> int:
-    """Prints the table of methods."""
-    from ensgan import methods
-
-    if {"-h", "--help"} & set(argv):
-        print("usage: ensgan methods\n\nEvery method has a configuration: `ensgan train methods/NAME`.")
-        return 0
-    if argv:
-        raise InputError(f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one")
-    print(methods.table())
-    print("\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more.")
-    return 0
 
 
 def _configs(folder: str = "") -> dict[str, Path]:
