@@ -70,7 +70,7 @@ class Config:
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
-            sees those of the neighbours that the pairing names (ring, grid).
+            sees those of the opponents that the pairing names (ring, grid, random).
         log_every: steps between two records of the training metrics.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.

@@ -138,10 +138,10 @@ class Game:
             raise unknown("request of the pairing", sorted(extra)[0], ASKABLE)
         if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
             raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
-        self._check_pairs()
         for kind, shapes in _LOGITS.items():
             logits = [jax.ShapeDtypeStruct(shape(self.M, self.N), jnp.float32) for shape in shapes]
             jax.eval_shape(getattr(self.loss, kind), *logits)  # a loss of each member says here if it counts wrong
+        self._check_pairs()
         for penalty in self.penalties:
             strength = penalty.strength
             dtype = strength.dtype if hasattr(strength, "dtype") else np.asarray(strength).dtype
@@ -153,7 +153,7 @@ class Game:
                 )
 
     def _check_pairs(self) -> None:
-        """Refuses a pairing that does not fit M and N, or that names no opponents where only those are computed."""
+        """Refuses a pairing that does not fit M and N, the coverage or the loss."""
         state, before = self.pairing.init(self.M, self.N), self.pairing.before
         named = None
         if before is not None:
@@ -166,8 +166,14 @@ class Game:
                 )
         if self.coverage == "neighbours" and (named is None or named.dtype == bool):
             raise InputError(
-                "neighbours coverage computes the opponents that a pairing names, and this one names none; use ring or "
-                "grid, or another coverage"
+                "neighbours coverage computes the opponents that a pairing names, and this one names none; use ring, "
+                "grid or random, or another coverage"
+            )
+        if self.pairing.positive and not losses.never_negative(self.loss, self.M, self.N):
+            fit = ", ".join(sorted(name for name, loss in losses.LOSSES.items() if losses.never_negative(loss)))
+            raise InputError(
+                "the pairing needs losses of generators that are never negative, and this loss is negative for some "
+                f"logits; use one of: {fit}"
             )
 
     @property
@@ -203,6 +209,13 @@ class Game:
         # A Penalty is a tuple too.
         several = isinstance(self.penalty, list | tuple) and not isinstance(self.penalty, Penalty)
         return tuple(self.penalty) if several else (self.penalty,)  # type: ignore[return-value]
+
+    def mixture(self, state: State) -> np.ndarray:
+        """The weights of generators, `[M]`, that sum to 1: what the pairing learned, else uniform. A host array."""
+        if self.pairing.mixture is None:
+            return np.full(self.M, 1.0 / self.M)
+        weights = np.asarray(self.pairing.mixture(state.pairing), np.float64)
+        return weights / weights.sum()
 
     def init(self, key: Array) -> State:
         """A fresh state.

@@ -81,6 +81,22 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+def never_negative(loss: Loss, M: int = 1, N: int = 1) -> bool:
+    """Whether no generator is paid: `generator` of logits between −30 and 30 is nowhere below 0.
+
+    What is only known while a program runs (a traced number in the loss) passes.
+
+    Args:
+        loss: the loss.
+        M: how many generators it is for; matters where every member has its own loss.
+        N: how many discriminators.
+    """
+    grid = np.array([-30.0, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 30.0], np.float32)
+    s, r = (logits.ravel() for logits in np.meshgrid(grid, grid))
+    paid = loss.generator(jnp.broadcast_to(s, (M, N, len(s))), jnp.broadcast_to(r, (1, N, len(r))))
+    return isinstance(paid, jax.core.Tracer) or bool((paid >= -1e-6).all())
+
+
 def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Loss:
     """A different loss for every member: G_i pays by `generators[i]`, D_j by `discriminators[j]`.
 

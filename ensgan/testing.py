@@ -28,6 +28,10 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
             numbers or on chance.
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
+    if pairing.mixture is not None:
+        mixture = np.asarray(pairing.mixture(state))
+        fits = mixture.shape == (M,) and (mixture >= 0).all() and np.isclose(mixture.sum(), 1.0, atol=1e-5)
+        assert fits, f"the mixture is {mixture.tolist()}; it must be {M} numbers ≥ 0 that sum to 1"
     for leaf in jax.tree.leaves(state):
         assert isinstance(leaf, jax.Array | np.ndarray), f"the state holds {leaf!r}; it must hold arrays only"
     mask = jnp.ones((M, N), bool)
@@ -60,7 +64,7 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
     assert len(traces) == 1, "the pairing is traced again on a later call; its state changes its form or type"
 
     keys = jax.random.split(key, 2)
-    batched = jax.vmap(pairing.after, in_axes=(None, None, 0))(state, evidence, keys)[:2]
+    batched = jax.jit(jax.vmap(pairing.after, in_axes=(None, None, 0)))(state, evidence, keys)[:2]
     _close("under vmap over keys the pairing", [leaf[1] for leaf in batched], list(run(state, evidence, keys[1])[:2]))
 
     if pairing.before is None:  # it may be given a mask, so it must respect one
@@ -198,6 +202,7 @@ def _evidence(pairing: Pairing, mask: Array, step: int) -> Evidence:
     gram = jnp.einsum("mjf,mkf->mjk", dx, dx) if "gram" in pairing.asks else None
     payoff = fool if "payoff" in pairing.asks else None
     g, d = jax.random.normal(k_g, (M, N)), jax.random.normal(k_d, (M, N))
+    g = jnp.abs(g) if pairing.positive else g
     return Evidence(g, d, fool, mask, gram, payoff, jnp.int32(step))
 
 

@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types"],
-    ["mesh", "processes"],
+    ["mesh", "metagame", "processes"],
     [
         "config",
         "networks",
