@@ -289,9 +289,13 @@ def methods(argv: list[str]) -> int:
         print("usage: ensgan methods\n\nEvery method has a configuration: `ensgan train methods/NAME`.")
         return 0
     if argv:
-        raise InputError(f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one")
+        raise InputError(
+            f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one"
+        )
     print(methods.table())
-    print("\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more.")
+    print(
+        "\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more."
+    )
     return 0
 
 
@@ -328,7 +332,7 @@ def describe(scores: Any, split: str = "select") -> str:
         value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
         lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
     lines += [
-        f"the uniform mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
+        f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
         "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
         format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
@@ -361,9 +365,10 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
 
     from ensgan import selection
 
-    choice = choice or ("mixture" if game.pairing.members == "parts" else "best")
+    choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
-        return np.full(game.M, 1.0 / game.M), f"the uniform mixture of {game.M} generators"
+        kind = "uniform" if game.pairing.mixture is None else "learned"
+        return game.mixture(state), f"the {kind} mixture of {game.M} generators"
     if choice == "best":
         scores = selection.select(game, state, source, num=settings.held_out)
         if scores.members == "parts":

@@ -71,7 +71,7 @@ class Config:
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
-            sees those of the neighbours that the pairing names (ring, grid).
+            sees those of the opponents that the pairing names (ring, grid, random).
         log_every: steps between two records of the training metrics.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.
@@ -155,8 +155,8 @@ def parse(
 
     Args:
         tree: nested mappings as TOML gives them.
-        tables: for `data`, `loss`, `pairing`, `penalty`, `augment`, `schedule`, `optimizer`, `generators` and `discriminators` (networks)
-            the functions by name. Networks are called with the sample's shape before their options.
+        tables: for `data`, `loss`, `pairing`, `penalty`, `augment`, `schedule`, `optimizer`, `generators` and
+            `discriminators` (networks) the functions by name. Networks are called with the sample's shape before their options.
         argv: `--key value` with dotted keys; `--pairing softmax --pairing.lam 2` in any order.
         prog: name of the command in help texts.
         extra: `extra(parser)` may add arguments of the command itself; their values come back second.

@@ -15,7 +15,7 @@ from ensgan.types import InputError
 
 
 class ModeTable(NamedTuple):
-    """Scores of every generator, of the uniform mixture, and of a perfect sampler with as many samples."""
+    """Scores of every generator, of their mixture, and of a perfect sampler with as many samples."""
 
     names: list[str]
     scores: list[ModeScores]
@@ -33,7 +33,7 @@ def evaluate_modes(
         game: what was played.
         state: where it stands; averaged generators are used.
         source: a Gaussian mixture.
-        num: samples of each generator and of the mixture; PacGAN takes 2,500.
+        num: samples of each generator and of the mixture (that of `game.mixture`); PacGAN takes 2,500.
         seed: of the samples.
         repeats: how often the perfect sampler is drawn; its mean and standard deviation are given.
 

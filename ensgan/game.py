@@ -13,7 +13,7 @@ import optax
 
 from ensgan import losses, optim, pairing, population
 from ensgan.population import Group, Groups, Population
-from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Schedule, Tree, unknown
+from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, Tree, unknown
 
 UPDATES = ("simultaneous", "alternating")
 COVERAGES = ("full", "split", "neighbours")
@@ -141,11 +141,11 @@ class Game:
             raise unknown("request of the pairing", sorted(extra)[0], ASKABLE)
         if "payoff" in self.pairing.asks and self.pairing.payoff_every < 1:
             raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")
-        self._check_pairs()
-        self._check_schedule()
         for kind, shapes in _LOGITS.items():
             logits = [jax.ShapeDtypeStruct((*shape(self.M, self.N), *self.heads), jnp.float32) for shape in shapes]
             jax.eval_shape(getattr(self.loss, kind), *logits)  # a loss of each member says here if it counts wrong
+        self._check_pairs()
+        self._check_schedule()
         for penalty in self.penalties:
             strength = penalty.strength
             dtype = strength.dtype if hasattr(strength, "dtype") else np.asarray(strength).dtype
@@ -190,7 +190,7 @@ class Game:
         jax.eval_shape(lambda: self.schedule.init(self))  # type: ignore[union-attr]
 
     def _check_pairs(self) -> None:
-        """Refuses a pairing that does not fit M and N, or that names no opponents where only those are computed."""
+        """Refuses a pairing that does not fit M and N, the coverage or the loss."""
         state, before = self.pairing.init(self.M, self.N), self.pairing.before
         named = None
         if before is not None:
@@ -203,8 +203,14 @@ class Game:
                 )
         if self.coverage == "neighbours" and (named is None or named.dtype == bool):
             raise InputError(
-                "neighbours coverage computes the opponents that a pairing names, and this one names none; use ring or "
-                "grid, or another coverage"
+                "neighbours coverage computes the opponents that a pairing names, and this one names none; use ring, "
+                "grid or random, or another coverage"
+            )
+        if self.pairing.positive and not losses.never_negative(self.loss, self.M, self.N):
+            fit = ", ".join(sorted(name for name, loss in losses.LOSSES.items() if losses.never_negative(loss)))
+            raise InputError(
+                "the pairing needs losses of generators that are never negative, and this loss is negative for some "
+                f"logits; use one of: {fit}"
             )
 
     @property
@@ -246,6 +252,26 @@ class Game:
         several = isinstance(self.penalty, list | tuple) and not isinstance(self.penalty, Penalty)
         return tuple(self.penalty) if several else (self.penalty,)  # type: ignore[return-value]
 
+    @property
+    def members(self) -> str:
+        """`complete` where each generator is driven to the whole of the data, `parts` where only their mixture is."""
+        decided = None if self.schedule is None else self.schedule.members
+        return decided or self.pairing.members
+
+    def mixture(self, state: State) -> np.ndarray:
+        """The weights of generators, `[M]`, that sum to 1, as a host array.
+
+        What the schedule or the pairing found, else uniform over those that play.
+        """
+        if self.schedule is not None and self.schedule.mixture is not None:
+            weights = self.schedule.mixture(state.schedule)
+        elif self.pairing.mixture is not None:
+            weights = self.pairing.mixture(state.pairing)
+        else:
+            weights = state.roster.plays_g if isinstance(state.roster, Roster) else np.ones(self.M)
+        weights = np.asarray(weights, np.float64)
+        return weights / weights.sum()
+
     def init(self, key: Array) -> State:
         """A fresh state.
 
@@ -266,14 +292,15 @@ class Game:
             payoff=jnp.full((self.M, self.N), 0.5),
             augment=jnp.asarray(_initial_strength(self.augment), jnp.float32),
             hyper=self._hyper(),
-            roster=() if plan is None or plan.roster is None else jax.tree.map(jnp.asarray, plan.roster(self.M, self.N)),
+            roster=()
+            if plan is None or plan.roster is None
+            else jax.tree.map(jnp.asarray, plan.roster(self.M, self.N)),
             schedule=() if plan is None else jax.tree.map(jnp.asarray, plan.init(self)),
             running=jnp.zeros((3, self.M, self.N)) if self.coverage == "split" else (),
             fault=jnp.full((4,), -1, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key_run,
         )
-
 
     def _hyper(self) -> dict[str, Array]:
         start = {name: jnp.asarray(value) for name, value in (self.loss.start or {}).items()}

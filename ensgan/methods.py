@@ -31,10 +31,14 @@ METHODS: dict[str, Method] = {
     "mgd": Method("aggregation", "the mixture of gradients of least norm", _HGAN, _OWN, "full coverage"),
     "bandit": Method("aggregation", "discriminators count by their progress", _HGAN, _OWN),
     "dropout": Method("matching", "each discriminator is left out at random", "Mordido et al. 2018, 1807.11346", _OWN),
-    "random": Method("matching", "a new one-to-one matching every step", "Schmiedlechner et al. 2018, 1811.12843", "parts"),
+    "random": Method(
+        "matching", "a new one-to-one matching every step", "Schmiedlechner et al. 2018, 1811.12843", "parts"
+    ),
     "diagonal": Method("matching", "M independent pairs", "Wang et al. 2016, 1612.00991", "complete", "M = N"),
     "own_and_mean": Method("matching", "the own opponent and, with the rest, all", "ensgan", "complete"),
-    "grid": Method("matching", "neighbours on a torus", "Schmiedlechner et al. 2018, 1811.12843", _OWN, "M = N, in full rows"),
+    "grid": Method(
+        "matching", "neighbours on a torus", "Schmiedlechner et al. 2018, 1811.12843", _OWN, "M = N, in full rows"
+    ),
     "ring": Method("matching", "neighbours in a ring", "Toutouh & O'Reilly 2021", _OWN, "M = N"),
     "microbatch": Method(
         "matching", "fakes of others are half real to a discriminator", "Mordido et al. 2020, 2001.03376", "parts"
@@ -42,66 +46,119 @@ METHODS: dict[str, Method] = {
     "mix": Method("games", "learned mixtures of both sides, with entropy", "Arora et al. 2017, 1703.00573", "parts"),
     "nash": Method("games", "Nash mixtures of the held-out payoff", "Aung et al. 2022 (DO-GAN)", "parts"),
     "double_oracle": Method(
-        "games", "best responses join, members without mass leave", "Aung et al. 2022 (DO-GAN)", "parts",
+        "games",
+        "best responses join, members without mass leave",
+        "Aung et al. 2022 (DO-GAN)",
+        "parts",
         "the pairing nash; one network a side",
     ),
-    "stackelberg": Method("games", "many generators, one discriminator", "Zhang et al. 2018, 1811.08010", "parts", "N = 1"),
+    "stackelberg": Method(
+        "games", "many generators, one discriminator", "Zhang et al. 2018, 1811.08010", "parts", "N = 1"
+    ),
     "mgan": Method(
-        "roles", "a classifier tells generators apart", "Hoang et al. 2018, 1708.02556", "parts",
+        "roles",
+        "a classifier tells generators apart",
+        "Hoang et al. 2018, 1708.02556",
+        "parts",
         "discriminators of 1 + M logits",
     ),
     "mad": Method(
-        "roles", "classes for the data and each generator", "Ghosh et al. 2018, 1704.02906", "parts",
+        "roles",
+        "classes for the data and each generator",
+        "Ghosh et al. 2018, 1704.02906",
+        "parts",
         "discriminators of M + 1 logits",
     ),
     "d2": Method("roles", "two discriminators of opposite taste", "Nguyen et al. 2017, 1709.03831", "parts", "N even"),
-    "mixed": Method("roles", "a loss of its own for every member", "ensgan", "as the pairing says", "one name a member"),
-    "shared": Method("roles", "members with layers in common", "Ghosh et al. 2018; Hoang et al. 2018", "as the pairing says"),
+    "mixed": Method(
+        "roles", "a loss of its own for every member", "ensgan", "as the pairing says", "one name a member"
+    ),
+    "shared": Method(
+        "roles", "members with layers in common", "Ghosh et al. 2018; Hoang et al. 2018", "as the pairing says"
+    ),
     "projected": Method("views", "fixed random projections", "Neyshabur et al. 2017, 1705.07831", "parts"),
     "shards": Method(
-        "views", "parts of the data that never leave their place", "Hardy et al. 2019, 1811.03850", "parts",
+        "views",
+        "parts of the data that never leave their place",
+        "Hardy et al. 2019, 1811.03850",
+        "parts",
         "data held in memory",
     ),
     "diet": Method(
-        "views", "a random share of the data for each", "Toutouh et al. 2020", "as the pairing says", "data held in memory"
+        "views",
+        "a random share of the data for each",
+        "Toutouh et al. 2020",
+        "as the pairing says",
+        "data held in memory",
     ),
-    "bags": Method("views", "a bootstrap of the data for each", "Breiman 1996", "as the pairing says", "data held in memory"),
+    "bags": Method(
+        "views", "a bootstrap of the data for each", "Breiman 1996", "as the pairing says", "data held in memory"
+    ),
     "adagan": Method(
-        "views", "one pair after the other, on what is left out", "Tolstikhin et al. 2017, 1701.02386", "parts",
+        "views",
+        "one pair after the other, on what is left out",
+        "Tolstikhin et al. 2017, 1701.02386",
+        "parts",
         "data held in memory; M = N; one network a side",
     ),
     "cascade": Method(
-        "views", "what is modelled badly goes on to the next pair", "Wang et al. 2016, 1612.00991", "parts",
+        "views",
+        "what is modelled badly goes on to the next pair",
+        "Wang et al. 2016, 1612.00991",
+        "parts",
         "data held in memory; M = N; one network a side",
     ),
     "lipizzaner": Method(
-        "evolution", "neighbours, tournaments, mutating rates", "Schmiedlechner et al. 2018, 1811.12843", _OWN,
+        "evolution",
+        "neighbours, tournaments, mutating rates",
+        "Schmiedlechner et al. 2018, 1811.12843",
+        _OWN,
         "M = N, in full rows",
     ),
     "mustangs": Method(
-        "evolution", "the same with mutating losses", "Toutouh et al. 2019, 1905.12702", _OWN, "M = N; a loss per member"
+        "evolution",
+        "the same with mutating losses",
+        "Toutouh et al. 2019, 1905.12702",
+        _OWN,
+        "M = N; a loss per member",
     ),
     "egan": Method(
-        "evolution", "the fittest child of three losses goes on", "Wang et al. 2019, 1803.00657", "parts",
+        "evolution",
+        "the fittest child of three losses goes on",
+        "Wang et al. 2019, 1803.00657",
+        "parts",
         "a loss per member; families fill M",
     ),
     "population_based": Method(
-        "evolution", "the weak copy the strong and explore", "Jaderberg et al. 2017, 1711.09846", "as the pairing says",
+        "evolution",
+        "the weak copy the strong and explore",
+        "Jaderberg et al. 2017, 1711.09846",
+        "as the pairing says",
         "at least 4 members a side",
     ),
     "conditional": Method(
-        "conditional", "generators by class, projection discriminators", "Miyato & Koyama 2018, 1802.05637",
-        "as the pairing says", "labelled data",
+        "conditional",
+        "generators by class, projection discriminators",
+        "Miyato & Koyama 2018, 1802.05637",
+        "as the pairing says",
+        "labelled data",
     ),
     "snapshots": Method(
-        "time", "the ensemble is what one generator was", "Wang et al. 2016, 1612.00991", "complete", "M ≥ 2; one network a side"
+        "time",
+        "the ensemble is what one generator was",
+        "Wang et al. 2016, 1612.00991",
+        "complete",
+        "M ≥ 2; one network a side",
     ),
     "history": Method("time", "past members stay as opponents", "ensgan", "complete", "one network a side"),
     "sgan": Method(
-        "time", "independent pairs teach a global pair", "Chavdarova & Fleuret 2018, 1712.02330", "complete",
+        "time",
+        "independent pairs teach a global pair",
+        "Chavdarova & Fleuret 2018, 1712.02330",
+        "complete",
         "L + 1 generators, 2L + 1 discriminators",
     ),
-}  # fmt: skip
+}
 
 
 def table() -> str:

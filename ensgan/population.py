@@ -53,14 +53,14 @@ class Group:
         execute: `vmap` (one batched program), `unroll` (one after the other in one program), `matmul` (convolutions as
             matrix products), or `auto`: `matmul` for convolutional networks on a CPU. What `matmul` and `auto` leave
             open is as measured (`benchmarks/README.md`): members are batched, but for up to 64 discriminators on a CPU.
-        shared: parts of the network that all members of the group have in common, by dotted names of parameters, such as
-            `hidden.1` or `last`: they start alike and move together, by the sum of all members' gradients.
+        shared: parts of the network that all members of the group have in common, by dotted names of parameters, such
+            as `hidden.1` or `last`: they start alike and move together, by the sum of the members' gradients.
         remat: whether members run one after another in a loop and are computed once more on the way back, so that the
             activations of one member are held at a time, and not those of all: for a third more work.
 
     Raises:
-        InputError: count below 1, an unknown way to execute, a per-member array of another length, or a shared part that
-            the network does not have.
+        InputError: count below 1, an unknown way to execute, a per-member array of another length, or a shared part
+            that the network does not have.
     """
 
     network: Network

@@ -38,7 +38,7 @@ def sample(
         key: a key; nothing of the training key is reused.
         num: how many samples, at least 1.
         weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
-            or None for the uniform mixture.
+            or None for the mixture that the pairing learned, uniform where it learns none.
         average: whether to use the exponential averages (else the raw weights of the last step).
         label: None, or int32 `[num]` for conditional generators.
 
@@ -50,7 +50,7 @@ def sample(
     """
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
-    p = np.full(game.M, 1.0 / game.M) if weights is None else np.asarray(weights, np.float64)
+    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
     if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
         raise InputError(
             f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"

@@ -35,9 +35,9 @@ class Selection(NamedTuple):
     mmd_floor: float  # the same of training reals against held-out reals: what a perfect generator gets
     rank_g: np.ndarray  # [M] generators, best first
     rank_d: np.ndarray  # [N] discriminators, best first
-    coverage: np.ndarray  # [M + 1] share of held-out reals that each member covers, and the uniform mixture last
+    coverage: np.ndarray  # [M + 1] share of held-out reals that each member covers, and the mixture last
     coverage_floor: float  # the same of training reals
-    mixture: np.ndarray  # [M] weights for `sample`; uniform
+    mixture: np.ndarray  # [M] weights for `sample`: what the pairing learned, else uniform
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
 
@@ -160,8 +160,9 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
 
     calibrated = game.loss.logit == "log_ratio"
     cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
-    part = max(n // game.M, 1)  # the mixture gets as many samples as each member
-    mixed = np.concatenate([np.asarray(flat(f[:part])) for f in fakes])
+    mixture = game.mixture(state)
+    edges = np.rint(n * np.cumsum(mixture)).astype(int)  # the mixture gets as many samples as each member
+    mixed = np.concatenate([np.asarray(flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
     return Selection(
         fool=fool,
         probability=np.asarray(_pairwise(fake, real)),
@@ -175,8 +176,8 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         rank_d=np.argsort(-score_d.value, kind="stable"),
         coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
         coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
-        mixture=np.full(game.M, 1.0 / game.M),
-        members=game.pairing.members,
+        mixture=mixture,
+        members=game.members,
         num=n,
     )
 

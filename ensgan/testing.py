@@ -30,6 +30,10 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
             numbers or on chance.
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
+    if pairing.mixture is not None:
+        mixture = np.asarray(pairing.mixture(state))
+        fits = mixture.shape == (M,) and (mixture >= 0).all() and np.isclose(mixture.sum(), 1.0, atol=1e-5)
+        assert fits, f"the mixture is {mixture.tolist()}; it must be {M} numbers ≥ 0 that sum to 1"
     for leaf in jax.tree.leaves(state):
         assert isinstance(leaf, jax.Array | np.ndarray), f"the state holds {leaf!r}; it must hold arrays only"
     mask = jnp.ones((M, N), bool)
@@ -62,7 +66,7 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
     assert len(traces) == 1, "the pairing is traced again on a later call; its state changes its form or type"
 
     keys = jax.random.split(key, 2)
-    batched = jax.vmap(pairing.after, in_axes=(None, None, 0))(state, evidence, keys)[:2]
+    batched = jax.jit(jax.vmap(pairing.after, in_axes=(None, None, 0)))(state, evidence, keys)[:2]
     _close("under vmap over keys the pairing", [leaf[1] for leaf in batched], list(run(state, evidence, keys[1])[:2]))
 
     if pairing.before is None:  # it may be given a mask, so it must respect one
@@ -111,7 +115,8 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
         same = lambda a, b: jax.tree.all(jax.tree.map(lambda x, y: bool((np.asarray(x) == np.asarray(y)).all()), a, b))
         assert same(before, state._replace(key=())), "the schedule changes the state that it is given"
         assert same(new._replace(key=()), again._replace(key=())), "the schedule gives another state on a second call"
-        assert new.key is state.key and int(new.step) == int(state.step), "the schedule changes the key or the step"
+        assert new.key is state.key, "the schedule changes the key"
+        assert int(new.step) == int(state.step), "the schedule changes the step"
         _finite("the members after the schedule", [new.generators, new.discriminators])
         if schedule.mixture is not None:
             weights = np.asarray(schedule.mixture(new.schedule))
@@ -119,11 +124,11 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
             assert good, f"the mixture is {weights.tolist()}; it must be {game.M} numbers that sum to 1"
         if schedule.weight is not None:
             weights = np.asarray(schedule.weight(new.schedule))
-            good = np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0
-            assert good and weights.shape == (source.num["train"],), "weights of samples must be one for each, and ≥ 0"
+            good = weights.shape == (source.num["train"],) and (weights >= 0).all() and 0 < weights.sum() < np.inf
+            assert good, "weights of samples must be one for each, finite, and not below 0"
         if schedule.roster is not None:
-            roster = new.roster
-            assert bool(roster.learns_g.any()) and bool(roster.plays_d.any()), "nobody learns, or nobody plays"
+            alive = [bool(each.any()) for each in new.roster]
+            assert all(alive), f"nobody plays, or nobody learns, on a side: {new.roster._fields} have {alive}"
         state = new
     return state
 
@@ -134,6 +139,7 @@ def check_loss(loss: Loss) -> None:
     M, N, heads = 2, 4, () if loss.heads is None else (loss.heads(2),)
     k_s, k_r = jax.random.split(jax.random.key(0))
     s, r = jax.random.normal(k_s, (M, N, 4, *heads)), jax.random.normal(k_r, (1, N, 4, *heads))
+    signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # so that logits of one sample differ
     functions = {"real": lambda s, r: loss.real(r[0]), "fake": loss.fake, "generator": loss.generator}
     for name, fn in functions.items():
         out, shape = fn(s, r), (N, 4) if name == "real" else (M, N, 4)
@@ -146,9 +152,10 @@ def check_loss(loss: Loss) -> None:
             assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
-            signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # several logits of one sample differ
-            full = lambda v, rows: jnp.asarray(np.multiply.outer(np.broadcast_to(v, (rows, N, v.size)), signs), np.float32)  # noqa: B023
-            a, b = full(a, M), full(b, 1)
+            a, b = (
+                jnp.asarray(np.multiply.outer(np.ones((rows, N, 1)) * v, signs), np.float32)
+                for rows, v in ((M, a), (1, b))
+            )
             _finite(f"{name} for logits of size {size:g}", fn(a, b))
             grads = jax.grad(lambda a, b, fn=fn: fn(a, b).sum(), argnums=(0, 1))(a, b)
             _finite(f"the gradient of {name} for logits of size {size:g}", grads)
@@ -248,6 +255,7 @@ def _evidence(pairing: Pairing, mask: Array, step: int) -> Evidence:
     gram = jnp.einsum("mjf,mkf->mjk", dx, dx) if "gram" in pairing.asks else None
     payoff = fool if "payoff" in pairing.asks else None
     g, d = jax.random.normal(k_g, (M, N)), jax.random.normal(k_d, (M, N))
+    g = jnp.abs(g) if pairing.positive else g
     return Evidence(g, d, fool, mask, gram, payoff, jnp.int32(step))
 
 

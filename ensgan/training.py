@@ -207,8 +207,9 @@ def between(
     if not acts:
         # Every process has made its own; they play by that of the first, to the last bit.
         return state._replace(payoff=put(mesh, same_array(new.payoff), PartitionSpec()))
-    spread = zip(State._fields, same_array(new._replace(key=())), specs(game), strict=True)
-    return State(*(state.key if name == "key" else put(mesh, tree, spec) for name, tree, spec in spread))
+    fields: dict[str, Any] = same_array({name: tree for name, tree in new._asdict().items() if name != "key"})
+    where = specs(game)
+    return State(**{name: put(mesh, tree, getattr(where, name)) for name, tree in fields.items()}, key=state.key)
 
 
 def _between(game: Game, state: State, source: Source, num: int, scored: bool, acts: bool) -> State:

@@ -133,7 +133,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         loss_g: `[M, N]`, what each generator pays against each discriminator.
-        loss_d: `[M, N]`, what each discriminator pays for the fakes of each generator.
+        loss_d: `[M, N]`, what each discriminator pays for the fakes of each generator, and for its reals in every row.
         fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell.
         mask: `[M, N]` bool: the pairs that are played this step.
         gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, if asked for, else None.
@@ -165,6 +165,8 @@ class Pairing(NamedTuple):
             is.
         asks: what `after` wants besides losses: any of `gram`, `payoff`.
         payoff_every: how old the held-out payoff may get, in steps, where it is asked for.
+        positive: whether `after` needs losses of generators that are never negative.
+        mixture: None, or `mixture(state)`, the weights of generators `[M]` that the pairing learned; they sum to 1.
     """
 
     init: Callable[[int, int], Tree]
@@ -173,6 +175,8 @@ class Pairing(NamedTuple):
     members: Literal["complete", "parts"] = "parts"
     asks: frozenset[str] = frozenset()
     payoff_every: int = 0
+    positive: bool = False
+    mixture: Callable[[Tree], Array] | None = None
 
 
 class Roster(NamedTuple):

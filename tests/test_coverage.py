@@ -216,7 +216,7 @@ def test_neighbours_cost_what_they_are_and_nothing_dense_is_built():
 
 
 def test_neighbours_need_a_pairing_that_names_them():
-    with pytest.raises(InputError, match="this one names none; use ring or grid"):
+    with pytest.raises(InputError, match="this one names none; use ring, grid or random"):
         toys.game(2, 2, coverage="neighbours")
     wrong = pairing.mean()._replace(before=lambda state, key, M, N: jnp.zeros((M, 5)))
     with pytest.raises(

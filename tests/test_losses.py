@@ -9,7 +9,6 @@ from ensgan import losses, testing
 from ensgan.losses import LOSSES, NAMED, per_member
 from ensgan.types import InputError, Loss
 
-
 LOG2, LOG3 = np.log(2.0), np.log(3.0)
 
 
@@ -133,7 +132,9 @@ def test_the_classes_of_mad_by_hand():
     np.testing.assert_allclose(loss.generator(s, r).ravel(), -np.log([0.5, 0.1]), rtol=1e-6)
     np.testing.assert_allclose(loss.judge(s, jnp.arange(1)).ravel(), np.log([0.5 / 0.5, 0.1 / 0.9]), atol=1e-6)
     # The pairs of generator 1 alone, as on a device that holds no other.
-    np.testing.assert_allclose(loss.of(jnp.array([[1]]), jnp.arange(1), {}).fake(s[1:], r), -np.log([[[0.7]]]), rtol=1e-6)
+    np.testing.assert_allclose(
+        loss.of(jnp.array([[1]]), jnp.arange(1), {}).fake(s[1:], r), -np.log([[[0.7]]]), rtol=1e-6
+    )
 
 
 def test_the_classifier_of_mgan_by_hand():

@@ -387,7 +387,7 @@ def test_report_names_every_member_and_shows_every_figure(tmp_path):
     assert len(alts) == 4 + 2 + 3 + 2 + 4  # samples, matrices, scores, losses, health
     assert "step30 of 100" in page.text
     assert "180 held-out reals" in page.text
-    assert "the uniform mixture covers 75%, training reals –" in page.text
+    assert "the mixture covers 75%, training reals –" in page.text
     assert '"seed": 3' in page.text
     assert "15 steps per second" in page.text
 

@@ -89,7 +89,8 @@ def test_who_does_not_play_might_as_well_not_be_there_and_who_does_not_learn_sta
         jax.tree.map(lambda leaf: leaf[1], state.generators[0].params),
         0.0,
     )
-    assert np.isnan(info.fool[2]).all() and np.isnan(info.fool[:, 2]).all()
+    assert np.isnan(info.fool[2]).all()
+    assert np.isnan(info.fool[:, 2]).all()
 
 
 @pytest.mark.parametrize("plug", ["softmax", "max", "min", "dropout", "diagonal"])

@@ -95,7 +95,9 @@ def by_discriminator(losses: Sequence[Loss]) -> Loss:
         def value(*logits: Array) -> Array:
             N = logits[0].shape[axis]
             if N % len(losses):
-                raise InputError(f"{len(losses)} losses in turn for {N} discriminators; give a multiple of {len(losses)}")
+                raise InputError(
+                    f"{len(losses)} losses in turn for {N} discriminators; give a multiple of {len(losses)}"
+                )
             return getattr(of(None, np.arange(N), {}), field)(*logits)
 
         return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensgan.types import Loss
 
@@ -76,3 +77,20 @@ LOSSES: dict[str, Loss] = {
     "relativistic_least_squares": relativistic_least_squares,
 }
 
+
+def never_negative(loss: Loss, M: int = 1, N: int = 1) -> bool:
+    """Whether no generator is paid: `generator` of logits between −30 and 30 is nowhere below 0.
+
+    What is only known while a program runs (a traced number in the loss) passes.
+
+    Args:
+        loss: the loss.
+        M: how many generators it is for; matters where every member has its own loss.
+        N: how many discriminators.
+    """
+    grid = np.array([-30.0, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 30.0], np.float32)
+    s, r = (logits.ravel() for logits in np.meshgrid(grid, grid))
+    heads = () if loss.heads is None else (loss.heads(M),)
+    full = lambda x, rows: jnp.broadcast_to(x.reshape(-1, *[1] * len(heads)), (rows, N, len(x), *heads))
+    paid = loss.generator(full(s, M), full(r, 1))
+    return isinstance(paid, jax.core.Tracer) or bool((paid >= -1e-6).all())

@@ -1,4 +1,4 @@
-"""Pairings that weigh opponents by what they cost: softmax, the harshest alone, the mildest alone.
+"""Pairings that weigh opponents by what they cost: softmax, the harshest, the mildest, geometric and harmonic means.
 
 The discriminators' weights P are `own` on the own generator and the rest spread over all.
 """
@@ -27,6 +27,13 @@ def _by_loss(weigh: Callable[[Array, Array], Array], own: float) -> Pairing:
     return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
 
 
+def exponentials(value_MN: Array, mask: Array) -> Array:
+    """exp of values, each row up to a factor, so that it neither overflows nor vanishes; 0 where `mask` is False."""
+    value_MN = jnp.where(mask, value_MN, -jnp.inf)
+    top = value_MN.max(axis=1, keepdims=True)
+    return jnp.exp(value_MN - jnp.where(jnp.isfinite(top), top, 0.0))
+
+
 def softmax(lam: float = 1.0, own: float = 0.0) -> Pairing:
     """W_ij ∝ exp(λ · loss_g_ij): the harsher a discriminator, the more it counts (GMAN, arXiv 1611.01673, section 4).
 
@@ -40,12 +47,7 @@ def softmax(lam: float = 1.0, own: float = 0.0) -> Pairing:
     if not math.isfinite(lam):
         raise InputError(f"lam is {lam}; it must be finite, and its limit is the pairing max")
 
-    def weigh(loss: Array, mask: Array) -> Array:
-        scaled = jnp.where(mask, lam * loss, -jnp.inf)
-        top = scaled.max(axis=1, keepdims=True)
-        return jnp.exp(scaled - jnp.where(jnp.isfinite(top), top, 0.0))
-
-    return _by_loss(weigh, own)
+    return _by_loss(lambda loss, mask: exponentials(lam * loss, mask), own)
 
 
 def max(own: float = 0.0) -> Pairing:
@@ -70,6 +72,43 @@ def min(own: float = 0.0) -> Pairing:
         InputError: `own` is outside [0, 1].
     """
     return _by_loss(lambda loss, mask: _first_largest(jnp.where(mask, -loss, -jnp.inf)), own)
+
+
+def geometric(own: float = 0.0) -> Pairing:
+    """Each generator pays the geometric mean of its losses (GMAN, arXiv 1611.01673, section 4): W_ij ∝ 1 / loss_g_ij.
+
+    The gradient of (Π_j L_ij)^(1/N) weighs that of L_ij by its own value over N·L_ij. Rows are made to sum to 1, so the
+    factor that all opponents share is dropped. The mild count more than in the mean. Losses below 1e-6 count as 1e-6.
+
+    Args:
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+
+    Raises:
+        InputError: `own` is outside [0, 1]. A game refuses losses that may be negative.
+    """
+    return _by_loss(_inverse, own)._replace(positive=True)
+
+
+def harmonic(own: float = 0.0) -> Pairing:
+    """Each generator pays the harmonic mean of its losses (GMAN, arXiv 1611.01673, section 4): W_ij ∝ 1 / loss_g_ij².
+
+    The gradient of N / Σ_j 1/L_ij weighs that of L_ij by its own value squared over N·L_ij². As in `geometric`, the
+    common factor is dropped, losses below 1e-6 count as 1e-6, and the mild count more, here still more.
+
+    Args:
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+
+    Raises:
+        InputError: `own` is outside [0, 1]. A game refuses losses that may be negative.
+    """
+    return _by_loss(lambda loss, mask: _inverse(loss, mask) ** 2, own)._replace(positive=True)
+
+
+def _inverse(loss: Array, mask: Array) -> Array:
+    """1 / loss, each row up to a factor: 1 for its smallest loss, so that squares neither overflow nor all vanish."""
+    loss = jnp.where(mask, jnp.maximum(loss, 1e-6), jnp.inf)
+    low = loss.min(axis=1, keepdims=True)
+    return jnp.where(jnp.isfinite(low), low, 1.0) / loss
 
 
 def _first_largest(value_MN: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Pairings that look at nobody's losses: everybody, the own opponent, a blend, neighbours, or a random subset."""
+"""Pairings that look at nobody's losses: everybody, the own opponent, a blend, neighbours, or whom chance picks."""
 
 from __future__ import annotations
 
@@ -103,6 +103,28 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
         return W, discriminator_weights(evidence.mask, own), state
 
     return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
+
+
+def random() -> Pairing:
+    """Everybody meets somebody, drawn anew every step: with M = N one opponent each, a random one-to-one matching.
+
+    With more discriminators than generators, each discriminator has one opponent, and generators are dealt out in turn,
+    so that any two of them have as many, to within one; with more generators it is the other way round. Lipizzaner
+    draws the opponents of an update from a neighbourhood (Schmiedlechner et al. 2018); here it is from all. Over many
+    steps each discriminator sees the mixture. It names its opponents, so `neighbours` coverage computes those pairs
+    alone.
+    """
+
+    def before(state: Tree, key: Array, M: int, N: int) -> Array:
+        del state
+        key_g, key_d = jax.random.split(key)
+        k = -(-M // N)
+        turn = jnp.arange(k * N)
+        dealt = jax.random.permutation(key_g, M)[turn % M]
+        opponents = jnp.where(turn < max(M, N), dealt, -1).reshape(k, N).T
+        return jax.random.permutation(key_d, opponents).astype(jnp.int32)
+
+    return own_and_mean(own=0.0)._replace(before=before)
 
 
 def ring(radius: int = 1, own: float = 0.0) -> Pairing:

@@ -20,10 +20,13 @@ def normalize(weight: Array, mask: Array, axis: int) -> Array:
     return jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)
 
 
-def discriminator_weights(mask: Array, own: float) -> Array:
-    """P = own · (own opponent) + (1 − own) · mean, columns summing to 1 over the pairs that are played, as `[M, N]`."""
+def discriminator_weights(mask: Array, own: float, others: Array | None = None) -> Array:
+    """P = own · (own opponent) + (1 − own) · others, columns summing to 1 over the pairs that are played, as `[M, N]`.
+
+    `others` `[M, N]` says in what proportion; None is all alike.
+    """
     M, N = mask.shape
-    mean = normalize(jnp.ones((M, N)), mask, axis=0)
+    others = normalize(jnp.ones((M, N)) if others is None else others, mask, axis=0)
     if own == 0.0:
-        return mean
-    return normalize(own * normalize(own_MN(M, N), mask, axis=0) + (1.0 - own) * mean, mask, axis=0)
+        return others
+    return normalize(own * normalize(own_MN(M, N), mask, axis=0) + (1.0 - own) * others, mask, axis=0)

@@ -192,7 +192,7 @@ def _ranking(last: Record, kind: str, word: str) -> str:
     if kind == "g" and covered and len(covered) > len(order):
         floor = _number(last.get("coverage_floor"), "{:.0%}")
         mixture = _number(covered[-1], "{:.0%}")
-        text = f"Of held-out reals, the uniform mixture covers {mixture}, training reals {floor}."
+        text = f"Of held-out reals, the mixture covers {mixture}, training reals {floor}."
         note = f'<p class="note">{text}</p>'
     return f"<div>{_table((word, *columns), rows, order)}{note}</div>"
 

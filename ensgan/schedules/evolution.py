@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def tournament(
     def between(game: Game, state: State, source: Source, num: int) -> State:
         if int(state.step) == 0:
             return state
-        for side, fit in zip(("g", "d"), measured(game, state, source, num, fitness), strict=True):
+        for side, fit in measured(game, state, source, num, fitness).items():
             groups, count = groups_of(game, side), len(fit)
             key = key_of(state, ord(side))
             rivals = _rivals(key, group_numbers(groups), size)
@@ -123,7 +124,7 @@ def population_based(
     def between(game: Game, state: State, source: Source, num: int) -> State:
         if int(state.step) == 0:
             return state
-        for side, fit in zip(("g", "d"), measured(game, state, source, num, fitness), strict=True):
+        for side, fit in measured(game, state, source, num, fitness).items():
             groups, count = groups_of(game, side), len(fit)
             key, kind = key_of(state, ord(side)), group_numbers(groups)
             chosen = np.arange(count)
@@ -190,12 +191,12 @@ def _become(game: Game, state: State, source: np.ndarray) -> State:
     return with_members(state, "g", copied(game.groups_g, state.generators, jnp.asarray(source)))
 
 
-def _quality(game: Game, state: State, reals: dict[str, Array]) -> Array:
+def _quality(game: Game, state: State, reals: dict[str, Any]) -> Array:
     fake, _, _ = held_out_logits(game, state, reals, average=False)
     return jax.nn.sigmoid(fake).mean(axis=(1, 2))
 
 
-def diversity(game: Game, state: State, reals: dict[str, Array]) -> Array:
+def diversity(game: Game, state: State, reals: dict[str, Any]) -> Array:
     """−log‖∇ of log σ(r) + log(1 − σ(s)) by all of D_j's weights‖, a mean over j, for every generator `[M]`.
 
     The diversity of E-GAN (arXiv 1803.00657, eq. 8): a generator whose samples are alike lets discriminators move far.

@@ -32,7 +32,7 @@ def members_of(state: State, side: Side) -> Population:
 
 def with_members(state: State, side: Side, members: Population) -> State:
     """The state with other members on one side."""
-    return state._replace(**{SIDES[side]: members})
+    return state._replace(generators=members) if side == "g" else state._replace(discriminators=members)
 
 
 def group_numbers(groups: Groups) -> np.ndarray:
@@ -72,7 +72,7 @@ def check_every(every: int) -> int:
     return every
 
 
-def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> dict[Side, np.ndarray]:
     """How fit each generator `[M]` and each discriminator `[N]` is on the calibrate split; higher is fitter.
 
     `score` is −|S(G) − ½| and S(D), of the AUC matrix of all pairs. `distance` replaces the generators' by minus their
@@ -91,7 +91,7 @@ def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> tu
         x = jnp.asarray(reals["x"], jnp.float32).reshape(len(reals["x"]), -1)
         scale = metrics.bandwidth(x)
         of_g = -np.array([float(metrics.mmd(x, f.reshape(len(f), -1), scale).value) for f in fakes])
-    return of_g, 1.0 - fool.mean(axis=0)
+    return {"g": of_g, "d": 1.0 - fool.mean(axis=0)}
 
 
 def changed(game: Game, state: State, side: Side, name: str, fn: Callable[[Array], Array]) -> State:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import importlib
+from ensgan import metagame
 from ensgan.data import Source
 from ensgan.game import Game, State
 from ensgan.schedules.members import Side, check_every, copied, groups_of, key_of, members_of, one_group, with_members
@@ -44,8 +44,10 @@ def _archive(every: int, discriminators: bool) -> Schedule:
     def roster(M: int, N: int) -> Roster:
         everybody = np.ones(N, bool)
         first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
-        return Roster(first_g, first_d, first_g, first_d) if discriminators else Roster(
-            first_g, everybody, first_g, everybody
+        return (
+            Roster(first_g, first_d, first_g, first_d)
+            if discriminators
+            else Roster(first_g, everybody, first_g, everybody)
         )
 
     def init(game: Game) -> Tree:
@@ -113,29 +115,24 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
     def between(game: Game, state: State, source: Source, num: int) -> State:
         if int(state.step) == 0:
             return state
-        matrix = np.asarray(payoff(game, state, source.held_out("calibrate", num)))
-        there = {side: np.flatnonzero(np.asarray(getattr(state.roster, f"plays_{side}"))) for side in ("g", "d")}
-        small = matrix[np.ix_(there["g"], there["d"])]
-        mixtures = dict(zip(("g", "d"), metagame.linear_program(small), strict=True))
-        plan = state.roster._asdict()
-        full = np.zeros(game.M)
-        full[there["g"]] = mixtures["g"]
-        for side, size in (("g", game.M), ("d", game.N)):
-            mass = np.zeros(size)
-            mass[there[side]] = mixtures[side]
+        matrix = payoff(game, state, source.held_out("calibrate", num))
+        p, q = metagame.linear_program(matrix, state.roster.plays_g, state.roster.plays_d)
+        plan, origins = state.roster._asdict(), {}
+        for side, mass in (("g", p), ("d", q)):
             stays = mass >= max(least, 1e-9)
             stays[mass.argmax()] = True
             free = np.flatnonzero(~stays)
             slot = int(free[0]) if len(free) else int(mass.argmin())
-            origin = np.arange(size)
-            origin[slot] = mass.argmax()
-            state = with_members(
-                state, side, copied(groups_of(game, side), members_of(state, side), jnp.asarray(origin))
-            )
+            origins[side] = np.arange(len(mass))
+            origins[side][slot] = mass.argmax()
+            copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(origins[side]))
+            state = with_members(state, side, copies)
             stays[slot] = True
-            plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(size) == slot
+            plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
-            roster=Roster(**plan), schedule={"mixture": jnp.asarray(full, jnp.float32)}, payoff=jnp.asarray(matrix)
+            roster=Roster(**plan),
+            schedule={"mixture": jnp.asarray(p, jnp.float32)},
+            payoff=matrix[origins["g"]][:, origins["d"]],  # newcomers are still who they are copies of
         )
 
     return Schedule(every, between, init, roster=roster, mixture=lambda tree: tree["mixture"], members="parts")
@@ -155,7 +152,7 @@ def messengers(every: int = 1) -> Schedule:
         one_group(game, "the schedule of messengers")
         if game.N != 2 * game.M - 1 or game.M < 2:
             raise InputError(
-                f"{game.M} generators and {game.N} discriminators are no local pairs with messengers and a global pair; "
+                f"{game.M} generators and {game.N} discriminators are no local pairs, messengers and a global pair; "
                 f"with {max(game.M - 1, 1)} local pairs there are {max(game.M, 2)} generators and "
                 f"{2 * max(game.M, 2) - 1} discriminators"
             )

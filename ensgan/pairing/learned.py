@@ -1,0 +1,152 @@
+"""Pairings that weigh opponents by what they cost, with a memory: learned softmax, hypervolume, learning progress.
+
+The discriminators' weights P are `own` on the own generator and the rest spread over all.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from ensgan.pairing.aggregation import exponentials
+from ensgan.pairing.matching import _fraction
+from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
+
+
+def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, own: float = 0.0) -> Pairing:
+    """GMAN*: softmax weights whose λ_i each generator learns (arXiv 1611.01673, section 4).
+
+    λ_i = softplus(θ_i). The weighted loss Σ_j w_ij L_ij has the derivative Var_w(L_i) ≥ 0 in λ_i, so a generator that
+    minimises it listens to the mild; the price −cost · λ_i makes it seek the harsh. Every step takes one gradient step
+    of both in θ, at most `rate` long. At rest Var_w(L_i) = cost, which holds λ_i only where the variance grows with it:
+    where few losses stand out above many. Otherwise, and always with two opponents, λ_i moves towards 0 or goes on
+    growing.
+
+    Args:
+        lam: λ at the start, above 0.
+        rate: step size in θ, at least 0.
+        cost: the price, in units of a squared loss, at least 0.
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    _fraction("own", own)
+    check_range("rate", rate)
+    check_range("cost", cost)
+    if not (math.isfinite(lam) and lam > 0.0):
+        raise InputError(f"lam is {lam}; it must be finite and above 0, and λ = 0 is the pairing mean")
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        loss, mask = jnp.where(evidence.mask, evidence.loss_g, 0.0), evidence.mask
+        W = normalize(exponentials(jax.nn.softplus(state)[:, None] * loss, mask), mask, axis=1)
+        mean = jnp.sum(W * loss, axis=1, keepdims=True)
+        variance = jnp.sum(W * (loss - mean) ** 2, axis=1)
+        slope = jnp.clip((variance - cost) * jax.nn.sigmoid(state), -1.0, 1.0)
+        theta = jnp.where(mask.any(axis=1), state - rate * slope, state)
+        return W, discriminator_weights(mask, own), theta
+
+    start = lam + math.log(-math.expm1(-lam))  # softplus⁻¹
+    return Pairing(lambda M, N: jnp.full((M,), start, float), after, members="complete" if own > 0.0 else "parts")
+
+
+def hypervolume(
+    slack: float = 1.1, patience: int = 0, growth: float = 1.02, limit: float = 2.5, own: float = 0.0
+) -> Pairing:
+    """W_ij ∝ 1 / (η_i − loss_g_ij): ascent of log Π_j (η_i − L_ij), the volume below the nadir point η_i.
+
+    η_i = slack · max_j L_ij + 1e-8 anew every step (Albuquerque et al. 2019, arXiv 1901.08680). The harsh count more;
+    a large slack tends to the mean. Rows are made to sum to 1, so the factor that all opponents share is dropped.
+
+    With `patience`, a generator's slack grows by `growth` up to `limit` whenever it has come no nearer for so many
+    steps: nearer is a smaller |mean_j fool_ij − ½|, as a running mean over about 100 steps.
+
+    Args:
+        slack: of the nadir point, above 1.
+        patience: steps without progress until the slack grows; 0 keeps it as it is.
+        growth: factor of the slack, at least 1.
+        limit: largest slack, at least `slack` where there is patience.
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+
+    Raises:
+        InputError: a number is out of range. A game refuses losses that may be negative.
+    """
+    _fraction("own", own)
+    check_range("growth", growth, 1.0)
+    check_range("patience", patience)
+    if not (math.isfinite(slack) and slack > 1.0):
+        raise InputError(f"slack is {slack}; the nadir point must lie above every loss, so give more than 1")
+    if patience and not limit >= slack:
+        raise InputError(f"limit is {limit}, below the slack {slack}; give a limit that the slack may grow to")
+
+    def init(M: int, N: int) -> Tree:
+        if not patience:
+            return {"slack": jnp.full((M,), slack, float)}
+        start = {"slack": slack, "distance": 0.5, "best": 0.5, "age": 0.0}
+        return {name: jnp.full((M,), value, float) for name, value in start.items()}
+
+    def grown(state: Tree, evidence: Evidence) -> Tree:
+        fool = jnp.sum(normalize(jnp.ones(evidence.mask.shape), evidence.mask, axis=1) * _played(evidence), axis=1)
+        distance = state["distance"] + 0.01 * (jnp.abs(fool - 0.5) - state["distance"])
+        age = jnp.where(distance < state["best"], 0.0, state["age"] + 1.0)
+        larger = jnp.minimum(state["slack"] * growth, limit)
+        return {
+            "slack": jnp.where(age >= patience, larger, state["slack"]),
+            "distance": distance,
+            "best": jnp.minimum(distance, state["best"]),
+            "age": jnp.where(age >= patience, 0.0, age),
+        }
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        loss, mask = jnp.where(evidence.mask, evidence.loss_g, 0.0), evidence.mask
+        nadir = state["slack"][:, None] * loss.max(axis=1, keepdims=True) + 1e-8
+        W = normalize(1.0 / jnp.maximum(nadir - loss, 1e-8), mask, axis=1)
+        return W, discriminator_weights(mask, own), grown(state, evidence) if patience else state
+
+    return Pairing(init, after, members="complete" if own > 0.0 else "parts", positive=True)
+
+
+def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pairing:
+    """W_ij ∝ exp(sharpness · Q_ij), where Q_ij follows how much better G_i has come to fool D_j: learning progress.
+
+    Q ← alpha · (fool_ij − fool_ij of the last step) + (1 − alpha) · Q, 0 at first: the `loss_delta` mode of the public
+    code of hGAN (Albuquerque et al. 2019, arXiv 1901.08680). There, the reward is the change of D_j's probability on
+    the same noise just before and after the generator's update; here, from step to step, so that the discriminator's
+    own update counts as well. With `split` coverage, changes are those of running means.
+
+    Args:
+        sharpness: inverse temperature of the softmax, finite; 0 is the mean.
+        alpha: share of the newest reward in Q, in [0, 1].
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    _fraction("own", own)
+    _fraction("alpha", alpha)
+    if not math.isfinite(sharpness):
+        raise InputError(f"sharpness is {sharpness}; it must be finite")
+
+    def init(M: int, N: int) -> Tree:
+        zero = jnp.zeros((M, N))
+        return {"value": zero, "fool": zero, "met": zero > 0}
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        mask, fool = evidence.mask, _played(evidence)
+        blend = alpha * (fool - state["fool"]) + (1.0 - alpha) * state["value"]
+        value = jnp.where(mask & state["met"], blend, state["value"])
+        W = normalize(exponentials(sharpness * value, mask), mask, axis=1)
+        state = {"value": value, "fool": jnp.where(mask, fool, state["fool"]), "met": mask | state["met"]}
+        return W, discriminator_weights(mask, own), state
+
+    return Pairing(init, after, members="complete" if own > 0.0 else "parts")
+
+
+def _played(evidence: Evidence) -> Array:
+    return jnp.where(evidence.mask, evidence.fool, 0.0)

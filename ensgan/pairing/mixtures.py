@@ -1,0 +1,102 @@
+"""Pairings that learn mixtures of both sides: by gradient (MIX+GAN), or as the equilibrium of the held-out payoff."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ensgan import metagame
+from ensgan.pairing.matching import _fraction
+from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
+
+
+def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
+    """MIX+GAN: mixtures p of generators and q of discriminators, learned along (Arora et al. 2017, arXiv 1703.00573).
+
+    p = softmax(u) descends Σ_ij p_i q_j loss_g_ij − cost/M · Σ_i log p_i, and q = softmax(v) descends
+    Σ_ij p_i q_j loss_d_ij − cost/N · Σ_j log q_j, both by Adam (β₁ = ½) at the same time as the members. Rows of W are
+    q and columns of P are p; the factor p_i on the loss of G_i, and q_j on that of D_j, is dropped, so that members of
+    a small share learn as fast. Samples are drawn by p.
+
+    Args:
+        rate: learning rate of u and v, at least 0.
+        cost: of mixtures that are not uniform, in units of the loss, at least 0; with 0 they may end with one member.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_range("rate", rate)
+    check_range("cost", cost)
+    adam = optax.adam(rate, b1=0.5)
+
+    def init(M: int, N: int) -> Tree:
+        logits = {"g": jnp.zeros((M,)), "d": jnp.zeros((N,))}
+        return {"logits": logits, "adam": adam.init(logits)}
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        mask, now = evidence.mask, state["logits"]
+
+        def pays(loss: Array, logit_g: Array, logit_d: Array, mine: Array) -> Array:
+            share = jax.nn.softmax(logit_g)[:, None] * jax.nn.softmax(logit_d)[None]
+            return jnp.sum(share * jnp.where(mask, loss, 0.0)) - cost * jax.nn.log_softmax(mine).mean()
+
+        grads = {
+            "g": jax.grad(lambda u: pays(evidence.loss_g, u, now["d"], u))(now["g"]),
+            "d": jax.grad(lambda v: pays(evidence.loss_d, now["g"], v, v))(now["d"]),
+        }
+        updates, memory = adam.update(grads, state["adam"])
+        new = {"logits": optax.apply_updates(now, updates), "adam": memory}
+        p, q = jax.nn.softmax(now["g"]), jax.nn.softmax(now["d"])
+        W = normalize(jnp.broadcast_to(q[None], mask.shape), mask, axis=1)
+        return W, discriminator_weights(mask, 0.0, jnp.broadcast_to(p[:, None], mask.shape)), new
+
+    return Pairing(init, after, mixture=lambda state: jax.nn.softmax(state["logits"]["g"]))
+
+
+def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: int = 1000) -> Pairing:
+    """Mixtures p and q are the mixed equilibrium of the held-out payoff `fool`: one side raises, the other lowers it.
+
+    The meta-strategies of DO-GAN (Aung et al. 2022, CVPR), for populations that train on instead of growing: no members
+    are added or pruned. Solved inside the program by regret matching+ whenever the payoff is new. Rows of W are q and
+    columns of P are p, but for `explore`, so that nobody is starved. Samples are drawn by p.
+
+    Args:
+        every: steps between two payoffs, at least 1.
+        explore: share of both weights that is spread over all, in [0, 1].
+        own: share of each discriminator's weight on its own generator, in [0, 1].
+        iterations: turns of the solver, at least 1.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    _fraction("explore", explore)
+    _fraction("own", own)
+    for name, value in (("every", every), ("iterations", iterations)):
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} is {value}; give a whole number, at least 1")
+
+    def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
+        del key
+        assert evidence.payoff is not None
+        mask, payoff = evidence.mask, jnp.where(evidence.mask, evidence.payoff, 0.5)
+        there = {"rows": mask.any(axis=1), "columns": mask.any(axis=0)}
+        solve = lambda payoff: dict(
+            zip("pq", metagame.regret_matching(payoff, **there, iterations=iterations), strict=True)
+        )
+        # The step is no part of a batch of replicas, so only one branch runs.
+        state = jax.lax.cond(evidence.step % every == 0, solve, lambda payoff: state, payoff)
+        p, q = ((1.0 - explore) * share + explore / len(share) for share in (state["p"], state["q"]))
+        W = normalize(jnp.broadcast_to(q[None], mask.shape), mask, axis=1)
+        return W, discriminator_weights(mask, own, jnp.broadcast_to(p[:, None], mask.shape)), state
+
+    return Pairing(
+        lambda M, N: {"p": jnp.full((M,), 1.0 / M, float), "q": jnp.full((N,), 1.0 / N, float)},
+        after,
+        members="complete" if own > 0.0 else "parts",
+        asks=frozenset({"payoff"}),
+        payoff_every=every,
+        mixture=lambda state: state["p"],
+    )
