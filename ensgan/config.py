@@ -97,6 +97,7 @@ class Config:
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")
+    view: Plug = Plug("all")
     pairing: Plug = Plug("own_and_mean")
     penalty: Plug = Plug("none")
     augment: Plug = Plug("none")
@@ -153,8 +154,8 @@ def parse(
 
     Args:
         tree: nested mappings as TOML gives them.
-        tables: for `data`, `pairing`, `penalty`, `augment`, `optimizer`, `generators` and `discriminators` (networks)
-            the functions by name. Networks are called with the sample's shape before their options.
+        tables: for `data`, `view`, `pairing`, `penalty`, `augment`, `optimizer`, `generators` and `discriminators`
+            (networks) the functions by name. Networks are called with the sample's shape before their options.
         argv: `--key value` with dotted keys; `--pairing softmax --pairing.lam 2` in any order.
         prog: name of the command in help texts.
         extra: `extra(parser)` may add arguments of the command itself; their values come back second.
@@ -185,8 +186,8 @@ def parse(
     for path, kind, _ in _plug_paths(tree):
         table = tables[kind]
         factory = table.get(plugs[path].name, lambda: None)
-        # What the run itself supplies: the sample's shape to networks, the seed to data.
-        _add(parser, factory, path, skip={"sample_shape", "seed"})
+        # What the run itself supplies: the sample's shape to networks, the seed to data, the source and N to views.
+        _add(parser, factory, path, skip={"sample_shape", "seed", "source", "N"})
         _describe(parser, path, plugs[path].name, table)
     for action in parser._actions:
         if action.dest == "loss":

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ensgan import augment, losses, networks, optim, penalties, population, selection
 from ensgan.config import Config, GroupConfig, Plug
-from ensgan.data import SOURCES, Source
+from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.dispatch import Interrupted, Program, shardings
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
@@ -27,6 +27,7 @@ from ensgan.types import InputError, Shape, unknown
 
 TABLES = {
     "data": SOURCES,
+    "view": VIEWS,
     "loss": losses.LOSSES,
     "pairing": PAIRINGS,
     "penalty": penalties.PENALTIES,
@@ -43,9 +44,19 @@ def build(config: Config) -> tuple[Game, Source]:
     Raises:
         InputError: a name, a number or a file that does not fit.
     """
-    source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
+    source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
     source.check_batch(config.batch_size)
     return build_game(config, source.shape), source
+
+
+def viewed(config: Config, source: Source) -> Source:
+    """The data as the discriminators of a configuration see them.
+
+    Raises:
+        InputError: a name, a number or data that the view does not fit.
+    """
+    N = sum(settings.count for settings in config.discriminators)
+    return VIEWS[config.view.name](source, N, seed=config.seed, **config.view.options)
 
 
 def build_game(config: Config, sample_shape: Shape) -> Game:
