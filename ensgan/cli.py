@@ -261,6 +261,7 @@ def plan(argv: list[str]) -> int:
     plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
     given = {"shape": _shape(options["sample_shape"]), "num": options["samples"]}
     source = data.outline(settings.data.name, seed=settings.seed, **given, **settings.data.options)
+    source = training.viewed(settings, source)
     game = training.build_game(settings, source.shape, source.num["train"])
     found = plan.plan(game, source, sizes, topology=options["topology"])
     rates = {"bandwidth": 1e9 * options["bandwidth"], "peak": 1e12 * options["peak"]}

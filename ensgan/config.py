@@ -24,6 +24,9 @@ from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
 SIDES = ("generators", "discriminators")
+# Arguments of plugs that the run itself supplies, and no configuration: the sample's shape to networks, the seed and the
+# source to views of data, the number of samples to schedules, and numbers of members.
+SUPPLIED: set[int | str] = {"sample_shape", "seed", "samples", "source", "M", "N"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Config:
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")
+    view: Plug = Plug("all")
     loss: Plug = Plug("relativistic")
     pairing: Plug = Plug("own_and_mean")
     penalty: Plug = Plug("none")
@@ -155,8 +159,9 @@ def parse(
 
     Args:
         tree: nested mappings as TOML gives them.
-        tables: for `data`, `loss`, `pairing`, `penalty`, `augment`, `schedule`, `optimizer`, `generators` and
-            `discriminators` (networks) the functions by name. Networks are called with the sample's shape before their options.
+        tables: for `data`, `view`, `loss`, `pairing`, `penalty`, `augment`, `schedule`, `optimizer`, `generators` and
+            `discriminators` (networks) the functions by name. Networks are called with the sample's shape before their
+            options.
         argv: `--key value` with dotted keys; `--pairing softmax --pairing.lam 2` in any order.
         prog: name of the command in help texts.
         extra: `extra(parser)` may add arguments of the command itself; their values come back second.
@@ -184,8 +189,7 @@ def parse(
     for path, kind, _ in _plug_paths(tree):
         table = tables[kind]
         factory = table.get(plugs[path].name, lambda: None)
-        # What the run itself supplies: the sample's shape to networks, the seed to data, its size to schedules.
-        _add(parser, factory, path, skip={"sample_shape", "seed", "samples"})
+        _add(parser, factory, path, skip=SUPPLIED)
         _describe(parser, path, plugs[path].name, table)
 
     heads = set(plugs) | {f"{side}.{k}" for side in SIDES for k in range(len(tree[side]))}

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ensgan import augment, losses, networks, optim, penalties, population, schedules, selection
 from ensgan.config import Config, GroupConfig, Plug
-from ensgan.data import SOURCES, Source
+from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.dispatch import Interrupted, Program, shardings, specs
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State
@@ -28,6 +28,7 @@ from ensgan.types import InputError, Schedule, Shape
 
 TABLES = {
     "data": SOURCES,
+    "view": VIEWS,
     "loss": losses.NAMED,
     "pairing": PAIRINGS,
     "penalty": penalties.PENALTIES,
@@ -45,9 +46,19 @@ def build(config: Config) -> tuple[Game, Source]:
     Raises:
         InputError: a name, a number or a file that does not fit.
     """
-    source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
+    source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
     source.check_batch(config.batch_size)
     return build_game(config, source.shape, source.num["train"]), source
+
+
+def viewed(config: Config, source: Source) -> Source:
+    """The data as the discriminators of a configuration see them.
+
+    Raises:
+        InputError: a name, a number or data that the view does not fit.
+    """
+    N = sum(settings.count for settings in config.discriminators)
+    return VIEWS[config.view.name](source, N, seed=config.seed, **config.view.options)
 
 
 def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game:
@@ -61,9 +72,8 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
     Raises:
         InputError: a name or a number that does not fit.
     """
-    make_schedule = schedules.SCHEDULES[config.schedule.name]
-    counted = {"samples": samples or 0} if "samples" in inspect.signature(make_schedule).parameters else {}
-    schedule = make_schedule(**config.schedule.options, **counted)
+    M, N = (sum(settings.count for settings in side) for side in (config.generators, config.discriminators))
+    schedule = _made(schedules.SCHEDULES, config.schedule, samples=samples or 0)
     shared_g = Plug(
         config.optimizer.name, {**config.optimizer.options, "weight_clip": 0.0}
     )  # critics alone are clipped
@@ -88,7 +98,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         discriminators=[
             group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
         ],
-        loss=losses.NAMED[config.loss.name](**config.loss.options),
+        loss=_made(losses.NAMED, config.loss, M=M, N=N),
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
         pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
         ema=config.ema,
@@ -99,6 +109,13 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         coverage=config.coverage,
         schedule=schedule,
     )
+
+
+def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> Any:
+    """What a plug's function makes, of its options and of those supplied numbers that it takes."""
+    factory = table[plug.name]
+    wanted = inspect.signature(factory).parameters
+    return factory(**plug.options, **{name: value for name, value in supplied.items() if name in wanted})
 
 
 def _own_numbers(options: dict[str, Any], count: int, schedule: Schedule | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from ensgan.data.outlines import OUTLINES, outline
 from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
 from ensgan.data.streams import Records, from_iterator, stream
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
+from ensgan.data.views import VIEWS, bags, diet, shards
 
 # What the command line calls by name; the four that read files take `path` first.
 SOURCES = {
@@ -23,9 +24,12 @@ __all__ = [
     "OUTLINES",
     "SOURCES",
     "SPLITS",
+    "VIEWS",
     "Modes",
     "Records",
     "Source",
+    "bags",
+    "diet",
     "digits",
     "folder",
     "from_iterator",
@@ -36,6 +40,7 @@ __all__ = [
     "npz",
     "outline",
     "resident",
+    "shards",
     "split_indices",
     "stream",
     "to_uint8",

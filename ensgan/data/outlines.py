@@ -114,13 +114,15 @@ def outline(
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         raise InputError(f"this outline of {name!r} has no samples, so none can be held out; read the data instead")
 
+    draw, pick = drawing(form.levels, dequantize) if held else (None, None)
     return Source(
         name=name,
         shape=shape,
         arrays={"train": columns} if held else {},
-        draw=drawing(form.levels, dequantize) if held else None,
+        draw=draw,
         read=None,
         held_out=held_out,
         num=dict(zip(SPLITS, sizes, strict=True)),
         classes=form.classes,
+        pick=pick,
     )

@@ -35,7 +35,8 @@ class Modes(NamedTuple):
 class Source:
     """A data set as training sees it: resident (`arrays`, `draw`) or streamed (`read`).
 
-    A batch is a dict: `x` float32 `[size, *shape]`, and `label` int32 `[size]` where labels are known.
+    A batch is a dict: `x` float32 `[size, *shape]`, and `label` int32 `[size]` where labels are known. Where each
+    discriminator has samples of its own (`data.views`), `x` is `[views, size, *shape]`, and there are no labels.
 
     Attributes:
         name: what it is called in reports.
@@ -44,6 +45,8 @@ class Source:
         draw: `draw(arrays[split], keys) -> batch`, one sample for each of `keys` `[size]`, i.i.d. with
             replacement, pure, traceable under jit and vmap. A sample depends on its own key alone, so the same
             sample comes out of any batch or shard that holds it. None for a streamed source.
+        pick: `pick(arrays[split], i, key) -> sample`, sample i of a split with the noise of a key; of a Gaussian
+            mixture, a sample of component i. None where samples have no numbers.
         read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step,
             size) unless `resumable` is False. None for a resident source.
         held_out: `held_out(split, num) -> batch` of numpy arrays, at most `num` samples, always the same
@@ -52,6 +55,7 @@ class Source:
         classes: how many classes `label` counts, or None.
         resumable: whether `read` gives the same batch for the same step after a restart.
         modes: the true components of a Gaussian mixture.
+        views: how many discriminators have samples of their own to train with; None where all share a batch.
     """
 
     name: str
@@ -64,6 +68,8 @@ class Source:
     classes: int | None = None
     resumable: bool = True
     modes: Modes | None = None
+    pick: Callable[[Tree, Array, Array], dict[str, Array]] | None = None
+    views: int | None = None
 
     def check_batch(self, size: int) -> None:
         """Raise InputError where a batch of `size` does not fit the train split."""
@@ -144,12 +150,12 @@ def sample_keys(key: Array, size: int) -> Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size, dtype=np.uint32))
 
 
-def drawing(levels: int, dequantize: bool) -> Callable[[Tree, Array], dict[str, Array]]:
-    """`draw` of a source that is held in memory: one of its samples for every key, pixels as networks see them."""
+def drawing(
+    levels: int, dequantize: bool
+) -> tuple[Callable[[Tree, Array], dict[str, Array]], Callable[[Tree, Array, Array], dict[str, Array]]]:
+    """`draw` and `pick` of a source that is held in memory: its samples, pixels as networks see them."""
 
-    def one(table: Tree, key: Array) -> dict[str, Array]:
-        which, noise = jax.random.split(key)
-        i = jax.random.randint(which, (), 0, len(table["x"]), dtype=np.int32)
+    def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:
         sample = {name: jnp.asarray(column)[i] for name, column in table.items()}
         if sample["x"].dtype == np.uint8:
             v = sample["x"].astype(np.float32)
@@ -157,7 +163,11 @@ def drawing(levels: int, dequantize: bool) -> Callable[[Tree, Array], dict[str, 
             sample["x"] = to_float(v, u, levels)
         return sample
 
-    return jax.vmap(one, (None, 0))
+    def one(table: Tree, key: Array) -> dict[str, Array]:
+        which, noise = jax.random.split(key)
+        return pick(table, jax.random.randint(which, (), 0, len(table["x"]), dtype=np.int32), noise)
+
+    return jax.vmap(one, (None, 0)), pick
 
 
 def resident(
@@ -203,13 +213,15 @@ def resident(
         first = {name: column[:num] for name, column in arrays[split].items()}
         return first | {"x": dequantized(first["x"], rng, levels, dequantize)}
 
+    draw, pick = drawing(levels, dequantize)
     return Source(
         name=name,
         shape=x.shape[1:],
         arrays=arrays,
-        draw=drawing(levels, dequantize),
+        draw=draw,
         read=None,
         held_out=held_out,
         num={split: len(table["x"]) for split, table in arrays.items()},
         classes=classes if classes or label is None else int(label.max()) + 1,
+        pick=pick,
     )

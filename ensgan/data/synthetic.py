@@ -72,14 +72,13 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
     # `stream` keeps the splits apart: one key gives four different batches.
     arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}
 
+    def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:
+        centers = jnp.asarray(table["centers"])
+        return {"x": centers[i] + std * jax.random.normal(noise, centers.shape[1:], np.float32), "label": i}
+
     def one(table: Tree, key: Array) -> dict[str, Array]:
         which, noise = jax.random.split(key)
-        centers = jnp.asarray(table["centers"])
-        label = jax.random.randint(which, (), 0, len(centers), dtype=np.int32)
-        return {
-            "x": centers[label] + std * jax.random.normal(noise, centers.shape[1:], np.float32),
-            "label": label,
-        }
+        return pick(table, jax.random.randint(which, (), 0, len(table["centers"]), dtype=np.int32), noise)
 
     def draw(table: Tree, keys: Array) -> dict[str, Array]:
         def sample(key: Array) -> dict[str, Array]:
@@ -103,6 +102,7 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
         num=dict.fromkeys(SPLITS),
         classes=len(centers),
         modes=Modes(centers, std),
+        pick=pick,
     )
 
 

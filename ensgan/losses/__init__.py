@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ensgan.losses.members import by_discriminator, per_member
+from ensgan.losses.members import by_discriminator, microbatch, per_member
 from ensgan.losses.plain import (
     hinge,
     least_squares,
@@ -49,6 +49,23 @@ def mixed(generators: tuple[str, ...], discriminators: tuple[str, ...]) -> Loss:
     return per_member([LOSSES[name] for name in generators], [LOSSES[name] for name in discriminators])
 
 
+def _microbatch(M: int, N: int, alpha: float = 0.3, base: str = "non_saturating") -> Loss:
+    """Fakes of other generators are half real to a discriminator (see `microbatch`).
+
+    Args:
+        M: how many generators.
+        N: how many discriminators.
+        alpha: weight of the fakes of others.
+        base: the loss that pairs play.
+
+    Raises:
+        InputError: an unknown or relativistic base, or a negative alpha.
+    """
+    if base not in LOSSES:
+        raise unknown("loss", base, LOSSES)
+    return microbatch(LOSSES[base], alpha, M, N)
+
+
 def _always(loss: Loss) -> Callable[[], Loss]:
     return lambda: loss
 
@@ -57,6 +74,7 @@ def _always(loss: Loss) -> Callable[[], Loss]:
 NAMED: dict[str, Callable[..., Loss]] = {
     **{name: _always(loss) for name, loss in LOSSES.items()},
     "mixed": mixed,
+    "microbatch": _microbatch,
     "mad": mad,
     "mgan": mgan,
     "d2": d2,
@@ -71,6 +89,7 @@ __all__ = [
     "least_squares",
     "mad",
     "mgan",
+    "microbatch",
     "minimax",
     "mixed",
     "never_negative",

@@ -8,7 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.types import Array, InputError, Loss
+from ensgan.losses.plain import minimax
+from ensgan.types import Array, InputError, Loss, check_range
 
 
 def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Loss:
@@ -105,6 +106,67 @@ def by_discriminator(losses: Sequence[Loss]) -> Loss:
     return of(None, np.arange(len(losses)), {})._replace(
         real=all_of_them("real", 0), fake=all_of_them("fake", 1), generator=all_of_them("generator", 1), of=of
     )
+
+
+def microbatch(loss: Loss, alpha: Any, M: int, N: int) -> Loss:
+    """D_j tells its own generator's fakes from the data, and takes those of other generators for data, with weight α.
+
+    microbatchGAN (Mordido, Yang & Meinel 2020, arXiv 2001.03376). Own is i ≡ j modulo min(M, N), as in pairings. With
+    the pairing `mean`, whose weights are 1/M and 1/N, and `minimax`, both players have that paper's value function
+
+        V = Σ_j ( E log D_j(x) + E log(1 − D_j(own fakes)) + α E log D_j(fakes of others) )
+
+    where generators pay its sum over j. Other losses put `real` and `fake` in the place of −log D and −log(1 − D), and
+    against a discriminator that is not its own a generator then pays `fake`: it wants to be told from the data there.
+    With α = 0 each discriminator has its own generator alone.
+
+    In the paper, micro-batches are the parts of one generator's batch, and α rises in training. Here each is the batch
+    of a generator of its own, an ensemble's reading of it, and α is constant: the same only where all generators have
+    one set of weights.
+
+    Args:
+        loss: what pairs play: one loss for all, not relativistic.
+        alpha: α, at least 0; the paper's is at most 1.
+        M: how many generators.
+        N: how many discriminators.
+
+    Raises:
+        InputError: a relativistic loss, one that is each member's own, a negative α, or logits of another M or N.
+    """
+    check_range("alpha", alpha)
+    if loss.relativistic or loss.of is not None:
+        kind = "is relativistic" if loss.relativistic else "differs between members"
+        raise InputError(f"the loss of microbatch {kind}; give one plain loss, such as non_saturating")
+    # A generator of the saturating game plays for the value function itself, and so it does everywhere.
+    saturating = loss.generator == minimax.generator
+    told = (lambda s, r: -loss.real(s)) if saturating else loss.fake
+    k = min(M, N)
+
+    def of(i: Any, j: Any, hyper: Any) -> Loss:
+        del hyper
+        own = (i % k == j[None] % k)[..., None]
+        count = (M - 1 - j % k) // k + 1  # generators that are D_j's own
+        one, other = 1.0 / count, alpha / jnp.maximum(M - count, 1)
+        share = jnp.where(own, one[None, :, None], other[None, :, None])
+        return Loss(
+            real=loss.real,
+            fake=lambda s, r: M * share.astype(s.dtype) * jnp.where(own, loss.fake(s, r), loss.real(s)),
+            generator=lambda s, r: N * share.astype(s.dtype) * jnp.where(own, loss.generator(s, r), told(s, r)),
+            logit="uncalibrated",
+        )
+
+    def all_of_them(field: str) -> Callable[[Array, Array], Array]:
+        def value(s: Array, r: Array) -> Array:
+            if s.shape[:2] != (M, N):
+                raise InputError(
+                    f"microbatch was made for {M} generators and {N} discriminators, but there are {s.shape[0]} and "
+                    f"{s.shape[1]}; give those"
+                )
+            return getattr(of(np.arange(M)[:, None], np.arange(N), {}), field)(s, r)
+
+        return value
+
+    return Loss(loss.real, all_of_them("fake"), all_of_them("generator"), logit="uncalibrated", of=of)
 
 
 def _check_alike(name: str, losses: Sequence[Loss]) -> None:

@@ -11,8 +11,9 @@ from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, image_shape, output_shape
 from ensgan.networks.mlp import NORMS, dense, dtypes, look_up
+from ensgan.networks.projection import projected
 from ensgan.networks.spectral import SpectralNorm
-from ensgan.types import Network, Shape
+from ensgan.types import Network, Shape, check_range
 
 STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: (size at the narrow end, how often it doubles)
 _NORMS = {name: NORMS[name] for name in ("none", "batch")}
@@ -66,6 +67,7 @@ def dcgan_discriminator(
     norm: Literal["none", "batch"] = "none",
     spectral_norm: bool = False,
     heads: int = 1,
+    projection: int = 0,
     dtype: str = "float32",
 ) -> Network:
     """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
@@ -78,13 +80,18 @@ def dcgan_discriminator(
         norm: `none`, or `batch`, after every convolution but the first.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
+        projection: channels of a fixed random convolution, 8×8 of stride 2 and each member's own, that stands in the
+            place of the first layer (Neyshabur et al. 2017); 0 is none.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
 
     Raises:
         InputError: for other sizes and unknown names.
     """
+    check_range("projection", projection)
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
+    if projection:
+        size, channels, doublings = size // 2, projection, doublings - 1
     widths = [channels, *(width * 2**i for i in range(doublings))]
     make_norm = look_up("norm", norm, _NORMS)
     compute, stored = dtypes(dtype)
@@ -104,7 +111,8 @@ def dcgan_discriminator(
         logit = dense(base * base * widths[-1], heads, **options, **kind)
         return _Discriminator(down, norms, logit)
 
-    return from_nnx(factory, (size, size, channels), output_shape(heads))
+    network = from_nnx(factory, (size, size, channels), output_shape(heads))
+    return projected(network, sample_shape) if projection else network
 
 
 def _kernel(norm: str, scale: float) -> nnx.Initializer:

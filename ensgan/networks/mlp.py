@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, input_shape, output_shape
+from ensgan.networks.projection import projected
 from ensgan.networks.spectral import SpectralNorm
-from ensgan.types import Array, InputError, Network, Shape, unknown
+from ensgan.types import Array, InputError, Network, Shape, check_range, unknown
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "leaky_relu": jax.nn.leaky_relu,
@@ -133,6 +134,7 @@ def mlp_discriminator(
     norm: Literal["none", "batch", "layer"] = "none",
     spectral_norm: bool = False,
     heads: int = 1,
+    projection: int = 0,
     dtype: str = "float32",
 ) -> Network:
     """Return a perceptron from samples of any shape to one logit, or to several.
@@ -144,13 +146,17 @@ def mlp_discriminator(
         norm: `layer` or `none`; `batch` works too, and costs a second pullback.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
+        projection: how many numbers of a sample it sees, through a fixed random matrix of each member's own (Neyshabur
+            et al. 2017); 0 is all of it, as it is.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
 
     Raises:
-        InputError: for unknown names and sizes that are not positive.
+        InputError: for unknown names, sizes that are not positive, and more numbers than a sample has.
     """
+    check_range("projection", projection)
     options = {"activation": activation, "norm": norm, "spectral_norm": spectral_norm, "dtype": dtype}
-    return mlp(sample_shape, widths, heads, **options)
+    network = mlp(projection or sample_shape, widths, heads, **options)
+    return projected(network, sample_shape) if projection else network
 
 
 class _MLP(nnx.Module):

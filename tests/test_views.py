@@ -1,0 +1,308 @@
+"""What each discriminator sees: parts of the data that are its own, and projections of samples."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+from ensgan import data, losses, mesh, networks, pairing, penalties, plan, testing
+from ensgan.checkpoint import Checkpoints
+from ensgan.config import parse
+from ensgan.data.source import sample_keys
+from ensgan.dispatch import Program, draw_batch, start
+from ensgan.game import Game
+from ensgan.networks import projection_of
+from ensgan.population import Group
+from ensgan.step import step
+from ensgan.training import TABLES, build
+from ensgan.types import InputError, Network
+
+POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+SOURCE = data.resident("points", POINTS)
+
+
+def parts(source):
+    """The samples of each discriminator, by their numbers in the train split."""
+    table = source.arrays["train"]
+    return [set(index[:size].tolist()) for index, size in zip(table["index"], table["size"], strict=True)]
+
+
+# Parts of the data
+
+
+@pytest.mark.parametrize("N", [1, 3, 8])
+def test_shards_are_disjoint_as_equal_as_can_be_and_cover_the_train_split(N):
+    source = data.shards(SOURCE, N, seed=5)
+    found = parts(source)
+    assert sorted(np.concatenate([list(part) for part in found])) == list(range(140))
+    sizes = [len(part) for part in found]
+    assert max(sizes) - min(sizes) <= 1
+    assert source.num == {**SOURCE.num, "train": min(sizes)}
+    assert source.views == N
+    assert parts(data.shards(SOURCE, N, seed=5)) == found
+    assert N == 1 or parts(data.shards(SOURCE, N, seed=6)) != found
+
+
+def test_shards_by_class_hold_the_classes_of_a_discriminator_and_no_others():
+    digits = data.digits()
+    source = data.shards(digits, 4, by="class")
+    label = digits.arrays["train"]["label"]
+    found = parts(source)
+    assert [{int(label[i]) for i in part} for part in found] == [{0, 4, 8}, {1, 5, 9}, {2, 6}, {3, 7}]
+    assert sum(map(len, found)) == len(label)
+    assert source.classes is None
+    assert list(source.held_out("select", 9)) == ["x"]
+
+
+def test_shards_of_a_mixture_are_its_components():
+    ring = data.gaussian_ring(std=0.001)
+    source = data.shards(ring, 4, by="class")
+    x = jax.jit(source.draw)(source.arrays["train"], sample_keys(jax.random.key(0), 64))["x"]
+    assert x.shape == (4, 64, 2)
+    nearest = ((np.asarray(x)[:, :, None] - ring.modes.centers[None, None]) ** 2).sum(-1).argmin(-1)
+    assert [set(row.tolist()) for row in nearest] == [{0, 4}, {1, 5}, {2, 6}, {3, 7}]
+    assert source.num["train"] is None
+    np.testing.assert_array_equal(source.held_out("select", 20)["x"], ring.held_out("select", 20)["x"])
+
+
+def test_a_diet_is_a_share_without_repetition_and_a_bag_is_all_of_it_with_some():
+    source = data.diet(SOURCE, 3, share=0.25, seed=2)
+    assert [len(part) for part in parts(source)] == [35] * 3  # of 140, no sample twice
+    assert source.arrays["train"]["size"].tolist() == [35] * 3
+    assert len({frozenset(part) for part in parts(source)}) == 3
+    # A member's diet does not depend on how many there are.
+    assert parts(data.diet(SOURCE, 5, share=0.25, seed=2))[:3] == parts(source)
+    assert parts(data.diet(SOURCE, 2, share=1.0)) == [set(range(140))] * 2
+
+    bags = data.bags(SOURCE, 40)
+    assert bags.arrays["train"]["size"].tolist() == [140] * 40
+    distinct = np.mean([len(part) for part in parts(bags)]) / 140
+    assert distinct == pytest.approx(1 - np.exp(-1), abs=0.02)
+    assert parts(data.bags(SOURCE, 3)) == parts(bags)[:3]
+
+
+def test_a_draw_depends_on_its_key_and_its_discriminator_alone():
+    source = data.shards(SOURCE, 3)
+    table, keys = source.arrays["train"], sample_keys(jax.random.key(1), 50)
+    draw = jax.jit(source.draw)
+    whole = np.asarray(draw(table, keys)["x"])
+    np.testing.assert_array_equal(draw(table, keys[20:30])["x"], whole[:, 20:30])
+    for j, part in enumerate(parts(source)):
+        mine = SOURCE.arrays["train"]["x"][sorted(part)]
+        assert all((x == mine).all(axis=1).any() for x in whole[j])
+        assert len(np.unique(whole[j], axis=0)) > 20  # and not the same one all over
+    # Where all have the same data, they still draw on their own.
+    same = data.diet(SOURCE, 2, share=1.0)
+    x = same.draw(same.arrays["train"], keys)["x"]
+    assert (x[0] != x[1]).any(axis=1).mean() > 0.9
+
+
+def test_held_out_splits_stay_whole():
+    source = data.diet(SOURCE, 2, share=0.1)
+    for split in data.SPLITS:
+        np.testing.assert_array_equal(source.held_out(split, 200)["x"], SOURCE.held_out(split, 200)["x"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: data.shards(SOURCE, 141), "leaves D140 without data; use fewer than 141 discriminators"),
+        (lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"), "leaves D2 without data"),
+        (lambda: data.shards(data.gaussian_ring(), 2), "no end of samples, so random shards .* use by='class'"),
+        (lambda: data.diet(data.gaussian_grid(), 2), "no end of samples, so a share of it .* use the view all"),
+        (lambda: data.bags(data.gaussian_grid(), 2), "no end of samples, so a bootstrap"),
+        (lambda: data.shards(SOURCE, 2, by="class"), "'points' has no labels"),
+        (lambda: data.shards(SOURCE, 2, by="size"), "unknown way to deal out shards 'size'; known: class, random"),
+        (lambda: data.shards(SOURCE, 0), "a view for 0 discriminators"),
+        (lambda: data.diet(SOURCE, 2, share=0.0), r"share is 0.0; .* in \(0, 1\]"),
+        (lambda: data.diet(SOURCE, 2, share=1.5), "share is 1.5"),
+        (lambda: data.diet(SOURCE, 2, share=1e-3), "leaves D0, D1 without data"),
+        (lambda: data.bags(data.shards(SOURCE, 2), 2), "already has a view"),
+        (lambda: data.bags(data.from_iterator([{"x": POINTS}] * 50), 2), "is streamed, .* make it resident"),
+        (lambda: data.bags(dataclasses.replace(SOURCE, pick=None), 2), "have no numbers to deal out"),
+    ],
+)
+def test_a_view_that_cannot_be_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_a_view_must_fit_the_game():
+    with pytest.raises(InputError, match="has parts for 3 discriminators, but the game has 2; make the view with N=2"):
+        Program(toys.game(2, 2), data.shards(SOURCE, 3))
+    with pytest.raises(InputError, match=r"a batch of 8 is larger than the train split of 'points, 0\.05 of it"):
+        Program(toys.game(2, 2), data.diet(SOURCE, 2, share=0.05))
+
+    base = toys.dense(3, 5, (2,))
+
+    def conditional(params, state, x, *, label=None, train=False, rng=None):
+        y, state = base.apply(params, state, x)
+        return y + label[:, None], state
+
+    game = Game([Group(base._replace(apply=conditional), 2)], toys.game(2, 2).groups_d, batch_size=8)
+    labelled = data.resident("labelled", POINTS, np.arange(200) % 3)
+    Program(game, labelled)
+    with pytest.raises(InputError, match="a network needs labels, and there are none in 'labelled, shards'"):
+        Program(game, data.shards(labelled, 2))
+
+
+def test_gradients_with_shards_are_those_of_the_definition():
+    source = data.shards(SOURCE, 2)
+    game = toys.game(3, 2, loss=losses.relativistic)
+    state = game.init(jax.random.key(0))
+    batch = draw_batch(game, source.draw, state, source.arrays["train"])
+    assert batch["x"].shape == (2, 8, 2)
+    new, info = Program(game, source)(game.init(jax.random.key(0)), 1)
+    z = toys.latents(game, state)
+    want_g, want_d = toys.reference(game, state, batch["x"], np.asarray(info.weight_g), np.asarray(info.weight_d), z)
+    for got, want in zip(toys.taken(state.generators, new.generators, game.groups_g), want_g, strict=True):
+        toys.assert_close(got, want)
+    for got, want in zip(toys.taken(state.discriminators, new.discriminators, game.groups_d), want_d, strict=True):
+        toys.assert_close(got, want)
+
+
+def test_shards_and_projections_on_a_mesh_are_those_of_one_device():
+    source = data.shards(SOURCE, 4)
+    discriminator = networks.projected(toys.dense(1, 5, (), state=True), 2)
+    game = Game(
+        [Group(toys.dense(3, 5, (2,)), 2)],
+        [Group(discriminator, 4, execute="vmap")],
+        penalty=penalties.r1(0.1),
+        batch_size=12,
+        update="alternating",
+        n_critic=2,
+    )
+    alone, report = Program(game, source)(start(game), 3)
+    there = mesh.make(2, 3)  # a mean of three equal numbers need not be that number
+    state, info = Program(game, source, there)(start(game, 0, there), 3)
+    plain = lambda state: jax.tree.map(np.asarray, state._replace(key=0))
+    toys.assert_close(plain(state), plain(alone), 1e-4)
+    toys.assert_close(jax.tree.map(np.asarray, info), jax.tree.map(np.asarray, report), 1e-4)
+    first = start(game)
+    for after in (alone, state):
+        bits = [np.asarray(s.discriminators[0].state["projection"]) for s in (first, after)]
+        np.testing.assert_array_equal(*bits)
+
+
+def test_a_configuration_names_its_view():
+    tree = {"batch_size": 8, "discriminators": [{"count": 2}, {"count": 3}]}
+    game, source = build(parse(tree, TABLES, ["--view", "diet", "--view.share", "0.2"])[0])
+    assert (source.views, game.N) == (5, 5)
+    assert [len(part) for part in parts(source)] == [252] * 5  # of 1,258
+    assert build(parse(tree, TABLES)[0])[1].views is None
+    seeds = [parts(build(parse(tree, TABLES, ["--view", "bags", "--seed", str(s)])[0])[1]) for s in (1, 2)]
+    assert seeds[0] != seeds[1]
+    with pytest.raises(InputError, match="unknown view 'slices'; known: all, bags, diet, shards"):
+        parse({"view": "slices"}, TABLES)
+    with pytest.raises(InputError, match=r"'view\.N'"):
+        parse({"view": {"name": "shards", "N": 3}}, TABLES)
+    config = parse({**tree, "data": "ring", "view": {"name": "shards", "by": "class"}}, TABLES)[0]
+    assert build(config)[1].arrays["train"]["index"].tolist() == [[0, 5], [1, 6], [2, 7], [3, 3], [4, 4]]
+
+
+def test_a_plan_is_made_without_the_data():
+    game = toys.game(2, 2)
+    game = Game([Group(networks.mlp(3, (4,), (8, 8, 1)), 2)], [Group(networks.mlp((8, 8, 1), (4,), ()), 2)])
+    outline = data.shards(data.outline("digits"), 2, by="class")
+    found = plan.plan(game, outline, mesh.Sizes(2, 1))
+    assert found.data_bytes == pytest.approx(1258 * (64 + 4 + 4), rel=0.01)
+
+
+# Projections
+
+
+def unravelled(network, members=2):
+    params, state = jax.vmap(network.init)(jax.random.split(jax.random.key(0), members))
+    return params, state, projection_of(state)
+
+
+@pytest.mark.parametrize("orthonormal", [False, True])
+def test_a_projected_network_sees_nothing_but_the_projection(orthonormal):
+    network = networks.projected(toys.dense(2, 5, ()), (5,), orthonormal=orthonormal)
+    testing.check_network(network)
+    params, state, matrix = unravelled(network)
+    assert matrix.shape == (2, 5, 2)
+    assert float(jnp.abs(matrix[0] - matrix[1]).min()) > 0  # each member has its own
+    unseen = np.linalg.svd(np.asarray(matrix[0]).T)[2][2:]  # directions that it maps to 0
+    x = jax.random.normal(jax.random.key(1), (4, 5))
+    logit = jax.jit(lambda j, x: network.apply(*jax.tree.map(lambda a: a[j], (params, state)), x, train=True)[0])
+    far = x + jax.random.normal(jax.random.key(2), (4, 3)) @ unseen
+    np.testing.assert_allclose(logit(0, far), logit(0, x), atol=1e-5)
+    assert float(jnp.abs(logit(1, far) - logit(1, x)).max()) > 1e-2
+    if orthonormal:
+        gram = np.asarray(jnp.einsum("jdf,jdg->jfg", matrix, matrix))
+        np.testing.assert_allclose(gram, np.stack([2.5 * np.eye(2)] * 2), atol=1e-5)
+
+
+def glass(shape):
+    """A network that puts out what it sees."""
+    return Network(lambda key: ({}, {}), lambda params, state, x, **_: (x, state), shape, shape)
+
+
+@pytest.mark.parametrize(("seen", "shape", "low"), [((4,), (10,), 0.85), ((16, 16, 2), (32, 32, 3), 0.75)])
+def test_a_projection_keeps_the_mean_square_of_a_sample(seen, shape, low):
+    network = networks.projected(glass(seen), shape)
+    params, state, _ = unravelled(network, 200)
+    x = jax.random.normal(jax.random.key(1), (1, *shape))
+    squares = jax.vmap(lambda p, s: jnp.sum(network.apply(p, s, x)[0] ** 2))(params, state)
+    # The windows of a convolution hang over the rim, where they lose up to a fifth of an image of this size.
+    assert low < float(squares.mean() / jnp.sum(x**2)) < 1.15
+
+
+def test_projections_of_images_are_convolutions():
+    network = networks.dcgan_discriminator((28, 28, 1), width=2, projection=3)
+    assert (network.in_shape, network.out_shape, network.convolutional) == ((28, 28, 1), (), True)
+    assert unravelled(network)[2].shape == (2, 8, 8, 1, 3)
+    layers = lambda network: len(jax.eval_shape(network.init, jax.random.key(0))[0]["down"])
+    whole = networks.dcgan_discriminator((28, 28, 1), width=2)
+    assert (layers(network), layers(whole)) == (1, 2)  # it stands in the place of the first
+    assert unravelled(networks.mlp_discriminator((28, 28, 1), widths=(4,), projection=16))[2].shape == (2, 784, 16)
+    # By hand, where the window of one output lies inside: rows 3 to 10 of 16, for the third output.
+    looked = networks.projected(glass((8, 8, 2)), (16, 16, 1))
+    params, state = looked.init(jax.random.key(3))
+    x = jax.random.normal(jax.random.key(1), (1, 16, 16, 1))
+    want = jnp.einsum("hwc,hwcf->f", x[0, 3:11, 5:13], projection_of(state))
+    np.testing.assert_allclose(looked.apply(params, state, x)[0][0, 3, 4], want, rtol=1e-4, atol=1e-5)
+
+
+def test_projections_are_neither_trained_nor_lost(tmp_path):
+    discriminator = networks.mlp_discriminator((2,), widths=(4,), projection=1)
+    game = Game([Group(toys.dense(3, 5, (2,)), 1)], [Group(discriminator, 3)], pairing=pairing.mean(), batch_size=8)
+    begin = game.init(jax.random.key(0))
+    fixed = np.asarray(projection_of(begin.discriminators[0].state))
+    assert len(np.unique(fixed[:, 0, 0])) == 3
+    state, _ = Program(game, SOURCE)(begin, 5)
+    np.testing.assert_array_equal(projection_of(state.discriminators[0].state), fixed)
+    with Checkpoints(tmp_path / "checkpoints", 1) as checkpoints:
+        checkpoints.save(5, state)
+        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), state)
+        _, back = checkpoints.restore(like)
+    np.testing.assert_array_equal(projection_of(back.discriminators[0].state), fixed)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: networks.mlp_discriminator((2,), projection=3), "hides nothing: give at most 2"),
+        (lambda: networks.mlp_discriminator((2,), projection=-1), "projection is -1; it must be"),
+        (lambda: networks.projected(toys.dense(2, 5, ()), 4, stride=0), "stride is 0; it counts pixels"),
+        (lambda: networks.projected(networks.mlp((4, 4), (2,), ()), (8, 8, 1)), r"the network takes \(4, 4\)"),
+        (lambda: networks.projected(networks.mlp((9, 9, 1), (2,), ()), (16, 16, 1)), r"takes images \(9, 9, 1\)"),
+        (lambda: networks.dcgan_discriminator((30, 30, 1), projection=1), "size one of 28, 32, 64"),
+    ],
+)
+def test_a_projection_that_cannot_be_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_micro_batches_in_a_game_are_those_of_the_definition():
+    # Two of three generators are strangers to a discriminator; with α = 0 their weights must not matter to it.
+    game = toys.game(3, 3, loss=losses.microbatch(losses.non_saturating, 0.0, 3, 3))
+    own = toys.game(3, 3, pairing=pairing.diagonal())
+    after = [jax.jit(lambda s, g=g: step(g, s, toys.batch()))(g.init(jax.random.key(0)))[0] for g in (game, own)]
+    toys.assert_close(after[0].discriminators, after[1].discriminators)
+    toys.assert_close(after[0].generators, after[1].generators)
