@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
-from ensgan.game import Game, State
+from ensgan.game import Game, State, check_source
 from ensgan.mesh import ALONE, DATA, MEMBER, Place, Sizes, check_fits, put, sizes_of
 from ensgan.population import member_keys
 from ensgan.replicas import Replicas
@@ -56,6 +56,7 @@ class Program:
         """Puts the data on the devices. Raises InputError when the data, or the mesh, do not fit the game."""
         game = players.first if isinstance(players, Replicas) else players
         source.check_batch(game.batch_size)
+        check_source(game, source)
         if mesh is not None:
             check_mesh(game, sizes_of(mesh))
             if jax.process_count() > 1 and not source.resumable:
@@ -64,11 +65,6 @@ class Program:
                     "use one process, or data that can be read by number"
                 )
         self.mesh = mesh
-        if tuple(source.shape) != tuple(game.sample_shape):
-            raise InputError(
-                f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
-                "they must agree"
-            )
         self.game, self.source = game, source
         self.streamed = source.draw is None
         if self.streamed and isinstance(players, Replicas):

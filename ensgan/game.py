@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ensgan import losses, optim, pairing, population
+from ensgan.data import Source
 from ensgan.population import Group, Groups, Population
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Tree, unknown
 
@@ -109,6 +110,7 @@ class Game:
                 raise InputError(
                     f"a discriminator puts out shape {group.network.out_shape}; it must be (), one logit per sample"
                 )
+        self._check_classes()
         if self.update not in UPDATES:
             raise unknown("update", self.update, UPDATES)
         if self.n_critic < 1 or (self.n_critic > 1 and self.update != "alternating"):
@@ -151,6 +153,19 @@ class Game:
                     f"a penalty's strength is {strength!r}; give a number, {self.N} numbers, one per discriminator, "
                     "or a schedule step -> number"
                 )
+
+    def _check_classes(self) -> None:
+        """Refuses networks that count classes differently, and labels that only one side looks at."""
+        of = lambda groups: {group.network.classes for group in groups} - {None}
+        counts_g, counts_d = of(self.groups_g), of(self.groups_d)
+        if len(counts_g | counts_d) > 1:
+            raise InputError(f"networks are conditional on {sorted(counts_g | counts_d)} classes; they must agree")
+        if counts_g != counts_d:
+            without = "discriminators" if counts_g else "generators"
+            raise InputError(
+                f"{'generators' if counts_g else 'discriminators'} are conditional on {self.classes} classes, but none "
+                f"of the {without} is, so classes would mean nothing; give {without} classes={self.classes} as well"
+            )
 
     def _check_pairs(self) -> None:
         """Refuses a pairing that does not fit M and N, or that names no opponents where only those are computed."""
@@ -196,6 +211,12 @@ class Game:
         return self.groups_g[0].network.out_shape
 
     @property
+    def classes(self) -> int | None:
+        """How many classes labels count, or None where no network needs labels."""
+        groups = (*self.groups_g, *self.groups_d)
+        return next((group.network.classes for group in groups if group.network.classes is not None), None)
+
+    @property
     def penalties(self) -> tuple[Penalty, ...]:
         """The regularisers, none to several."""
         if self.penalty is None:
@@ -226,6 +247,25 @@ class Game:
             fault=jnp.full((4,), -1, jnp.int32),
             step=jnp.zeros((), jnp.int32),
             key=key_run,
+        )
+
+
+def check_source(game: Game, source: Source) -> None:
+    """Raises InputError where a source has other samples, or other classes, than a game is made for."""
+    if tuple(source.shape) != tuple(game.sample_shape):
+        raise InputError(
+            f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
+            "they must agree"
+        )
+    if game.classes is not None and source.classes != game.classes:
+        fix = (
+            f"give data with labels (of a stream or an iterator, say classes={game.classes}), or leave classes out"
+            if source.classes is None
+            else f"give every conditional network classes={source.classes}"
+        )
+        raise InputError(
+            f"networks are conditional on {game.classes} classes, but the data {source.name!r} have "
+            f"{'no labels' if source.classes is None else source.classes}; {fix}"
         )
 
 

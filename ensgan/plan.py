@@ -24,7 +24,7 @@ from jax.sharding import AxisType, Mesh
 from ensgan import mesh as meshes
 from ensgan.data import Source
 from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
-from ensgan.game import Game, State
+from ensgan.game import Game, State, check_source
 from ensgan.mesh import AXES, Sizes
 from ensgan.types import InputError, Tree
 
@@ -125,6 +125,7 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
             one, or a program that needs more memory than a device has.
     """
     source.check_batch(game.batch_size)
+    check_source(game, source)
     devices = jax.devices() if topology is None else tpus(topology)
     sizes = meshes.choose(len(devices), **to_divide(game)) if sizes is None else sizes
     check_mesh(game, sizes)

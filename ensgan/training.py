@@ -16,7 +16,7 @@ from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, Source
 from ensgan.dispatch import Interrupted, Program, shardings
 from ensgan.faults import describe_fault, stopped
-from ensgan.game import Game, State
+from ensgan.game import Game, State, check_source
 from ensgan.mesh import local, put
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
@@ -45,7 +45,9 @@ def build(config: Config) -> tuple[Game, Source]:
     """
     source = SOURCES[config.data.name](**config.data.options, seed=config.seed)
     source.check_batch(config.batch_size)
-    return build_game(config, source.shape), source
+    game = build_game(config, source.shape)
+    check_source(game, source)
+    return game, source
 
 
 def build_game(config: Config, sample_shape: Shape) -> Game:

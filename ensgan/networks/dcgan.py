@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, image_shape
+from ensgan.networks.conditional import Embedded, Projection
 from ensgan.networks.mlp import NORMS, dense, dtypes, look_up
 from ensgan.networks.spectral import SpectralNorm
 from ensgan.types import Network, Shape
@@ -25,6 +26,7 @@ def dcgan_generator(
     width: int = 64,
     norm: Literal["batch", "none"] = "batch",
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the generator: dense to the smallest map, transposed 4×4 convolutions of stride 2, ReLU, tanh.
 
@@ -34,6 +36,8 @@ def dcgan_generator(
         width: channels of the widest map; they double each time the map halves.
         norm: `batch`, after every layer but the last, or `none`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
+            then put beside it.
 
     Raises:
         InputError: for other sizes and unknown names.
@@ -43,6 +47,7 @@ def dcgan_generator(
     widths = [width * 2**i for i in reversed(range(doublings))]
     make_norm = look_up("norm", norm, _NORMS)
     compute, stored = dtypes(dtype)
+    told = 2 * latent if classes else latent  # the numbers that it starts from
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind: dict[str, Any] = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
@@ -52,11 +57,12 @@ def dcgan_generator(
             nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=_kernel(norm, scale), **kind)
             for (a, b), scale in zip(pairwise([*widths, channels]), scales, strict=True)
         ]
-        stem = dense(latent, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
+        stem = dense(told, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
         norms = [make_norm(w, **kind) for w in widths] if make_norm else None
-        return _Generator(stem, up, norms, base, stored)
+        net = _Generator(stem, up, norms, base, stored)
+        return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
 
-    return from_nnx(factory, latent, (size, size, channels))
+    return from_nnx(factory, latent, (size, size, channels), classes=classes or None)
 
 
 def dcgan_discriminator(
@@ -66,6 +72,7 @@ def dcgan_discriminator(
     norm: Literal["none", "batch"] = "none",
     spectral_norm: bool = False,
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
 
@@ -77,6 +84,7 @@ def dcgan_discriminator(
         norm: `none`, or `batch`, after every convolution but the first.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
 
     Raises:
         InputError: for other sizes and unknown names.
@@ -99,10 +107,13 @@ def dcgan_discriminator(
         down = [conv(a, b) for a, b in pairwise(widths)]
         norms = [make_norm(w, dtype=compute, **kind) for w in widths[2:]] if make_norm else None
         options = {"spectral_norm": spectral_norm, "kernel_init": _kernel(scaled, 1.0), "dtype": stored}
-        logit = dense(base * base * widths[-1], 1, **options, **kind)
-        return _Discriminator(down, norms, logit)
+        features = base * base * widths[-1]
+        net = _Discriminator(down, norms, dense(features, 1, **options, **kind))
+        if not classes:
+            return net
+        return Projection(net, classes, features, spectral_norm=spectral_norm, dtype=stored, rngs=rngs)
 
-    return from_nnx(factory, (size, size, channels), ())
+    return from_nnx(factory, (size, size, channels), (), classes=classes or None)
 
 
 def _kernel(norm: str, scale: float) -> nnx.Initializer:
@@ -130,8 +141,14 @@ class _Discriminator(nnx.Module):
         self.down, self.logit = nnx.List(down), logit
         self.norms = nnx.List(norms) if norms else None
 
-    def __call__(self, x):
+    def features(self, x):
         for i, layer in enumerate(self.down):
             x = layer(x)
             x = jax.nn.leaky_relu(x if self.norms is None or i == 0 else self.norms[i - 1](x), 0.2)
-        return self.logit(x.reshape(x.shape[0], -1))
+        return x.reshape(x.shape[0], -1)
+
+    def head(self, h):
+        return self.logit(h)
+
+    def __call__(self, x):
+        return self.head(self.features(x))
