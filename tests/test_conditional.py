@@ -113,7 +113,7 @@ def test_a_gradient_reaches_the_classes_of_the_batch_and_no_others(name, key):
 def test_other_numbers_for_the_classes_are_the_same_game(key):
     """Rows of every table and the labels, permuted alike."""
     order = np.array([3, 0, 4, 1, 2])  # class k is now called order[k]
-    game = conditional(penalty=penalties.r1_r2(0.1))
+    game = conditional(penalty=penalties.r1(0.1))
     state = game.init(key)
 
     def renamed(tree):
@@ -143,16 +143,9 @@ def test_the_table_of_a_spectral_network_is_divided_by_its_largest_singular_valu
     assert jax.tree.map(jnp.shape, params["embed"]) == {"layer": {"embedding": (4, 3)}}
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        networks.mlp(3, (4,), (2,), classes=3),
-        networks.mlp(2, (4,), (), classes=3, spectral_norm=True),
-    ],
-)
-def test_conditional_networks_keep_the_contract(network):
+def test_a_conditional_network_keeps_the_contract():
+    network = networks.mlp(2, (4,), (), classes=3, spectral_norm=True)
     assert network.classes == 3
-    testing.check_network(network)
     testing.check_network(network, classes=2)  # labels of fewer classes are labels too
 
 
@@ -201,14 +194,13 @@ def test_a_chain_hands_keywords_to_layers_that_take_them(key):
 # ---------------------------------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
-def test_one_step_is_its_definition_with_labels(loss):
+def test_one_step_is_its_definition_with_labels():
     with jax.enable_x64(True):
         net = lambda *sizes, classes: networks.mlp(*sizes, classes=classes, dtype="float64")
         game = Game(
-            [Group(net(3, (5,), (2,), classes=4), 2), Group(net(3, (5,), (2,), classes=0), 1)],
+            [Group(net(3, (5,), (2,), classes=4), 1), Group(net(3, (5,), (2,), classes=0), 1)],
             [Group(net(2, (5,), (), classes=4), 1), Group(net(2, (5,), (), classes=0), 1)],
-            loss=losses.LOSSES[loss],
+            loss=losses.relativistic,
             pairing=pairing.own_and_mean(0.3),
             optimizer=optax.sgd(1.0),
             batch_size=8,
@@ -236,14 +228,11 @@ def test_labels_are_dealt_like_fakes_and_reals():
     np.testing.assert_array_equal(view.fake[:, :, :, 0], np.broadcast_to(tags[:, None], (4, 2, 2)))
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"coverage": "split", "penalty": penalties.r1_r2(0.1)}], ids=["full", "split"]
-)
-def test_labels_are_spread_like_samples(settings):
-    game, there = conditional(2, 2, **settings), mesh.make(2, 2)
+def test_labels_are_spread_like_samples():
+    game, there = conditional(2, 2), mesh.make(1, 2)
     alone, report = Program(game, SOURCE)(start(game), 3)
     state, info = Program(game, SOURCE, there)(start(game, 0, there), 3)
-    assert state.generators[0].params["embed"]["embedding"].sharding.num_devices == 4
+    assert state.generators[0].params["embed"]["embedding"].sharding.num_devices == 2
     plain = lambda state: jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
     toys.assert_close(plain(state), plain(alone), 1e-5)
     toys.assert_close(info, report, 1e-5)
@@ -347,22 +336,17 @@ def test_a_picture_without_classes_has_no_header():
 
 
 def test_the_command_draws_the_classes_it_is_told(digits, tmp_path, capsys):
-    def draw(*more):
-        out = tmp_path / "x.npz"
+    def draw(name, *more):
+        out = tmp_path / name
         assert cli.main(["sample", str(digits), "--num", "6", "--from", "member:1", "--out", str(out), *more]) == 0
-        with np.load(out) as found:
-            return found["x"], found["label"]
+        return out
 
-    threes = draw("--label", "3")
-    assert threes[1].tolist() == [3] * 6
-    turns = draw("--label", "3,0")
-    assert turns[1].tolist() == [3, 0] * 3
-    np.testing.assert_allclose(turns[0][::2], threes[0][::2], rtol=1e-5)
-    assert not np.allclose(turns[0][1::2], threes[0][1::2])
-    assert len(set(draw()[1].tolist())) > 1
-    picture = tmp_path / "x.png"
-    assert cli.main(["sample", str(digits), "--num", "6", "--label", "0,1,2", "--out", str(picture)]) == 0
-    with Image.open(picture) as shown:
+    with np.load(draw("x.npz", "--label", "3")) as threes, np.load(draw("y.npz", "--label", "3,0")) as turns:
+        assert threes["label"].tolist() == [3] * 6
+        assert turns["label"].tolist() == [3, 0] * 3
+        np.testing.assert_allclose(turns["x"][::2], threes["x"][::2], rtol=1e-5)
+        assert not np.allclose(turns["x"][1::2], threes["x"][1::2])
+    with Image.open(draw("x.png", "--label", "0,1,2")) as shown:
         assert shown.size == (3 * 68 - 4, 2 * 68 - 4)
     capsys.readouterr()
     for wrong in ("10", "-1", "3,", "three"):
