@@ -3,7 +3,7 @@
     python benchmarks/methods.py [--data ring grid] [--methods mean softmax ...] [--replicas 5] --out rows.jsonl
 
 Each method plays by its own configuration in `configs/methods`, with as many replicas as asked for in one program. Work
-is counted in samples that discriminators look at (fakes of the pairs that are played, and reals), and every method stops
+is counted in samples that discriminators look at (fakes of pairs that are played, and reals), and every method stops
 when it has used up the same. Data, networks, optimiser and evaluation are the same for all: PacGAN's mixtures, 2,500
 samples, high quality within three standard deviations. One JSON row for each method and data set: means over replicas
 and their standard errors; the perfect sampler stands beside them. `--table rows.jsonl` prints rows as a table.

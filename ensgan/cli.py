@@ -162,7 +162,7 @@ def sample(argv: list[str]) -> int:
     import numpy as np
 
     import ensgan
-    from ensgan import runs
+    from ensgan import runs, sampling
     from ensgan.data import to_uint8
 
     options = _options(
@@ -173,6 +173,12 @@ def sample(argv: list[str]) -> int:
             ("--out", str, "samples.png", "file to write, .png or .npz"),
             ("--from", str, None, "best, mixture or member:I; the mixture where members are parts, else the best"),
             ("--seed", int, 0, "seed of the samples"),
+            (
+                "--label",
+                str,
+                None,
+                "classes in turn, such as 3 or 0,1,2, of a conditional run; each as likely as any other if not given",
+            ),
         ],
     )
     out = Path(options["out"])
@@ -187,17 +193,18 @@ def sample(argv: list[str]) -> int:
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
+    asked = _classes(options["label"], game.classes)
     weights, text = _weights(options["from"], game, state, source, settings)
     key = jax.random.key(options["seed"])
-    label = None
-    if source.classes is not None:
-        label = jax.random.randint(jax.random.fold_in(key, 1), (options["num"],), 0, source.classes)
+    label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
     image = len(game.sample_shape) == 3
     if out.suffix == ".npz":
-        np.savez(out, x=x, images=to_uint8(x)) if image else np.savez(out, x=x)
+        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if image else {})}
+        np.savez(out, **arrays if label is None else {**arrays, "label": label})
     else:
-        runs.save_picture(out, x, source.held_out("select", 1000)["x"])
+        in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
+        runs.save_picture(out, x, source.held_out("select", 1000)["x"], columns=in_turn)
     print(f"{options['num']} samples from {text} are in {out}")
     return 0
 
@@ -260,9 +267,12 @@ def plan(argv: list[str]) -> int:
     sizes = mesh.parse(options["mesh"] or auto)
     plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
     given = {"shape": _shape(options["sample_shape"]), "num": options["samples"]}
-    source = data.outline(settings.data.name, seed=settings.seed, **given, **settings.data.options)
-    source = training.viewed(settings, source)
+    outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
+    source = outline()
     game = training.build_game(settings, source.shape, source.num["train"])
+    if source.classes is None:
+        source = outline(classes=game.classes)
+    source = training.viewed(settings, source)
     found = plan.plan(game, source, sizes, topology=options["topology"])
     rates = {"bandwidth": 1e9 * options["bandwidth"], "peak": 1e12 * options["peak"]}
     if options["json"]:
@@ -385,6 +395,18 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
     if int(index) >= game.M:
         raise InputError(f"--from asks for member {index}; the run has generators 0 to {game.M - 1}")
     return np.eye(game.M)[int(index)], f"generator {index}"
+
+
+def _classes(choice: str | None, classes: int | None) -> list[int] | None:
+    """The classes that `--label` asks for."""
+    if choice is None:
+        return None
+    if classes is None:
+        raise InputError("--label is given, but the generators of this run are told no class; leave it out")
+    parts = [part.strip() for part in choice.split(",")]
+    if not all(re.fullmatch("[0-9]{1,9}", part) and int(part) < classes for part in parts):
+        raise InputError(f"--label is {choice!r}; give one class or several, such as 0,1, from 0 to {classes - 1}")
+    return [int(part) for part in parts]
 
 
 def _finish(outcome: Any, directory: Path) -> int:

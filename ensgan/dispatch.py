@@ -11,12 +11,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
-from ensgan.game import Game, State
-from ensgan.mesh import ALONE, DATA, MEMBER, Place, Sizes, check_fits, put, sizes_of
+from ensgan.game import Game, State, check_source
+from ensgan.mesh import ALONE, DATA, MEMBER, Place, put, sizes_of
 from ensgan.population import member_keys
 from ensgan.replicas import Replicas
 from ensgan.step import Info, step
-from ensgan.types import Array, InputError, Network, Tree
+from ensgan.types import Array, InputError, Tree
 
 
 class Interrupted(InputError):
@@ -112,44 +112,6 @@ class Program:
     def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
         """Host arrays on the device; on a mesh, on every one of its devices or spread as `spec` says."""
         return jax.device_put(tree) if self.mesh is None else put(self.mesh, tree, spec)
-
-
-def check_source(game: Game, source: Source) -> None:
-    """Raises InputError where a game cannot be trained with these data."""
-    source.check_batch(game.batch_size)
-    if tuple(source.shape) != tuple(game.sample_shape):
-        raise InputError(
-            f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
-            "they must agree"
-        )
-    if source.views is None:
-        return
-    if source.views != game.N:
-        raise InputError(
-            f"{source.name!r} has parts for {source.views} discriminators, but the game has {game.N}; make the view "
-            f"with N={game.N}"
-        )
-    if any(_needs_labels(group.network) for group in (*game.groups_g, *game.groups_d)):
-        raise InputError(
-            f"a network needs labels, and there are none in {source.name!r}: reals of different discriminators would "
-            "have different ones; use networks without labels, or the view all"
-        )
-
-
-def _needs_labels(network: Network) -> bool:
-    """Whether a network works with labels alone."""
-    members = jax.eval_shape(network.init, jax.random.key(0))
-    x = jax.ShapeDtypeStruct((2, *network.in_shape), np.float32)
-
-    def works(label: Any) -> bool:
-        run = lambda p, s, x, label: network.apply(p, s, x, label=label, train=True, rng=jax.random.key(0))
-        try:
-            jax.eval_shape(run, *members, x, label)
-        except Exception:  # a user's network may raise anything where a label is missing
-            return False
-        return True
-
-    return not works(None) and works(jax.ShapeDtypeStruct((2,), np.int32))
 
 
 def check_mesh(game: Game, sizes: Sizes) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ensgan import losses, optim, pairing, population
+from ensgan.data import Source
 from ensgan.population import Group, Groups, Population
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, Tree, unknown
 
@@ -112,6 +113,7 @@ class Game:
                     f"but generators put out {self.sample_shape}; they must agree"
                 )
         self._check_heads()
+        self._check_classes()
         if self.update not in UPDATES:
             raise unknown("update", self.update, UPDATES)
         if self.n_critic < 1 or (self.n_critic > 1 and self.update != "alternating"):
@@ -189,6 +191,19 @@ class Game:
                     )
         jax.eval_shape(lambda: self.schedule.init(self))  # type: ignore[union-attr]
 
+    def _check_classes(self) -> None:
+        """Refuses networks that count classes differently, and labels that only one side looks at."""
+        of = lambda groups: {group.network.classes for group in groups} - {None}
+        counts_g, counts_d = of(self.groups_g), of(self.groups_d)
+        if len(counts_g | counts_d) > 1:
+            raise InputError(f"networks are conditional on {sorted(counts_g | counts_d)} classes; they must agree")
+        if counts_g != counts_d:
+            without = "discriminators" if counts_g else "generators"
+            raise InputError(
+                f"{'generators' if counts_g else 'discriminators'} are conditional on {self.classes} classes, but none "
+                f"of the {without} is, so classes would mean nothing; give {without} classes={self.classes} as well"
+            )
+
     def _check_pairs(self) -> None:
         """Refuses a pairing that does not fit M and N, the coverage or the loss."""
         state, before = self.pairing.init(self.M, self.N), self.pairing.before
@@ -242,6 +257,12 @@ class Game:
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
         return self.groups_g[0].network.out_shape
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes labels count, or None where no network needs labels."""
+        groups = (*self.groups_g, *self.groups_d)
+        return next((group.network.classes for group in groups if group.network.classes is not None), None)
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -306,6 +327,36 @@ class Game:
         start = {name: jnp.asarray(value) for name, value in (self.loss.start or {}).items()}
         scaled = self.schedule is not None and "penalty" in self.schedule.hyper
         return {**start, **({"penalty": jnp.ones((self.N,))} if scaled else {})}
+
+
+def check_source(game: Game, source: Source) -> None:
+    """Raises InputError where a source has other samples, classes or parts than a game is made for, or too few."""
+    source.check_batch(game.batch_size)
+    if tuple(source.shape) != tuple(game.sample_shape):
+        raise InputError(
+            f"the data have samples of shape {tuple(source.shape)}, but generators put out {game.sample_shape}; "
+            "they must agree"
+        )
+    if source.views not in (None, game.N):
+        raise InputError(
+            f"{source.name!r} has parts for {source.views} discriminators, but the game has {game.N}; make the view "
+            f"with N={game.N}"
+        )
+    if game.classes is not None and source.views is not None:
+        raise InputError(
+            f"networks are conditional on {game.classes} classes, and there are no labels in {source.name!r}: reals of "
+            "different discriminators would have different ones; use networks without classes, or the view all"
+        )
+    if game.classes is not None and source.classes != game.classes:
+        fix = (
+            f"give data with labels (of a stream or an iterator, say classes={game.classes}), or leave classes out"
+            if source.classes is None
+            else f"give every conditional network classes={source.classes}"
+        )
+        raise InputError(
+            f"networks are conditional on {game.classes} classes, but the data {source.name!r} have "
+            f"{'no labels' if source.classes is None else source.classes}; {fix}"
+        )
 
 
 def _initial_strength(augment: Augment | None) -> Any:

@@ -23,8 +23,8 @@ from jax.sharding import AxisType, Mesh
 
 from ensgan import mesh as meshes
 from ensgan.data import Source
-from ensgan.dispatch import check_mesh, check_source, loops, shardings, to_divide, trace
-from ensgan.game import Game, State
+from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
+from ensgan.game import Game, State, check_source
 from ensgan.mesh import AXES, Sizes
 from ensgan.types import InputError, Tree
 

@@ -1,4 +1,4 @@
-"""Samples from averaged generators: one member, or a mixture that picks a member for every sample."""
+"""Samples from averaged generators: one member, or a mixture that picks a member for every sample; and their labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan import population
+from ensgan.data.checks import checked_labels
 from ensgan.game import Game, State
 from ensgan.population import Group, Members
 from ensgan.types import Array, InputError
 
 CHUNK = 1024
-SAMPLING = 0x5A  # sets these draws apart from those of a game that was started with the same key
+SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
 
 
 def sample(
@@ -40,13 +41,15 @@ def sample(
         weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
             or None for the mixture that the pairing learned, uniform where it learns none.
         average: whether to use the exponential averages (else the raw weights of the last step).
-        label: None, or int32 `[num]` for conditional generators.
+        label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw each class
+            with the same probability, whatever its share of the data; others need none.
 
     Returns:
         float32 `[num, *sample_shape]`.
 
     Raises:
-        InputError: `num` below 1, or weights that are not M finite numbers ≥ 0 with a positive sum.
+        InputError: `num` below 1, weights that are not M finite numbers ≥ 0 with a positive sum, or labels that are
+            not `num` whole numbers below the number of classes.
     """
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
@@ -57,7 +60,7 @@ def sample(
         )
     key_member, key_noise = jax.random.split(jax.random.fold_in(key, SAMPLING))
     member = np.asarray(_members(key_member, jnp.asarray(p / p.sum(), jnp.float32), num))
-    label = None if label is None else np.asarray(label, np.int32)
+    label = labels(game, key, num, label)
 
     out = np.zeros((num, *game.sample_shape), np.float32)
     for first, group, members in zip(population.offsets(game.groups_g), game.groups_g, state.generators, strict=True):
@@ -72,10 +75,26 @@ def sample(
     return jnp.asarray(out)
 
 
+def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | None:
+    """The classes of `num` samples, int32 `[num]`, as `sample` takes them; None where there are none.
+
+    Raises:
+        InputError: as in `sample`.
+    """
+    if label is not None:
+        label = np.asarray(label)
+        return checked_labels(np.full(num, label) if label.ndim == 0 else label, num, "label", game.classes)
+    return None if game.classes is None else np.asarray(_labels(jax.random.fold_in(key, LABELS), game.classes, num))
+
+
 def every_member(game: Game, state: State, key: Array, num: int, label: Any = None, average: bool = True) -> Array:
-    """`num` samples of every generator from common noise, float32 `[M, num, *sample_shape]`."""
+    """`num` samples of every generator from common noise and labels, float32 `[M, num, *sample_shape]`.
+
+    `label` is as in `sample`.
+    """
+    tags = labels(game, key, num, label)
     parts = [
-        _all_members(group, members, average, key, num, None if label is None else jnp.asarray(label))
+        _all_members(group, members, average, key, num, None if tags is None else jnp.asarray(tags))
         for group, members in zip(game.groups_g, state.generators, strict=True)
     ]
     return jnp.concatenate(parts)
@@ -90,6 +109,13 @@ def _power_of_two(num: int) -> int:
 def _members(key: Array, p_M: Array, num: int) -> Array:
     """The generator of each sample, `[num]`, each drawn from a key of its own."""
     pick = lambda k: jax.random.categorical(k, jnp.log(p_M))
+    return jax.vmap(pick)(population.member_keys(key, jnp.arange(num)))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _labels(key: Array, classes: int, num: int) -> Array:
+    """The class of each sample, int32 `[num]`, each drawn from a key of its own."""
+    pick = lambda k: jax.random.randint(k, (), 0, classes, jnp.int32)
     return jax.vmap(pick)(population.member_keys(key, jnp.arange(num)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ensgan import metrics, population
 from ensgan.data import Source
-from ensgan.game import Game, State
+from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
 from ensgan.sampling import every_member
 from ensgan.scoring import at_least_float32
@@ -56,6 +56,8 @@ def held_out_logits(
     game: Game, state: State, reals: dict[str, Any], average: bool = True
 ) -> tuple[Array, Array, Array]:
     """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
+
+    Sample b of every generator has the label of real b, if there are labels.
 
     Returns:
         Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
@@ -138,8 +140,9 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         The matrices, scores and rankings.
 
     Raises:
-        InputError: the split, or `num`, is below 8 samples; ranks would be noise.
+        InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game.
     """
+    check_source(game, source)
     check_split(source, split)
     if num < LEAST:
         raise InputError(f"num is {num}; scores need at least {LEAST} samples")

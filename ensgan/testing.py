@@ -193,7 +193,15 @@ def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
 
 
 def check_network(network: Network, *, batch: int = 4, classes: int | None = None) -> None:
-    """Checks init, shapes, state and declarations of a network; `classes` is for networks that need labels."""
+    """Checks init, shapes, state and declarations of a network.
+
+    Args:
+        network: the plug.
+        batch: how many samples to try it with.
+        classes: how many classes the labels of these count; None takes the number that the network declares, and gives
+            no labels where it declares none.
+    """
+    classes = network.classes if classes is None else classes
     keys, key_x, rng = jax.random.split(jax.random.key(0), 2), jax.random.key(1), jax.random.key(2)
     stack, single = jax.jit(jax.vmap(network.init))(keys), jax.jit(network.init)(keys[1])
     _close("init of the same key under vmap", jax.tree.map(lambda leaf: leaf[1], stack), single)
@@ -213,25 +221,33 @@ def check_network(network: Network, *, batch: int = 4, classes: int | None = Non
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(kept), strict=True):
         assert bool((old == new).all()), "with train=False, the state changed; it must stay as it is"
 
-    def train(params: Tree, x: Array, state: Tree) -> tuple[Array, tuple[Array, Tree]]:
+    def train(params: Tree, x: Array, state: Tree, label: Array | None) -> tuple[Array, tuple[Array, Tree]]:
         y, state = network.apply(params, state, x, label=label, train=True, rng=rng)
         return jnp.sum(y.astype(jnp.float32) ** 2), (y, state)
 
     grad = jax.grad(train, argnums=(0, 1), has_aux=True)
     run = jax.jit(grad)
-    grads, (y, after) = run(params, x, state)
+    grads, (y, after) = run(params, x, state, label)
     assert y.shape == want, f"with train=True, the output has shape {y.shape}; out_shape says {want}"
     _same_form("with train=True, the state", state, after)
     _finite("the gradient of parameters and inputs", grads)
-    batched = jax.jit(jax.vmap(grad, (0, None, 0)))(stack[0], x, stack[1])
+    batched = jax.jit(jax.vmap(grad, (0, None, 0, None)))(stack[0], x, stack[1], label)
     _close("apply under vmap", batched[1][0][1], y, 1e-4)
     if batch > 1:
-        moved = run(params, x.at[1].add(1.0), state)[1][0][0]
+        other = None if label is None or classes is None else label.at[1].set((label[1] + 1) % classes)
+        moved = run(params, x.at[1].add(1.0), state, other)[1][0][0]
         coupled = bool(jnp.abs(moved - y[0]).max() > 1e-6 * (1.0 + jnp.abs(y[0]).max()))
         seen = "moves" if coupled else "does not move"
         assert coupled == network.batch_coupled, (
             f"batch_coupled is {network.batch_coupled}, but changing sample 1 {seen} the output of sample 0"
         )
+    if network.classes is not None and label is not None and network.classes > 1:
+        told = run(params, x, state, (label + 1) % network.classes)
+        same = [
+            bool((a == b).all())
+            for a, b in zip(*map(jax.tree.leaves, ((grads, y), (told[0], told[1][0]))), strict=True)
+        ]
+        assert not all(same), f"classes is {network.classes}, but other labels change neither outputs nor gradients"
 
 
 def check_augment(augment: Augment, shape: Shape) -> None:

@@ -17,7 +17,7 @@ from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.dispatch import Interrupted, Program, shardings, specs
 from ensgan.faults import describe_fault, stopped
-from ensgan.game import Game, State
+from ensgan.game import Game, State, check_source
 from ensgan.mesh import local, put
 from ensgan.pairing import PAIRINGS
 from ensgan.population import Group, Latent
@@ -48,7 +48,9 @@ def build(config: Config) -> tuple[Game, Source]:
     """
     source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
     source.check_batch(config.batch_size)
-    return build_game(config, source.shape, source.num["train"]), source
+    game = build_game(config, source.shape, source.num["train"])
+    check_source(game, source)
+    return game, source
 
 
 def viewed(config: Config, source: Source) -> Source:

@@ -63,6 +63,8 @@ class Network(NamedTuple):
         convolutional: whether the work is in convolutions, which decides how members are executed on a CPU.
         synced: of a batch-coupled network, whether its statistics are taken over `mesh.data_axis()` as well, so that
             the samples of a batch may lie on several devices.
+        classes: how many classes labels count where the network needs them, `0 ≤ label < classes`; None where it does
+            without. A game with such networks takes data with as many classes, and no others.
     """
 
     init: Callable[[Array], tuple[Tree, Tree]]
@@ -72,6 +74,7 @@ class Network(NamedTuple):
     batch_coupled: bool = False
     convolutional: bool = False
     synced: bool = False
+    classes: int | None = None
 
 
 class Loss(NamedTuple):

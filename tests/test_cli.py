@@ -125,6 +125,7 @@ WRONG = [
     (["sample", "RUN", "--from", "luck"], 2, "give best, mixture, or member:I"),
     (["evaluate", "RUN", "--num", "3"], 2, "at least 8 samples"),
     (["sample", "RUN", "--num", "100000000000"], 2, "give 1 to .* at a time, and more with other seeds"),
+    (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),
     (["sample", "RUN", "--seed", "-1"], 2, "--seed is -1"),
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
     (["sample", "RUN", "--from", "member:²"], 2, "give best, mixture, or member:I"),

@@ -37,10 +37,10 @@ def test_the_program_of_the_readme_runs(plain_promotion):
     assert names["best"].mixture.sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("k", range(3))
+@pytest.mark.parametrize("k", range(4))
 def test_the_programs_on_networks_run(k, plain_promotion):
     found = programs("docs/networks.md")
-    assert len(found) == 3
+    assert len(found) == 4
     names = {}
     exec(found[k], names)
     if "state" in names:

@@ -145,7 +145,7 @@ def test_a_view_must_fit_the_game():
     game = Game([Group(base._replace(apply=conditional), 2)], toys.game(2, 2).groups_d, batch_size=8)
     labelled = data.resident("labelled", POINTS, np.arange(200) % 3)
     Program(game, labelled)
-    with pytest.raises(InputError, match="a network needs labels, and there are none in 'labelled, shards'"):
+    with pytest.raises(InputError, match="there are no labels in 'labelled, shards'"):
         Program(game, data.shards(labelled, 2))
 
 

@@ -72,7 +72,7 @@ def latents(game_, state, round_key_index=None):
     return out
 
 
-def reference(game_, state, real, W, P, z, omega=None):
+def reference(game_, state, real, W, P, z, omega=None, label=None):
     """Gradients of every member from the definitions in plain loops: L_G_i and L_D_j one at a time."""
     generators = members(game_.groups_g, state.generators)
     discriminators = members(game_.groups_d, state.discriminators)
@@ -82,11 +82,11 @@ def reference(game_, state, real, W, P, z, omega=None):
 
     def fake(i, params):
         net, _, net_state = generators[i]
-        return net.apply(params, net_state, z[i], train=True)[0]
+        return net.apply(params, net_state, z[i], label=label, train=True)[0]
 
     def logits(j, params, x):
         net, _, net_state = discriminators[j]
-        return net.apply(params, net_state, x, train=True)[0]
+        return net.apply(params, net_state, x, label=label, train=True)[0]
 
     def pair(kind, i, j, *values):
         """What a pair pays, from the logits of one member each."""

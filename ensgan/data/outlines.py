@@ -60,6 +60,7 @@ def outline(
     shape: Shape | None = None,
     num: int | None = None,
     seed: int = 0,
+    classes: int | None = None,
     path: Any = None,
     resident: Any = "auto",
     dequantize: bool = True,
@@ -74,6 +75,7 @@ def outline(
             uint8, or points `(D,)`, float32.
         num: how many samples there are in all four splits, where files alone know it; 60,000 if not given.
         seed: as for the source.
+        classes: how many classes labels count, where files alone know it; no labels if not given.
         path: not looked at.
         resident: as for a folder: whether pixels are held in memory, "auto" up to 2 GiB.
         dequantize: as for the source.
@@ -107,7 +109,8 @@ def outline(
     sizes = split_sizes(num, fractions)
     dtype = np.uint8 if len(shape) == 3 else np.float32
     columns: dict[str, Any] = {"x": jax.ShapeDtypeStruct((sizes[0], *shape), dtype)}
-    if form.classes is not None:
+    classes = classes if form.classes is None else form.classes
+    if classes is not None:
         columns["label"] = jax.ShapeDtypeStruct((sizes[0],), np.int32)
     held = name != "folder" or resident is True or (resident == "auto" and num * np.prod(shape) <= MEMORY)
 
@@ -123,6 +126,6 @@ def outline(
         read=None,
         held_out=held_out,
         num=dict(zip(SPLITS, sizes, strict=True)),
-        classes=form.classes,
+        classes=classes,
         pick=pick,
     )

@@ -22,6 +22,7 @@ def from_nnx(
     *,
     batch_coupled: bool | None = None,
     convolutional: bool | None = None,
+    classes: int | None = None,
 ) -> Network:
     """Make a Network of a `flax.nnx` module.
 
@@ -30,8 +31,8 @@ def from_nnx(
 
     Args:
         factory: `factory(rngs) -> module`. The module is called on `x` `[B, *in_shape]`, with those of the
-            keywords `label`, `train`, `rngs` that its `__call__` takes. Dropout and batch norm are told by
-            `.train()` and `.eval()`.
+            keywords `label`, `train`, `rngs` that its `__call__` takes; of an `nnx.Sequential`, those that its first
+            layer takes. Dropout and batch norm are told by `.train()` and `.eval()`.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
         batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None; if all of it is
@@ -39,17 +40,21 @@ def from_nnx(
             statistics that leave no such trace (minibatch discrimination), beside batch norms or alone, and
             False for `nnx.SpectralNorm`.
         convolutional: see Network. Found from the presence of `nnx.Conv` or `nnx.ConvTranspose` where None.
+        classes: see Network. None, or how many classes there are where the module needs `label`.
 
     Raises:
-        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`.
+        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`, or has classes and does not
+            take `label`.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    _check_classes(classes)
     blank = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
     graph, _, blank_streams, blank_rest = nnx.split(blank, nnx.Param, nnx.RngState, ...)
     blank_params = nnx.to_pure_dict(nnx.state(blank, nnx.Param))
     blank_state = nnx.to_pure_dict(blank_rest)
     random = bool(jax.tree.leaves(blank_streams))
-    accepted = _accepted(type(blank).__call__, ("label", "train", "rngs"))
+    accepted = _accepted(blank, ("label", "train", "rngs"))
+    _check_told(classes, accepted)
 
     def init(key: Array) -> tuple[Tree, Tree]:
         _, params, _, rest = nnx.split(factory(nnx.Rngs(key)), nnx.Param, nnx.RngState, ...)
@@ -66,6 +71,7 @@ def from_nnx(
         rng: Array | None = None,
     ) -> tuple[Array, Tree]:
         _check_input(x, in_shape)
+        _check_label(label, classes)
         if train and rng is None and (random or "rngs" in accepted):
             raise InputError("rng is None; expected a key, for this module draws in training; pass rng=key")
         rng = jax.random.key(0) if rng is None else rng
@@ -94,7 +100,7 @@ def from_nnx(
         batch_coupled = bool(statistics)
     if convolutional is None:
         convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
-    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced))
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced, classes))
 
 
 def from_linen(
@@ -104,6 +110,7 @@ def from_linen(
     *,
     batch_coupled: bool | None = None,
     convolutional: bool | None = None,
+    classes: int | None = None,
 ) -> Network:
     """Make a Network of a `flax.linen` module.
 
@@ -112,17 +119,21 @@ def from_linen(
 
     Args:
         module: called on `x` `[B, *in_shape]`, with those of the keywords `label`, `train` that its
-            `__call__` takes.
+            `__call__` takes; of a `linen.Sequential`, those that its first layer takes.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
         batch_coupled: see Network. Found from the collection `batch_stats` where None.
         convolutional: see Network. Found from parameters of rank 4 or more where None.
+        classes: see Network. None, or how many classes there are where the module needs `label`.
 
     Raises:
-        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`.
+        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`, or has classes and does not
+            take `label`.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
-    accepted = _accepted(type(module).__call__, ("label", "train"))
+    _check_classes(classes)
+    accepted = _accepted(module, ("label", "train"))
+    _check_told(classes, accepted)
 
     def options(label: Array | None, train: bool) -> dict[str, Any]:
         return {name: value for name, value in (("label", label), ("train", train)) if name in accepted}
@@ -142,6 +153,7 @@ def from_linen(
         rng: Array | None = None,
     ) -> tuple[Array, Tree]:
         _check_input(x, in_shape)
+        _check_label(label, classes)
         out: Any = module.apply(
             {"params": params, **state},
             x,
@@ -157,7 +169,7 @@ def from_linen(
         batch_coupled = "batch_stats" in state
     if convolutional is None:
         convolutional = any(leaf.ndim >= 4 for leaf in jax.tree.leaves(params))
-    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional))
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, classes=classes))
 
 
 def norms(module: nnx.Module) -> list[nnx.BatchNorm]:
@@ -190,7 +202,12 @@ def image_shape(shape: Shape, sizes: Collection[int]) -> tuple[int, int]:
     return checked[0], checked[2]
 
 
-def _accepted(call: Callable[..., Any], names: tuple[str, ...]) -> tuple[str, ...]:
+def _accepted(module: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The keywords that a module, or a function, takes. A chain hands them to its first layer, `rngs` to all."""
+    if isinstance(module, nnx.Sequential | linen.Sequential):
+        layers = [_accepted(layer, names) for layer in module.layers]
+        return tuple(name for name in names if any(name in layer for layer in layers[: None if name == "rngs" else 1]))
+    call = type(module).__call__ if isinstance(module, nnx.Module | linen.Module) else module
     parameters = inspect.signature(call).parameters
     anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return tuple(name for name in names if anything or name in parameters)
@@ -226,6 +243,27 @@ def _check_input(x: Array, in_shape: Shape) -> None:
     if x.shape[1:] != in_shape or x.ndim == 0:
         expected = f"[B, {', '.join(map(str, in_shape))}]"
         raise InputError(f"input of shape {list(x.shape)}; expected {expected}; reshape it, or change in_shape")
+
+
+def _check_classes(classes: int | None) -> None:
+    if classes is not None and (not isinstance(classes, int) or classes < 1):
+        raise InputError(f"classes is {classes!r}; expected a whole number, at least 1, or None where there are none")
+
+
+def _check_told(classes: int | None, accepted: Collection[str]) -> None:
+    if classes is not None and "label" not in accepted:
+        raise InputError(
+            f"classes is {classes}, but the module takes no labels; let its __call__ take the keyword `label`, or "
+            "leave classes out"
+        )
+
+
+def _check_label(label: Array | None, classes: int | None) -> None:
+    if label is None and classes is not None:
+        raise InputError(
+            f"label is None, but the network is conditional on {classes} classes; pass label, int32 [B], or train on "
+            "data with labels"
+        )
 
 
 def _abstract(f: Callable[..., Any], in_shape: Shape, *args: Any) -> Any:

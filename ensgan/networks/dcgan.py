@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, image_shape, output_shape
+from ensgan.networks.conditional import Embedded, Projection, one_logit
 from ensgan.networks.mlp import NORMS, dense, dtypes, look_up
 from ensgan.networks.projection import projected
 from ensgan.networks.spectral import SpectralNorm
@@ -26,6 +27,7 @@ def dcgan_generator(
     width: int = 64,
     norm: Literal["batch", "none"] = "batch",
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the generator: dense to the smallest map, transposed 4×4 convolutions of stride 2, ReLU, tanh.
 
@@ -35,6 +37,8 @@ def dcgan_generator(
         width: channels of the widest map; they double each time the map halves.
         norm: `batch`, after every layer but the last, or `none`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
+            then put beside it.
 
     Raises:
         InputError: for other sizes and unknown names.
@@ -44,6 +48,7 @@ def dcgan_generator(
     widths = [width * 2**i for i in reversed(range(doublings))]
     make_norm = look_up("norm", norm, _NORMS)
     compute, stored = dtypes(dtype)
+    told = 2 * latent if classes else latent  # the numbers that it starts from
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind: dict[str, Any] = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
@@ -53,11 +58,12 @@ def dcgan_generator(
             nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=_kernel(norm, scale), **kind)
             for (a, b), scale in zip(pairwise([*widths, channels]), scales, strict=True)
         ]
-        stem = dense(latent, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
+        stem = dense(told, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
         norms = [make_norm(w, **kind) for w in widths] if make_norm else None
-        return _Generator(stem, up, norms, base, stored)
+        net = _Generator(stem, up, norms, base, stored)
+        return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
 
-    return from_nnx(factory, latent, (size, size, channels))
+    return from_nnx(factory, latent, (size, size, channels), classes=classes or None)
 
 
 def dcgan_discriminator(
@@ -69,6 +75,7 @@ def dcgan_discriminator(
     heads: int = 1,
     projection: int = 0,
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
 
@@ -83,6 +90,7 @@ def dcgan_discriminator(
         projection: channels of a fixed random convolution, 8×8 of stride 2 and each member's own, that stands in the
             place of the first layer (Neyshabur et al. 2017); 0 is none.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
 
     Raises:
         InputError: for other sizes and unknown names.
@@ -108,10 +116,14 @@ def dcgan_discriminator(
         down = [conv(a, b) for a, b in pairwise(widths)]
         norms = [make_norm(w, dtype=compute, **kind) for w in widths[2:]] if make_norm else None
         options = {"spectral_norm": spectral_norm, "kernel_init": _kernel(scaled, 1.0), "dtype": stored}
-        logit = dense(base * base * widths[-1], heads, **options, **kind)
-        return _Discriminator(down, norms, logit)
+        features = base * base * widths[-1]
+        net = _Discriminator(down, norms, dense(features, heads, **options, **kind))
+        if not classes:
+            return net
+        return Projection(net, classes, features, spectral_norm=spectral_norm, dtype=stored, rngs=rngs)
 
-    network = from_nnx(factory, (size, size, channels), output_shape(heads))
+    one_logit(heads, classes)
+    network = from_nnx(factory, (size, size, channels), output_shape(heads), classes=classes or None)
     return projected(network, sample_shape) if projection else network
 
 
@@ -140,8 +152,14 @@ class _Discriminator(nnx.Module):
         self.down, self.logit = nnx.List(down), logit
         self.norms = nnx.List(norms) if norms else None
 
-    def __call__(self, x):
+    def features(self, x):
         for i, layer in enumerate(self.down):
             x = layer(x)
             x = jax.nn.leaky_relu(x if self.norms is None or i == 0 else self.norms[i - 1](x), 0.2)
-        return self.logit(x.reshape(x.shape[0], -1))
+        return x.reshape(x.shape[0], -1)
+
+    def head(self, h):
+        return self.logit(h)
+
+    def __call__(self, x):
+        return self.head(self.features(x))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, input_shape, output_shape
+from ensgan.networks.conditional import Embedded, Projection, one_logit
 from ensgan.networks.projection import projected
 from ensgan.networks.spectral import SpectralNorm
 from ensgan.types import Array, InputError, Network, Shape, check_range, unknown
@@ -50,6 +51,7 @@ def mlp(
     spectral_norm: bool = False,
     init: Literal["he", "lecun", "orthogonal", "normal"] = "he",
     dtype: Any = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return a perceptron: inputs are flattened, outputs take `out_shape`.
 
@@ -68,12 +70,15 @@ def mlp(
             The last layer is `lecun`, or `normal` too.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`. Parameters and output are float32,
             or float64.
+        classes: 0, or how many classes labels count. A network that ends in a logit is then a projection discriminator
+            (`conditional.Projection`), any other gets an embedding of the class beside its input.
 
     Raises:
         InputError: for unknown names and sizes that are not positive.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
-    sizes = (math.prod(in_shape), *input_shape(widths), math.prod(out_shape))
+    inputs, embeds = math.prod(in_shape), classes > 0 and out_shape != ()
+    sizes = (2 * inputs if embeds else inputs, *input_shape(widths), math.prod(out_shape))
     final = look_up("output", output, OUTPUTS)
     act = activation_named(activation, negative_slope)
     make_norm = look_up("norm", norm, NORMS)
@@ -90,9 +95,14 @@ def mlp(
         norms = [make_norm(b, dtype=compute, **kind) for b in sizes[1:-1]] if make_norm else None
         # The last layer is computed as precisely as it is stored: losses compare logits.
         last = dense(*sizes[-2:], spectral_norm=spectral_norm, dtype=stored, kernel_init=last_kernel, **kind)
-        return _MLP(hidden, norms, last, act, final, out_shape)
+        net = _MLP(hidden, norms, last, act, final, out_shape)
+        if not classes:
+            return net
+        if embeds:
+            return Embedded(net, classes, inputs, dtype=stored, rngs=rngs)
+        return Projection(net, classes, sizes[-2], spectral_norm=spectral_norm, dtype=stored, rngs=rngs)
 
-    return from_nnx(factory, in_shape, out_shape)
+    return from_nnx(factory, in_shape, out_shape, classes=classes or None)
 
 
 def mlp_generator(
@@ -104,6 +114,7 @@ def mlp_generator(
     output: Literal["auto", "linear", "tanh"] = "auto",
     norm: Literal["none", "batch", "layer"] = "none",
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return a perceptron from a latent to samples of any shape.
 
@@ -115,6 +126,8 @@ def mlp_generator(
         output: `linear`, `tanh` for data in [-1, 1], or `auto`: `tanh` for images `[H, W, C]`, else `linear`.
         norm: `batch`, `layer` or `none`, before each activation.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
+            then put beside it.
 
     Raises:
         InputError: for unknown names and sizes that are not positive.
@@ -123,7 +136,8 @@ def mlp_generator(
     if output == "auto":
         output = "tanh" if len(shape) == 3 else "linear"
     # A one-dimensional point is (1,), which is a shape and not a logit.
-    return mlp(latent, widths, shape, activation=activation, output=output, norm=norm, dtype=dtype)
+    options = {"activation": activation, "norm": norm, "dtype": dtype}
+    return mlp(latent, widths, shape, output=output, **options, classes=classes)
 
 
 def mlp_discriminator(
@@ -136,6 +150,7 @@ def mlp_discriminator(
     heads: int = 1,
     projection: int = 0,
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return a perceptron from samples of any shape to one logit, or to several.
 
@@ -149,13 +164,15 @@ def mlp_discriminator(
         projection: how many numbers of a sample it sees, through a fixed random matrix of each member's own (Neyshabur
             et al. 2017); 0 is all of it, as it is.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
 
     Raises:
         InputError: for unknown names, sizes that are not positive, and more numbers than a sample has.
     """
     check_range("projection", projection)
     options = {"activation": activation, "norm": norm, "spectral_norm": spectral_norm, "dtype": dtype}
-    network = mlp(projection or sample_shape, widths, heads, **options)
+    one_logit(heads, classes)
+    network = mlp(projection or sample_shape, widths, heads, **options, classes=classes)
     return projected(network, sample_shape) if projection else network
 
 
@@ -165,12 +182,18 @@ class _MLP(nnx.Module):
         self.norms = nnx.List(norms) if norms else None
         self.last, self.act, self.final, self.out_shape = last, act, final, out_shape
 
-    def __call__(self, x):
+    def features(self, x):
         x = x.reshape(x.shape[0], -1)
         for i, layer in enumerate(self.hidden):
             x = layer(x)
             x = self.act(x if self.norms is None else self.norms[i](x))
-        return self.final(self.last(x)).reshape(-1, *self.out_shape)
+        return x
+
+    def head(self, h):
+        return self.final(self.last(h)).reshape(-1, *self.out_shape)
+
+    def __call__(self, x):
+        return self.head(self.features(x))
 
 
 def dense(a: int, b: int, *, spectral_norm: bool = False, rngs: nnx.Rngs, **options: Any) -> nnx.Linear | SpectralNorm:

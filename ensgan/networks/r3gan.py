@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ensgan.networks.adapters import from_nnx, image_shape, output_shape
+from ensgan.networks.conditional import Embedded, Projection, one_logit
 from ensgan.networks.mlp import OUTPUTS, dtypes, look_up
 from ensgan.types import InputError, Network, Shape
 
@@ -29,6 +30,7 @@ def r3gan_generator(
     group_width: int = 16,
     output: Literal["linear", "tanh"] = "linear",
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the generator: a learned constant scaled by the latent, residual stages, bilinear upsampling.
 
@@ -41,6 +43,8 @@ def r3gan_generator(
         group_width: channels per group of the grouped convolution; divides `width * expansion`.
         output: `linear`, as in the paper, or `tanh` for data in [-1, 1].
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
+            then put beside it.
 
     Raises:
         InputError: for other sizes, groups that do not divide, and unknown names.
@@ -50,13 +54,15 @@ def r3gan_generator(
     widths = _widths(width, doublings, expansion, group_width)[::-1]
     final = look_up("output", output, OUTPUTS)
     compute, stored = dtypes(dtype)
+    told = 2 * latent if classes else latent  # the numbers that it starts from
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
         stages = _stages(widths, blocks, expansion, group_width, kind)
-        return _Generator(latent, base, channels, widths, stages, final, stored, kind)
+        net = _Generator(told, base, channels, widths, stages, final, stored, kind)
+        return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
 
-    return from_nnx(factory, latent, (size, size, channels))
+    return from_nnx(factory, latent, (size, size, channels), classes=classes or None)
 
 
 def r3gan_discriminator(
@@ -68,6 +74,7 @@ def r3gan_discriminator(
     group_width: int = 16,
     heads: int = 1,
     dtype: str = "float32",
+    classes: int = 0,
 ) -> Network:
     """Return the discriminator: residual stages, area downsampling, a weight per position, dense to a logit.
 
@@ -79,6 +86,7 @@ def r3gan_discriminator(
         group_width: channels per group of the grouped convolution; divides `width * expansion`.
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
         dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
 
     Raises:
         InputError: for other sizes and groups that do not divide.
@@ -91,9 +99,11 @@ def r3gan_discriminator(
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
         stages = _stages(widths, blocks, expansion, group_width, kind)
-        return _Discriminator(base, channels, widths, stages, heads, stored, kind)
+        net = _Discriminator(base, channels, widths, stages, heads, stored, kind)
+        return Projection(net, classes, widths[-1], dtype=stored, rngs=rngs) if classes else net
 
-    return from_nnx(factory, (size, size, channels), output_shape(heads))
+    one_logit(heads, classes)
+    return from_nnx(factory, (size, size, channels), output_shape(heads), classes=classes or None)
 
 
 class _Block(nnx.Module):
@@ -144,7 +154,7 @@ class _Discriminator(nnx.Module):
         kind = kind | {"dtype": out_dtype}
         self.logit = nnx.Linear(widths[-1], heads, kernel_init=_scaled(1.0), **kind)
 
-    def __call__(self, x):
+    def features(self, x):
         x = self.from_image(x)
         for i, stage in enumerate(self.stages):
             if i:
@@ -152,7 +162,13 @@ class _Discriminator(nnx.Module):
             for block in stage:
                 x = block(x)
         # A depthwise convolution over the whole map is one weight per position and channel.
-        return self.logit(jnp.einsum("bhwc,hwc->bc", x, self.pool[...].astype(x.dtype)))
+        return jnp.einsum("bhwc,hwc->bc", x, self.pool[...].astype(x.dtype))
+
+    def head(self, h):
+        return self.logit(h)
+
+    def __call__(self, x):
+        return self.head(self.features(x))
 
 
 def _widths(width: int, doublings: int, expansion: int, group_width: int) -> list[int]:

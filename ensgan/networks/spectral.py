@@ -22,31 +22,33 @@ class SpectralNorm(nnx.Module):
     gradient, which flows through `σ = vᵀ K u`. The estimate looks at the kernel only: samples stay apart.
 
     Dividing the output rather than the kernel is the same function and never writes to a parameter; it is why
-    the layer must not have a bias of its own. (`nnx.SpectralNorm` writes to the kernel, and keeps its vector
-    as BatchStat, as if it depended on the batch.)
+    the layer must not have a bias of its own. An embedding is such a layer too: its kernel is the table, and it
+    gets no bias. (`nnx.SpectralNorm` writes to the kernel, and keeps its vector as BatchStat, as if it depended
+    on the batch.)
 
     Args:
-        layer: an `nnx.Linear`, `nnx.Conv` or `nnx.ConvTranspose` made with `use_bias=False`.
+        layer: an `nnx.Linear`, `nnx.Conv` or `nnx.ConvTranspose` made with `use_bias=False`, or an `nnx.Embed`.
         rngs: where the first vector comes from.
 
     Raises:
         ValueError: where the layer has a bias.
     """
 
-    def __init__(self, layer: nnx.Linear | nnx.Conv | nnx.ConvTranspose, *, rngs: nnx.Rngs):
+    def __init__(self, layer: nnx.Linear | nnx.Conv | nnx.ConvTranspose | nnx.Embed, *, rngs: nnx.Rngs):
         """Wrap the layer and start its vector."""
-        if layer.bias is not None:
+        table = isinstance(layer, nnx.Embed)
+        if not table and layer.bias is not None:
             raise ValueError("SpectralNorm got a layer with a bias; expected one made with use_bias=False")
-        kernel = _matrix(layer.kernel[...])
+        kernel = _matrix(layer)
         u = jax.random.normal(rngs.params(), kernel.shape[1:], kernel.dtype)
         self.layer = layer
-        self.bias = nnx.Param(jnp.zeros(kernel.shape[1:], kernel.dtype))
+        self.bias = None if table else nnx.Param(jnp.zeros(kernel.shape[1:], kernel.dtype))
         self.u = SingularVector(jax.lax.fori_loop(0, WARM_UP, lambda _, u: _iterate(kernel, u)[1], _unit(u)))
         self.use_running_average = False  # the name that `.train()` and `.eval()` set
 
     def __call__(self, x: Array) -> Array:
         """Map `x` `[B, ..., in]` to `[B, ..., features]`."""
-        kernel = _matrix(self.layer.kernel[...])
+        kernel = _matrix(self.layer)
         v, u = _iterate(jax.lax.stop_gradient(kernel), self.u[...])
         if self.use_running_average:
             u = self.u[...]
@@ -54,11 +56,15 @@ class SpectralNorm(nnx.Module):
             self.u[...] = u
         sigma = v @ kernel @ jax.lax.stop_gradient(u)
         y = self.layer(x)
+        y = y / jnp.maximum(sigma, 1e-12).astype(y.dtype)
+        if self.bias is None:
+            return y
         bias = self.bias[...].astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
-        return y / jnp.maximum(sigma, 1e-12).astype(y.dtype) + bias
+        return y + bias
 
 
-def _matrix(kernel: Array) -> Array:
+def _matrix(layer: nnx.Linear | nnx.Conv | nnx.ConvTranspose | nnx.Embed) -> Array:
+    kernel = layer.embedding[...] if isinstance(layer, nnx.Embed) else layer.kernel[...]
     return kernel.reshape(-1, kernel.shape[-1])
 
 

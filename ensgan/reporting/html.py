@@ -104,7 +104,7 @@ def _header(
 def _samples(run_dir: Path) -> str:
     if not (run_dir / "samples.npz").is_file():
         return _section("Samples", "<p>No samples yet.</p>")
-    generators, real, step = load_samples(run_dir)
+    generators, real, step, classes = load_samples(run_dir)
     names = [f"generator {i}" for i in range(len(generators))]
     if real.ndim == 2:
         pictures = [scatter_panel(points, real, member_color(i)) for i, points in enumerate(generators)]
@@ -112,9 +112,10 @@ def _samples(run_dir: Path) -> str:
         cards = zip(names, pictures, range(len(names)), strict=True)
     else:
         pixels = SAMPLE_BYTES // (real.shape[-1] * (len(generators) + 1))
-        shown = [_full_rows(thumbnails(images, pixels)) for images in (*generators, real)]
+        shown = [_full_rows(thumbnails(images, pixels), classes) for images in (*generators, real)]
         pictures = [tile(images, columns, 1) for images, columns in shown]
         note = f"Drawn at step {step:,}, {len(shown[0][0])} of each generator."
+        note += f" Columns are classes, 0 to {classes - 1}." if shown[0][1] == classes else ""
         cards = zip([*names, "real"], pictures, [*range(len(names)), None], strict=True)
     figures = "".join(
         f'<figure class="{"real" if member is None else "member"}">'
@@ -125,9 +126,9 @@ def _samples(run_dir: Path) -> str:
     return _section("Samples", f'<p class="note">{note}</p><div class="cards">{figures}</div>')
 
 
-def _full_rows(images: np.ndarray) -> tuple[np.ndarray, int]:
-    """As many of the images as fill a rectangle that is nearly a square, and its number of columns."""
-    columns = math.isqrt(len(images) - 1) + 1
+def _full_rows(images: np.ndarray, classes: int = 0) -> tuple[np.ndarray, int]:
+    """As many of the images as fill a rectangle, and its number of columns: the classes, or what is nearly a square."""
+    columns = classes if 0 < classes <= len(images) else math.isqrt(len(images) - 1) + 1
     return images[: len(images) // columns * columns], columns
 
 

@@ -29,6 +29,7 @@ CELL = 64  # the least height of one sample
 GAP = 4  # between samples
 MARGIN = 8  # around the picture
 GUTTER = 112  # for the labels on the left
+HEADER = 20  # for the numbers of classes above
 BLOCK_GAP = 16  # between generators
 REAL_GAP = 48  # between the last generator and the reals; the line runs in its middle
 COLUMNS = 16  # most samples in a row
@@ -54,6 +55,7 @@ class Samples(NamedTuple):
     generators: np.ndarray  # [M, n, ...]
     real: np.ndarray  # [n, ...]
     step: int
+    classes: int = 0  # where samples were told a class: how many are shown, in turn, or 0
 
 
 def member_color(index: int) -> str:
@@ -80,7 +82,8 @@ def load_samples(run_dir: str | Path) -> Samples:
     try:
         # numpy leaves a damaged file open when it is the one that opened it.
         with path.open("rb") as file, np.load(file) as arrays:
-            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]))
+            classes = int(arrays["classes"]) if "classes" in arrays else 0
+            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read as samples: {error}") from error
     _check(samples.generators, samples.real)
@@ -95,20 +98,22 @@ def write_samples(run_dir: str | Path) -> Path:
     """
     samples = load_samples(run_dir)
     path = Path(run_dir) / "samples.png"
-    write_atomically(path, png(sample_picture(samples.generators, samples.real)))
+    write_atomically(path, png(sample_picture(samples.generators, samples.real, classes=samples.classes)))
     return path
 
 
-def sample_picture(generators: Any, real: Any, scale: int | None = None) -> Image.Image:
+def sample_picture(generators: Any, real: Any, scale: int | None = None, classes: int = 0) -> Image.Image:
     """Samples of every generator and reals, labelled, in one picture.
 
-    Images are enlarged without smoothing and stand in blocks, one generator below the other, the reals last.
+    Images are enlarged without smoothing and stand in blocks, one generator below the other, the reals last. Where
+    images have classes, each row runs through them, under their numbers.
     Points are scatter panels side by side, with the reals in grey beneath.
 
     Args:
         generators: images uint8 `[M, n, H, W, C]` with one or three channels, or points `[M, n, 2]`.
         real: the same of the data, `[n, ...]`; its n may differ.
         scale: how many pixels one pixel becomes; None makes a sample at least 64 pixels high.
+        classes: 0, or after how many images their classes start anew with the first.
 
     Raises:
         InputError: the arrays are neither images nor points, or do not fit each other.
@@ -116,7 +121,7 @@ def sample_picture(generators: Any, real: Any, scale: int | None = None) -> Imag
     generators, real = np.asarray(generators), np.asarray(real)
     if _check(generators, real) == "points":
         return _panels(generators, real)
-    return _blocks(generators, real, scale or math.ceil(CELL / real.shape[1]))
+    return _blocks(generators, real, scale or math.ceil(CELL / real.shape[1]), classes)
 
 
 def tile(images: np.ndarray, columns: int, gap: int) -> np.ndarray:
@@ -182,15 +187,19 @@ def _check(generators: np.ndarray, real: np.ndarray) -> str:
     raise InputError(f"cannot draw {seen}; expected images uint8 [..., H, W, 1 or 3] or points [..., 2]")
 
 
-def _blocks(generators: np.ndarray, real: np.ndarray, scale: int) -> Image.Image:
+def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int) -> Image.Image:
     enlarge = lambda images: images.repeat(scale, axis=1).repeat(scale, axis=2)
-    columns = min(COLUMNS, max(generators.shape[1], len(real)))
+    columns = classes or min(COLUMNS, max(generators.shape[1], len(real)))
     sheets = [tile(enlarge(images), columns, GAP) for images in (*generators, real)]
-    height = sum(map(len, sheets)) + BLOCK_GAP * (len(sheets) - 2) + REAL_GAP + 2 * MARGIN
+    top = MARGIN + (HEADER if classes else 0)
+    height = top + sum(map(len, sheets)) + BLOCK_GAP * (len(sheets) - 2) + REAL_GAP + MARGIN
     width = GUTTER + sheets[0].shape[1] + MARGIN
     picture = Image.new("RGB", (width, height), BACKGROUND)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
-    y = MARGIN
+    y, step = top, scale * real.shape[2] + GAP
+    for k in range(classes):
+        middle = GUTTER + k * step + (step - GAP) // 2
+        draw.text((middle, MARGIN + HEADER // 2), str(k), fill=INK, font=font, anchor="mm")
     for index, sheet in enumerate(sheets):
         is_real = index == len(generators)
         if is_real:
