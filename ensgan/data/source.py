@@ -52,6 +52,8 @@ class Source:
         classes: how many classes `label` counts, or None.
         resumable: whether `read` gives the same batch for the same step after a restart.
         modes: the true components of a Gaussian mixture.
+        single: where every channel is a sample of its own, the source that it comes from; a label is then a number
+            in base `single.classes` with one figure per channel, the first channel's in front.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Source:
     classes: int | None = None
     resumable: bool = True
     modes: Modes | None = None
+    single: Source | None = None
 
     def check_batch(self, size: int) -> None:
         """Raise InputError where a batch of `size` does not fit the train split."""

@@ -8,9 +8,20 @@ from ensgan.networks.dcgan import dcgan_discriminator, dcgan_generator
 from ensgan.networks.mlp import ACTIVATIONS, mlp, mlp_discriminator, mlp_generator
 from ensgan.networks.r3gan import r3gan_discriminator, r3gan_generator
 from ensgan.networks.spectral import SpectralNorm
+from ensgan.networks.unrolled_gan import unrolled_gan_discriminator, unrolled_gan_generator
 
-GENERATORS = {"dcgan": dcgan_generator, "mlp": mlp_generator, "r3gan": r3gan_generator}
-DISCRIMINATORS = {"dcgan": dcgan_discriminator, "mlp": mlp_discriminator, "r3gan": r3gan_discriminator}
+GENERATORS = {
+    "dcgan": dcgan_generator,
+    "mlp": mlp_generator,
+    "r3gan": r3gan_generator,
+    "unrolled_gan": unrolled_gan_generator,
+}
+DISCRIMINATORS = {
+    "dcgan": dcgan_discriminator,
+    "mlp": mlp_discriminator,
+    "r3gan": r3gan_discriminator,
+    "unrolled_gan": unrolled_gan_discriminator,
+}
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,4 +37,6 @@ __all__ = [
     "mlp_generator",
     "r3gan_discriminator",
     "r3gan_generator",
+    "unrolled_gan_discriminator",
+    "unrolled_gan_generator",
 ]
