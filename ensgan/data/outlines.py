@@ -12,7 +12,7 @@ import numpy as np
 from ensgan.data.checks import check_seed
 from ensgan.data.folders import MEMORY
 from ensgan.data.source import FRACTIONS, SPLITS, Source, drawing, split_sizes
-from ensgan.data.stacked import BASES, stacked
+from ensgan.data.stacks import BASES, stacked
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
 from ensgan.types import InputError, Shape, unknown
 
