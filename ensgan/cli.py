@@ -140,7 +140,7 @@ def evaluate(argv: list[str]) -> int:
 
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
-    from ensgan import evaluation, runs, selection
+    from ensgan import evaluation, features, runs, selection
 
     num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
     options = _options(command, argv, [*num, *more])
@@ -153,6 +153,9 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
     scores = selection.select(game, state, source, num=options["num"] or settings.held_out, split=split)
     if command == "evaluate":
         steps = options["classifier_steps"]
+        if source.modes is None and steps and features.classifiable(source):
+            text = f"training a classifier for {steps} steps, to count classes; --classifier-steps 0 does without"
+            print(text, file=sys.stderr, flush=True)
         table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
         if table is not None:
             print((_modes(table) if source.modes is not None else _classes(table)) + "\n")
@@ -353,7 +356,7 @@ def _classes(table: Any) -> str:
     head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
     rows = [
         f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
-        + (f"{certainty:>9.2%}" if certainty == certainty else f"{'-':>9}")
+        + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
         for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
     ]
     return "\n".join([note, head, *rows])
