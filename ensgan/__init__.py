@@ -4,8 +4,8 @@ M generators play N discriminators; one kernel computes the full M×N score matr
 training weights, ranking, selection and sampling.
 """
 
-from ensgan import augment, data, losses, mesh, metrics, networks, optim, pairing, penalties
-from ensgan.evaluation import evaluate_modes
+from ensgan import augment, data, features, losses, mesh, metrics, networks, optim, pairing, penalties
+from ensgan.evaluation import evaluate_classes, evaluate_modes
 from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
 from ensgan.replicas import Replicas
@@ -27,7 +27,9 @@ __all__ = [
     "State",
     "augment",
     "data",
+    "evaluate_classes",
     "evaluate_modes",
+    "features",
     "losses",
     "mesh",
     "metrics",

@@ -135,23 +135,31 @@ def select(argv: list[str]) -> int:
 
 
 def evaluate(argv: list[str]) -> int:
-    """Measures on the report split; on ring and grid also modes, beside a perfect sampler."""
-    return _score("evaluate", "report", argv)
+    """Measures on the report split; on ring, grid and labelled images also modes, beside a perfect sampler."""
+    steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
+    return _score("evaluate", "report", argv, [steps])
 
 
-def _score(command: str, split: str, argv: list[str]) -> int:
-    from ensgan import evaluation, runs, selection
+def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
+    from ensgan import evaluation, features, runs, selection
 
     num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
-    options = _options(command, argv, num)
+    options = _options(command, argv, [*num, *more])
+    if options.get("classifier_steps", 0) < 0:
+        raise InputError(f"--classifier-steps is {options['classifier_steps']}; give 0 or more")
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
     if options["num"] is not None and options["num"] < 8:
         raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
     scores = selection.select(game, state, source, num=options["num"] or settings.held_out, split=split)
-    if command == "evaluate" and source.modes is not None:
-        table = evaluation.evaluate_modes(game, state, source, num=options["num"] or 2500, seed=settings.seed)
-        print(_modes(table) + "\n")
+    if command == "evaluate":
+        steps = options["classifier_steps"]
+        if source.modes is None and steps and features.classifiable(source):
+            text = f"training a classifier for {steps} steps, to count classes; --classifier-steps 0 does without"
+            print(text, file=sys.stderr, flush=True)
+        table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
+        if table is not None:
+            print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
     print(describe(scores, split))
     return 0
 
@@ -368,6 +376,21 @@ def _modes(table: Any) -> str:
         f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
     )
     return "\n".join([note, head, *rows, last])
+
+
+def _class_scores(table: Any) -> str:
+    judge = table.classifier
+    note = (
+        f"{table.num} samples each; their classes are those of the classifier {judge.name}, which was trained on the "
+        f"train split\nand is right about {judge.accuracy:.2%} of {judge.num} held-out images (select split)"
+    )
+    head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
+    rows = [
+        f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
+        + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
+        for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
+    ]
+    return "\n".join([note, head, *rows])
 
 
 def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any) -> tuple[Any, str]:

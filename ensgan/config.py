@@ -24,7 +24,7 @@ from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
 SIDES = ("generators", "discriminators")
-# Arguments of plugs that the run itself supplies, and no configuration: the sample's shape, the seed, the source and how
+# Arguments of plugs that the run itself supplies and no configuration: the sample's shape, the seed, the source and how
 # many samples it has, and numbers of members.
 SUPPLIED: set[int | str] = {"sample_shape", "seed", "samples", "source", "M", "N"}
 

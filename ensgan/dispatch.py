@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
 from ensgan.game import Game, State, check_source
-from ensgan.mesh import ALONE, DATA, MEMBER, Place, put, sizes_of
+from ensgan.mesh import ALONE, DATA, MEMBER, Place, Sizes, check_fits, put, sizes_of
 from ensgan.population import member_keys
 from ensgan.replicas import Replicas
 from ensgan.step import Info, step

@@ -1,15 +1,18 @@
-"""Evaluation where the truth is known: modes, high-quality share, KL and spread beside a perfect sampler."""
+"""Evaluation where the truth is known: modes of a mixture, or classes that a classifier counts, beside the ideal."""
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from ensgan import features
 from ensgan.data import Source
+from ensgan.features import Classifier
 from ensgan.game import Game, State
-from ensgan.metrics import ModeScores, mode_scores
+from ensgan.metrics import ClassScores, ModeScores, class_floor, class_scores, mode_scores
 from ensgan.sampling import every_member, sample
 from ensgan.types import InputError
 
@@ -22,6 +25,78 @@ class ModeTable(NamedTuple):
     total: int  # modes there are
     num: int  # samples each
     perfect_error: ModeScores  # standard deviation of the perfect sampler's scores over repetitions
+
+
+class ClassTable(NamedTuple):
+    """Scores of every generator, of the uniform mixture, of held-out reals, and what perfect samples get."""
+
+    names: list[str]
+    scores: list[ClassScores]
+    certainty: list[float]  # mean probability of the class found; NaN where no sample was classified
+    total: int  # classes there are
+    num: int  # samples each, but for held-out reals
+    classifier: Classifier
+
+
+def evaluate_known(
+    game: Game, state: State, source: Source, *, num: int | None = None, seed: int = 0, steps: int = 1500
+) -> ModeTable | ClassTable | None:
+    """What the source lets one know: modes of a Gaussian mixture, classes of labelled images in memory, or nothing.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        source: the data it was trained on.
+        num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more.
+        seed: of the samples, and of the classifier.
+        steps: updates of the classifier, which is trained first; 0 leaves classes out.
+    """
+    if source.modes is not None:
+        return evaluate_modes(game, state, source, num=num or 2500, seed=seed)
+    if not features.classifiable(source) or steps == 0:
+        return None
+    classifier = features.train_classifier(source.single or source, seed=seed, steps=steps)
+    return evaluate_classes(game, state, source, classifier, num=num, seed=seed)
+
+
+def evaluate_classes(
+    game: Game, state: State, source: Source, classifier: Classifier, *, num: int | None = None, seed: int = 0
+) -> ClassTable:
+    """Classes drawn and their KL to uniform, after Metz et al. 2017 (arXiv 1611.02163), and distances to the data.
+
+    Args:
+        game: what was played.
+        state: where it stands; averaged generators are used.
+        source: labelled images in memory, which may be stacked.
+        classifier: of its classes; for stacked images, of the classes of `source.single`.
+        num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more:
+            25,600 for 1000 classes, as published.
+        seed: of the samples.
+
+    Raises:
+        InputError: the source has no labels or is streamed, or the classifier takes other images.
+    """
+    if not features.classifiable(source):
+        raise InputError(f"classes are counted for labelled images in memory, and {source.name!r} has none")
+    law = _law(source)
+    num = num or max(2500, 256 * len(law) // 10)
+    key = jax.random.fold_in(jax.random.key(seed), 1)
+    label = np.random.default_rng(seed).choice(len(law), size=num, p=law)  # for conditional generators
+    names, scores, certainty = [f"generator {i}" for i in range(game.M)] + ["mixture"], [], []
+
+    def add(x: np.ndarray) -> None:
+        found, probability = features.classify(classifier, x)
+        scores.append(class_scores(found, law))
+        certainty.append(float(probability.mean()))
+
+    for weights in [*np.eye(game.M), np.ones(game.M)]:
+        add(np.asarray(sample(game, state, key, num, weights=weights, label=label)))
+    reals = source.held_out("report", num)["x"]
+    add(reals)
+    names += [f"{len(reals)} reals", "perfect sampler"]
+    scores.append(class_floor(law, num))
+    certainty.append(float("nan"))
+    return ClassTable(names, scores, certainty, len(law), num, classifier)
 
 
 def evaluate_modes(
@@ -54,3 +129,12 @@ def evaluate_modes(
     scores.append(ModeScores(*perfect.mean(0)))
     names = [f"generator {i}" for i in range(game.M)] + ["mixture", "perfect sampler"]
     return ModeTable(names, scores, len(centers), num, ModeScores(*perfect.std(0)))
+
+
+def _law(source: Source) -> np.ndarray:
+    """Shares of the classes in the train split, `[K]`; those of stacked images follow from single ones, drawn apart."""
+    single = source.single or source
+    assert single.classes is not None
+    count = np.bincount(single.arrays["train"]["label"], minlength=single.classes)
+    channels = 1 if source.single is None else source.shape[-1]
+    return reduce(np.kron, [count / count.sum()] * channels)

@@ -137,3 +137,52 @@ def _truncated_std(dim: int) -> float:
     from scipy.stats import chi2
 
     return float(np.sqrt(chi2.cdf(9.0, dim + 2) / chi2.cdf(9.0, dim)))
+
+
+class ClassScores(NamedTuple):
+    """How samples spread over K classes."""
+
+    modes: float  # classes with at least one sample
+    kl: float  # KL of the samples' shares to uniform, nats
+    kl_law: float  # KL of the samples' shares to the law of the data, nats; infinite on a class without data
+    tv: float  # total variation from the law of the data, in [0, 1]
+
+
+def class_scores(label: np.ndarray, law: np.ndarray) -> ClassScores:
+    """Modes counted and KL to uniform of Metz et al. 2017 (arXiv 1611.02163), and distances to the true law.
+
+    None of them vanishes for a perfect sampler; `class_floor` is what that one gets.
+
+    Args:
+        label: the class of each sample, integers `[n]` in 0..K-1, as a classifier finds them.
+        law: shares of the classes in the data, `[K]`, with sum 1.
+    """
+    share = np.bincount(label, minlength=len(law)) / len(label)
+    return ClassScores(float((share > 0).sum()), *_class_distances(share, law), 0.5 * float(np.abs(share - law).sum()))
+
+
+def class_floor(law: np.ndarray, num: int) -> ClassScores:
+    """The mean scores of `num` samples from the law itself.
+
+    The KL of n samples' shares to their law is (K − 1)/(2n) on average, K counting classes with data: half a χ², to
+    first order in 1/n (Wilks 1938), so too high where n is not well above K. KL to uniform has that of the law on top.
+    Modes and total variation are exact, by the mean deviation of a binomial (de Moivre 1730).
+
+    Args:
+        law: shares of the classes in the data, `[K]`, with sum 1.
+        num: n.
+    """
+    from scipy.stats import binom
+
+    noise = (np.count_nonzero(law) - 1) / (2 * num)
+    above = np.floor(num * law) + 1
+    deviation = 2 * above * (1 - law) * binom.pmf(above, num, law) / num  # E|share − law|
+    uniform, _ = _class_distances(law, law)
+    return ClassScores(float((1 - (1 - law) ** num).sum()), uniform + noise, noise, 0.5 * float(deviation.sum()))
+
+
+def _class_distances(share: np.ndarray, law: np.ndarray) -> tuple[float, float]:
+    """KL to uniform and to the law, in nats."""
+    held, there = share[share > 0], law[share > 0]
+    with np.errstate(divide="ignore"):
+        return float((held * np.log(held * len(law))).sum()), float((held * np.log(held / there)).sum())

@@ -19,13 +19,13 @@ QUICK = ["--steps", "2", "--log_every", "1", "--eval_every", "2", "--checkpoint_
 
 
 def test_the_expected_configurations_ship():
-    assert {"digits_4x4", "ring8", "grid25", "mnist_mlp", "mnist_dcgan", "mixed_archs"} <= set(CONFIGS)
+    assert {"digits_4x4", "ring8", "grid25", "mnist_mlp", "mnist_dcgan", "mixed_archs", "stacked_mnist"} <= set(CONFIGS)
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
 def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
     tree = config.read(CONFIGS[name])
-    needs_files = tree["data"] == "mnist"
+    needs_files = tree["data"] in ("mnist", "stacked_mnist")
     if needs_files and not MNIST.is_dir():
         pytest.skip(f"{name} reads the MNIST files; set ENSGAN_MNIST to their folder")
     files = ["--data.path", str(MNIST)] if needs_files else []

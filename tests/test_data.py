@@ -13,7 +13,12 @@ from ensgan.data.source import sample_keys, to_float
 from ensgan.types import InputError
 
 draw = jax.jit(lambda source, table, key, size: source.draw(table, sample_keys(key, size)), static_argnums=(0, 3))
-SETS = {"digits": data.digits, "ring": data.gaussian_ring, "grid": data.gaussian_grid}
+SETS = {
+    "digits": data.digits,
+    "ring": data.gaussian_ring,
+    "grid": data.gaussian_grid,
+    "stacked_digits": data.stacked_digits,
+}
 
 
 def tiny(num=40, **options):
@@ -407,8 +412,9 @@ def test_labels_and_pixels_beyond_what_was_said():
 
 
 def test_every_source_of_the_table_takes_a_seed():
-    assert set(data.SOURCES) == {"ring", "grid", "digits", "mnist", "idx", "npz", "folder"}
-    for name in ("ring", "grid", "digits"):
+    files = {"mnist", "stacked_mnist", "idx", "npz", "folder"}
+    assert set(data.SOURCES) == {*SETS, *files}
+    for name in SETS:
         assert data.SOURCES[name](seed=5).name == name
 
 

@@ -24,7 +24,7 @@ FLOORS = [
         "checkpoint",
         "reporting",
     ],
-    ["population", "rundir"],
+    ["population", "rundir", "features"],
     ["scoring"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],

@@ -10,7 +10,12 @@ from ensgan import networks
 from ensgan.networks.adapters import output_shape
 from ensgan.types import InputError
 
-SMALL = {"mlp": {"widths": (8, 8)}, "dcgan": {"width": 4}, "r3gan": {"width": 8, "group_width": 8}}
+SMALL = {
+    "mlp": {"widths": (8, 8)},
+    "dcgan": {"width": 4},
+    "r3gan": {"width": 8, "group_width": 8},
+    "unrolled_gan": {"width": 2, "norm": "none"},
+}
 
 
 def small(table, name, shape, **options):
@@ -244,6 +249,7 @@ CASES = [
     ("dcgan", (28, 28, 1)),
 ]
 CASES += [("r3gan", (size, size, 1)) for size in (8, 28, 64)]
+CASES += [("unrolled_gan", (size, size, 3)) for size in (8, 28, 32)]
 
 
 @pytest.mark.parametrize(("name", "shape"), CASES)
@@ -264,7 +270,9 @@ def test_every_pair_in_the_tables_fits_its_samples(name, shape, dtype):
         assert (y.shape, y.dtype) == ((3, *network.out_shape), jnp.float32)
 
 
-@pytest.mark.parametrize(("name", "shape"), [("dcgan", (28, 28, 1)), ("r3gan", (8, 8, 2))])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("dcgan", (28, 28, 1)), ("r3gan", (8, 8, 2)), ("unrolled_gan", (28, 28, 3))]
+)
 def test_convolutional_pairs_learn_from_every_parameter(name, shape, key):
     generator = small(networks.GENERATORS, name, shape, latent=6)
     discriminator = small(networks.DISCRIMINATORS, name, shape)
@@ -283,6 +291,23 @@ def test_convolutional_pairs_learn_from_every_parameter(name, shape, key):
     for path, leaf in jax.tree.leaves_with_path(grads(p, q)):
         assert np.isfinite(leaf).all(), path
         assert jnp.any(leaf != 0), path
+
+
+def test_the_pair_of_unrolled_gan_has_the_published_sizes():
+    count = lambda network: [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0))[0])]
+    kernels = lambda network: sorted(shape for shape in count(network) if len(shape) > 1)
+    generator = networks.unrolled_gan_generator((28, 28, 3))
+    assert generator.in_shape == (256,)
+    up = [(3, 3, 64, 32), (3, 3, 32, 16), (3, 3, 16, 8), (3, 3, 8, 3)]
+    assert kernels(generator) == sorted([(256, 4 * 4 * 64), *up])
+    quarter = networks.unrolled_gan_discriminator((28, 28, 3), width=2)
+    assert kernels(quarter) == sorted([(3, 3, 3, 2), (3, 3, 2, 4), (3, 3, 4, 8), (4 * 4 * 8, 1)])
+    assert quarter.batch_coupled
+    assert generator.batch_coupled
+    # Batch norm after every layer but the last: a scale and a shift for each channel.
+    assert sorted(leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(quarter.init, jax.random.key(0))[1])) == sorted(
+        2 * [(2,), (4,), (8,)]
+    )
 
 
 def test_r3gan_starts_with_residual_branches_that_do_nothing(key):

@@ -149,7 +149,7 @@ def files(tmp_path, name):
     from PIL import Image
 
     x = np.arange(40)[:, None, None] + np.zeros((40, 6, 6), np.uint8)
-    if name == "mnist":
+    if name in ("mnist", "stacked_mnist"):
         x = np.zeros((40, 28, 28), np.uint8)
         (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(x)))
         (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(40) % 10))
@@ -170,7 +170,7 @@ SHAPES = {"idx": (8, 8, 1), "npz": (3,)}  # of those that only the files know
 
 @pytest.mark.parametrize("name", sorted(data.SOURCES))
 def test_outlines_are_the_shapes_of_the_real_sources(name, tmp_path, key):
-    here = name in ("ring", "grid", "digits")
+    here = name in ("ring", "grid", "digits", "stacked_digits")
     options = {} if here else files(tmp_path, name)
     real = data.SOURCES[name](**options)
     known = {} if here else {"num": 40, "shape": SHAPES.get(name)}

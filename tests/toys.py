@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan import losses, pairing, population
+from ensgan import data, losses, pairing, population
 from ensgan.game import Game
 from ensgan.population import Group
 from ensgan.types import Network
@@ -147,3 +147,13 @@ def traces(fn):
         return fn(*args)
 
     return counted, count
+
+
+def quadrants(num=200, classes=4, **options):
+    """8×8 images whose class is the bright quadrant."""
+    label = np.arange(num) % classes
+    x = np.full((num, 8, 8), 40, np.uint8)
+    for k in range(num):
+        row, column = divmod(int(label[k]), 2)
+        x[k, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 200 + k % 40
+    return data.resident("quadrants", x, label, **options)

@@ -4,16 +4,19 @@ from ensgan.data.folders import folder
 from ensgan.data.images import digits, idx, mnist, npz
 from ensgan.data.outlines import OUTLINES, outline
 from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
+from ensgan.data.stacks import stacked, stacked_digits, stacked_mnist
 from ensgan.data.streams import Records, from_iterator, stream
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
 from ensgan.data.views import VIEWS, bags, diet, shards
 
-# What the command line calls by name; the four that read files take `path` first.
+# What the command line calls by name; the five that read files take `path` first.
 SOURCES = {
     "ring": gaussian_ring,
     "grid": gaussian_grid,
     "digits": digits,
     "mnist": mnist,
+    "stacked_digits": stacked_digits,
+    "stacked_mnist": stacked_mnist,
     "idx": idx,
     "npz": npz,
     "folder": folder,
@@ -42,6 +45,9 @@ __all__ = [
     "resident",
     "shards",
     "split_indices",
+    "stacked",
+    "stacked_digits",
+    "stacked_mnist",
     "stream",
     "to_uint8",
 ]

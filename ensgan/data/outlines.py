@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from ensgan.data.checks import check_seed
 from ensgan.data.folders import MEMORY
 from ensgan.data.source import FRACTIONS, SPLITS, Source, drawing, split_sizes
+from ensgan.data.stacks import BASES, stacked
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
 from ensgan.types import InputError, Shape, unknown
 
@@ -48,6 +50,8 @@ OUTLINES: dict[str, Callable[..., Form | Source]] = {
     "grid": gaussian_grid,
     "digits": _digits,
     "mnist": _mnist,
+    "stacked_digits": _digits,  # of their single images
+    "stacked_mnist": _mnist,
     "idx": _unknown,
     "npz": _unknown,
     "folder": _folder,
@@ -93,6 +97,11 @@ def outline(
         if shape not in (None, source.shape):
             raise InputError(f"the sample shape is {shape}, but {name!r} makes points {source.shape}; leave it out")
         return source
+    if name in BASES:
+        single = None if shape is None else (*shape[:-1], 1)
+        known = {"num": num, "seed": seed, "dequantize": dequantize, "fractions": fractions}
+        base = outline(BASES[name], shape=single, **known, **options)
+        return replace(stacked(base, name=name), held_out=base.held_out)
     form = OUTLINES[name](**options)
     assert isinstance(form, Form)
     shape, num = shape or form.shape, form.num if num is None else num

@@ -56,6 +56,8 @@ class Source:
         resumable: whether `read` gives the same batch for the same step after a restart.
         modes: the true components of a Gaussian mixture.
         views: how many discriminators have samples of their own to train with; None where all share a batch.
+        single: where every channel is a sample of its own, the source that it comes from; a label is then a number
+            in base `single.classes` with one figure per channel, the first channel's in front.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Source:
     modes: Modes | None = None
     pick: Callable[[Tree, Array, Array], dict[str, Array]] | None = None
     views: int | None = None
+    single: Source | None = None
 
     def check_batch(self, size: int) -> None:
         """Raise InputError where a batch of `size` does not fit the train split."""

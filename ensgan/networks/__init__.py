@@ -9,9 +9,20 @@ from ensgan.networks.mlp import ACTIVATIONS, mlp, mlp_discriminator, mlp_generat
 from ensgan.networks.projection import projected, projection_of
 from ensgan.networks.r3gan import r3gan_discriminator, r3gan_generator
 from ensgan.networks.spectral import SpectralNorm
+from ensgan.networks.unrolled_gan import unrolled_gan_discriminator, unrolled_gan_generator
 
-GENERATORS = {"dcgan": dcgan_generator, "mlp": mlp_generator, "r3gan": r3gan_generator}
-DISCRIMINATORS = {"dcgan": dcgan_discriminator, "mlp": mlp_discriminator, "r3gan": r3gan_discriminator}
+GENERATORS = {
+    "dcgan": dcgan_generator,
+    "mlp": mlp_generator,
+    "r3gan": r3gan_generator,
+    "unrolled_gan": unrolled_gan_generator,
+}
+DISCRIMINATORS = {
+    "dcgan": dcgan_discriminator,
+    "mlp": mlp_discriminator,
+    "r3gan": r3gan_discriminator,
+    "unrolled_gan": unrolled_gan_discriminator,
+}
 
 __all__ = [
     "ACTIVATIONS",
@@ -29,4 +40,6 @@ __all__ = [
     "projection_of",
     "r3gan_discriminator",
     "r3gan_generator",
+    "unrolled_gan_discriminator",
+    "unrolled_gan_generator",
 ]

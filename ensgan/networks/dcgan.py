@@ -55,12 +55,12 @@ def dcgan_generator(
         # With stride 2 an output sees a quarter of the kernel, hence 4 and 8 where others have 1 and 2.
         scales = [8.0] * (doublings - 1) + [4.0]
         up = [
-            nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=_kernel(norm, scale), **kind)
+            nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=kernel_init(norm, scale), **kind)
             for (a, b), scale in zip(pairwise([*widths, channels]), scales, strict=True)
         ]
-        stem = dense(told, base * base * widths[0], kernel_init=_kernel(norm, 2.0), **kind)
+        stem = dense(told, base * base * widths[0], kernel_init=kernel_init(norm, 2.0), **kind)
         norms = [make_norm(w, **kind) for w in widths] if make_norm else None
-        net = _Generator(stem, up, norms, base, stored)
+        net = Upwards(stem, up, norms, base, stored)
         return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
 
     return from_nnx(factory, latent, (size, size, channels), classes=classes or None)
@@ -109,15 +109,15 @@ def dcgan_discriminator(
         kind: dict[str, Any] = {"param_dtype": stored, "rngs": rngs}
 
         def conv(a: int, b: int) -> nnx.Module:
-            options = {"use_bias": not spectral_norm, "kernel_init": _kernel(scaled, 2.0), "dtype": compute}
+            options = {"use_bias": not spectral_norm, "kernel_init": kernel_init(scaled, 2.0), "dtype": compute}
             layer = nnx.Conv(a, b, (4, 4), (2, 2), **options, **kind)
             return SpectralNorm(layer, rngs=rngs) if spectral_norm else layer
 
         down = [conv(a, b) for a, b in pairwise(widths)]
         norms = [make_norm(w, dtype=compute, **kind) for w in widths[2:]] if make_norm else None
-        options = {"spectral_norm": spectral_norm, "kernel_init": _kernel(scaled, 1.0), "dtype": stored}
+        options = {"spectral_norm": spectral_norm, "kernel_init": kernel_init(scaled, 1.0), "dtype": stored}
         features = base * base * widths[-1]
-        net = _Discriminator(down, norms, dense(features, heads, **options, **kind))
+        net = Downwards(down, norms, dense(features, heads, **options, **kind))
         if not classes:
             return net
         return Projection(net, classes, features, spectral_norm=spectral_norm, dtype=stored, rngs=rngs)
@@ -127,39 +127,52 @@ def dcgan_discriminator(
     return projected(network, sample_shape) if projection else network
 
 
-def _kernel(norm: str, scale: float) -> nnx.Initializer:
+def kernel_init(norm: str, scale: float) -> nnx.Initializer:
     """Radford's N(0, .02) leans on a norm to set the scale; without one the signal would die out."""
     if norm == "none":
         return nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
     return nnx.initializers.normal(0.02)
 
 
-class _Generator(nnx.Module):
+class Upwards(nnx.Module):
+    """From a latent to an image: a dense stem, then layers that each follow a ReLU, and tanh at the end."""
+
     def __init__(self, stem, up, norms, base, out_dtype):
+        """Keep the layers; `norms`, one before each of `up`, may be None."""
         self.stem, self.up = stem, nnx.List(up)
         self.norms = nnx.List(norms) if norms else None
         self.base, self.out_dtype = base, out_dtype
 
     def __call__(self, z):
+        """Return images `[B, H, W, C]` of latents `[B, Z]`."""
         x = self.stem(z).reshape(z.shape[0], self.base, self.base, -1)
         for i, layer in enumerate(self.up):
             x = layer(jax.nn.relu(x if self.norms is None else self.norms[i](x)))
         return jnp.tanh(x.astype(self.out_dtype))
 
 
-class _Discriminator(nnx.Module):
-    def __init__(self, down, norms, logit):
-        self.down, self.logit = nnx.List(down), logit
+class Downwards(nnx.Module):
+    """From an image to a logit: layers that each precede a leaky ReLU, and a dense one at the end."""
+
+    def __init__(self, down, norms, logit, slope=0.2):
+        """Keep the layers; `norms`, one after each of the last of `down`, may be None."""
+        self.down, self.logit, self.slope = nnx.List(down), logit, slope
         self.norms = nnx.List(norms) if norms else None
+        self.bare = len(down) - len(norms or down)  # how many layers at the front have no norm
 
     def features(self, x):
+        """Return `[B, features]` of images `[B, H, W, C]`."""
         for i, layer in enumerate(self.down):
             x = layer(x)
-            x = jax.nn.leaky_relu(x if self.norms is None or i == 0 else self.norms[i - 1](x), 0.2)
+            if self.norms is not None and i >= self.bare:
+                x = self.norms[i - self.bare](x)
+            x = jax.nn.leaky_relu(x, self.slope)
         return x.reshape(x.shape[0], -1)
 
     def head(self, h):
+        """Return logits `[B, 1]` of features."""
         return self.logit(h)
 
     def __call__(self, x):
+        """Return logits `[B, 1]` of images `[B, H, W, C]`."""
         return self.head(self.features(x))

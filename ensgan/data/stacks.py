@@ -1,0 +1,120 @@
+"""Stacked images: samples of a set of single images as the channels of one, and so K³ classes that can be counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.data.images import digits, mnist
+from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, sample_keys
+from ensgan.types import Array, InputError, Tree
+
+CHANNELS = 3
+CHUNK = 1024  # held-out samples that are drawn at a time
+BASES = {"stacked_mnist": "mnist", "stacked_digits": "digits"}  # the source of single images, by name
+
+
+def stacked(single: Source, *, name: str | None = None, seed: int = 0) -> Source:
+    """Three independent samples of a source of grey images as the channels of one image.
+
+    Stacked MNIST of Metz et al. 2017 (Unrolled GAN, arXiv 1611.02163) where single images are those of MNIST. Triples
+    are drawn on the fly, so they never run out; a split draws from the single images of its own split alone.
+
+    Args:
+        single: a source that is held in memory, of labelled images `(H, W, 1)`.
+        name: what the source is called in reports.
+        seed: decides the held-out samples.
+
+    Returns:
+        A resident source of images `(H, W, 3)`. With labels a, b, c of the channels, the label is `K² a + K b + c` of
+        `K³` classes.
+
+    Raises:
+        InputError: for a streamed source, one without labels, or samples that are no grey images.
+    """
+    name = name or f"stacked_{single.name}"
+    if single.draw is None or single.classes is None or len(single.shape) != 3 or single.shape[-1] != 1:
+        kind = "streamed" if single.draw is None else "in memory"
+        labels = "without labels" if single.classes is None else f"with {single.classes} classes"
+        raise InputError(
+            f"{name!r} stacks {single.name!r}, whose samples are {list(single.shape)}, {kind}, {labels}; expected "
+            "labelled grey images [H, W, 1] in memory: give the file of labels, or other images"
+        )
+    draw_single, (height, width, _), classes = single.draw, single.shape, single.classes
+    if classes**CHANNELS >= 2**31:
+        raise InputError(f"{name!r} stacks {classes} classes; expected at most 1290, so that labels fit into 32 bits")
+    places = np.array([classes**k for k in reversed(range(CHANNELS))], np.int32)
+
+    def draw(table: Tree, keys: Array) -> dict[str, Array]:
+        each = jax.vmap(lambda key: jax.random.split(key, CHANNELS))(keys)
+        parts = draw_single(table, each.reshape(-1))
+        x = parts["x"].reshape(-1, CHANNELS, height, width)
+        label = parts["label"].reshape(-1, CHANNELS)
+        return {"x": jnp.moveaxis(x, 1, -1), "label": (label * places[None]).sum(axis=1, dtype=np.int32)}
+
+    def held_out(split: str, num: int) -> dict[str, np.ndarray]:
+        key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), check_held_out(split, num))
+        size = min(CHUNK, 1 << (num - 1).bit_length())
+        keys, table = sample_keys(key, -(-num // size) * size), jax.device_put(single.arrays[split])
+        make = jax.jit(draw)
+        parts = [jax.device_get(make(table, keys[at : at + size])) for at in range(0, num, size)]
+        return {column: np.concatenate([part[column] for part in parts])[:num] for column in ("x", "label")}
+
+    return Source(
+        name=name,
+        shape=(height, width, CHANNELS),
+        arrays=single.arrays,
+        draw=draw,
+        read=None,
+        held_out=held_out,
+        num=dict.fromkeys(SPLITS),
+        classes=classes**CHANNELS,
+        single=single,
+    )
+
+
+def stacked_mnist(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    pad: int = 0,
+    dequantize: bool = True,
+    fractions: tuple[float, ...] = FRACTIONS,
+) -> Source:
+    """Three random digits of MNIST as the channels of one image, 1000 classes (Metz et al. 2017, arXiv 1611.02163).
+
+    Args:
+        path: directory of `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, as for `mnist`.
+        seed: decides the splits of the single digits and the held-out samples.
+        pad: black pixels around the image; 2 makes 32×32 of 28×28.
+        dequantize: whether pixels get uniform noise.
+        fractions: shares of the single digits that train, select, calibrate and report draw from.
+
+    Returns:
+        A resident source of images `(28 + 2 pad, 28 + 2 pad, 3)`.
+
+    Raises:
+        InputError: for all that `mnist` raises, and missing labels.
+    """
+    single = mnist(path, seed=seed, pad=pad, dequantize=dequantize, fractions=fractions)
+    return stacked(single, name="stacked_mnist", seed=seed)
+
+
+def stacked_digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS) -> Source:
+    """Three random digits of scikit-learn as the channels of one 8×8 image: 1000 classes that need no files.
+
+    Args:
+        seed: decides the splits of the single digits and the held-out samples.
+        dequantize: whether pixels get uniform noise.
+        fractions: shares of the single digits that train, select, calibrate and report draw from.
+
+    Returns:
+        A resident source of images `(8, 8, 3)`.
+
+    Raises:
+        InputError: for a bad seed or bad fractions.
+    """
+    return stacked(digits(seed=seed, dequantize=dequantize, fractions=fractions), name="stacked_digits", seed=seed)
