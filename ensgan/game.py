@@ -277,7 +277,7 @@ class Game:
     def members(self) -> str:
         """`complete` where each generator is driven to the whole of the data, `parts` where only their mixture is."""
         decided = None if self.schedule is None else self.schedule.members
-        return decided or self.pairing.members
+        return "complete" if self.M == 1 else decided or self.pairing.members
 
     def mixture(self, state: State) -> np.ndarray:
         """The weights of generators, `[M]`, that sum to 1, as a host array.
