@@ -47,7 +47,7 @@ def test_nothing_given_is_the_defaults():
         ({"data": {"name": "ring", "seed": 3}}, ["'data.seed'", "data.modes, data.radius, data.std"]),
         ({"generators": [{"cnt": 2}]}, ["'generators.0.cnt'", "did you mean generators.0.count?"]),
         ({"discriminators": [{}, {"network": {"depth": 2}}]}, ["'discriminators.1.network.depth'", "network.widths"]),
-        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: diagonal, dropout, grid, max, mean"]),
+        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: bandit, diagonal, dropout"]),
         ({"data": "imagenet"}, ["unknown data 'imagenet'; known:", "digits"]),
         ({"generators": {"network": "vit"}}, ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         ({"generators": {"optimizer": "lion"}}, ["unknown optimizer 'lion'; known: adam, rmsprop, sgd, shared"]),
@@ -85,7 +85,7 @@ def test_a_wrong_tree_is_refused_in_one_line(tree, words):
         (["--pairing.lam", "3"], ["--pairing.lam", "known here: --pairing.own"]),  # of the default pairing
         (["--pairing"], ["--pairing needs a name; known: diagonal"]),
         (["--pairing", "--steps", "3"], ["--pairing needs a name"]),
-        (["--pairing", "nash"], ["unknown pairing 'nash'; known:"]),
+        (["--pairing", "nosh"], ["unknown pairing 'nosh'; known:"]),
         (["--generators.1.count", "3"], ["--generators.1.count"]),
         (["--generators.0.network", "vit"], ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         (["stray"], ["unknown argument stray"]),

@@ -47,6 +47,11 @@ def test_the_programs_on_networks_run(k, plain_promotion):
         assert int(names["state"].step) == 10
 
 
+def test_the_program_on_methods_runs(plain_promotion):
+    (program,) = programs("docs/methods.md")
+    exec(program, {})
+
+
 def test_the_readmes_first_two_commands_are_the_set_up():
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert blocks[0].strip() == "pip install -e . && ensgan train"

@@ -1,0 +1,95 @@
+"""Every method of the table has a configuration that can be played, and a row in the documents."""
+
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ensgan import cli, config, losses, schedules
+from ensgan.dispatch import Program
+from ensgan.methods import METHODS, table
+from ensgan.pairing import PAIRINGS
+from ensgan.training import TABLES, build, train
+
+ROOT = Path(__file__).parent.parent
+FILES = cli._configs("methods")
+
+
+def settings(name, *flags):
+    return config.parse(config.read(FILES[f"methods/{name}"]), TABLES, flags)[0]
+
+
+def test_the_table_the_configurations_and_the_document_agree():
+    assert {name.removeprefix("methods/") for name in FILES} == set(METHODS)
+    text = (ROOT / "docs" / "methods.md").read_text()
+    rows = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`([a-z0-9_]+)`", rows)) == set(METHODS)
+
+
+def test_every_plug_is_part_of_a_method():
+    all_of_them = [settings(name) for name in METHODS]
+    assert {each.pairing.name for each in all_of_them} == set(PAIRINGS) - {"max", "min"} | {"max", "min"}
+    assert {each.schedule.name for each in all_of_them} == set(schedules.SCHEDULES)
+    assert {each.loss.name for each in all_of_them} >= set(losses.NAMED) - set(losses.LOSSES)
+    assert {each.view.name for each in all_of_them} == set(TABLES["view"])
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_methods_configuration_can_be_played(name):
+    game, source = build(settings(name))
+    says = METHODS[name].members.split(";")[0]
+    if says in ("complete", "parts") and game.M > 1:
+        assert game.members == says
+    Program(game, source)
+    head = FILES[f"methods/{name}"].read_text().split("seed")[0]
+    assert f"ensgan train methods/{name}\n" in head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_trains(name):
+    flags = [] if settings(name).schedule.name == "none" else ["--schedule.every", "10"]
+    game, source = build(settings(name, *flags))
+    state, info = train(game, game.init(jax.random.key(0)), source, steps=25)
+    assert int(state.step) == 25
+    weight = np.asarray(info.weight_g)
+    assert np.isfinite(weight).all()
+    mixture = game.mixture(state)
+    assert mixture.sum() == pytest.approx(1.0)
+
+
+def test_the_table_as_text(capsys):
+    assert cli.main(["methods"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(table())
+    for name in METHODS:
+        assert re.search(rf"^{name} ", out, re.M)
+    assert cli.main(["methods", "mean"]) == 2
+    assert "takes none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["mad", "--discriminators.0.network.heads", "1"], r"needs discriminators of 5 logits, .* give its network heads=5"),
+        (["grid", "--generators.0.count", "10", "--discriminators.0.count", "10", "--pairing.rows", "3"], "give 9 or 12 members"),
+        (["hypervolume", "--pairing.slack", "1.0"], "the nadir point must lie above every loss"),
+        (["geometric", "--loss", "hinge"], "never negative"),
+        (["shards", "--data", "grid"], "no end of samples"),
+        (["adagan", "--data", "grid"], "samples=source.num|say how many"),
+        (["d2", "--discriminators.0.count", "3"], "2 losses in turn for 3 discriminators"),
+        (["egan", "--loss", "mixed", "--loss.generators", '["hinge"]', "--loss.discriminators", '["hinge"]'], "1 losses for 3"),
+        (["double_oracle", "--pairing", "mean"], "use nash"),
+        (["sgan", "--discriminators.0.count", "5"], "give 5 generators|4 generators"),
+        (["magic"], "unknown configuration 'methods/magic'; known: methods/adagan"),
+        (["shared", "--generators.0.shared", '["hidden.9"]'], "unknown shared part 'hidden.9'; known: hidden.0.bias"),
+    ],
+)  # fmt: skip
+def test_what_a_method_cannot_do_is_said_in_one_line(flags, message, capsys):
+    assert cli.main(["train", f"methods/{flags[0]}", *flags[1:], "--steps", "1"]) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert len(out.err.strip().splitlines()) == 1
+    assert re.search(message, out.err), out.err
