@@ -23,6 +23,14 @@ def refused(tree=None, argv=()):
     return text
 
 
+@pytest.mark.parametrize("name", sorted(TABLES["pairing"]))
+def test_every_pairing_may_be_asked_for_with_its_defaults(name):
+    plug = get({"pairing": name}).pairing
+    assert TABLES["pairing"][name](**plug.options).members in ("complete", "parts")
+    if "own" in plug.options:
+        assert get(argv=["--pairing", name, "--pairing.own", "0.25"]).pairing.options["own"] == 0.25
+
+
 def test_nothing_given_is_the_defaults():
     got, want = get(), Config()
     for name in ("name", "seed", "steps", "batch_size", "loss", "ema", "update", "n_critic", "tensorboard", "wandb"):
@@ -47,7 +55,7 @@ def test_nothing_given_is_the_defaults():
         ({"data": {"name": "ring", "seed": 3}}, ["'data.seed'", "data.modes, data.radius, data.std"]),
         ({"generators": [{"cnt": 2}]}, ["'generators.0.cnt'", "did you mean generators.0.count?"]),
         ({"discriminators": [{}, {"network": {"depth": 2}}]}, ["'discriminators.1.network.depth'", "network.widths"]),
-        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: bandit, diagonal, dropout"]),
+        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: bandit, diagonal, dropout, geometric"]),
         ({"data": "imagenet"}, ["unknown data 'imagenet'; known:", "digits"]),
         ({"generators": {"network": "vit"}}, ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         ({"generators": {"optimizer": "lion"}}, ["unknown optimizer 'lion'; known: adam, rmsprop, sgd, shared"]),
@@ -83,9 +91,9 @@ def test_a_wrong_tree_is_refused_in_one_line(tree, words):
         (["--steps", "x"], ["steps", "int", "x"]),
         (["--pairing.lamm", "3", "--pairing", "softmax"], ["--pairing.lamm", "--pairing.lam, --pairing.own"]),
         (["--pairing.lam", "3"], ["--pairing.lam", "known here: --pairing.own"]),  # of the default pairing
-        (["--pairing"], ["--pairing needs a name; known: diagonal"]),
+        (["--pairing"], ["--pairing needs a name; known: bandit"]),
         (["--pairing", "--steps", "3"], ["--pairing needs a name"]),
-        (["--pairing", "nosh"], ["unknown pairing 'nosh'; known:"]),
+        (["--pairing", "elo"], ["unknown pairing 'elo'; known:"]),
         (["--generators.1.count", "3"], ["--generators.1.count"]),
         (["--generators.0.network", "vit"], ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         (["stray"], ["unknown argument stray"]),

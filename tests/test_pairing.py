@@ -180,6 +180,8 @@ def broken(after):
         (broken(lambda e, W, P, state: (W, P, e.step)), "structure"),
         (pairing.own_and_mean(0.5), "with permuted members"),
         (pairing.mean()._replace(init=lambda M, N: {"age": 0}), "arrays only"),
+        (pairing.mean()._replace(init=lambda M, N: [jnp.zeros(M)] * 2), "holds an array twice"),
+        (pairing.mix()._replace(mixture=lambda state: state["logits"]["g"]), "it must be 3 numbers ≥ 0 that sum to 1"),
         (pairing.mean()._replace(before=lambda state, key, M, N: jnp.ones((M, N))), "it must give a bool mask"),
     ],
 )

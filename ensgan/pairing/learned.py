@@ -133,8 +133,7 @@ def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pai
         raise InputError(f"sharpness is {sharpness}; it must be finite")
 
     def init(M: int, N: int) -> Tree:
-        zero = jnp.zeros((M, N))
-        return {"value": zero, "fool": zero, "met": zero > 0}
+        return {"value": jnp.zeros((M, N)), "fool": jnp.zeros((M, N)), "met": jnp.zeros((M, N), bool)}
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
