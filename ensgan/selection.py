@@ -155,7 +155,9 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     calibrated = game.loss.logit == "log_ratio"
     cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
     part = max(n // game.M, 1)  # the mixture gets as many samples as each member
-    mixed = np.concatenate([np.asarray(flat(f[:part])) for f in fakes])
+    # With classes, each member takes the labels of other reals, so that the mixture has those of all.
+    firsts = [0 if game.classes is None else i * part % n for i in range(game.M)]
+    mixed = np.concatenate([np.asarray(flat(f[first : first + part])) for first, f in zip(firsts, fakes, strict=True)])
     return Selection(
         fool=fool,
         probability=np.asarray(_pairwise(fake, real)),
