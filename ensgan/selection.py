@@ -164,7 +164,7 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     calibrated = game.loss.logit == "log_ratio"
     cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
     mixture = game.mixture(state)
-    edges = np.rint(n * np.cumsum(mixture)).astype(int)  # the mixture gets as many samples as each member
+    edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
     mixed = np.concatenate([np.asarray(flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
     return Selection(
         fool=fool,

@@ -9,7 +9,7 @@ import toys
 from flax import linen, nnx
 from PIL import Image
 
-from ensgan import cli, config, coverage, losses, mesh, networks, pairing, penalties, runs, testing
+from ensgan import cli, config, coverage, losses, mesh, metrics, networks, pairing, runs, testing
 from ensgan.data import from_iterator, gaussian_ring, resident
 from ensgan.dispatch import Program, start
 from ensgan.game import Game
@@ -113,7 +113,7 @@ def test_a_gradient_reaches_the_classes_of_the_batch_and_no_others(name, key):
 def test_other_numbers_for_the_classes_are_the_same_game(key):
     """Rows of every table and the labels, permuted alike."""
     order = np.array([3, 0, 4, 1, 2])  # class k is now called order[k]
-    game = conditional(penalty=penalties.r1(0.1))
+    game = conditional()
     state = game.init(key)
 
     def renamed(tree):
@@ -258,6 +258,8 @@ def test_held_out_fakes_have_the_labels_of_the_reals(played):
         np.testing.assert_allclose(fake[1, j], logit(x[1]), rtol=1e-4, atol=1e-5)
     found = select(game, state, SOURCE, num=20)
     np.testing.assert_allclose(payoff(game, state, reals), found.fool, atol=1e-6)
+    mixed = np.concatenate([x[0, :10], x[1, 10:]])  # with the labels of all reals
+    assert found.coverage[-1] == metrics.coverage(reals["x"], mixed)
     other = payoff(game, state, {**reals, "label": (reals["label"] + 1) % 5})
     assert not np.allclose(other, found.fool)
 
