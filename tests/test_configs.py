@@ -22,10 +22,11 @@ def test_the_expected_configurations_ship():
     assert {"digits_4x4", "ring8", "grid25", "mnist_mlp", "mnist_dcgan", "mixed_archs", "stacked_mnist"} <= set(CONFIGS)
 
 
-@pytest.mark.parametrize("name", sorted(CONFIGS))
+# The networks of `stacked_mnist` take a minute to compile; `test_stacked` takes a step of them at tiny sizes.
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) - {"stacked_mnist"}))
 def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
     tree = config.read(CONFIGS[name])
-    needs_files = tree["data"] in ("mnist", "stacked_mnist")
+    needs_files = tree["data"] == "mnist"
     if needs_files and not MNIST.is_dir():
         pytest.skip(f"{name} reads the MNIST files; set ENSGAN_MNIST to their folder")
     files = ["--data.path", str(MNIST)] if needs_files else []

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from toys import quadrants
 
-from ensgan import Game, Group, cli, data, evaluation, features, networks
+from ensgan import Game, Group, cli, config, data, evaluation, features, networks, rundir
+from ensgan.checkpoint import Checkpoints
 from ensgan.data.source import sample_keys
+from ensgan.dispatch import Program
+from ensgan.training import TABLES, build
 from ensgan.types import InputError, Network
 
 # Where the IDX files of MNIST are, if they are anywhere.
@@ -83,12 +86,11 @@ def test_held_out_is_the_start_of_a_longer_one_across_chunks(monkeypatch):
     assert (data.stacked(numbered(), seed=4).held_out("report", 37)["label"] != long["label"]).any()
 
 
-def test_noise_of_the_single_images_stays():
-    held = data.stacked_digits().held_out("select", 30)
-    assert len(np.unique(held["x"])) > 1000
-    assert held["label"].max() < 1000
-    plain = data.stacked_digits(dequantize=False).held_out("select", 30)
-    assert len(np.unique(plain["x"])) <= 17
+def test_noise_of_the_single_images_stays(key):
+    noisy = data.stacked(data.resident("noisy", np.full((20, 2, 2), 7, np.uint8), np.arange(20) % 2))
+    x = jax.jit(noisy.draw)(noisy.arrays["train"], sample_keys(key, 100))["x"]
+    assert (data.to_uint8(x) == 7).all()
+    assert len(np.unique(x)) > 1000  # of 1200 pixels
 
 
 def test_what_cannot_be_stacked(tmp_path):
@@ -170,13 +172,14 @@ def test_what_a_source_lets_one_know(gallery):
 # The command, and the configuration at tiny sizes
 
 
-def test_the_configuration_runs_and_its_run_is_evaluated(tmp_path, capsys):
-    run = str(tmp_path / "run")
-    tiny = [f"--{side}.0.count=2" for side in ("generators", "discriminators")]
-    tiny += ["--generators.0.network.width=2", "--generators.0.network.latent=4", "--data", "stacked_digits"]
-    quick = ["--steps", "1", "--held_out", "16", "--batch-size", "4"]
-    assert cli.main(["train", "stacked_mnist", "--run-dir", run, *tiny, *quick]) == 0
-    capsys.readouterr()
+def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
+    side = {"count": 1, "network": {"name": "mlp", "widths": [4]}}
+    tree = {"data": "stacked_digits", "held_out": 16, "generators": side, "discriminators": side}
+    settings, _ = config.parse(tree, TABLES)
+    rundir.write_json(tmp_path / "config.json", config.to_dict(settings))
+    with Checkpoints(tmp_path / "checkpoints", 1) as checkpoints:
+        checkpoints.save(0, build(settings)[0].init(jax.random.key(0)))
+    run = str(tmp_path)
     assert cli.main(["evaluate", run, "--num", "16", "--classifier-steps", "2"]) == 0
     out = capsys.readouterr().out
     for text in ("16 samples each", "conv16-128-10", "of 179 held-out images", "modes/1000", "mixture", "16 reals"):
@@ -185,6 +188,22 @@ def test_the_configuration_runs_and_its_run_is_evaluated(tmp_path, capsys):
     assert "modes/" not in capsys.readouterr().out
     assert cli.main(["evaluate", run, "--classifier-steps", "-1"]) == 2
     assert "give 0 or more" in capsys.readouterr().err
+
+
+def test_a_step_of_the_configuration_without_files():
+    tree = config.read(cli._configs()["stacked_mnist"])
+    tiny = [f"--{side}.0.{key}" for side in ("generators", "discriminators") for key in ("count=2", "execute=vmap")]
+    tiny += ["--generators.0.network.width=1", "--generators.0.network.latent=4", "--batch_size=4"]
+    settings, _ = config.parse(tree, TABLES, [*tiny, "--data", "stacked_digits"])
+    game, source = build(settings)
+    assert all(group.network.batch_coupled for group in (*game.groups_g, *game.groups_d))
+    state, info = Program(game, source)(game.init(jax.random.key(0)), 1)
+    assert (int(state.step), int(state.fault[0])) == (1, -1)
+    assert np.isfinite(info.loss_g).all()
+    whole, _ = config.parse(tree, TABLES, ["--data.path", "x"])
+    (g,), (d,) = whole.generators, whole.discriminators
+    assert (g.count, d.count, whole.batch_size, whole.steps) == (4, 4, 128, 500_000)
+    assert g.network.options["width"] == 4 * d.network.options["width"]
 
 
 @pytest.mark.slow
