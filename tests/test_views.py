@@ -109,8 +109,14 @@ def test_held_out_splits_stay_whole():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: data.shards(SOURCE, 141), "leaves D140 without data; use fewer than 141 discriminators"),
-        (lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"), "leaves D2 without data"),
+        (
+            lambda: data.shards(SOURCE, 141),
+            "leaves 1 of 141 discriminators without data, D140 the first; use 140 or fewer",
+        ),
+        (
+            lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"),
+            "leaves 1 of 3 discriminators without data, D2 the first; use 2 or fewer",
+        ),
         (lambda: data.shards(data.gaussian_ring(), 2), "no end of samples, so random shards .* use by='class'"),
         (lambda: data.diet(data.gaussian_grid(), 2), "no end of samples, so a share of it .* use the view all"),
         (lambda: data.bags(data.gaussian_grid(), 2), "no end of samples, so a bootstrap"),
@@ -119,7 +125,10 @@ def test_held_out_splits_stay_whole():
         (lambda: data.shards(SOURCE, 0), "a view for 0 discriminators"),
         (lambda: data.diet(SOURCE, 2, share=0.0), r"share is 0.0; .* in \(0, 1\]"),
         (lambda: data.diet(SOURCE, 2, share=1.5), "share is 1.5"),
-        (lambda: data.diet(SOURCE, 2, share=1e-3), "leaves D0, D1 without data"),
+        (
+            lambda: data.diet(SOURCE, 2, share=1e-3),
+            "a share of 0.001 of 140 samples is not one sample; give more, such as 0.0071",
+        ),
         (lambda: data.bags(data.shards(SOURCE, 2), 2), "already has a view"),
         (lambda: data.bags(data.from_iterator([{"x": POINTS}] * 50), 2), "is streamed, .* make it resident"),
         (lambda: data.bags(dataclasses.replace(SOURCE, pick=None), 2), "have no numbers to deal out"),
