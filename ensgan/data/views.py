@@ -79,8 +79,11 @@ def diet(source: Source, N: int, *, share: float = 0.5, seed: int = 0) -> Source
     if not 0.0 < share <= 1.0:
         raise InputError(f"share is {share}; it is the part of the data that each discriminator gets, in (0, 1]")
     num = _num(source, "a share", "the view all")
+    size = round(share * num)
+    if not size:
+        raise InputError(f"a share of {share:g} of {num} samples is not one sample; give more, such as {1 / num:.2g}")
     rngs = [np.random.default_rng([seed, j]) for j in range(N)]
-    parts = [np.sort(rng.choice(num, round(share * num), replace=False)) for rng in rngs]
+    parts = [np.sort(rng.choice(num, size, replace=False)) for rng in rngs]
     return _viewed(source, f"{share:g} of it each", parts)
 
 
@@ -144,10 +147,10 @@ def _viewed(source: Source, what: str, parts: Sequence[np.ndarray]) -> Source:
     """A source whose discriminator j draws from the numbers `parts[j]`."""
     sizes = np.array([len(part) for part in parts], np.int32)
     if not sizes.all():
-        empty = ", ".join(f"D{j}" for j in np.flatnonzero(sizes == 0))
+        empty = np.flatnonzero(sizes == 0)
         raise InputError(
-            f"{source.name!r} ({what}) leaves {empty} without data; use fewer than {len(parts)} discriminators, or "
-            "another view"
+            f"dealing out {source.name!r} in {what} leaves {len(empty)} of {len(parts)} discriminators without data, "
+            f"D{empty[0]} the first; use {len(parts) - len(empty)} or fewer, or another view"
         )
     # A part that is shorter than the longest is filled up with what is never drawn.
     index = np.stack([np.resize(part, sizes.max()) for part in parts]).astype(np.int32)

@@ -21,9 +21,8 @@ def projected(
     `init` draws the map from the member's key, and it is part of the network's state.
 
     What the network takes decides the map. For `(features,)` it is a Gaussian matrix on flattened samples. For images
-    `(h, w, features)` it is a Gaussian convolution of samples `(H, W, C)`, as in that paper's experiments and in hGAN
-    (Albuquerque et al. 2019, arXiv 1901.08680). Either keeps the mean square of a sample on average, but for the rim of
-    an image.
+    `(h, w, features)` it is a Gaussian convolution of samples `(H, W, C)`, as in hGAN (Albuquerque et al. 2019, arXiv
+    1901.08680). Either keeps the sum of squares of a sample on average, but for the rim of an image.
 
     Args:
         network: takes what the map gives; any output.
