@@ -53,32 +53,43 @@ def main():
 def measure(name, data, options):
     """Trains the replicas of one method until the work is done, and scores them."""
     seeds = range(options.first_seed, options.first_seed + options.replicas)
-    path = ROOT / "configs" / "methods" / f"{name}.toml"
-    tree = config.read(path)
-    points = json.loads(json.dumps(tree.get("data", {}))) if isinstance(tree.get("data"), dict) else {}
-    tree["data"] = {**points, "name": data}
-    settings, _ = config.parse(tree, TABLES)
-    game, source = build(settings)
+    tree, budget = config.read(ROOT / "configs" / "methods" / f"{name}.toml"), 1e6 * options.budget
+    given = tree["data"] if isinstance(tree["data"], dict) else {}
+    tree["data"] = {**given, "name": data}
+    game, source = build(config.parse(tree, TABLES)[0])
+    if game.schedule is not None and game.schedule.weight is not None:  # stages that fill the budget, a pair each
+        tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
+        game, source = build(config.parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)
     state, work, steps, each = replicas.init(), 0.0, 0, None
-    budget, begin, compiled = 1e6 * options.budget, time.perf_counter(), 0.0
+    begin, first = time.perf_counter(), 0.0
     while work < budget:
         num = STRETCH if each is None else int(min(STRETCH, max(1, (budget - work) // each + 1)))
         state, info = train(replicas, state, source, steps=num)
         jax.block_until_ready(state)
-        compiled = compiled or time.perf_counter() - begin
+        first = first or time.perf_counter() - begin
         each = samples_per_step(game, info)
         work, steps = work + num * each, steps + num
     seconds = time.perf_counter() - begin
     tables = [evaluate_modes(game, replicas.take(state, r), source, seed=seed) for r, seed in enumerate(seeds)]
-    names = tables[0].names
-    mixture = [dict(zip(names, t.scores, strict=True))["mixture"] for t in tables]
-    best = [max(t.scores[: game.M], key=lambda s: (s.modes, s.hq)) for t in tables]
     row = {"benchmark": "methods", "method": name, "data": data, "M": game.M, "N": game.N, "replicas": options.replicas}
-    row |= {"steps": steps, "samples": work / 1e6, "seconds": seconds, "first_stretch_seconds": compiled}
-    row |= {"mixture": summary(mixture), "best_member": summary(best)}
+    row |= {"steps": steps, "samples": work / 1e6, "seconds": seconds, "first_stretch_seconds": first}
+    row |= {
+        "mixture": summary([t.scores[game.M] for t in tables]),
+        "best_member": summary(best(game, replicas, state, source, seeds, tables)),
+    }
     row |= {"perfect": tables[0].scores[-1]._asdict(), "faults": faults(state)}
     return row | rundir.versions()
+
+
+def best(game, replicas, state, source, seeds, tables):
+    """Scores of each replica's best member, which other samples have chosen."""
+    scores = []
+    for r, seed in enumerate(seeds):
+        chosen = evaluate_modes(game, replicas.take(state, r), source, seed=1000 + seed, repeats=1).scores[: game.M]
+        index = max(range(game.M), key=lambda i, chosen=chosen: (chosen[i].modes, chosen[i].hq))
+        scores.append(tables[r].scores[index])
+    return scores
 
 
 def samples_per_step(game, info):
