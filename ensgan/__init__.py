@@ -4,7 +4,7 @@ M generators play N discriminators; one kernel computes the full M×N score matr
 training weights, ranking, selection and sampling.
 """
 
-from ensgan import augment, data, losses, mesh, metrics, networks, optim, pairing, penalties
+from ensgan import augment, data, losses, mesh, metagame, metrics, networks, optim, pairing, penalties
 from ensgan.evaluation import evaluate_modes
 from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate_modes",
     "losses",
     "mesh",
+    "metagame",
     "metrics",
     "networks",
     "normal",
