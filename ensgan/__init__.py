@@ -4,7 +4,20 @@ M generators play N discriminators; one kernel computes the full M×N score matr
 training weights, ranking, selection and sampling.
 """
 
-from ensgan import augment, data, features, losses, mesh, metrics, networks, optim, pairing, penalties
+from ensgan import (
+    augment,
+    data,
+    features,
+    losses,
+    mesh,
+    metagame,
+    metrics,
+    networks,
+    optim,
+    pairing,
+    penalties,
+    schedules,
+)
 from ensgan.evaluation import evaluate_classes, evaluate_modes
 from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
@@ -32,6 +45,7 @@ __all__ = [
     "features",
     "losses",
     "mesh",
+    "metagame",
     "metrics",
     "networks",
     "normal",
@@ -39,6 +53,7 @@ __all__ = [
     "pairing",
     "penalties",
     "sample",
+    "schedules",
     "select",
     "train",
     "uniform",

@@ -31,9 +31,7 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
     distinct = len({id(leaf) for leaf in jax.tree.leaves(state)})
-    assert distinct == len(jax.tree.leaves(state)), (
-        "the state holds an array twice; its buffers are donated, so make two"
-    )
+    assert distinct == len(jax.tree.leaves(state)), "the state holds an array twice; buffers are donated, so make two"
     if pairing.mixture is not None:
         mixture = np.asarray(pairing.mixture(state))
         fits = mixture.shape == (M,) and (mixture >= 0).all() and np.isclose(mixture.sum(), 1.0, atol=1e-5)

@@ -14,8 +14,6 @@ from ensgan import metagame, optim, pairing, replicas
 from ensgan.coverage import as_mask
 from ensgan.data import resident
 from ensgan.pairing.multigradient import smallest_norm
-from ensgan.sampling import sample
-from ensgan.selection import select
 from ensgan.training import train
 from ensgan.types import Evidence
 
@@ -53,13 +51,17 @@ def test_two_gradients_have_the_analytic_point_of_least_norm():
     np.testing.assert_allclose(shares(1e12 * np.eye(2)), 1 / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_point_of_least_norm_is_that_of_a_general_solver(seed):
-    x = np.random.default_rng(seed).normal(size=(5, 8)) + 0.7
+@pytest.mark.parametrize("longest", [1.0, 5.0, 30.0])  # how long the last gradient is, the first one being 1
+def test_the_point_of_least_norm_is_that_of_a_general_solver(longest):
+    x = np.random.default_rng(int(longest)).normal(size=(5, 8)) * np.geomspace(1.0, longest, 5)[:, None] + 0.7
     gram = x @ x.T
-    equal = {"type": "eq", "fun": lambda w: w.sum() - 1.0}
     want = minimize(
-        lambda w: w @ gram @ w / 2, np.full(5, 0.2), jac=lambda w: gram @ w, bounds=[(0, 1)] * 5, constraints=[equal]
+        lambda w: w @ gram @ w / np.trace(gram),
+        np.full(5, 0.2),
+        jac=lambda w: 2.0 * gram @ w / np.trace(gram),
+        bounds=[(0, 1)] * 5,
+        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1.0}],
+        options={"ftol": 1e-14, "maxiter": 500},
     )
     w = shares(x)
     np.testing.assert_allclose(w, want.x, atol=1e-3)
@@ -161,18 +163,10 @@ def test_random_trains_on_the_pairs_that_it_names_alone():
     np.testing.assert_allclose(50 * weight, np.rint(50 * weight), atol=1e-3)
 
 
-def test_mix_trains_and_is_sampled_by_what_it_learned():
+def test_mix_trains():
     game, state, _ = trained(pairing.mix(rate=0.05, cost=0.0))
-    mixture = game.mixture(state)
-    assert np.abs(mixture - 1 / 2).max() > 0.02
-    np.testing.assert_allclose(mixture, jax.nn.softmax(state.pairing["logits"]["g"]), rtol=1e-6)
-    np.testing.assert_array_equal(select(game, state, SOURCE).mixture, mixture)
-    np.testing.assert_array_equal(sample(game, state, KEY, 50), sample(game, state, KEY, 50, weights=mixture))
-    # Where one generator has all of it, the mixture scores as it does.
-    alone = state._replace(pairing={**state.pairing, "logits": {"g": jnp.array([-99.0, 99.0])}})
-    scores = select(game, alone, SOURCE)
-    assert scores.coverage[-1] == scores.coverage[1]
-    np.testing.assert_array_equal(sample(game, alone, KEY, 9), sample(game, alone, KEY, 9, weights=[0, 1]))
+    assert np.abs(game.mixture(state) - 1 / 2).max() > 0.02
+    np.testing.assert_allclose(game.mixture(state), jax.nn.softmax(state.pairing["logits"]["g"]), rtol=1e-6)
 
 
 def test_nash_trains_on_payoffs_as_they_are_made():

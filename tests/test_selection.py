@@ -78,6 +78,22 @@ def test_the_rest_of_a_selection(scores):
     assert abs(scores.mmd_floor) < scores.mmd.value.max()  # training reals are closer than untrained generators
 
 
+def test_what_a_pairing_learned_is_the_mixture(state, scores, key):
+    game = Game(GAME.groups_g, GAME.groups_d, pairing=pairing.mix(), batch_size=8)
+    learned = lambda *logits: state._replace(pairing={"logits": {"g": jnp.array(logits)}})
+    half = learned(np.log(0.25), np.log(0.25), np.log(0.5))
+    got = select(game, half, SOURCE)
+    np.testing.assert_allclose(got.mixture, [0.25, 0.25, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(got.mixture, game.mixture(half))
+    np.testing.assert_array_equal(sample(game, half, key, 16), sample(game, half, key, 16, weights=got.mixture))
+    np.testing.assert_array_equal(got.fool, scores.fool)
+    # Where one generator has all of it, the mixture covers what it does.
+    for i in range(3):
+        covered = select(game, learned(*(99.0 * (k == i) for k in range(3))), SOURCE).coverage
+        assert covered[-1] == covered[i]
+    assert not (covered[:3] == covered[0]).all()
+
+
 def test_scores_are_the_same_every_time(state, scores):
     again = select(GAME, state, SOURCE)
     jax.tree.map(np.testing.assert_array_equal, again._replace(members=0), scores._replace(members=0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from optax.projections import projection_simplex
 
 from ensgan.pairing.matching import _fraction
 from ensgan.pairing.weights import discriminator_weights, normalize
@@ -21,14 +20,14 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
 
     Args:
         own: share of each discriminator's weight on its own generator, in [0, 1].
-        iterations: steps of the solver, at least 1.
+        iterations: turns of the solver, at least 1; 100 are enough for 16 opponents.
 
     Raises:
         InputError: `own` or `iterations` is out of range.
     """
     _fraction("own", own)
     if iterations < 1:
-        raise InputError(f"iterations is {iterations}; the solver takes at least 1 step")
+        raise InputError(f"iterations is {iterations}; the solver takes at least 1 turn")
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
@@ -43,22 +42,24 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
 def smallest_norm(gram: Array, mask: Array, iterations: int) -> Array:
     """argmin wᵀ Gram w over shares w `[N]` of the opponents in `mask`, for a Gram matrix `[N, N]`.
 
-    Accelerated projected gradient, restarted wherever momentum points uphill (O'Donoghue & Candès 2015, arXiv
-    1204.3982), on the matrix over its trace. Gradients that all vanish give equal shares.
+    Every turn moves share from one opponent to another, exactly as far as it helps: to the one of least slope, from
+    the one that gains most (the pairs of Fan, Chen & Lin 2005, JMLR 6). Gradients of very different length do not slow
+    it down as they do projected gradients. Gradients that all vanish give equal shares.
     """
     gram = jnp.where(mask[:, None] & mask[None], gram, 0.0)
     trace = jnp.trace(gram)
     gram = gram / jnp.where(trace > 0, trace, 1.0)
-    bound = jnp.sqrt(jnp.sum(gram**2))  # of the largest eigenvalue
-    rate = 1.0 / jnp.where(bound > 0, bound, 1.0)
-    project = lambda w: projection_simplex(jnp.where(mask, w, -1e9))
+    square, number = jnp.diag(gram), jnp.arange(len(mask))
 
-    def turn(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        w, ahead, t = carry
-        new = project(ahead - rate * jnp.sum(gram * ahead[None], axis=1))
-        t = jnp.where(jnp.sum((ahead - new) * (new - w)) > 0, 1.0, t)
-        later = 0.5 * (1.0 + jnp.sqrt(1.0 + 4.0 * t**2))
-        return new, new + (t - 1.0) / later * (new - w), later
+    def turn(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        w, slope = carry
+        to = jnp.where(mask, slope, jnp.inf).argmin()
+        gain = jnp.where(w > 0, slope - slope[to], 0.0)
+        curve = jnp.maximum(square + square[to] - 2.0 * gram[to], 1e-12)
+        move = jnp.minimum(gain / curve, w)
+        source = (move * gain - 0.5 * move**2 * curve).argmax()
+        step = move[source] * ((number == to) * 1.0 - (number == source))
+        return w + step, slope + move[source] * (gram[to] - gram[source])
 
-    start = project(jnp.zeros(mask.shape))
-    return jax.lax.fori_loop(0, iterations, turn, (start, start, jnp.ones(())))[0]
+    start = mask / jnp.maximum(mask.sum(), 1)
+    return jax.lax.fori_loop(0, iterations, turn, (start, jnp.sum(gram * start[None], axis=1)))[0]
