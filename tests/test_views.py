@@ -160,7 +160,7 @@ def test_a_view_must_fit_the_game():
 
 def test_gradients_with_shards_are_those_of_the_definition():
     source = data.shards(SOURCE, 2)
-    game = toys.game(2, 2, loss=losses.relativistic, batch_size=4, hidden=3)
+    game = toys.game(1, 2, loss=losses.relativistic, batch_size=4, hidden=3)
     state = game.init(jax.random.key(0))
     batch = draw_batch(game, source.draw, state, source.arrays["train"])
     assert batch["x"].shape == (2, 4, 2)
