@@ -30,6 +30,13 @@ def key():
     return jax.random.key(7)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Every compiled program holds memory maps, of which Linux gives a process 65,530; then LLVM crashes."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_unconfigure(config):
     if OWNER:
         shutil.rmtree(os.environ["ENSGAN_TEST_CACHE"], ignore_errors=True)
