@@ -173,7 +173,7 @@ def test_help_of_train_comes_from_the_docstrings_and_shows_the_plugs(capsys):
     for text in (
         "decay of the exponential average",
         "--pairing.lam",
-        "dropout, grid, max, mean",
+        "which pairing: bandit, diagonal, dropout",
         "--generators.0.network.widths",
     ):
         assert text in out

@@ -52,7 +52,7 @@ def test_nothing_given_is_the_defaults():
         ({"pairing": {"name": "max", "lam": 2}}, ["'pairing.lam'", "known here: pairing.own"]),
         ({"optimizer": {"lr": 1.0}}, ["'optimizer.lr'", "optimizer.learning_rate"]),
         ({"penalty": {"name": "none", "strength": 1.0}}, ["'penalty.strength'"]),
-        ({"data": {"name": "ring", "seed": 3}}, ["'data.seed'", "data.modes, data.radius, data.std"]),
+        ({"data": {"name": "ring", "seed": 3}}, ["'data.seed'", "data.modes, data.points, data.radius, data.std"]),
         ({"generators": [{"cnt": 2}]}, ["'generators.0.cnt'", "did you mean generators.0.count?"]),
         ({"discriminators": [{}, {"network": {"depth": 2}}]}, ["'discriminators.1.network.depth'", "network.widths"]),
         ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: bandit, diagonal, dropout, geometric"]),

@@ -145,13 +145,8 @@ def test_a_view_must_fit_the_game():
     with pytest.raises(InputError, match=r"a batch of 8 is larger than the train split of 'points, 0\.05 of it"):
         Program(toys.game(2, 2), data.diet(SOURCE, 2, share=0.05))
 
-    base = toys.dense(3, 5, (2,))
-
-    def conditional(params, state, x, *, label=None, train=False, rng=None):
-        y, state = base.apply(params, state, x)
-        return y + label[:, None], state
-
-    game = Game([Group(base._replace(apply=conditional), 2)], toys.game(2, 2).groups_d, batch_size=8)
+    told = lambda inputs, outputs: Group(networks.mlp(inputs, (5,), outputs, classes=3), 2)
+    game = Game([told(3, 2)], [told(2, 1)], batch_size=8)
     labelled = data.resident("labelled", POINTS, np.arange(200) % 3)
     Program(game, labelled)
     with pytest.raises(InputError, match="there are no labels in 'labelled, shards'"):
