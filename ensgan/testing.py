@@ -100,7 +100,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
         schedule: the plug.
         game: one that has it, `game.schedule`.
         source: data of that game.
-        rounds: how often it is called, at steps 0, every, 2·every, ...
+        rounds: how often it is called, at steps every, 2·every, ..., and at 0 where it says so.
         num: held-out samples that it may use.
 
     Returns:
@@ -108,7 +108,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
     """
     assert game.schedule is schedule, "give a game that was made with this schedule"
     state = jax.jit(game.init)(jax.random.key(0))
-    for turn in range(rounds):
+    for turn in range(0 if schedule.at_start else 1, rounds + 1):
         state = state._replace(step=jnp.int32(turn * schedule.every))
         before = jax.tree.map(np.asarray, state._replace(key=()))
         new = schedule.between(game, state, source, num)

@@ -196,9 +196,9 @@ class Schedule(NamedTuple):
 
     Attributes:
         every: how many steps a stretch has.
-        between: `between(game, state, source, num) -> state`, called on the host before each stretch, also before the
-            first, with everything on one device. A pure function: draws come from `state.key` and `state.step`, and
-            `num` is the largest number of held-out samples that it may use.
+        between: `between(game, state, source, num) -> state`, called on the host between two stretches, with
+            everything on one device. A pure function: draws come from `state.key` and `state.step`, and `num` is the
+            largest number of held-out samples that it may use.
         init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError where a game does not
             fit.
         roster: None where everybody always plays and learns; else `roster(M, N)`, who does at the start.
@@ -208,6 +208,7 @@ class Schedule(NamedTuple):
             data must then be held in memory.
         mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from `state.schedule`.
         members: None, or whether members become `complete` or `parts`, where it decides and not the pairing.
+        at_start: whether it is also called before the first step.
     """
 
     every: int
@@ -218,6 +219,7 @@ class Schedule(NamedTuple):
     weight: Callable[[Tree], Array] | None = None
     mixture: Callable[[Tree], Array] | None = None
     members: Literal["complete", "parts"] | None = None
+    at_start: bool = False
 
 
 class Augment(NamedTuple):

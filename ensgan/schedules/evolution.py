@@ -15,6 +15,7 @@ from ensgan.game import Game, State
 from ensgan.population import Group, Population, member_keys, offsets, over_members
 from ensgan.schedules.members import (
     FITNESS,
+    Side,
     changed,
     check_every,
     copied,
@@ -63,8 +64,6 @@ def tournament(
             raise InputError(f"{name} is {value}; it is a whole number, at least {least}")
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
-        if int(state.step) == 0:
-            return state
         for side, fit in measured(game, state, source, num, fitness).items():
             groups, count = groups_of(game, side), len(fit)
             key = key_of(state, ord(side))
@@ -73,8 +72,7 @@ def tournament(
             worst = np.argsort(fit, kind="stable")[: min(replace, count)]
             chosen = np.arange(count)
             chosen[worst] = np.where(fit[winner[worst]] > fit[worst], winner[worst], worst)
-            state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
-            state = _inherited(state, side, chosen)
+            state = _replaced(game, state, side, chosen)
             if learning_rate > 0:
                 noise = jax.random.normal(jax.random.fold_in(key, 1), (count,))
                 state = changed(game, state, side, "learning_rate", lambda r, n=noise: r * jnp.exp(learning_rate * n))
@@ -122,8 +120,6 @@ def population_based(
         raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so it is above 1")
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
-        if int(state.step) == 0:
-            return state
         for side, fit in measured(game, state, source, num, fitness).items():
             groups, count = groups_of(game, side), len(fit)
             key, kind = key_of(state, ord(side)), group_numbers(groups)
@@ -136,8 +132,7 @@ def population_based(
                     best = jax.random.choice(jax.random.fold_in(key, group), order[-few:], (few,))
                     chosen[order[:few]] = np.asarray(best)
             copies = jnp.asarray(chosen != np.arange(count))
-            state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
-            state = _inherited(state, side, chosen)
+            state = _replaced(game, state, side, chosen)
             for k, name in enumerate(hyper):
                 up = jax.random.bernoulli(jax.random.fold_in(key, 100 + k), 0.5, (count,))
                 scale = jnp.where(copies, jnp.where(up, factor, 1.0 / factor), 1.0)
@@ -184,7 +179,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
         best = fit.reshape(-1, size).argmax(axis=1)
         return _become(game, state, np.repeat(np.arange(0, game.M, size) + best, size))
 
-    return Schedule(every, between, init=init)
+    return Schedule(every, between, init=init, at_start=True)
 
 
 def _become(game: Game, state: State, source: np.ndarray) -> State:
@@ -259,7 +254,9 @@ def _rivals(key: Array, kind: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(jax.vmap(pick)(member_keys(key, jnp.arange(len(kind))), same))
 
 
-def _inherited(state: State, side: str, source: np.ndarray) -> State:
-    """Copies also have the loss and the penalty of whom they are copies of."""
+def _replaced(game: Game, state: State, side: Side, source: np.ndarray) -> State:
+    """Member k of a side becomes a copy of member `source[k]`, with its loss and its penalty."""
+    copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(source))
     names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]
-    return state._replace(hyper={**state.hyper, **{name: state.hyper[name][source] for name in names}})
+    hyper = {**state.hyper, **{name: state.hyper[name][source] for name in names}}
+    return with_members(state, side, copies)._replace(hyper=hyper)

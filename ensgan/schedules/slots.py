@@ -58,8 +58,6 @@ def _archive(every: int, discriminators: bool) -> Schedule:
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         del source, num
-        if int(state.step) == 0:
-            return state
         turn, plays = int(state.step) // every - 1, state.roster._asdict()
         for side in sides:
             groups = groups_of(game, side)
@@ -113,8 +111,6 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
         return {"mixture": jnp.zeros((game.M,)).at[0].set(1.0)}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
-        if int(state.step) == 0:
-            return state
         matrix = payoff(game, state, source.held_out("calibrate", num))
         p, q = metagame.linear_program(matrix, state.roster.plays_g, state.roster.plays_d)
         plan, origins = state.roster._asdict(), {}
@@ -164,7 +160,7 @@ def messengers(every: int = 1) -> Schedule:
         origin = jnp.arange(game.N).at[L : 2 * L].set(jnp.arange(L))
         return with_members(state, "d", copied(game.groups_d, state.discriminators, origin))
 
-    return Schedule(check_every(every), between, init)
+    return Schedule(check_every(every), between, init, at_start=True)
 
 
 def exchange(every: int = 1000) -> Schedule:
@@ -182,8 +178,6 @@ def exchange(every: int = 1000) -> Schedule:
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         del source, num
-        if int(state.step) == 0:
-            return state
         order: Array = jax.random.permutation(key_of(state, 0), game.N)
         return with_members(state, "d", copied(game.groups_d, state.discriminators, order))
 
