@@ -312,6 +312,7 @@ def digits(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_run_shows_classes_in_columns(digits):
     found = load_samples(digits)
     assert found.classes == 10
@@ -337,6 +338,7 @@ def test_a_picture_without_classes_has_no_header():
     assert flat.size == (112 + 6 * 68 - 4 + 8, 8 + 2 * 64 + 48 + 8)
 
 
+@pytest.mark.slow
 def test_the_command_draws_the_classes_it_is_told(digits, tmp_path, capsys):
     def draw(name, *more):
         out = tmp_path / name

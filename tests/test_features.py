@@ -79,6 +79,7 @@ def test_the_network_fits_images_of_any_size():
         assert (logits.shape, hidden.shape) == ((3, 7), (3, features.FEATURES))
 
 
+@pytest.mark.slow
 def test_digits_are_told_apart():
     judge = features.train_classifier(data.digits(), steps=300)
     assert judge.num == 179

@@ -59,7 +59,13 @@ def small(**settings):
     return dataclasses.replace(game, discriminators=groups)
 
 
-@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("hinge", "relativistic") else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(losses.LOSSES)
+    ],
+)
 def test_every_loss(float64, name):
     compare(small(loss=losses.LOSSES[name], pairing=pairing.softmax(1.0, own=0.3)), resident("points", POINTS), (2, 2))
 

@@ -149,6 +149,7 @@ def trained(plug, steps=50, **settings):
     return game, state, info
 
 
+@pytest.mark.slow
 def test_mgd_trains():
     _, _, info = trained(pairing.mgd())
     assert np.asarray(info.weight_g).std(axis=1).min() > 1e-3  # not the mean
@@ -163,6 +164,7 @@ def test_random_trains_on_the_pairs_that_it_names_alone():
     np.testing.assert_allclose(50 * weight, np.rint(50 * weight), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_mix_trains():
     game, state, _ = trained(pairing.mix(rate=0.05, cost=0.0))
     assert np.abs(game.mixture(state) - 1 / 2).max() > 0.02

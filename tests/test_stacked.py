@@ -190,6 +190,7 @@ def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
     assert "give 0 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_step_of_the_configuration_without_files():
     tree = config.read(cli._configs()["stacked_mnist"])
     tiny = [f"--{side}.0.{key}" for side in ("generators", "discriminators") for key in ("count=2", "execute=vmap")]
