@@ -312,6 +312,7 @@ def methods(argv: list[str]) -> int:
             f"unknown argument {argv[0]}; `ensgan methods` takes none, `ensgan train methods/NAME` runs one"
         )
     print(methods.table())
+    print(f"\n{methods.LEGEND}")
     print(
         "\nEach has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more."
     )
@@ -356,6 +357,13 @@ def describe(scores: Any, split: str = "select") -> str:
         "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
         format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
     ]
+    away = [
+        f"{kind} {k}"
+        for kind, rank, count in (("generator", scores.rank_g, rows), ("discriminator", scores.rank_d, columns))
+        for k in sorted(set(range(len(count))) - {int(k) for k in rank})
+    ]
+    if away:
+        lines.append(f"take no part now, and are not ranked: {', '.join(away)}")
     if scores.members == "parts":
         lines.append(
             f"members are parts of the mixture: the best one, generator {scores.best}, covers "
@@ -401,8 +409,11 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
 
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
-        kind = "uniform" if game.pairing.mixture is None else "learned"
-        return game.mixture(state), f"the {kind} mixture of {game.M} generators"
+        weights = game.mixture(state)
+        among = np.flatnonzero(weights)
+        kind = "uniform" if np.allclose(weights[among], 1.0 / len(among)) else "learned"
+        some = "" if len(among) == game.M else f"{len(among)} of "
+        return weights, f"the {kind} mixture of {some}{game.M} generators"
     if choice == "best":
         scores = selection.select(game, state, source, num=settings.held_out)
         if scores.members == "parts":

@@ -28,7 +28,7 @@ class ModeTable(NamedTuple):
 
 
 class ClassTable(NamedTuple):
-    """Scores of every generator, of the uniform mixture, of held-out reals, and what perfect samples get."""
+    """Scores of every generator, of their mixture, of held-out reals, and what perfect samples get."""
 
     names: list[str]
     scores: list[ClassScores]
@@ -89,7 +89,7 @@ def evaluate_classes(
         scores.append(class_scores(found, law))
         certainty.append(float(probability.mean()))
 
-    for weights in [*np.eye(game.M), np.ones(game.M)]:
+    for weights in [*np.eye(game.M), game.mixture(state)]:
         add(np.asarray(sample(game, state, key, num, weights=weights, label=label)))
     reals = source.held_out("report", num)["x"]
     add(reals)

@@ -181,6 +181,11 @@ class Game:
             raise InputError(
                 "the schedule lets members pause, and split coverage deals batches out to all; use another coverage"
             )
+        if self.schedule.roster is not None and any(group.shared for group in (*self.groups_g, *self.groups_d)):
+            raise InputError(
+                "the schedule lets members pause, and shared parts move for all members of a group at once; leave "
+                "shared out, or use another schedule"
+            )
         for name in sorted(self.schedule.hyper - {"penalty"}):
             for group in (*self.groups_g, *self.groups_d):
                 optimizer = group.optimizer or self.optimizer
@@ -292,6 +297,12 @@ class Game:
             weights = state.roster.plays_g if isinstance(state.roster, Roster) else np.ones(self.M)
         weights = np.asarray(weights, np.float64)
         return weights / weights.sum()
+
+    def taking_part(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Who is ranked: generators `[M]` that play or are part of the mixture, and discriminators `[N]` that play."""
+        if not isinstance(state.roster, Roster):
+            return np.ones(self.M, bool), np.ones(self.N, bool)
+        return np.asarray(state.roster.plays_g) | (self.mixture(state) > 0), np.asarray(state.roster.plays_d)
 
     def init(self, key: Array) -> State:
         """A fresh state.

@@ -161,10 +161,18 @@ METHODS: dict[str, Method] = {
 }
 
 
+_SHORT = {_OWN: "parts*", "as the pairing says": "by pairing"}
+LEGEND = """M generators, N discriminators. Members are
+  parts       only the mixture of all generators is driven to the data
+  parts*      the same, but complete with `--pairing.own` above 0
+  complete    each generator is driven to all of the data
+  by pairing  one or the other, as the pairing says"""
+
+
 def table() -> str:
-    """The table as text, one line for each method."""
-    head = ("method", "what it does", "members", "needs", "after")
-    rows = [head, *((name, m.does, m.members, m.needs or "–", m.source) for name, m in METHODS.items())]
+    """The table as text: a line for each method, and a second one for what it needs."""
+    head = ("method", "what it does", "members", "after")
+    rows = [head, *((name, m.does, _SHORT.get(m.members, m.members), m.source) for name, m in METHODS.items())]
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
     lines, family = [], ""
     for name, *rest in rows:
@@ -172,4 +180,6 @@ def table() -> str:
             family = METHODS[name].family
             lines += ["", family]
         lines.append("  ".join(text.ljust(width) for text, width in zip((name, *rest), widths, strict=True)).rstrip())
+        if name in METHODS and METHODS[name].needs:
+            lines.append(f"{'':{widths[0]}}  needs {METHODS[name].needs}")
     return "\n".join(lines)

@@ -63,7 +63,8 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
             raise InputError(
                 f"{name} has shape {np.shape(value)} in a group of {count} members; give one number, or {count} of them"
             )
-        hyper[name] = np.broadcast_to(np.asarray(value, np.float32), (count,))
+        lib = jnp if isinstance(value, jax.core.Tracer) else np  # a setting of replicas is traced
+        hyper[name] = lib.broadcast_to(lib.asarray(value, np.float32), (count,))
     inject = optax.inject_hyperparams(partial(optimizer.factory, **fixed))
 
     def init(params: Tree) -> Tree:

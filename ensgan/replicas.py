@@ -61,6 +61,7 @@ class Replicas:
                     f"{name} has shape {value.shape} for {len(self.seeds)} replicas; give an array with one entry each"
                 )
         self._make = make
+        self._games: dict[int, Game] = {}
         self.first = self.game(0)
 
     def __len__(self) -> int:
@@ -68,8 +69,10 @@ class Replicas:
         return len(self.seeds)
 
     def game(self, r: int) -> Game:
-        """The game of replica r, with its numbers."""
-        return self._made({name: value[r] for name, value in self.settings.items()})
+        """The game of replica r, with its numbers: always the same object, for which programs are compiled once."""
+        if r not in self._games:
+            self._games[r] = self._made({name: value[r] for name, value in self.settings.items()})
+        return self._games[r]
 
     def init(self) -> State:
         """The states of all replicas, stacked; `step` is one for all."""

@@ -183,8 +183,9 @@ def _blended(state: State, measured: Array, mask_MN: Array) -> Array:
 
 
 def _real_weights(weight: Array | None, shape: tuple[int, ...], size: int, place: Place) -> Array:
-    """ω `[N, B]`: the weights of reals, which sum to one over all devices."""
+    """ω `[N, B]`: the weights of reals, which sum to one over all devices, or to 0 where none in the batch has any."""
     if weight is None:
         return jnp.full(shape, 1.0 / size)
     weight = jnp.broadcast_to(weight[None] if weight.ndim == 1 else weight, shape)
-    return weight / place.sum_data(weight.sum(axis=-1, keepdims=True))
+    total = place.sum_data(weight.sum(axis=-1, keepdims=True))
+    return jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)

@@ -39,7 +39,7 @@ def sample(
         key: a key; nothing of the training key is reused.
         num: how many samples, at least 1.
         weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
-            or None for the mixture that the pairing learned, uniform where it learns none.
+            or None for that of `Game.mixture`: what the schedule or the pairing found, else uniform.
         average: whether to use the exponential averages (else the raw weights of the last step).
         label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw each class
             with the same probability, whatever its share of the data; others need none.

@@ -29,15 +29,15 @@ class Selection(NamedTuple):
     probability: np.ndarray  # [M, N] mean σ(s − r) over all pairs of fakes and reals
     log_odds: np.ndarray | None  # [M, N] mean σ(s), only where a logit is a log density ratio
     accuracy: np.ndarray | None  # [M, N] balanced accuracy of D_j at s = 0, likewise
-    score_g: Estimate  # S(G_i) = mean_j fool_ij, [M]
-    score_d: Estimate  # S(D_j) = mean_i detect_ij, [N]
+    score_g: Estimate  # S(G_i) = mean_j fool_ij over opponents that take part, [M]
+    score_d: Estimate  # S(D_j) = mean_i detect_ij, likewise, [N]
     mmd: Estimate  # [M] squared MMD to held-out reals
     mmd_floor: float  # the same of training reals against held-out reals: what a perfect generator gets
-    rank_g: np.ndarray  # [M] generators, best first
-    rank_d: np.ndarray  # [N] discriminators, best first
+    rank_g: np.ndarray  # numbers of the generators that take part (`Game.taking_part`), best first; else of all
+    rank_d: np.ndarray  # the same of discriminators
     coverage: np.ndarray  # [M + 1] share of held-out reals that each member covers, and the mixture last
     coverage_floor: float  # the same of training reals
-    mixture: np.ndarray  # [M] weights for `sample`: what the pairing learned, else uniform
+    mixture: np.ndarray  # [M] weights for `sample`, those of `Game.mixture`
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
 
@@ -125,9 +125,10 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
 
     S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
-    reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors
-    are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the train split (an
-    iterator), the floors are NaN.
+    reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that take
+    no part (`Game.taking_part`), such as slots that wait for their first copy, are not ranked, and no opponents.
+    Standard errors are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the
+    train split (an iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -150,8 +151,9 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     n = len(reals["x"])
     fake, real, fakes = held_out_logits(game, state, reals)
     fool, by_real, by_fake = (np.asarray(a) for a in _auc(fake, real))
-    score_g = _mean_score(fool, by_real, by_fake, axis=1)
-    score_d = _mean_score(1.0 - fool, by_real, by_fake, axis=0)
+    there_g, there_d = game.taking_part(state)
+    score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
+    score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
 
     flat = lambda x: jnp.asarray(x, jnp.float32).reshape(len(x), -1)
     x = flat(reals["x"])
@@ -161,7 +163,7 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
     floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
-    calibrated = game.loss.logit == "log_ratio"
+    calibrated = game.loss.logit == "log_ratio" and not _redrawn(game, state)
     cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
     mixture = game.mixture(state)
     edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
@@ -175,14 +177,20 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         score_d=score_d,
         mmd=mmd,
         mmd_floor=float(floor),
-        rank_g=rank_generators(score_g.value, mmd.value),
-        rank_d=np.argsort(-score_d.value, kind="stable"),
+        rank_g=np.flatnonzero(there_g)[rank_generators(score_g.value[there_g], mmd.value[there_g])],
+        rank_d=np.flatnonzero(there_d)[np.argsort(-score_d.value[there_d], kind="stable")],
         coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
         coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
         mixture=mixture,
         members=game.members,
         num=n,
     )
+
+
+def _redrawn(game: Game, state: State) -> bool:
+    """Whether a schedule has given discriminators other losses than `Loss.logit` speaks of."""
+    start = (game.loss.start or {}).get("loss_d")
+    return start is not None and not np.array_equal(start, state.hyper["loss_d"])
 
 
 def rank_generators(score: np.ndarray, distance: np.ndarray) -> np.ndarray:

@@ -241,8 +241,9 @@ def _between(game: Game, state: State, source: Source, num: int, scored: bool, a
 
 
 def apply_each(game: Game | Replicas, state: State, fn: Callable[[Game, State], State]) -> State:
-    """`fn` of a game and its state on the host, or of each replica, one after the other."""
+    """`fn` of a game and its state on the host, or of each replica that goes on, one after the other."""
     if isinstance(game, Game):
         return fn(game, state)
-    new = [fn(game.game(r), game.take(state, r)) for r in range(len(game))]
+    new = [game.take(state, r) for r in range(len(game))]
+    new = [fn(game.game(r), one) if int(one.fault[0]) < 0 else one for r, one in enumerate(new)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *new)._replace(step=state.step)

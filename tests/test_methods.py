@@ -64,8 +64,9 @@ def test_the_table_as_text(capsys):
     assert cli.main(["methods"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(table())
-    for name in METHODS:
-        assert re.search(rf"^{name} ", out, re.M)
+    assert max(map(len, out.splitlines())) <= 120
+    for name, method in METHODS.items():
+        assert re.search(rf"^{name} .*\n? *{f'needs {re.escape(method.needs)}$' if method.needs else ''}", out, re.M)
     assert cli.main(["methods", "mean"]) == 2
     assert "takes none" in capsys.readouterr().err
 

@@ -10,10 +10,13 @@ import pytest
 import toys
 
 from ensgan import losses, optim, pairing, schedules, testing
+from ensgan.cli import describe
 from ensgan.data import gaussian_ring, resident
 from ensgan.replicas import Replicas
 from ensgan.schedules import boosted_weights, copied, fit_classifier
-from ensgan.training import train
+from ensgan.selection import select
+from ensgan.step import step
+from ensgan.training import between, train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
@@ -161,6 +164,31 @@ def test_snapshots_fill_their_slots_in_turn_and_wait_there():
     np.testing.assert_array_equal(params(state)[2], after[2])
 
 
+def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
+    game, _ = made("history")
+    state = game.init(jax.random.key(0))
+    for turn, there in enumerate(([0], [0, 1])):
+        state = game.schedule.between(game, state._replace(step=jnp.int32(10 * turn)), SOURCE, 64)
+        scores = select(game, state, SOURCE, num=64)
+        assert sorted(scores.rank_g) == sorted(scores.rank_d) == there
+        assert scores.best in there
+        np.testing.assert_allclose(scores.score_g.value, scores.fool[:, there].mean(1), atol=1e-6)
+        np.testing.assert_allclose(scores.score_d.value, 1 - scores.fool[there].mean(0), atol=1e-6)
+    assert "not ranked: generator 2, discriminator 2\n" in f"{describe(scores)}\n"
+    # Slots of snapshots do not play, but the mixture is made of them.
+    game, _ = made("snapshots")
+    state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
+    assert sorted(select(game, state, SOURCE, num=64).rank_g) == [0, 1]
+
+
+def test_logits_are_taken_for_log_odds_only_as_long_as_losses_are():
+    game, _ = made("children")
+    state = game.init(jax.random.key(0))
+    assert select(game, state, SOURCE, num=64).log_odds is not None
+    squares = state._replace(hyper={**state.hyper, "loss_d": jnp.array([0, 2], jnp.int32)})
+    assert select(game, squares, SOURCE, num=64).log_odds is None
+
+
 def test_past_members_play_on_and_do_not_learn():
     game, _ = made("history")
     state, info = train(game, game.init(jax.random.key(0)), SOURCE, steps=10)
@@ -208,6 +236,14 @@ def test_the_double_oracle_drops_who_has_no_mass_and_copies_who_has_most(monkeyp
     np.testing.assert_array_equal(params(new)[0], params(state)[1])
     np.testing.assert_array_equal(params(new, "discriminators")[0], params(state, "discriminators")[2])
     assert plug.mixture(new.schedule).tolist() == pytest.approx([0, 1, 0])
+    # Where no slot is free, the weakest makes room: it has no share any more. Of equals it is not the one to copy.
+    for shares, slot, want in (([0.5, 0.3, 0.2], 2, [0.625, 0.375, 0]), ([1 / 3] * 3, 1, [0.5, 0, 0.5])):
+        mass = np.array(shares)
+        monkeypatch.setattr(schedules.slots.metagame, "linear_program", lambda *args, mass=mass: (mass, mass))
+        new = plug.between(game, state, SOURCE, 64)
+        assert new.roster.learns_g.tolist() == new.roster.learns_d.tolist() == (np.arange(3) == slot).tolist()
+        np.testing.assert_allclose(plug.mixture(new.schedule), want, atol=1e-6)
+        np.testing.assert_array_equal(params(new)[slot], params(state)[0])
 
 
 def test_nothing_flows_from_the_global_pair_to_the_local_ones():
@@ -278,6 +314,17 @@ def test_stages_of_boosting_and_of_the_cascade():
     np.testing.assert_allclose(plug.mixture(state.schedule), [0.5, 0.25, 0.25])
 
 
+def test_a_batch_without_weight_teaches_nothing_of_the_data_and_breaks_nobody():
+    # In late stages of a cascade, a batch may hold none of the samples that are left.
+    for loss in (losses.non_saturating, losses.relativistic):
+        game = toys.game(2, 2, loss=loss)
+        state, batch = game.init(jax.random.key(0)), toys.batch()
+        new, info = step(game, state, {**batch, "weight": jnp.zeros(8)})
+        assert int(new.fault[0]) == -1
+        assert (params(new, "discriminators") != params(state, "discriminators")).any() == (not loss.relativistic)
+        assert np.isfinite(np.asarray(info.loss_d)).all()
+
+
 def test_weights_need_a_table_of_samples():
     game = toys.game(2, 2, schedule=schedules.adagan(10, samples=7))
     with pytest.raises(InputError, match="weights for 7 samples, and the train split has 140"):
@@ -308,7 +355,34 @@ def test_replicas_have_schedules_of_their_own():
     assert not np.allclose(state.hyper["penalty"][0], 1.0)
 
 
+def test_a_replica_that_stopped_is_left_alone_by_its_schedule():
+    def make(rate):
+        rates = optim.per_member(optax.sgd, learning_rate=rate)  # a number that is traced
+        return toys.game(2, 1, optimizer=rates, schedule=schedules.snapshots(4))
+
+    replicas = Replicas(make, seeds=[3, 8], rate=[1e38, 0.1])
+    assert replicas.game(1) is replicas.game(1)
+    state, _ = train(replicas, replicas.init(), SOURCE, steps=4)
+    assert (np.asarray(state.fault)[:, 0] >= 0).tolist() == [True, False]
+    before = np.asarray(state.generators[0].params["w1"])
+    new = between(replicas, state, SOURCE, 4)
+    moved = (np.asarray(new.generators[0].params["w1"]) != before).any((1, 2, 3))
+    assert moved.tolist() == [False, True]
+
+
 def test_schedules_that_do_not_fit_are_refused():
+    double = {"pairing": pairing.nash(4), "schedule": schedules.double_oracle(10)}
+    with pytest.raises(InputError, match="give a number that divides 10"):
+        toys.game(3, 3, **double)
+    with pytest.raises(InputError, match="shared parts move for all members"):
+        toys.game(2, 1, shared=("w1",), schedule=schedules.snapshots(5))
+    with pytest.raises(InputError, match=r"0\.25 of 3 members is not one member.* at least 4"):
+        toys.game(3, 3, optimizer=RATES, schedule=schedules.population_based(10))
+    boosted = schedules.adagan(10, samples=TRAIN)
+    with pytest.raises(InputError, match="one logit, high for what looks real"):
+        toys.game(2, 2, loss=losses.mad(), heads=(3,), schedule=boosted)
+    with pytest.raises(InputError, match="use another loss"):
+        toys.game(2, 2, loss=losses.d2(), schedule=boosted)
     with pytest.raises(InputError, match="every is 0"):
         schedules.snapshots(0)
     with pytest.raises(InputError, match="split coverage deals batches out"):

@@ -95,6 +95,12 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], Arra
         one_group(game, "boosting")
         if game.M != game.N:
             raise InputError(f"boosting trains pairs, and there are {game.M} generators and {game.N} discriminators")
+        if game.heads or game.loss.judge is not None or game.classes is not None:
+            what = "networks without classes" if game.classes is not None else "another loss"
+            raise InputError(
+                "boosting asks discriminators of their kind how real a sample is: one logit, high for what looks real, "
+                f"and no class; use {what}"
+            )
         if samples < 1:
             raise InputError("boosting gives weights to samples; say how many there are: samples=source.num['train']")
         return {"weight": jnp.ones((samples,)), "mixture": jnp.zeros((game.M,)).at[0].set(1.0)}

@@ -110,7 +110,7 @@ def population_based(
         fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
 
     Raises:
-        InputError: a number out of range, or an unknown fitness.
+        InputError: a number out of range, an unknown fitness, or no group of which `share` is one member.
     """
     check_every(every)
     _check_kind(fitness)
@@ -118,6 +118,15 @@ def population_based(
         raise InputError(f"share is {share}; the lowest and the highest share of a side do not overlap up to ½")
     if not 1.0 < factor < np.inf:
         raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so it is above 1")
+
+    def init(game: Game) -> Tree:
+        largest = max(group.count for group in (*game.groups_g, *game.groups_d))
+        if int(largest * share) < 1:
+            raise InputError(
+                f"a share of {share:g} of {largest} members is not one member, so nobody would ever copy anybody; give "
+                f"a group of at least {int(np.ceil(1 / share))}, or a larger share"
+            )
+        return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         for side, fit in measured(game, state, source, num, fitness).items():
@@ -139,7 +148,7 @@ def population_based(
                 state = changed(game, state, side, name, lambda old, scale=scale: (old * scale).astype(old.dtype))
         return state
 
-    return Schedule(every, between, hyper=frozenset(hyper))
+    return Schedule(every, between, init=init, hyper=frozenset(hyper))
 
 
 def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:

@@ -52,7 +52,7 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
 
 def key_of(state: State, purpose: int) -> Array:
     """A key for the draws of a schedule at this step; steps themselves use even and odd numbers below 2³¹."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.key, 0x5C4ED), state.step), purpose)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.key, 0x8005C4ED), state.step), purpose)
 
 
 def one_group(game: Game, name: str) -> None:

@@ -86,14 +86,16 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
     One generator and one discriminator learn at a time, against the mixtures of all that there are; the others rest,
     and play. Every `every` steps the payoff matrix of all is solved, members whose probability is below `least` are
     dropped, and the next newcomers start as copies of the member with most probability. Where no slot is free, the one
-    with the least probability makes room. Needs the pairing `nash`, which weighs opponents by the same mixtures.
+    with the least probability makes room. The mixture is of those that stay; newcomers have no share until they have
+    learned. Needs the pairing `nash`, which weighs opponents by the same mixtures, and solves them at those steps.
 
     Args:
         every: steps that a newcomer learns.
         least: probability below which a member is dropped, in [0, 1).
 
     Raises:
-        InputError: a number out of range, another pairing, or fewer than two slots on a side.
+        InputError: a number out of range, another pairing or one that solves the payoff at other steps, or fewer than
+            two slots on a side.
     """
     check_every(every)
     check_range("least", least, high=1.0)
@@ -108,17 +110,25 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             raise InputError(f"{game.M} generators and {game.N} discriminators leave no room to grow; give at least 2")
         if "payoff" not in game.pairing.asks or game.pairing.mixture is None:
             raise InputError("the double oracle needs a pairing that plays by the payoff of the members; use nash")
+        if every % game.pairing.payoff_every:
+            raise InputError(
+                f"the double oracle acts every {every} steps, and the pairing solves the payoff every "
+                f"{game.pairing.payoff_every}; newcomers need new mixtures, so give a number that divides {every}"
+            )
         return {"mixture": jnp.zeros((game.M,)).at[0].set(1.0)}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         matrix = payoff(game, state, source.held_out("calibrate", num))
         p, q = metagame.linear_program(matrix, state.roster.plays_g, state.roster.plays_d)
-        plan, origins = state.roster._asdict(), {}
+        plan, origins, share = state.roster._asdict(), {}, {}
         for side, mass in (("g", p), ("d", q)):
             stays = mass >= max(least, 1e-9)
             stays[mass.argmax()] = True
             free = np.flatnonzero(~stays)
-            slot = int(free[0]) if len(free) else int(mass.argmin())
+            others = np.where(np.arange(len(mass)) == mass.argmax(), np.inf, mass)  # the strongest never makes room
+            slot = int(free[0]) if len(free) else int(others.argmin())
+            stays[slot] = False
+            share[side] = np.where(stays, mass, 0.0)
             origins[side] = np.arange(len(mass))
             origins[side][slot] = mass.argmax()
             copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(origins[side]))
@@ -127,7 +137,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
             roster=Roster(**plan),
-            schedule={"mixture": jnp.asarray(p, jnp.float32)},
+            schedule={"mixture": jnp.asarray(share["g"] / share["g"].sum(), jnp.float32)},
             payoff=matrix[origins["g"]][:, origins["d"]],  # newcomers are still who they are copies of
         )
 
