@@ -1,4 +1,4 @@
-"""The command line: `ensgan train | resume | select | evaluate | sample | report | plan | methods`."""
+"""The command line: `ensgan train | resume | select | evaluate | sample | export | report | plan | methods`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ USAGE = """usage: ensgan COMMAND ...
   select RUN                         rank generators and discriminators on held-out data
   evaluate RUN                       measure the generators on the report split
   sample RUN --num N --out FILE      draw samples into a .png or .npz
+  export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
   methods                            the ensemble methods by name: what they do and what they need
@@ -217,6 +218,39 @@ def sample(argv: list[str]) -> int:
     return 0
 
 
+def export(argv: list[str]) -> int:
+    """Writes a generator, the mixture or a discriminator as files that run without this library."""
+    from ensgan import config, exporting, runs
+
+    text = "best, mixture, member:I or discriminator:J; the mixture where members are parts, else the best"
+    options = _options(
+        "export",
+        argv,
+        [
+            ("--to", str, None, "folder to make"),
+            ("--from", str, None, text),
+            ("--overwrite", bool, False, "replace the export that is in the folder"),
+        ],
+    )
+    if not options["to"]:
+        raise InputError("--to is missing; give a folder to make")
+    directory = Path(options["to"])
+    exporting.check_target(directory, options["overwrite"])
+    settings = runs.load_run(options["run"])
+    game, source, state = runs.restore(options["run"], settings)
+    kind, _, index = (options["from"] or "").partition(":")
+    if kind == "discriminator":
+        j = _member("discriminator", index, game.N)
+        portable, text = exporting.judge(game, state, j), f"discriminator {j}"
+    else:
+        weights, text = _weights(options["from"], game, state, source, settings, ", or discriminator:J")
+        portable = exporting.sampler(game, state, weights)
+    about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
+    exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
+    print(f"{text} is in {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
+    return 0
+
+
 def report(argv: list[str]) -> int:
     """Writes the report again from what the run left."""
     from ensgan import runs
@@ -324,6 +358,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "select": select,
     "evaluate": evaluate,
     "sample": sample,
+    "export": export,
     "report": report,
     "plan": plan,
     "methods": methods,
@@ -393,8 +428,8 @@ def _class_scores(table: Any) -> str:
     return "\n".join([note, head, *rows])
 
 
-def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any) -> tuple[Any, str]:
-    """Weights over generators for `--from`, and what they are called."""
+def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any, more: str = "") -> tuple[Any, str]:
+    """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
     import numpy as np
 
     from ensgan import selection
@@ -413,11 +448,20 @@ def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: A
             )
         return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
     kind, _, index = choice.partition(":")
-    if kind != "member" or not (index.isascii() and index.isdecimal()):
-        raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}")
-    if int(index) >= game.M:
-        raise InputError(f"--from asks for member {index}; the run has generators 0 to {game.M - 1}")
-    return np.eye(game.M)[int(index)], f"generator {index}"
+    if kind != "member":
+        raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
+    i = _member(kind, index, game.M)
+    return np.eye(game.M)[i], f"generator {i}"
+
+
+def _member(kind: str, index: str, count: int) -> int:
+    """The number of a member in `--from KIND:NUMBER`."""
+    if not re.fullmatch("[0-9]{1,9}", index):
+        raise InputError(f"--from is '{kind}:{index}'; give {kind}:I with I from 0 to {count - 1}")
+    if int(index) >= count:
+        name = "discriminators" if kind == "discriminator" else "generators"
+        raise InputError(f"--from asks for {kind} {index}; the run has {name} 0 to {count - 1}")
+    return int(index)
 
 
 def _classes(choice: str | None, classes: int | None) -> list[int] | None:

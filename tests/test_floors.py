@@ -31,7 +31,7 @@ FLOORS = [
     ["rounds"],
     ["regularization"],
     ["step"],
-    ["dispatch", "selection", "evaluation"],
+    ["dispatch", "selection", "evaluation", "exporting"],
     ["schedules"],
     ["training", "plan"],
     ["runs", "testing"],
