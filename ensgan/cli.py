@@ -247,7 +247,7 @@ def export(argv: list[str]) -> int:
         portable = exporting.sampler(game, state, weights)
     about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
     exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
-    print(f"{text} is in {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
+    print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return 0
 
 

@@ -155,7 +155,8 @@ def sampler(game: Game, state: State, weights: Any = None, average: bool = True)
         for i, one in found.items()
     ]
     tensors = {name: leaf for i, one in found.items() for name, leaf in _named(one, f"generator.{i}").items()}
-    return Portable("generate", generate, tensors, inputs, {"generators": about, "keys": KEYS, "average": average})
+    record = {"generators": about, "keys": KEYS, "average": average, **_samples(game)}
+    return Portable("generate", generate, tensors, inputs, record)
 
 
 def judge(game: Game, state: State, j: int) -> Portable:
@@ -178,7 +179,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
     def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
         return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}
 
-    about = {"discriminator": j, "logit": game.loss.logit}
+    about = {"discriminator": j, "logit": game.loss.logit, **_samples(game)}
     return Portable("score", score, _named(found, f"discriminator.{j}"), inputs, about)
 
 
@@ -220,7 +221,7 @@ def write(
     """
     check_target(directory, overwrite)
     from jax import export
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     size = export.symbolic_shape("b")[0] if batch is None else batch
     inputs = portable.inputs(size)
@@ -230,7 +231,7 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, *FUNCTIONS.values()):
         (directory / name).unlink(missing_ok=True)
-    save_file(portable.tensors, directory / WEIGHTS)
+    (directory / WEIGHTS).write_bytes(save(portable.tensors))
     (directory / FUNCTIONS[portable.kind]).write_bytes(exported.serialize())
     describe = lambda spec: f"{spec.dtype}[{','.join(map(str, spec.shape))}]"
     function = {
@@ -253,6 +254,10 @@ def _is_export(file: Path) -> bool:
 
 def _label(game: Game, b: Any) -> dict[str, jax.ShapeDtypeStruct]:
     return {} if game.classes is None else {"label": jax.ShapeDtypeStruct((b,), jnp.int32)}
+
+
+def _samples(game: Game) -> dict[str, Any]:
+    return {"sample_shape": list(game.sample_shape), "classes": game.classes}
 
 
 def _arrays(member: Member) -> dict[str, Tree]:

@@ -123,7 +123,7 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
 def test_the_command_exports_a_conditional_mixture(run, tmp_path, capsys, key):
     directory, game, _, state = run
     assert cli.main(["export", str(directory), "--from", "mixture", "--to", str(tmp_path / "one")]) == 0
-    assert "the uniform mixture of 2 generators is in" in capsys.readouterr().out
+    assert "one holds the uniform mixture of 2 generators: config.json" in capsys.readouterr().out
     generate, weights = loaded(tmp_path / "one")
     number = np.arange(20, dtype=np.int32)
     x = generate(weights, jax.random.key_data(key), number, np.where(number < 10, number % 8, -1).astype(np.int32))
@@ -145,7 +145,8 @@ def test_an_export_says_what_it_is(run, tmp_path, capsys):
     assert about["function"]["output"] == "float32[b,2]"
     assert about["function"]["platforms"] == ["cpu", "cuda", "rocm", "tpu"]
     assert about["run"] == json.loads((directory / "config.json").read_text())
-    assert about["what"] == "generator 1"
+    assert (about["what"], about["sample_shape"], about["classes"]) == ("generator 1", [2], 8)
+    assert about["versions"]["jax"] == jax.__version__
     want = ensgan.member(game, state, 1).params["net"]["last"]["kernel"]
     np.testing.assert_array_equal(load_file(folder / "weights.safetensors")["generator.1.params.net.last.kernel"], want)
 
