@@ -34,7 +34,7 @@ FLOORS = [
     ["dispatch", "selection", "evaluation", "exporting"],
     ["schedules"],
     ["training", "plan"],
-    ["runs", "testing"],
+    ["runs", "testing", "joining"],
     ["cli"],
     ["__init__"],
 ]
