@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import sys
 import warnings
 from argparse import ArgumentError
@@ -118,6 +117,7 @@ def evaluate(argv: list[str]) -> int:
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
     from ensgan import evaluation, features, runs, selection
+    from ensgan.reporting import describe_classes, describe_modes, describe_scores
 
     num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
     options = _options(command, argv, [*num, *more])
@@ -135,8 +135,8 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
             print(text, file=sys.stderr, flush=True)
         table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
         if table is not None:
-            print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
-    print(describe(scores, split))
+            print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
+    print(describe_scores(scores, split))
     return 0
 
 
@@ -146,7 +146,7 @@ def sample(argv: list[str]) -> int:
     import numpy as np
 
     import ensgan
-    from ensgan import runs, sampling
+    from ensgan import choices, runs, sampling
     from ensgan.data import to_uint8
 
     options = _options(
@@ -177,8 +177,8 @@ def sample(argv: list[str]) -> int:
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
-    asked = _classes(options["label"], game.classes)
-    weights, text = _weights(options["from"], game, state, source, settings)
+    asked = choices.classes(options["label"], game.classes)
+    weights, text = choices.weights(options["from"], game, state, source, settings)
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
@@ -195,7 +195,7 @@ def sample(argv: list[str]) -> int:
 
 def export(argv: list[str]) -> int:
     """Writes a generator, the mixture or a discriminator as files that run without this library."""
-    from ensgan import config, exporting, runs
+    from ensgan import choices, config, exporting, runs
 
     text = "best, mixture, member:I or discriminator:J; the mixture where members are parts, else the best"
     options = _options(
@@ -215,10 +215,10 @@ def export(argv: list[str]) -> int:
     game, source, state = runs.restore(options["run"], settings)
     kind, _, index = (options["from"] or "").partition(":")
     if kind == "discriminator":
-        j = _member("discriminator", index, game.N)
+        j = choices.member("discriminator", index, game.N)
         portable, text = exporting.judge(game, state, j), f"discriminator {j}"
     else:
-        weights, text = _weights(options["from"], game, state, source, settings, ", or discriminator:J")
+        weights, text = choices.weights(options["from"], game, state, source, settings, ", or discriminator:J")
         portable = exporting.sampler(game, state, weights)
     about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
     exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
@@ -245,7 +245,7 @@ def plan(argv: list[str]) -> int:
     import inspect
     import json
 
-    from ensgan import config, data, mesh, plan, training
+    from ensgan import choices, config, data, mesh, plan, training
 
     def unread(source: Callable[..., Any]) -> Callable[..., Any]:
         """The same options, for the parser: files need not be named."""
@@ -283,7 +283,7 @@ def plan(argv: list[str]) -> int:
     auto = "auto" if options["topology"] is not None else "member=1,data=1"
     sizes = mesh.parse(options["mesh"] or auto)
     plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
-    given = {"shape": _shape(options["sample_shape"]), "num": options["samples"]}
+    given = {"shape": choices.shape(options["sample_shape"]), "num": options["samples"]}
     outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
     source = outline()
     game = training.build_game(settings, source.shape, source.num["train"])
@@ -298,15 +298,6 @@ def plan(argv: list[str]) -> int:
     else:
         print(plan.describe(found, name=settings.name, source=source, **rates))
     return 0
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    sizes = text.replace("x", ",").replace("×", ",").split(",")
-    if not all(size.strip().isascii() and size.strip().isdecimal() for size in sizes):
-        raise InputError(f"--sample-shape is {text!r}; give H,W,C of images, such as 64,64,3, or D of points")
-    return tuple(int(size) for size in sizes)
 
 
 def methods(argv: list[str]) -> int:
@@ -340,119 +331,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-def describe(scores: Any, split: str = "select") -> str:
-    """The score matrix and both rankings as text, and how they were made."""
-    from ensgan.reporting import format_matrix, format_ranking
-
-    rows = [f"generator {i}" for i in range(len(scores.fool))]
-    columns = [f"D{j}" for j in range(scores.fool.shape[1])]
-    lines = [
-        f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
-        "P(D_j scores a fake of G_i above a real), ideal 0.5",
-        format_matrix(scores.fool, rows, columns),
-        "",
-        "the same as mean σ(s − r)",
-        format_matrix(scores.probability, rows, columns),
-        "",
-        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
-    ]
-    ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
-    for place, line in zip(scores.rank_g, ranking, strict=True):
-        value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
-        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
-    lines += [
-        f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
-        "",
-        "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
-        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
-    ]
-    if scores.members == "parts":
-        lines.append(
-            f"members are parts of the mixture: the best one, generator {scores.best}, covers "
-            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}"
-        )
-    return "\n".join(lines)
-
-
-def _modes(table: Any) -> str:
-    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
-    rows = [
-        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
-        for name, s in zip(table.names, table.scores, strict=True)
-    ]
-    e = table.perfect_error
-    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
-    note = (
-        f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
-    )
-    return "\n".join([note, head, *rows, last])
-
-
-def _class_scores(table: Any) -> str:
-    judge = table.classifier
-    note = (
-        f"{table.num} samples each; their classes are those of the classifier {judge.name}, which was trained on the "
-        f"train split\nand is right about {judge.accuracy:.2%} of {judge.num} held-out images (select split)"
-    )
-    head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
-    rows = [
-        f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
-        + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
-        for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
-    ]
-    return "\n".join([note, head, *rows])
-
-
-def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any, more: str = "") -> tuple[Any, str]:
-    """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
-    import numpy as np
-
-    from ensgan import selection
-
-    choice = choice or ("mixture" if game.members == "parts" else "best")
-    if choice == "mixture":
-        kind = "uniform" if game.pairing.mixture is None else "learned"
-        return game.mixture(state), f"the {kind} mixture of {game.M} generators"
-    if choice == "best":
-        scores = selection.select(game, state, source, num=settings.held_out)
-        if scores.members == "parts":
-            print(
-                f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "
-                f"the mixture {scores.coverage[-1]:.0%}",
-                file=sys.stderr,
-            )
-        return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
-    kind, _, index = choice.partition(":")
-    if kind != "member":
-        raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
-    i = _member(kind, index, game.M)
-    return np.eye(game.M)[i], f"generator {i}"
-
-
-def _member(kind: str, index: str, count: int) -> int:
-    """The number of a member in `--from KIND:NUMBER`."""
-    if not re.fullmatch("[0-9]{1,9}", index):
-        raise InputError(f"--from is '{kind}:{index}'; give {kind}:I with I from 0 to {count - 1}")
-    if int(index) >= count:
-        name = "discriminators" if kind == "discriminator" else "generators"
-        raise InputError(f"--from asks for {kind} {index}; the run has {name} 0 to {count - 1}")
-    return int(index)
-
-
-def _classes(choice: str | None, classes: int | None) -> list[int] | None:
-    """The classes that `--label` asks for."""
-    if choice is None:
-        return None
-    if classes is None:
-        raise InputError("--label is given, but the generators of this run are told no class; leave it out")
-    parts = [part.strip() for part in choice.split(",")]
-    if not all(re.fullmatch("[0-9]{1,9}", part) and int(part) < classes for part in parts):
-        raise InputError(f"--label is {choice!r}; give one class or several, such as 0,1, from 0 to {classes - 1}")
-    return [int(part) for part in parts]
-
-
 def _finish(outcome: Any, directory: Path) -> int:
     from ensgan import processes
+    from ensgan.reporting import describe_scores
 
     if not processes.first():
         return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
@@ -460,7 +341,7 @@ def _finish(outcome: Any, directory: Path) -> int:
         print(f"stopped by signal {outcome.stopped_by} at step {outcome.step}; go on with: ensgan resume {directory}")
         return 128 + outcome.stopped_by
     if outcome.scores is not None:
-        print(describe(outcome.scores))
+        print(describe_scores(outcome.scores))
     print(f"\npictures: {directory / 'samples.png'}\nreport:   {directory / 'report.html'}")
     print(f"more:     ensgan sample {directory} --num 100 --out more.png")
     return 0

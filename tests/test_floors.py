@@ -34,7 +34,7 @@ FLOORS = [
     ["dispatch", "selection", "evaluation", "exporting"],
     ["schedules"],
     ["training", "plan"],
-    ["runs", "testing", "joining"],
+    ["runs", "testing", "joining", "choices"],
     ["cli"],
     ["__init__"],
 ]
