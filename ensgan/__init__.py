@@ -19,6 +19,7 @@ from ensgan import (
     schedules,
 )
 from ensgan.evaluation import evaluate_classes, evaluate_modes
+from ensgan.exporting import Member, draw, member
 from ensgan.game import Game, State
 from ensgan.population import Group, normal, uniform
 from ensgan.replicas import Replicas
@@ -35,15 +36,18 @@ __all__ = [
     "Group",
     "Info",
     "InputError",
+    "Member",
     "Replicas",
     "Selection",
     "State",
     "augment",
     "data",
+    "draw",
     "evaluate_classes",
     "evaluate_modes",
     "features",
     "losses",
+    "member",
     "mesh",
     "metagame",
     "metrics",

@@ -1,51 +1,25 @@
-"""The command line: `ensgan train | resume | select | evaluate | sample | report | plan | methods`."""
+"""The command line: `ensgan train | resume | select | evaluate | sample | export | report | plan | methods`."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
-import re
-import signal
 import sys
-import traceback
 import warnings
 from argparse import ArgumentError
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from ensgan.joining import INTERRUPTED, PLACE, joined, tell
 from ensgan.types import InputError, unknown
 
 DEFAULT = "digits_4x4"
 MEMORY = 2**32  # bytes of samples that one command holds
-INTERRUPTED = 128 + signal.SIGINT
-SAFE = "Complete checkpoints are safe: start all processes again, with `ensgan resume RUN` if there are any"
-# What JAX's errors say, of whatever type, when a process does not answer any more.
-LOST = r"Gloo|NCCL|[Cc]oordination ?[Ss]ervice|Connection closed by peer|sync_global_devices|Barrier (failed|timed out)"
-LAST_WORDS = (
-    "ensgan: this process was ended from outside, most likely because another process of its run had ended, as the "
-    f"last lines of that one say, or had the same --process-id. {SAFE}\n"
-)
-# Where a command computes: arguments of the commands that train.
-PLACE: list[tuple[str, type, Any, str]] = [
-    ("--mesh", str, "auto", "devices for members and for samples, such as member=4,data=2; auto uses what there is"),
-    (
-        "--distributed",
-        bool,
-        False,
-        "one of several processes, as Slurm, Open MPI, Kubernetes or a TPU pod started them",
-    ),
-    ("--coordinator", str, None, "host:port of process 0, for several processes started by hand"),
-    ("--num-processes", int, None, "how many processes there are, with --coordinator"),
-    ("--process-id", int, None, "which of them this is, from 0, with --coordinator"),
-    ("--local-devices", str, None, "numbers of the local devices that this process takes, such as 0,1"),
-    ("--join-timeout", int, 120, "seconds to wait for the other processes"),
-]
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -53,6 +27,7 @@ USAGE = """usage: ensgan COMMAND ...
   select RUN                         rank generators and discriminators on held-out data
   evaluate RUN                       measure the generators on the report split
   sample RUN --num N --out FILE      draw samples into a .png or .npz
+  export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
   methods                            the ensemble methods by name: what they do and what they need
@@ -74,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
     except (InputError, OSError, MemoryError) as error:
-        _tell(error)
+        tell(error)
         return 2
     except KeyboardInterrupt as error:
-        _tell(error)
+        tell(error)
         return INTERRUPTED
 
 
@@ -106,7 +81,7 @@ def train(argv: list[str]) -> int:
     settings, options = config.parse(tree, TABLES, flags, extra=own)
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
-    with _joined("train --overwrite" if options["overwrite"] else "train", options):
+    with joined("train --overwrite" if options["overwrite"] else "train", options):
         given = options["run_dir"] or str(_free_directory(settings.name, settings.seed))
         directory = Path(given if options["run_dir"] else processes.from_first(given))
         outcome = runs.run(
@@ -122,7 +97,7 @@ def resume(argv: list[str]) -> int:
     steps = ("--steps", int, None, "train until this step in all; the run's own number if not given")
     options = _options("resume", argv, [steps, *PLACE])
     overrides = {} if options["steps"] is None else {"steps": options["steps"]}
-    with _joined("resume", options):
+    with joined("resume", options):
         with processes.together():
             settings = runs.load_run(options["run"], overrides)
         outcome = runs.run(settings, options["run"], resume=True, watcher=_console(), sizes=mesh.parse(options["mesh"]))
@@ -142,6 +117,7 @@ def evaluate(argv: list[str]) -> int:
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
     from ensgan import evaluation, features, runs, selection
+    from ensgan.reporting import describe_classes, describe_modes, describe_scores
 
     num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
     options = _options(command, argv, [*num, *more])
@@ -159,8 +135,8 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
             print(text, file=sys.stderr, flush=True)
         table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
         if table is not None:
-            print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
-    print(describe(scores, split))
+            print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
+    print(describe_scores(scores, split))
     return 0
 
 
@@ -170,7 +146,7 @@ def sample(argv: list[str]) -> int:
     import numpy as np
 
     import ensgan
-    from ensgan import runs, sampling
+    from ensgan import choices, runs, sampling
     from ensgan.data import to_uint8
 
     options = _options(
@@ -201,8 +177,8 @@ def sample(argv: list[str]) -> int:
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
-    asked = _classes(options["label"], game.classes)
-    weights, text = _weights(options["from"], game, state, source, settings)
+    asked = choices.classes(options["label"], game.classes)
+    weights, text = choices.weights(options["from"], game, state, source, settings)
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
@@ -214,6 +190,39 @@ def sample(argv: list[str]) -> int:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
         runs.save_picture(out, x, source.held_out("select", 1000)["x"], columns=in_turn)
     print(f"{options['num']} samples from {text} are in {out}")
+    return 0
+
+
+def export(argv: list[str]) -> int:
+    """Writes a generator, the mixture or a discriminator as files that run without this library."""
+    from ensgan import choices, config, exporting, runs
+
+    text = "best, mixture, member:I or discriminator:J; the mixture where members are parts, else the best"
+    options = _options(
+        "export",
+        argv,
+        [
+            ("--to", str, None, "folder to make"),
+            ("--from", str, None, text),
+            ("--overwrite", bool, False, "replace the export that is in the folder"),
+        ],
+    )
+    if not options["to"]:
+        raise InputError("--to is missing; give a folder to make")
+    directory = Path(options["to"])
+    exporting.check_target(directory, options["overwrite"])
+    settings = runs.load_run(options["run"])
+    game, source, state = runs.restore(options["run"], settings)
+    kind, _, index = (options["from"] or "").partition(":")
+    if kind == "discriminator":
+        j = choices.member("discriminator", index, game.N)
+        portable, text = exporting.judge(game, state, j), f"discriminator {j}"
+    else:
+        weights, text = choices.weights(options["from"], game, state, source, settings, ", or discriminator:J")
+        portable = exporting.sampler(game, state, weights)
+    about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
+    exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
+    print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return 0
 
 
@@ -236,7 +245,7 @@ def plan(argv: list[str]) -> int:
     import inspect
     import json
 
-    from ensgan import config, data, mesh, plan, training
+    from ensgan import choices, config, data, mesh, plan, training
 
     def unread(source: Callable[..., Any]) -> Callable[..., Any]:
         """The same options, for the parser: files need not be named."""
@@ -274,7 +283,7 @@ def plan(argv: list[str]) -> int:
     auto = "auto" if options["topology"] is not None else "member=1,data=1"
     sizes = mesh.parse(options["mesh"] or auto)
     plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
-    given = {"shape": _shape(options["sample_shape"]), "num": options["samples"]}
+    given = {"shape": choices.shape(options["sample_shape"]), "num": options["samples"]}
     outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
     source = outline()
     game = training.build_game(settings, source.shape, source.num["train"])
@@ -289,15 +298,6 @@ def plan(argv: list[str]) -> int:
     else:
         print(plan.describe(found, name=settings.name, source=source, **rates))
     return 0
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    sizes = text.replace("x", ",").replace("×", ",").split(",")
-    if not all(size.strip().isascii() and size.strip().isdecimal() for size in sizes):
-        raise InputError(f"--sample-shape is {text!r}; give H,W,C of images, such as 64,64,3, or D of points")
-    return tuple(int(size) for size in sizes)
 
 
 def methods(argv: list[str]) -> int:
@@ -325,126 +325,16 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "select": select,
     "evaluate": evaluate,
     "sample": sample,
+    "export": export,
     "report": report,
     "plan": plan,
     "methods": methods,
 }
 
 
-def describe(scores: Any, split: str = "select") -> str:
-    """The score matrix and both rankings as text, and how they were made."""
-    from ensgan.reporting import format_matrix, format_ranking
-
-    rows = [f"generator {i}" for i in range(len(scores.fool))]
-    columns = [f"D{j}" for j in range(scores.fool.shape[1])]
-    lines = [
-        f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
-        "P(D_j scores a fake of G_i above a real), ideal 0.5",
-        format_matrix(scores.fool, rows, columns),
-        "",
-        "the same as mean σ(s − r)",
-        format_matrix(scores.probability, rows, columns),
-        "",
-        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
-    ]
-    ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
-    for place, line in zip(scores.rank_g, ranking, strict=True):
-        value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
-        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
-    lines += [
-        f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
-        "",
-        "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
-        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
-    ]
-    away = [
-        f"{kind} {k}"
-        for kind, rank, count in (("generator", scores.rank_g, rows), ("discriminator", scores.rank_d, columns))
-        for k in sorted(set(range(len(count))) - {int(k) for k in rank})
-    ]
-    if away:
-        lines.append(f"take no part now, and are not ranked: {', '.join(away)}")
-    if scores.members == "parts":
-        lines.append(
-            f"members are parts of the mixture: the best one, generator {scores.best}, covers "
-            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}"
-        )
-    return "\n".join(lines)
-
-
-def _modes(table: Any) -> str:
-    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
-    rows = [
-        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
-        for name, s in zip(table.names, table.scores, strict=True)
-    ]
-    e = table.perfect_error
-    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
-    note = (
-        f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
-    )
-    return "\n".join([note, head, *rows, last])
-
-
-def _class_scores(table: Any) -> str:
-    judge = table.classifier
-    note = (
-        f"{table.num} samples each; their classes are those of the classifier {judge.name}, which was trained on the "
-        f"train split\nand is right about {judge.accuracy:.2%} of {judge.num} held-out images (select split)"
-    )
-    head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
-    rows = [
-        f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
-        + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
-        for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
-    ]
-    return "\n".join([note, head, *rows])
-
-
-def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any) -> tuple[Any, str]:
-    """Weights over generators for `--from`, and what they are called."""
-    import numpy as np
-
-    from ensgan import selection
-
-    choice = choice or ("mixture" if game.members == "parts" else "best")
-    if choice == "mixture":
-        weights = game.mixture(state)
-        among = np.flatnonzero(weights)
-        kind = "uniform" if np.allclose(weights[among], 1.0 / len(among)) else "learned"
-        some = "" if len(among) == game.M else f"{len(among)} of "
-        return weights, f"the {kind} mixture of {some}{game.M} generators"
-    if choice == "best":
-        scores = selection.select(game, state, source, num=settings.held_out)
-        if scores.members == "parts":
-            print(
-                f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "
-                f"the mixture {scores.coverage[-1]:.0%}",
-                file=sys.stderr,
-            )
-        return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
-    kind, _, index = choice.partition(":")
-    if kind != "member" or not (index.isascii() and index.isdecimal()):
-        raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}")
-    if int(index) >= game.M:
-        raise InputError(f"--from asks for member {index}; the run has generators 0 to {game.M - 1}")
-    return np.eye(game.M)[int(index)], f"generator {index}"
-
-
-def _classes(choice: str | None, classes: int | None) -> list[int] | None:
-    """The classes that `--label` asks for."""
-    if choice is None:
-        return None
-    if classes is None:
-        raise InputError("--label is given, but the generators of this run are told no class; leave it out")
-    parts = [part.strip() for part in choice.split(",")]
-    if not all(re.fullmatch("[0-9]{1,9}", part) and int(part) < classes for part in parts):
-        raise InputError(f"--label is {choice!r}; give one class or several, such as 0,1, from 0 to {classes - 1}")
-    return [int(part) for part in parts]
-
-
 def _finish(outcome: Any, directory: Path) -> int:
     from ensgan import processes
+    from ensgan.reporting import describe_scores
 
     if not processes.first():
         return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
@@ -452,7 +342,7 @@ def _finish(outcome: Any, directory: Path) -> int:
         print(f"stopped by signal {outcome.stopped_by} at step {outcome.step}; go on with: ensgan resume {directory}")
         return 128 + outcome.stopped_by
     if outcome.scores is not None:
-        print(describe(outcome.scores))
+        print(describe_scores(outcome.scores))
     print(f"\npictures: {directory / 'samples.png'}\nreport:   {directory / 'report.html'}")
     print(f"more:     ensgan sample {directory} --num 100 --out more.png")
     return 0
@@ -482,56 +372,6 @@ def _argument(parser: ArgumentParser, flag: str, kind: type, default: Any, text:
         parser.add_argument(flag, action="store_true", help=text)
     else:
         parser.add_argument(flag, type=kind if default is not None else kind | None, default=default, help=text)
-
-
-@contextlib.contextmanager
-def _joined(command: str, options: dict[str, Any]) -> Iterator[None]:
-    """One of several processes, if the command line says so, until the end of the block."""
-    from ensgan import mesh, processes
-
-    mesh.parse(options["mesh"])  # wrong sizes are told before anybody waits for anybody
-    explicit = (options["coordinator"], options["num_processes"], options["process_id"])
-    devices = options["local_devices"]
-    if not options["distributed"] and explicit == (None, None, None):
-        if devices is not None:
-            raise InputError("--local-devices is given to a process alone; add --distributed, or --coordinator")
-        yield
-        return
-    if devices is not None and not re.fullmatch(r"\d+(,\d+)*", devices):
-        raise InputError(f"--local-devices is {devices!r}; give numbers of devices, such as 0,1")
-    numbers = None if devices is None else [int(number) for number in devices.split(",")]
-    processes.join(*explicit, numbers, timeout=options["join_timeout"])
-    in_order = processes.last_words(LAST_WORDS)
-    try:
-        processes.check_same({"the command": command})  # those of another one would not take the steps that follow
-        yield
-    except BaseException as error:
-        if not isinstance(error, processes.Agreed):  # the others know nothing of it, and would wait for this process
-            code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2
-            _tell(error)
-            in_order()
-            os._exit(code)
-        if not processes.first():
-            in_order()
-            sys.exit(2)
-        raise
-    finally:
-        in_order()
-
-
-def _tell(error: BaseException) -> None:
-    """One line on stderr for what a user did, a traceback for what we did."""
-    if isinstance(error, InputError | OSError | MemoryError):
-        text = str(error) if isinstance(error, InputError) else _system(error)
-        print(f"ensgan: {' '.join(text.split())}", file=sys.stderr, flush=True)
-    elif isinstance(error, KeyboardInterrupt):
-        print("ensgan: interrupted", file=sys.stderr, flush=True)
-    elif isinstance(error, Exception) and re.search(LOST, str(error)):
-        text = " ".join(str(error).split())[:160]
-        print(f"ensgan: another process of this run has ended ({text}). {SAFE}", file=sys.stderr, flush=True)
-    else:
-        traceback.print_exception(error)
-    sys.stdout.flush()
 
 
 def _flag(argument: str) -> str:
@@ -575,13 +415,6 @@ def _console() -> Any:
     from ensgan.reporting import Console, Watcher
 
     return Console(sys.stderr) if processes.first() else Watcher()
-
-
-def _system(error: BaseException) -> str:
-    if isinstance(error, OSError):
-        place = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{place}"
-    return "out of memory; lower batch_size or the number of members"
 
 
 def command() -> None:

@@ -98,6 +98,10 @@ class Group:
 
         return jax.tree_util.tree_map_with_path(one, tree) if self.shared else tree
 
+    def prior(self, k: int) -> Latent:
+        """The prior of its member k, whose scale is one number."""
+        return Latent(self.latent.draw, jnp.broadcast_to(jnp.asarray(self.latent.scale, jnp.float32), (self.count,))[k])
+
     @property
     def products(self) -> bool:
         """Whether convolutions are computed as matrix products."""

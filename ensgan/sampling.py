@@ -12,8 +12,8 @@ import numpy as np
 from ensgan import population
 from ensgan.data.checks import checked_labels
 from ensgan.game import Game, State
-from ensgan.population import Group, Members
-from ensgan.types import Array, InputError
+from ensgan.population import Group, Latent, Members
+from ensgan.types import Array, InputError, Shape
 
 CHUNK = 1024
 SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
@@ -53,13 +53,8 @@ def sample(
     """
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
-    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
-    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
-        raise InputError(
-            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
-        )
-    key_member, key_noise = jax.random.split(jax.random.fold_in(key, SAMPLING))
-    member = np.asarray(_members(key_member, jnp.asarray(p / p.sum(), jnp.float32), num))
+    p = probabilities(game, state, weights)
+    member = np.asarray(components(key, jnp.asarray(p, jnp.float32), jnp.arange(num)))
     label = labels(game, key, num, label)
 
     out = np.zeros((num, *game.sample_shape), np.float32)
@@ -70,9 +65,23 @@ def sample(
                 part = index[start : start + CHUNK]
                 padded = np.resize(part, min(CHUNK, _power_of_two(len(index))))
                 tags = None if label is None else jnp.asarray(label[padded])
-                fake = _one_member(group, members, average, k, key_noise, jnp.asarray(padded), tags)
+                fake = _one_member(group, members, average, k, key, jnp.asarray(padded), tags)
                 out[part] = np.asarray(fake)[: len(part)]
     return jnp.asarray(out)
+
+
+def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
+    """The probabilities of the M generators, float64 `[M]`, as `sample` takes weights.
+
+    Raises:
+        InputError: as in `sample`.
+    """
+    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
+    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        raise InputError(
+            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
+        )
+    return p / p.sum()
 
 
 def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | None:
@@ -84,7 +93,7 @@ def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | 
     if label is not None:
         label = np.asarray(label)
         return checked_labels(np.full(num, label) if label.ndim == 0 else label, num, "label", game.classes)
-    return None if game.classes is None else np.asarray(_labels(jax.random.fold_in(key, LABELS), game.classes, num))
+    return None if game.classes is None else np.asarray(classes(key, game.classes, jnp.arange(num)))
 
 
 def every_member(game: Game, state: State, key: Array, num: int, label: Any = None, average: bool = True) -> Array:
@@ -105,18 +114,32 @@ def _power_of_two(num: int) -> int:
     return 1 << max(num - 1, 0).bit_length()
 
 
-@partial(jax.jit, static_argnums=2)
-def _members(key: Array, p_M: Array, num: int) -> Array:
-    """The generator of each sample, `[num]`, each drawn from a key of its own."""
+# What the samples of some numbers are made of; each is a function of the key that `sample` is given, and of its number.
+
+
+@jax.jit
+def components(key: Array, p_M: Array, number: Array) -> Array:
+    """The generator of each of the samples `number` `[b]`, int32 `[b]`."""
     pick = lambda k: jax.random.categorical(k, jnp.log(p_M))
-    return jax.vmap(pick)(population.member_keys(key, jnp.arange(num)))
+    return jax.vmap(pick)(population.member_keys(_keys(key)[0], number))
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _labels(key: Array, classes: int, num: int) -> Array:
-    """The class of each sample, int32 `[num]`, each drawn from a key of its own."""
-    pick = lambda k: jax.random.randint(k, (), 0, classes, jnp.int32)
-    return jax.vmap(pick)(population.member_keys(key, jnp.arange(num)))
+@partial(jax.jit, static_argnums=1)
+def classes(key: Array, count: int, number: Array) -> Array:
+    """A class for each of the samples `number` `[b]`, int32 `[b]`, all of them with the same probability."""
+    pick = lambda k: jax.random.randint(k, (), 0, count, jnp.int32)
+    return jax.vmap(pick)(population.member_keys(jax.random.fold_in(key, LABELS), number))
+
+
+def latents(latent: Latent, shape: Shape, key: Array, number: Array) -> Array:
+    """Latents of the samples `number` `[b]` from a prior whose scale is one number, `[b, *shape]`."""
+    draw = lambda k: latent.draw(k, shape)
+    return jax.vmap(draw)(population.member_keys(_keys(key)[1], number)) * latent.scale
+
+
+def _keys(key: Array) -> Array:
+    """The key that picks members, and that of the latents."""
+    return jax.random.split(jax.random.fold_in(key, SAMPLING))
 
 
 @partial(jax.jit, static_argnums=(0, 2))
@@ -124,10 +147,9 @@ def _one_member(
     group: Group, members: Members, average: bool, k: int, key: Array, index: Array, label: Array | None
 ) -> Array:
     take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
-    z = jax.vmap(lambda b: group.latent.draw(jax.random.fold_in(key, b), group.network.in_shape))(index)
-    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[k]
+    z = latents(group.prior(k), group.network.in_shape, key, index)
     params = take(members.average if average else members.params)
-    return group.apply(params, take(members.state), z * scale, label=label, train=False, rng=None)[0]
+    return group.apply(params, take(members.state), z, label=label, train=False, rng=None)[0]
 
 
 @partial(jax.jit, static_argnums=(0, 2, 4))

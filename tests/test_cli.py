@@ -95,7 +95,7 @@ def test_resume_goes_further(ring, capsys):
 
 WRONG = [
     ([], 2, "usage: ensgan COMMAND"),
-    (["fly"], 2, "unknown command 'fly'; known: evaluate, methods, plan, report, resume, sample, select, train"),
+    (["fly"], 2, "unknown command 'fly'; known: evaluate, export, methods, plan, report, resume, sample, select, "),
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
@@ -128,7 +128,7 @@ WRONG = [
     (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),
     (["sample", "RUN", "--seed", "-1"], 2, "--seed is -1"),
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
-    (["sample", "RUN", "--from", "member:²"], 2, "give best, mixture, or member:I"),
+    (["sample", "RUN", "--from", "member:²"], 2, "give member:I with I from 0 to 1"),
     (["select", "RUN", "--num", "x"], 2, '"num": expected int. Got value: x; see `ensgan select --help`'),
     (["select", ""], 2, "the run's folder is empty"),
     (["train", ""], 2, "unknown configuration ''"),
@@ -158,7 +158,7 @@ def test_wrong_input_is_one_line_and_code_2(argv, code, message, ring, capsys, t
     assert not list(tmp_path.iterdir())  # nothing was left behind
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "report", "plan"])
+@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "export", "report", "plan"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])

@@ -31,10 +31,10 @@ FLOORS = [
     ["rounds"],
     ["regularization"],
     ["step"],
-    ["dispatch", "selection", "evaluation"],
+    ["dispatch", "selection", "evaluation", "exporting"],
     ["schedules"],
     ["training", "plan"],
-    ["runs", "testing"],
+    ["runs", "testing", "joining", "choices"],
     ["cli"],
     ["__init__"],
 ]

@@ -4,6 +4,7 @@ from ensgan.reporting.console import Console, Watcher
 from ensgan.reporting.html import write_report
 from ensgan.reporting.metrics_log import MetricsLog, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_samples
+from ensgan.reporting.scores import describe_classes, describe_modes, describe_scores
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
 from ensgan.reporting.tables import format_matrix, format_ranking
 
@@ -14,6 +15,9 @@ __all__ = [
     "TensorBoardSink",
     "WandbSink",
     "Watcher",
+    "describe_classes",
+    "describe_modes",
+    "describe_scores",
     "flatten",
     "format_matrix",
     "format_ranking",

@@ -1,0 +1,280 @@
+"""One member of a game by itself, and files that draw samples or give logits where this library is not installed.
+
+An export is a folder: `weights.safetensors`, `config.json`, and a compiled function that any JAX loads by
+`jax.export.deserialize`. Nothing is pickled, and nothing in it is run when it is read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import operator
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import population, rundir, sampling
+from ensgan.game import Game, State
+from ensgan.population import Latent
+from ensgan.scoring import at_least_float32
+from ensgan.types import Array, InputError, Network, Tree, unknown
+
+SIDES = ("generators", "discriminators")
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+KEYS = "threefry2x32"  # the generator of the keys that an exported function takes
+WEIGHTS, ABOUT = "weights.safetensors", "config.json"
+FUNCTIONS = {"generate": "generate.jaxexport", "score": "score.jaxexport"}
+Tensors = Mapping[str, Any]
+
+
+class Member(NamedTuple):
+    """One network with arrays of its own: `network.apply(params, state, x, label=None, train=False, rng=None)[0]`."""
+
+    network: Network
+    params: Tree
+    state: Tree
+    latent: Latent | None  # a generator's prior, with its own scale; None of a discriminator
+
+
+class Portable(NamedTuple):
+    """What an export consists of.
+
+    Attributes:
+        kind: `generate` or `score`.
+        call: `call(tensors, *inputs)`, a pure function.
+        tensors: its arrays by name.
+        inputs: `inputs(b)`, shapes and types of the inputs for b samples.
+        about: what it is, for `config.json`.
+    """
+
+    kind: Literal["generate", "score"]
+    call: Callable[..., Array]
+    tensors: dict[str, np.ndarray]
+    inputs: Callable[[Any], dict[str, jax.ShapeDtypeStruct]]
+    about: dict[str, Any]
+
+
+def member(
+    game: Game,
+    state: State,
+    i: int,
+    average: bool = True,
+    *,
+    side: Literal["generators", "discriminators"] = "generators",
+) -> Member:
+    """One generator, or one discriminator, by its number.
+
+    Args:
+        game: what was played.
+        state: the trained state.
+        i: its number, from 0, through all groups of its side.
+        average: whether a generator has its exponential average (else its raw weights); discriminators have none.
+        side: `generators` or `discriminators`.
+
+    Raises:
+        InputError: another side, or a number that the game does not have.
+    """
+    if side not in SIDES:
+        raise unknown("side", side, SIDES)
+    groups, members = (game.groups_g, state.generators) if side == SIDES[0] else (game.groups_d, state.discriminators)
+    count = population.size(groups)
+    if not 0 <= operator.index(i) < count:
+        raise InputError(f"asked for number {i} of the {side}; the game has {side} 0 to {count - 1}")
+    first = population.offsets(groups)
+    g = int(np.searchsorted(first, i, side="right")) - 1
+    group, k = groups[g], int(i - first[g])
+    take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
+    params = members[g].average if average and side == SIDES[0] else members[g].params
+    return Member(group.network, take(params), take(members[g].state), group.prior(k) if side == SIDES[0] else None)
+
+
+def draw(member: Member, key: Array, number: Array, label: Array | None = None) -> Array:
+    """The samples of some numbers from one generator: those that `sample` draws of it with the same key.
+
+    A pure function of arrays, to be compiled and differentiated as one likes.
+
+    Args:
+        member: a generator.
+        key: a key.
+        number: which samples, int32 `[b]`; `jnp.arange(n)` are the first n.
+        label: their classes, int32 `[b]`, where the network needs them.
+
+    Returns:
+        `[b, *sample_shape]`.
+
+    Raises:
+        InputError: a discriminator.
+    """
+    if member.latent is None:
+        raise InputError("a discriminator draws no samples; give a generator: ensgan.member(game, state, i)")
+    z = sampling.latents(member.latent, member.network.in_shape, key, number)
+    return member.network.apply(member.params, member.state, z, label=label, train=False, rng=None)[0]
+
+
+def sampler(game: Game, state: State, weights: Any = None, average: bool = True) -> Portable:
+    """What draws the samples of `ensgan.sample` with the same arguments, as a function to be exported.
+
+    It takes `key`, uint32 `[2]`, from `jax.random.key_data(jax.random.key(seed))`; `number`, int32 `[b]`, which
+    samples; and of conditional generators `label`, int32 `[b]`, where a negative one lets the class be drawn. It
+    gives float32 `[b, *sample_shape]`. Of a mixture, each generator with a sample in the batch computes all of it.
+
+    Raises:
+        InputError: wrong weights.
+    """
+    p = sampling.probabilities(game, state, weights)
+    found = {int(i): member(game, state, int(i), average) for i in np.flatnonzero(p)}
+
+    def generate(tensors: Tensors, key: Array, number: Array, label: Array | None = None) -> Array:
+        key = jax.random.wrap_key_data(key, impl=KEYS)
+        if label is not None and game.classes is not None:
+            label = jnp.where(label < 0, sampling.classes(key, game.classes, number), label)
+        drawn = lambda i: draw(_filled(found[i], f"generator.{i}", tensors), key, number, label).astype(jnp.float32)
+        if len(found) == 1:
+            return drawn(*found)
+        which = sampling.components(key, jnp.asarray(p, jnp.float32), number)
+        x = jnp.zeros((number.shape[0], *game.sample_shape), jnp.float32)
+        for i in found:
+            mine = (which == i).reshape(-1, *(1 for _ in game.sample_shape))
+            x = jax.lax.cond(mine.any(), lambda x, i=i, mine=mine: jnp.where(mine, drawn(i), x), lambda x: x, x)
+        return x
+
+    def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        return {"key": key, "number": jax.ShapeDtypeStruct((b,), jnp.int32), **_label(game, b)}
+
+    about = [
+        {
+            "number": i,
+            "weight": float(p[i]),
+            "latent": {"shape": list(one.network.in_shape), "scale": float(one.latent.scale)},  # type: ignore[union-attr]
+        }
+        for i, one in found.items()
+    ]
+    tensors = {name: leaf for i, one in found.items() for name, leaf in _named(one, f"generator.{i}").items()}
+    record = {"generators": about, "keys": KEYS, "average": average, **_samples(game)}
+    return Portable("generate", generate, tensors, inputs, record)
+
+
+def judge(game: Game, state: State, j: int) -> Portable:
+    """The logits of discriminator j, as a function to be exported.
+
+    It takes `x`, float32 `[b, *sample_shape]`, and of conditional discriminators `label`, int32 `[b]`. It gives one
+    logit for each sample, `[b]`, high for what looks real; what else a logit says depends on the loss (`Loss.logit`).
+
+    Raises:
+        InputError: a number that the game does not have.
+    """
+    found = member(game, state, j, side="discriminators")
+
+    def score(tensors: Tensors, x: Array, label: Array | None = None) -> Array:
+        own = _filled(found, f"discriminator.{j}", tensors)
+        logit = own.network.apply(own.params, own.state, x, label=label, train=False, rng=None)[0]
+        logit = at_least_float32(logit)[None]
+        return (logit if game.loss.judge is None else game.loss.judge(logit, jnp.array([j])))[0]
+
+    def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}
+
+    about = {"discriminator": j, "logit": game.loss.logit, **_samples(game)}
+    return Portable("score", score, _named(found, f"discriminator.{j}"), inputs, about)
+
+
+def check_target(directory: Path, overwrite: bool) -> None:
+    """Raises InputError where an export cannot be written: packages are missing, or something would be lost."""
+    for package in ("safetensors", "flatbuffers"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"exports need {package}: pip install 'ensgan[export]'")
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise InputError(f"{directory} is a file; give a folder for the export")
+    if any(directory.iterdir()) and not _is_export(directory / ABOUT):
+        raise InputError(f"{directory} holds files that are no export; it is left as it is, choose another folder")
+    if not overwrite:
+        raise InputError(f"{directory} is there already; choose another folder, or add --overwrite to replace it")
+
+
+def write(
+    portable: Portable,
+    directory: Path,
+    *,
+    overwrite: bool = False,
+    batch: int | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes an export: the weights, the function as `generate.jaxexport` or `score.jaxexport`, and `config.json`.
+
+    Args:
+        portable: what `sampler` or `judge` made.
+        directory: made if it is missing.
+        overwrite: replace the export that it holds.
+        batch: None for a function of any number of samples; a number fixes it, for networks that JAX cannot trace
+            without one.
+        about: more to say in `config.json`.
+
+    Raises:
+        InputError: a package is missing, or the folder holds something.
+    """
+    check_target(directory, overwrite)
+    from jax import export
+    from safetensors.numpy import save
+
+    size = export.symbolic_shape("b")[0] if batch is None else batch
+    inputs = portable.inputs(size)
+    shapes = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in portable.tensors.items()}
+    exported = export.export(jax.jit(portable.call), platforms=PLATFORMS)(shapes, *inputs.values())
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS, *FUNCTIONS.values()):
+        (directory / name).unlink(missing_ok=True)
+    (directory / WEIGHTS).write_bytes(save(portable.tensors))
+    (directory / FUNCTIONS[portable.kind]).write_bytes(exported.serialize())
+    describe = lambda spec: f"{spec.dtype}[{','.join(map(str, spec.shape))}]"
+    function = {
+        "file": FUNCTIONS[portable.kind],
+        "inputs": {"weights": WEIGHTS, **{name: describe(spec) for name, spec in inputs.items()}},
+        "output": describe(exported.out_avals[0]),
+        "platforms": list(exported.platforms),
+        "calling_convention": exported.calling_convention_version,
+    }
+    record = {"export": portable.kind, "function": function, **portable.about, **(about or {})}
+    rundir.write_json(directory / ABOUT, {**record, "versions": rundir.versions()})
+
+
+def _is_export(file: Path) -> bool:
+    try:
+        return json.loads(file.read_text()).get("export") in FUNCTIONS
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _label(game: Game, b: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    return {} if game.classes is None else {"label": jax.ShapeDtypeStruct((b,), jnp.int32)}
+
+
+def _samples(game: Game) -> dict[str, Any]:
+    return {"sample_shape": list(game.sample_shape), "classes": game.classes}
+
+
+def _arrays(member: Member) -> dict[str, Tree]:
+    return {"params": member.params, "state": member.state}
+
+
+def _name(prefix: str, path: Any) -> str:
+    return f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}"
+
+
+def _named(member: Member, prefix: str) -> dict[str, np.ndarray]:
+    """The arrays of a member by dotted names, such as `generator.0.params.last.kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(_arrays(member))
+    return {_name(prefix, path): np.array(leaf, order="C") for path, leaf in leaves}
+
+
+def _filled(member: Member, prefix: str, tensors: Tensors) -> Member:
+    """The member with arrays of those names in place of its own."""
+    pick = lambda path, _: tensors[_name(prefix, path)]
+    return member._replace(**jax.tree_util.tree_map_with_path(pick, _arrays(member)))

@@ -1,0 +1,78 @@
+"""Held-out scores, rankings and counts of modes as text, with how they were made."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ensgan.reporting.tables import format_matrix, format_ranking
+
+
+def describe_scores(scores: Any, split: str = "select") -> str:
+    """The score matrix and both rankings as text, and how they were made."""
+    rows = [f"generator {i}" for i in range(len(scores.fool))]
+    columns = [f"D{j}" for j in range(scores.fool.shape[1])]
+    lines = [
+        f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
+        "P(D_j scores a fake of G_i above a real), ideal 0.5",
+        format_matrix(scores.fool, rows, columns),
+        "",
+        "the same as mean σ(s − r)",
+        format_matrix(scores.probability, rows, columns),
+        "",
+        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
+    ]
+    ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
+    for place, line in zip(scores.rank_g, ranking, strict=True):
+        value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
+        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
+    lines += [
+        f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
+        "",
+        "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
+        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
+    ]
+    away = [
+        f"{kind} {k}"
+        for kind, rank, count in (("generator", scores.rank_g, rows), ("discriminator", scores.rank_d, columns))
+        for k in sorted(set(range(len(count))) - {int(k) for k in rank})
+    ]
+    if away:
+        lines.append(f"take no part now, and are not ranked: {', '.join(away)}")
+    if scores.members == "parts":
+        lines.append(
+            f"members are parts of the mixture: the best one, generator {scores.best}, covers "
+            f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}"
+        )
+    return "\n".join(lines)
+
+
+def describe_modes(table: Any) -> str:
+    """A table of `evaluate_modes` as text."""
+    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
+    rows = [
+        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
+        for name, s in zip(table.names, table.scores, strict=True)
+    ]
+    e = table.perfect_error
+    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
+    note = (
+        f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
+    )
+    return "\n".join([note, head, *rows, last])
+
+
+def describe_classes(table: Any) -> str:
+    """A table of `evaluate_classes` as text."""
+    judge = table.classifier
+    note = (
+        f"{table.num} samples each; their classes are those of the classifier {judge.name}, which was trained on the "
+        f"train split\nand is right about {judge.accuracy:.2%} of {judge.num} held-out images (select split)"
+    )
+    head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
+    rows = [
+        f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
+        + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
+        for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
+    ]
+    return "\n".join([note, head, *rows])
