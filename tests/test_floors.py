@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "processes"],
+    ["mesh", "metagame", "processes", "calibration", "refine"],
     [
         "config",
         "networks",
