@@ -53,13 +53,9 @@ def sample(
     """
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
-    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
-    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
-        raise InputError(
-            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
-        )
+    p = probabilities(game, state, weights)
     key_member, key_noise = jax.random.split(jax.random.fold_in(key, SAMPLING))
-    member = np.asarray(_members(key_member, jnp.asarray(p / p.sum(), jnp.float32), num))
+    member = np.asarray(_members(key_member, jnp.asarray(p, jnp.float32), num))
     label = labels(game, key, num, label)
 
     out = np.zeros((num, *game.sample_shape), np.float32)
@@ -73,6 +69,20 @@ def sample(
                 fake = _one_member(group, members, average, k, key_noise, jnp.asarray(padded), tags)
                 out[part] = np.asarray(fake)[: len(part)]
     return jnp.asarray(out)
+
+
+def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
+    """Weights of generators as `sample` takes them, `[M]`, that sum to 1.
+
+    Raises:
+        InputError: they are not M finite numbers ≥ 0 with a positive sum.
+    """
+    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
+    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        raise InputError(
+            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
+        )
+    return p / p.sum()
 
 
 def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | None:
