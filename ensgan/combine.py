@@ -103,7 +103,7 @@ def fit(
     1. where a logit of the loss is no log ratio, each discriminator's logit gets a scale and an offset by logistic
        regression, so that rules compare like with like;
     2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
-       better than chance each tells the sampler from the data; `nash`, where weights are the discriminators' side of the
+       better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
        equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits; `forest`, a random
        forest on them;
     3. the calibrator, for a forest on its out-of-bag scores.
@@ -231,7 +231,7 @@ def _forest(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.nda
     """A random forest on `x` `[n, N]` as arrays, and its out-of-bag logits `[n]`."""
     from sklearn.ensemble import RandomForestClassifier
 
-    forest = RandomForestClassifier(200, max_depth=DEPTH, min_samples_leaf=0.02, oob_score=True, random_state=seed)
+    forest = RandomForestClassifier(200, max_depth=DEPTH, min_samples_leaf=0.05, oob_score=True, random_state=seed)
     forest.fit(x.astype(np.float32), real)
     trees = [tree.tree_ for tree in forest.estimators_]
     size = max(tree.node_count for tree in trees)

@@ -279,7 +279,8 @@ def dot(
         log_ratio: f; any score that is high on reals, of any scale.
         num: how many samples.
         generate: None to move samples, or samples of latents.
-        lipschitz: K > 0; the largest slope of f between pairs of `batch` draws if not given.
+        lipschitz: K > 0; the largest slope of f between pairs of `batch` draws if not given, so that only samples move
+            where f is steeper than that.
         steps: gradient steps.
         rate: of each step.
         batch: samples at a time.
@@ -558,6 +559,7 @@ def _climb(
 def _slope(key: Array, draw: Draw, score: Ratio, generate: Any, batch: int) -> Array:
     """The largest |f(x) − f(y)| / ‖x − y‖ over `batch` pairs of draws, at least 1e-6."""
     x, y = (draw(k, batch) for k in jax.random.split(key))
+    y = jax.tree.map(lambda a, b: b if _moves(a) else a, x, y)  # pairs have the same label
     return jnp.maximum((jnp.abs(score(generate(x)) - score(generate(y))) / _distance(x, y)).max(), 1e-6)
 
 
