@@ -112,7 +112,7 @@ def drs(
     if percentile is not None:
         check_range("percentile", percentile, high=100.0 + 1e-9)
     if budget is not None:
-        _check_budget(budget)
+        check_budget(budget)
     _check_num(num, batch)
     f = _pilot(key, draw, log_ratio, pilot, batch)
     top = f.max()
@@ -156,7 +156,7 @@ def obrs(
     Raises:
         InputError: a number out of range, or nothing is accepted.
     """
-    _check_budget(budget)
+    check_budget(budget)
     _check_num(num, batch)
     f = _pilot(key, draw, log_ratio, pilot, batch)
     if budget == 1.0:
@@ -198,7 +198,7 @@ def mh(
     Raises:
         InputError: a number out of range, or no chain ever accepts.
     """
-    _check_steps(steps)
+    check_steps(steps)
     reals = None if start is None else jax.tree.map(jnp.asarray, start)
     draw, log_ratio = _callable(draw), _callable(log_ratio)
     run = lambda key: _chains(key, draw, log_ratio, reals, jnp.int32(steps), min(batch, num))
@@ -245,7 +245,7 @@ def ddls(
     Raises:
         InputError: a number out of range, or chains leave the finite numbers.
     """
-    _check_steps(steps)
+    check_steps(steps)
     _check_rate(rate)
     functions = [_callable(f) for f in (draw, log_ratio, generate, log_prior or _standard_normal)]
     run = lambda key: _langevin(key, *functions, jnp.float32(rate), jnp.int32(steps), min(batch, num))
@@ -289,7 +289,7 @@ def dot(
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
-    _check_steps(steps)
+    check_steps(steps)
     _check_rate(rate)
     if lipschitz is not None:
         _check_rate(lipschitz, "lipschitz")
@@ -339,7 +339,7 @@ def collaborative(
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
-    _check_steps(steps)
+    check_steps(steps)
     _check_rate(rate)
     functions = [_callable(f) for f in (draw, log_ratio, generate or _same)]
     shape = None if shape is None else _callable(shape)
@@ -640,12 +640,14 @@ def _check_num(num: int, batch: int) -> None:
         raise InputError(f"asked for {num} samples, {batch} at a time; both are at least 1")
 
 
-def _check_budget(budget: float) -> None:
+def check_budget(budget: float) -> None:
+    """Raises InputError unless a budget is a share of proposals to accept."""
     if not 0.0 < budget <= 1.0:
         raise InputError(f"budget is {budget}; it is the share of proposals to accept, above 0 and at most 1")
 
 
-def _check_steps(steps: int) -> None:
+def check_steps(steps: int) -> None:
+    """Raises InputError unless this is a number of steps."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise InputError(f"steps is {steps!r}; give a whole number, at least 1")
 

@@ -140,8 +140,7 @@ def refined(
         InputError: no judge, or one of another sampler; an unknown method; one that follows gradients with a judge that
             has none; a budget out of range; latents that are not normal for `ddls`; or nothing is accepted.
     """
-    if method not in METHODS:
-        raise unknown("refinement", method, METHODS)
+    options = {**effort(method, budget), "batch": batch, "progress": progress}
     p = probabilities(game, state, weights)
     call = "ensgan.combine.fit(game, state, source, weights=weights)"
     if not isinstance(judge, Judge) or judge.law is None:
@@ -159,20 +158,31 @@ def refined(
         )
     if label is not None and (game.classes is None or np.ndim(label) or label not in range(game.classes)):
         raise InputError(f"label is {label}; refinement takes one class of all samples, and only in a conditional game")
-    options: dict[str, Any] = {"batch": batch, "progress": progress}
     if method == "mh":
         options["start"] = start
-    if budget is not None:
-        if method not in ("drs", "obrs"):
-            if budget != int(budget):
-                raise InputError(f"budget is {budget}; of {method} it is a whole number of steps for each sample")
-            options["steps"] = int(budget)
-        else:
-            options["budget"] = budget
     if method in ("ddls", "dot"):
         return _by_member(game, state, key, num, judge, method, p, average, label, options)
     draw = Partial(_Mixture(game, tuple(p.tolist()), average, label), state.generators)
     return METHODS[method](key, draw, judge.log_ratio, num, **options)
+
+
+def effort(method: str, budget: float | None) -> dict[str, Any]:
+    """What a budget means to a method of refinement: the share of proposals to accept, or a number of steps.
+
+    Raises:
+        InputError: an unknown method, or a budget out of range.
+    """
+    if method not in METHODS:
+        raise unknown("refinement", method, METHODS)
+    if budget is None:
+        return {}
+    if method in ("drs", "obrs"):
+        refine.check_budget(budget)
+        return {"budget": budget}
+    if budget != budget // 1:
+        raise InputError(f"budget is {budget}; of {method} it is a whole number of steps for each sample")
+    refine.check_steps(int(budget))
+    return {"steps": int(budget)}
 
 
 def _by_member(
