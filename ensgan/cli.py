@@ -285,7 +285,8 @@ def judge(argv: list[str]) -> int:
     weights, text = _weights(options["from"], game, state, source, settings)
     log_ratio = _judge(game, state, source, weights, options["rule"]).log_ratio
     chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
-    logit = np.concatenate([np.asarray(log_ratio((x[c], label[c]) if game.classes else x[c])) for c in chunks])
+    part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
+    logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
     probability = np.exp(-np.logaddexp(0.0, -logit))
     print(f"probability of being real rather than from {text}, and its logit")
     for k in range(min(len(x), 20)):
