@@ -6,6 +6,8 @@ training weights, ranking, selection and sampling.
 
 from ensgan import (
     augment,
+    calibration,
+    combine,
     data,
     features,
     losses,
@@ -16,6 +18,7 @@ from ensgan import (
     optim,
     pairing,
     penalties,
+    refine,
     schedules,
 )
 from ensgan.evaluation import evaluate_classes, evaluate_modes
@@ -41,6 +44,8 @@ __all__ = [
     "Selection",
     "State",
     "augment",
+    "calibration",
+    "combine",
     "data",
     "draw",
     "evaluate_classes",
@@ -56,6 +61,7 @@ __all__ = [
     "optim",
     "pairing",
     "penalties",
+    "refine",
     "sample",
     "schedules",
     "select",

@@ -1,4 +1,4 @@
-"""The command line: `ensgan train | resume | select | evaluate | sample | export | report | plan | methods`."""
+"""The command line: `ensgan train | resume | select | evaluate | sample | judge | export | report | plan | methods`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from ensgan.types import InputError, unknown
 
 DEFAULT = "digits_4x4"
 MEMORY = 2**32  # bytes of samples that one command holds
+RULE = ("--rule", str, "stacking", "how discriminators become one judge: stacking, forest, weighted, nash, median, ...")
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
   resume RUN [--steps N]             go on where a run stopped
   select RUN                         rank generators and discriminators on held-out data
   evaluate RUN                       measure the generators on the report split
-  sample RUN --num N --out FILE      draw samples into a .png or .npz
+  sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD makes them better
+  judge RUN --input FILE             say of samples in a .npz or .npy how real they look
   export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
@@ -163,6 +165,19 @@ def sample(argv: list[str]) -> int:
                 None,
                 "classes in turn, such as 3 or 0,1,2, of a conditional run; each as likely as any other if not given",
             ),
+            (
+                "--refine",
+                str,
+                None,
+                f"how samples are refined by the run's judge: {', '.join(sorted(sampling.METHODS))}",
+            ),
+            (
+                "--budget",
+                float,
+                None,
+                "of obrs and drs, the share of draws to accept, such as 0.5; of the others, steps for each sample",
+            ),
+            RULE,
         ],
     )
     out = Path(options["out"])
@@ -178,10 +193,18 @@ def sample(argv: list[str]) -> int:
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
     asked = choices.classes(options["label"], game.classes)
+    if options["refine"] is not None:
+        sampling.effort(options["refine"], options["budget"])  # what is wrong is told before a judge is fitted
     weights, text = choices.weights(options["from"], game, state, source, settings)
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
-    x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
+    if options["refine"] is None:
+        if options["budget"] is not None:
+            raise InputError("--budget is given without --refine; say how samples are refined, such as --refine obrs")
+        x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
+    else:
+        x, label, cost = _refined(game, state, source, key, weights, asked, options)
+        text = f"{text}, {cost},"
     image = len(game.sample_shape) == 3
     if out.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if image else {})}
@@ -224,6 +247,125 @@ def export(argv: list[str]) -> int:
     exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
     print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return 0
+
+
+def judge(argv: list[str]) -> int:
+    """Says of samples in a file how real they look to all discriminators together."""
+    import numpy as np
+
+    from ensgan import runs
+    from ensgan.data import checks, images
+    from ensgan.data.source import dequantized
+
+    options = _options(
+        "judge",
+        argv,
+        [
+            (
+                "--input",
+                str,
+                None,
+                "samples in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them",
+            ),
+            ("--out", str, None, "a .npz to write, with `probability` and `logit` of every sample"),
+            ("--from", str, None, "what fakes are: best, mixture or member:I, as in `ensgan sample`"),
+            RULE,
+        ],
+    )
+    if options["input"] is None:
+        raise InputError("--input is missing; name a .npz or .npy file of samples")
+    path, out = Path(options["input"]), None if options["out"] is None else Path(options["out"])
+    if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir()):
+        raise InputError(f"--out is {out}; give a name that ends in .npz, in a folder that exists")
+    x, label = images.read_npz(path)
+    x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
+    settings = runs.load_run(options["run"])
+    game, source, state = runs.restore(options["run"], settings)
+    if len(x) == 0 or x.shape[1:] != game.sample_shape:
+        raise InputError(
+            f"{path} has samples [{len(x)}, *{x.shape[1:]}]; this run judges samples of {game.sample_shape}"
+        )
+    if game.classes is not None:
+        if label is None:
+            raise InputError(
+                f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
+            )
+        label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
+    weights, text = choices.weights(options["from"], game, state, source, settings)
+    log_ratio = _judge(game, state, source, weights, options["rule"]).log_ratio
+    chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
+    part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
+    logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
+    probability = np.exp(-np.logaddexp(0.0, -logit))
+    print(f"probability of being real rather than from {text}, and its logit")
+    for k in range(min(len(x), 20)):
+        print(f"{k:>6} {probability[k]:>8.4f} {logit[k]:>9.3f}")
+    if len(x) > 20:
+        print(f"   ... and {len(x) - 20} more" + ("" if out else "; --out FILE.npz writes them all"))
+    print(
+        f"{len(x)} samples: mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
+    )
+    if out is not None:
+        np.savez(out, probability=probability.astype(np.float32), logit=logit)
+    return 0
+
+
+def _judge(game: Any, state: Any, source: Any, weights: Any, rule: str) -> Any:
+    """A judge of one sampler; what it is worth goes to stderr."""
+    from ensgan import combine
+
+    fitted: Any = combine.fit(game, state, source, rule, weights=weights)
+    before, after = fitted.before, fitted.after
+    print(
+        f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
+        f"the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration "
+        f"error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return fitted
+
+
+def _refined(
+    game: Any, state: Any, source: Any, key: Any, weights: Any, asked: list[int] | None, options: dict[str, Any]
+) -> tuple[Any, Any, str]:
+    """Refined samples, their labels, and what they cost."""
+    import numpy as np
+
+    from ensgan import sampling
+
+    if asked is not None and len(asked) > 1:
+        raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
+    method, num = options["refine"], options["num"]
+    reals = source.held_out("select", 1000) if method == "mh" and asked is None else None
+    start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
+    end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
+
+    def progress(done: int) -> None:
+        if 10 * done // num > told[0]:
+            told[0] = 10 * done // num
+            print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
+
+    got = sampling.refined(
+        game,
+        state,
+        key,
+        num,
+        judge=_judge(game, state, source, weights, options["rule"]),
+        method=method,
+        budget=options["budget"],
+        weights=weights,
+        label=None if asked is None else asked[0],
+        start=start,
+        progress=progress,
+    )
+    x, label = got.x if game.classes is not None else (got.x, None)
+    size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
+    cost = (
+        f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "
+        f"generators and {got.judged:.1f} of the judge{size})"
+    )
+    return np.asarray(x), None if label is None else np.asarray(label), cost
 
 
 def report(argv: list[str]) -> int:
@@ -326,6 +468,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": evaluate,
     "sample": sample,
     "export": export,
+    "judge": judge,
     "report": report,
     "plan": plan,
     "methods": methods,

@@ -67,16 +67,20 @@ def held_out_logits(
     fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label, average)
     x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
     tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
-    logit = jnp.concatenate(
-        [
-            _logits(group, members.params, members.state, x, tags)
-            for group, members in zip(game.groups_d, state.discriminators, strict=True)
-        ]
-    )
-    if game.loss.judge is not None:
-        logit = game.loss.judge(logit, jnp.arange(game.N))
+    logit = logits(game, state.discriminators, x, tags)
     fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
     return fake, logit[:, game.M * num :], fakes
+
+
+def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None) -> Array:
+    """The one logit that scores are made of, of every discriminator on every sample, float32 `[N, n]`."""
+    logit = jnp.concatenate(
+        [
+            _logits(group, members.params, members.state, x, label)
+            for group, members in zip(game.groups_d, discriminators, strict=True)
+        ]
+    )
+    return logit if game.loss.judge is None else game.loss.judge(logit, jnp.arange(game.N))
 
 
 @partial(jax.jit, static_argnums=0)

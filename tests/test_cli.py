@@ -77,6 +77,40 @@ def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
     assert "50 samples from" in capsys.readouterr().out
 
 
+def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
+    run, made, scored = str(ring[0] / "runs" / "small-3-1"), tmp_path / "made.npz", tmp_path / "scored.npz"
+    argv = [
+        "sample",
+        run,
+        "--num",
+        "60",
+        "--out",
+        str(made),
+        "--from",
+        "mixture",
+        "--refine",
+        "obrs",
+        "--budget",
+        "0.3",
+    ]
+    assert cli.main(argv) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"60 samples from .*refined by obrs \(acceptance [23]\d\.\d%.*effective sample size \d+", out)
+    assert "judge: stacking of 2 discriminators" in err
+    assert "refined 60 of 60 samples" in err
+    assert np.load(made)["x"].shape == (60, 2)
+    assert cli.main(["judge", run, "--input", str(made), "--out", str(scored), "--from", "mixture"]) == 0
+    out = capsys.readouterr().out
+    assert "60 samples: mean probability 0." in out
+    assert "... and 40 more" in out
+    found = np.load(scored)
+    np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-found["logit"])), atol=1e-5)
+    assert out.splitlines()[1].split() == ["0", f"{found['probability'][0]:.4f}", f"{found['logit'][0]:.3f}"]
+    np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 5), np.float32))
+    assert cli.main(["judge", run, "--input", str(tmp_path / "wrong.npz")]) == 2
+    assert "this run judges samples of (2,)" in capsys.readouterr().err
+
+
 def test_report_is_written_again(ring, capsys):
     run = ring[0] / "runs" / "small-3-1"
     before = (run / "report.html").read_bytes()
@@ -95,7 +129,7 @@ def test_resume_goes_further(ring, capsys):
 
 WRONG = [
     ([], 2, "usage: ensgan COMMAND"),
-    (["fly"], 2, "unknown command 'fly'; known: evaluate, export, methods, plan, report, resume, sample, select, "),
+    (["fly"], 2, "unknown command 'fly'; known: evaluate, export, judge, methods, plan, report, resume, sample, "),
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
@@ -125,6 +159,14 @@ WRONG = [
     (["sample", "RUN", "--from", "luck"], 2, "give best, mixture, or member:I"),
     (["evaluate", "RUN", "--num", "3"], 2, "at least 8 samples"),
     (["sample", "RUN", "--num", "100000000000"], 2, "give 1 to .* at a time, and more with other seeds"),
+    (["sample", "RUN", "--refine", "luck"], 2, "unknown refinement 'luck'; known: collaborative, ddls, dot, drs, mh"),
+    (["sample", "RUN", "--budget", "0.5"], 2, "--budget is given without --refine"),
+    (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; of mh it is a whole number"),
+    (["sample", "RUN", "--refine", "obrs", "--budget", "2"], 2, "budget is 2.0; it is the share of proposals"),
+    (["sample", "RUN", "--refine", "obrs", "--rule", "luck"], 2, "unknown rule 'luck'; known: forest, log_mean"),
+    (["judge", "RUN"], 2, "--input is missing; name a .npz or .npy file"),
+    (["judge", "RUN", "--input", "no.npz"], 2, "no.npz is missing; expected an .npz or .npy file"),
+    (["judge", "RUN", "--input", "a.npz", "--out", "b.png"], 2, "--out is b.png; give a name that ends in .npz"),
     (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),
     (["sample", "RUN", "--seed", "-1"], 2, "--seed is -1"),
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
@@ -158,7 +200,10 @@ def test_wrong_input_is_one_line_and_code_2(argv, code, message, ring, capsys, t
     assert not list(tmp_path.iterdir())  # nothing was left behind
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "select", "evaluate", "sample", "export", "report", "plan"])
+COMMANDS = ["train", "resume", "select", "evaluate", "sample", "judge", "export", "report", "plan"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])

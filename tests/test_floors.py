@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "processes"],
+    ["mesh", "metagame", "processes", "calibration"],
     [
         "config",
         "networks",
@@ -19,6 +19,7 @@ FLOORS = [
         "augment",
         "pairing",
         "optim",
+        "refine",
         "metrics",
         "data",
         "checkpoint",
@@ -32,7 +33,7 @@ FLOORS = [
     ["regularization"],
     ["step"],
     ["dispatch", "selection", "evaluation", "exporting"],
-    ["schedules"],
+    ["schedules", "combine"],
     ["training", "plan"],
     ["runs", "testing", "joining", "choices"],
     ["cli"],

@@ -135,7 +135,7 @@ def npz(
         InputError: for a missing or broken file, arrays of Python objects, names or shapes or types that are
             not as said above, values that are not finite, or too few samples.
     """
-    x, label = _read_npz(Path(path))
+    x, label = read_npz(Path(path))
     return resident(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
@@ -170,7 +170,7 @@ def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples and, if there are any, the labels of an npz or npy file."""
     if not path.is_file():
         raise InputError(f"{path} is missing; expected an .npz or .npy file")

@@ -1,0 +1,180 @@
+"""Calibration: a score becomes the log odds of being real, and how well those odds hold on other data.
+
+Scores are float `[n]`, high for what looks real; `real` is bool `[n]`. Fitted on the host, applied in JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from ensgan.types import Array, InputError, unknown
+
+Calibrator = Callable[[Array], Array]  # score [n] -> log density ratio of the data and the fakes [n]
+
+
+class Quality(NamedTuple):
+    """How far probabilities can be trusted, on data that they were not fitted on."""
+
+    brier: float  # mean (p − real)², 0 to 1; ¼ for p = ½ everywhere
+    error: float  # expected calibration error, 0 to 1
+    z: float  # Dawid's statistic, standard normal where probabilities are calibrated
+    predicted: np.ndarray  # [bins] mean p of each bin, NaN where it is empty
+    observed: np.ndarray  # [bins] share of reals there
+    count: np.ndarray  # [bins] samples there
+
+
+def temperature(score: Any, real: Any) -> Calibrator:
+    """Scores divided by the one T > 0 of least log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2).
+
+    Repairs how sure a judge is, and neither an offset nor a wrong shape.
+
+    Args:
+        score: `[n]`.
+        real: bool `[n]`.
+
+    Raises:
+        InputError: as in `logistic`.
+    """
+    from scipy.optimize import minimize_scalar
+
+    score, real, offset = _checked(score, real)
+    sign = np.where(real, -1.0, 1.0)
+    scale = np.abs(score).mean() or 1.0
+    loss = lambda u: np.logaddexp(0.0, sign * (score * np.exp(u) / scale - offset)).mean()
+    factor = np.exp(minimize_scalar(loss, bounds=(-12.0, 12.0), method="bounded").x) / scale
+    return _affine(factor, 0.0)
+
+
+def logistic(score: Any, real: Any) -> Calibrator:
+    """a · score + b of least log loss (Platt 1999).
+
+    Args:
+        score: `[n]`; any scale and offset.
+        real: bool `[n]`.
+
+    Raises:
+        InputError: shapes differ, a score is not finite, or there are fewer than two reals or two fakes.
+    """
+    score, real, offset = _checked(score, real)
+    weight, bias = logistic_regression(score[:, None], real)
+    return _affine(weight[0], bias + offset)
+
+
+def isotonic(score: Any, real: Any) -> Calibrator:
+    """The non-decreasing step function of least squares, by pooling adjacent violators (Zadrozny & Elkan 2002).
+
+    Linear between the pools. Probabilities stay a sample's share from 0 and 1, so that ratios are finite. It is flat in
+    places, so its gradients say little.
+
+    Args:
+        score: `[n]`.
+        real: bool `[n]`.
+
+    Raises:
+        InputError: as in `logistic`.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    score, real, offset = _checked(score, real)
+    pools = IsotonicRegression(out_of_bounds="clip").fit(score, real)
+    least = 1.0 / (len(real) + 2.0)
+    p = np.clip(pools.y_thresholds_, least, 1.0 - least)
+    knots = jnp.asarray(pools.X_thresholds_, jnp.float32), jnp.asarray(np.log(p / (1.0 - p)) + offset, jnp.float32)
+    return Partial(jnp.interp, xp=knots[0], fp=knots[1])
+
+
+CALIBRATORS: dict[str, Callable[[Any, Any], Calibrator]] = {
+    "temperature": temperature,
+    "logistic": logistic,
+    "isotonic": isotonic,
+}
+
+
+def fit(method: str, score: Any, real: Any) -> Calibrator:
+    """A calibrator by name: temperature, logistic or isotonic.
+
+    Unequal numbers of reals and fakes are accounted for: what comes back is the log density ratio, the log odds for
+    equal numbers of both.
+
+    Args:
+        method: the name.
+        score: `[n]`.
+        real: bool `[n]`.
+
+    Raises:
+        InputError: an unknown name, or as in `logistic`.
+    """
+    if method not in CALIBRATORS:
+        raise unknown("calibration", method, CALIBRATORS)
+    return CALIBRATORS[method](score, real)
+
+
+def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -> tuple[np.ndarray, float]:
+    """Weights `[F]` and bias of the log odds, `x` `[n, F]`; columns are standardised before the penalty ½|w|².
+
+    `penalty` is its factor against the sum of the log losses.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    mean, std = x.mean(0), x.std(0)
+    std = np.where(std > 0, std, 1.0)  # a constant column stays 0
+    found = LogisticRegression(C=1.0 / penalty, max_iter=1000, tol=1e-8).fit((x - mean[None]) / std[None], real)
+    weight = found.coef_[0] / std
+    return weight, float(found.intercept_[0] - weight @ mean)
+
+
+def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:
+    """Brier score, calibration error, Dawid's Z and the reliability curve of σ(log ratio).
+
+    Reals and fakes should be as many as each other: otherwise σ(log ratio) is no probability of being real.
+
+    Args:
+        log_ratio: `[n]`.
+        real: bool `[n]`.
+        bins: equal bins of probability.
+
+    Raises:
+        InputError: shapes differ, a number is not finite, or there are fewer than two reals or two fakes.
+    """
+    score, real, _ = _checked(log_ratio, real)
+    p = np.exp(-np.logaddexp(0.0, -score))
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    mean = lambda v: np.divide(np.bincount(which, v, bins), count, out=np.full(bins, np.nan), where=count > 0)
+    predicted, observed = mean(p), mean(real.astype(float))
+    gap = np.abs(predicted - observed)[count > 0]
+    variance = (p * (1.0 - p)).sum()
+    return Quality(
+        brier=float(((p - real) ** 2).mean()),
+        error=float((count[count > 0] * gap).sum() / len(p)),
+        z=float((real - p).sum() / np.sqrt(max(variance, 1e-12))),
+        predicted=predicted,
+        observed=observed,
+        count=count,
+    )
+
+
+def _affine(weight: float, bias: float) -> Calibrator:
+    return Partial(_line, jnp.float32(weight), jnp.float32(bias))
+
+
+def _line(weight: Array, bias: Array, score: Array) -> Array:
+    return weight * score + bias
+
+
+def _checked(score: Any, real: Any) -> tuple[np.ndarray, np.ndarray, float]:
+    """Scores, which are real, and what turns log odds into a log density ratio: log(fakes / reals)."""
+    score, real = np.asarray(score, np.float64), np.asarray(real, bool)
+    if score.ndim != 1 or score.shape != real.shape:
+        raise InputError(f"scores have shape {score.shape} and `real` {real.shape}; give both as [n]")
+    reals = int(real.sum())
+    if reals < 2 or len(real) - reals < 2:
+        raise InputError(f"there are {reals} reals and {len(real) - reals} fakes; calibration needs at least 2 of each")
+    if not np.isfinite(score).all():
+        raise InputError(f"{int((~np.isfinite(score)).sum())} of {len(score)} scores are not finite; all must be")
+    return score, real, float(np.log((len(real) - reals) / reals))

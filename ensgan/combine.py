@@ -1,0 +1,270 @@
+"""N discriminators as one judge: rules over their logits, and what makes their sum a density ratio again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from ensgan import calibration, metagame, sampling, selection
+from ensgan.data import Source
+from ensgan.game import Game, State, check_source
+from ensgan.refine import Judge
+from ensgan.types import Array, InputError, unknown
+
+DEPTH = 8  # of trees
+SEED = 20_190_226  # of the draws that judges are fitted on
+
+
+def mean_logit(logit_Nn: Array) -> Array:
+    """The mean of the logits: the geometric mean of the density ratios."""
+    return logit_Nn.mean(0)
+
+
+def mean_probability(logit_Nn: Array) -> Array:
+    """The logit of the mean probability of being real."""
+    return jax.nn.logsumexp(jax.nn.log_sigmoid(logit_Nn), axis=0) - jax.nn.logsumexp(
+        jax.nn.log_sigmoid(-logit_Nn), axis=0
+    )
+
+
+def log_mean_ratio(logit_Nn: Array) -> Array:
+    """The logarithm of the mean density ratio."""
+    return jax.nn.logsumexp(logit_Nn, axis=0) - jnp.log(len(logit_Nn))
+
+
+def minimum(logit_Nn: Array) -> Array:
+    """The severest discriminator."""
+    return logit_Nn.min(0)
+
+
+def median(logit_Nn: Array) -> Array:
+    """The median of the logits."""
+    return jnp.median(logit_Nn, axis=0)
+
+
+RULES: dict[str, Callable[[Array], Array]] = {
+    "mean_logit": mean_logit,
+    "mean_probability": mean_probability,
+    "log_mean_ratio": log_mean_ratio,
+    "minimum": minimum,
+    "median": median,
+}
+"""Rules `[N, n] -> [n]` that nothing is fitted for."""
+
+FITTED = ("weighted", "nash", "stacking", "forest")
+"""Rules that are fitted: see `fit`."""
+
+
+def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
+    """Discriminators combined as they are, by a rule of `RULES`.
+
+    The score is a density ratio only where a logit of the loss is one, and then the ratio to the samples that the
+    discriminators were trained on.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        rule: mean_logit, mean_probability, log_mean_ratio, minimum or median.
+
+    Raises:
+        InputError: another rule.
+    """
+    if rule in FITTED:
+        raise InputError(f"the rule {rule} is fitted on held-out data; use combine.fit(game, state, source, {rule!r})")
+    if rule not in RULES:
+        raise unknown("rule", rule, RULES)
+    N = game.N
+    score = Partial(_Score(game), state.discriminators, jnp.ones(N), jnp.zeros(N), Partial(RULES[rule]), Partial(_same))
+    return Judge(score, game.loss.logit, rule, smooth=True)
+
+
+def fit(
+    game: Game,
+    state: State,
+    source: Source,
+    rule: str = "stacking",
+    *,
+    calibrate: str = "logistic",
+    weights: Any = None,
+    average: bool = True,
+    num: int = 2000,
+    seed: int = 0,
+) -> Judge:
+    """A judge that estimates log p_data/p_sampler for one sampler: a mixture of generators, or one of them.
+
+    Held-out reals of the calibrate split and as many draws of exactly that sampler are cut in halves. On the first:
+
+    1. where a logit of the loss is no log ratio, each discriminator's logit gets a scale and an offset by logistic
+       regression, so that rules compare like with like;
+    2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
+       better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
+       equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits; `forest`, a random
+       forest on them;
+    3. the calibrator, for a forest on its out-of-bag scores.
+
+    The second half measures Brier score, calibration error and Z before and after.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        source: the data it was trained on.
+        rule: one of those above.
+        calibrate: temperature, logistic or isotonic.
+        weights: of the M generators, as in `sample`; None for the game's mixture.
+        average: whether the sampler takes averaged generators.
+        num: largest number of reals, and of draws.
+        seed: of the draws and of the halves.
+
+    Raises:
+        InputError: an unknown rule or calibration, too few held-out reals, logits that are not finite, or a source that
+            does not fit the game.
+    """
+    if rule not in RULES and rule not in FITTED:
+        raise unknown("rule", rule, (*RULES, *FITTED))
+    if calibrate not in calibration.CALIBRATORS:
+        raise unknown("calibration", calibrate, calibration.CALIBRATORS)
+    check_source(game, source)
+    selection.check_split(source, "calibrate")
+    law = sampling.probabilities(game, state, weights)
+    reals = source.held_out("calibrate", num)
+    n = len(reals["x"])
+    if n < 2 * selection.LEAST:
+        raise InputError(
+            f"there are {n} reals of the calibrate split, and halves need at least {selection.LEAST}; give more data, "
+            "or a larger num"
+        )
+    key = jax.random.fold_in(jax.random.key(SEED), seed)
+    label = sampling.labels(game, key, n)
+    fakes = sampling.sample(game, state, key, n, weights=law, average=average, label=label)
+    x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
+    tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])
+    logit_Nn = np.asarray(selection.logits(game, state.discriminators, x, tags), np.float64)
+    real = np.arange(2 * n) < n
+    if not np.isfinite(logit_Nn).all():
+        bad = np.flatnonzero(~np.isfinite(logit_Nn).all(1))
+        raise InputError(f"discriminator {bad[0]} has logits that are not finite; the run cannot be judged")
+
+    half = np.random.default_rng(seed).permutation(n) < n // 2
+    mine = np.concatenate([half, half])
+    scale, shift = np.ones(game.N), np.zeros(game.N)
+    if game.loss.logit != "log_ratio":
+        lines = [calibration.logistic_regression(row[mine][:, None], real[mine]) for row in logit_Nn]
+        scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
+    even_Nn = logit_Nn * scale[:, None] + shift[:, None]
+
+    fitted = None  # scores of the first half, where the head was fitted on it and would flatter itself
+    if rule in RULES:
+        head = Partial(RULES[rule])
+    elif rule in ("weighted", "nash"):
+        first = {name: value[half] for name, value in reals.items()} if rule == "nash" else {}
+        share = (
+            _nash(game, state, first)
+            if rule == "nash"
+            else _by_score(even_Nn[:, mine & ~real], even_Nn[:, mine & real])
+        )
+        head = Partial(_weighted, jnp.asarray(share, jnp.float32))
+    elif rule == "stacking":
+        weight, bias = calibration.logistic_regression(even_Nn[:, mine].T, real[mine])
+        head = Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias))
+    else:
+        head, fitted = _forest(even_Nn[:, mine].T, real[mine], seed)
+    score = np.asarray(head(jnp.asarray(even_Nn, jnp.float32)))
+    calibrator = calibration.fit(calibrate, score[mine] if fitted is None else fitted, real[mine])
+
+    naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
+    numbers = jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
+    return Judge(
+        score=Partial(_Score(game), state.discriminators, *numbers, head, calibrator),
+        meaning="log_ratio",
+        rule=rule,
+        smooth=rule != "forest" and calibrate != "isotonic",
+        law=law,
+        before=calibration.quality(naive[~mine], real[~mine]),
+        after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
+    )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The score of samples; equal for one game, so that programs with it are compiled once."""
+
+    game: Game
+
+    def __call__(self, discriminators: Any, scale: Array, shift: Array, head: Any, calibrator: Any, item: Any) -> Array:
+        x, label = item if isinstance(item, tuple) else (item, None)
+        if self.game.classes is not None and label is None:
+            raise InputError("discriminators are told classes; give pairs (samples, labels)")
+        logit_Nn = selection.logits(self.game, discriminators, x, label)
+        return calibrator(head(logit_Nn * scale[:, None] + shift[:, None]))
+
+
+def _same(score: Array) -> Array:
+    return score
+
+
+def _weighted(weight: Array, logit_Nn: Array) -> Array:
+    return (weight[:, None] * logit_Nn).sum(0)
+
+
+def _stacked(weight: Array, bias: Array, logit_Nn: Array) -> Array:
+    return _weighted(weight, logit_Nn) + bias
+
+
+def _by_score(fake_Nn: np.ndarray, real_Nn: np.ndarray) -> np.ndarray:
+    """Weights ∝ 2 S(D_j) − 1 against the sampler, none below 0; equal ones where nobody beats chance."""
+    fool = np.asarray(selection.auc(jnp.asarray(fake_Nn)[None], jnp.asarray(real_Nn)))[0]
+    better = np.maximum(1.0 - 2.0 * fool, 0.0)
+    return better / better.sum() if better.sum() > 0 else np.full(len(fool), 1.0 / len(fool))
+
+
+def _nash(game: Game, state: State, reals: dict[str, Any]) -> np.ndarray:
+    return metagame.linear_program(selection.payoff(game, state, reals))[1]
+
+
+def _forest(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.ndarray]:
+    """A random forest on `x` `[n, N]` as arrays, and its out-of-bag logits `[n]`."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(200, max_depth=DEPTH, min_samples_leaf=0.05, oob_score=True, random_state=seed)
+    forest.fit(x.astype(np.float32), real)
+    trees = [tree.tree_ for tree in forest.estimators_]
+    size = max(tree.node_count for tree in trees)
+
+    def padded(field: str, dtype: Any) -> Array:
+        rows = [np.resize(getattr(tree, field), size) for tree in trees]  # what is past the end is never reached
+        return jnp.asarray(np.stack(rows).astype(dtype))
+
+    share = [tree.value[:, 0, 1] / tree.value[:, 0].sum(-1) for tree in trees]
+    nodes = {
+        "left": padded("children_left", np.int32),
+        "right": padded("children_right", np.int32),
+        "feature": padded("feature", np.int32),
+        "threshold": padded("threshold", np.float32),
+        "share": jnp.asarray(np.stack([np.resize(s, size) for s in share]), jnp.float32),
+    }
+    least = 1.0 / (len(real) + 2.0)
+    logit = lambda p: np.log(p) - np.log1p(-p)
+    outside = logit(np.clip(np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5), least, 1.0 - least))
+    return Partial(_walked, nodes, jnp.float32(least)), outside
+
+
+def _walked(nodes: dict[str, Array], least: Array, logit_Nn: Array) -> Array:
+    """The logit of the mean share of reals in the leaves where samples end."""
+    n = logit_Nn.shape[1]
+
+    def one(tree: dict[str, Array]) -> Array:
+        def down(_: Any, node: Array) -> Array:
+            value = logit_Nn[jnp.maximum(tree["feature"][node], 0), jnp.arange(n)]
+            below = jnp.where(value <= tree["threshold"][node], tree["left"][node], tree["right"][node])
+            return jnp.where(tree["left"][node] < 0, node, below)
+
+        return tree["share"][jax.lax.fori_loop(0, DEPTH, down, jnp.zeros(n, jnp.int32))]
+
+    p = jnp.clip(jax.vmap(one)(nodes).mean(0), least, 1.0 - least)
+    return jnp.log(p) - jnp.log1p(-p)

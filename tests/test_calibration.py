@@ -1,0 +1,93 @@
+"""Calibrators against logits with known log odds, and measures of calibration by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from ensgan import calibration
+from ensgan.types import InputError
+
+RNG = np.random.default_rng(0)
+REAL = np.arange(8000) % 2 == 0
+# Reals are N(1, 1) and fakes N(0, 1), so that the log density ratio is x − ½.
+X = RNG.normal(size=8000) + REAL
+RATIO = X - 0.5
+
+
+@pytest.mark.parametrize(
+    ("method", "score", "tolerance"),
+    [
+        ("temperature", 4.0 * RATIO, 0.12),  # too sure of itself
+        ("temperature", 1e-4 * RATIO, 0.12),
+        ("logistic", 300.0 * RATIO - 700.0, 0.12),  # a critic of another unit
+        ("logistic", -0.1 * RATIO, 0.12),  # upside down
+        ("isotonic", np.arctan(RATIO), 0.5),  # bent
+    ],
+)
+def test_what_was_done_to_a_ratio_is_undone(method, score, tolerance):
+    calibrated = calibration.fit(method, score, REAL)
+    middle = np.abs(RATIO) < 1.5
+    np.testing.assert_allclose(calibrated(jnp.asarray(score, jnp.float32))[middle], RATIO[middle], atol=tolerance)
+
+
+@pytest.mark.parametrize("method", sorted(calibration.CALIBRATORS))
+def test_unequal_numbers_of_reals_and_fakes_do_not_tilt_the_ratio(method):
+    few = ~REAL | (np.arange(8000) % 8 == 0)
+    calibrated = calibration.fit(method, RATIO[few], REAL[few])  # one real to four fakes: log 4 is 1.4
+    at = np.array([-1.0, 0.0, 1.0])
+    np.testing.assert_allclose(calibrated(jnp.asarray(at, jnp.float32)), at, atol=0.5)
+
+
+def test_temperature_keeps_the_offset_and_isotonic_the_order():
+    shifted = calibration.temperature(RATIO + 3.0, REAL)
+    assert float(shifted(jnp.zeros(1))[0]) == 0.0
+    scores = jnp.linspace(-9.0, 9.0, 50)
+    rising = np.asarray(calibration.isotonic(RATIO, REAL)(scores))
+    assert (np.diff(rising) >= 0).all()
+    assert np.isfinite(rising).all()
+
+
+def test_measures_of_four_samples_by_hand():
+    p = np.array([0.2, 0.2, 0.9, 0.6])
+    real = np.array([False, True, True, False])
+    got = calibration.quality(np.log(p / (1 - p)), real, bins=2)
+    assert got.brier == pytest.approx((0.04 + 0.64 + 0.01 + 0.36) / 4)
+    # Bins [0, ½) and [½, 1]: two samples each, of mean probability 0.2 and 0.75, and a share of ½ in both.
+    np.testing.assert_allclose(got.predicted, [0.2, 0.75])
+    np.testing.assert_allclose(got.observed, [0.5, 0.5])
+    np.testing.assert_array_equal(got.count, [2, 2])
+    assert got.error == pytest.approx(0.5 * 0.3 + 0.5 * 0.25)
+    assert got.z == pytest.approx((2 - 1.9) / np.sqrt(0.16 + 0.16 + 0.09 + 0.24))
+    # Bins without a sample are not counted.
+    got = calibration.quality(np.log(p / (1 - p)), real, bins=10)
+    assert np.isnan(got.predicted[[0, 1, 3, 4, 5, 7, 8]]).sum() == 7
+    assert got.error == pytest.approx(0.5 * 0.3 + 0.25 * 0.1 + 0.25 * 0.6)
+
+
+def test_a_calibrated_judge_has_little_error_and_a_sure_one_has_much():
+    good, sure = calibration.quality(RATIO, REAL), calibration.quality(4 * RATIO + 1, REAL)
+    assert abs(good.z) < 3 < abs(sure.z)
+    assert good.error < 0.03 < 0.1 < sure.error
+    assert good.brier < sure.brier
+    assert good.brier == pytest.approx(np.mean((expit(RATIO) - REAL) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("score", "real", "message"),
+    [
+        (np.zeros(4), np.array([True] * 3 + [False]), "there are 3 reals and 1 fakes; calibration needs at least 2"),
+        (np.array([0, 1, np.nan, np.inf]), np.array([True, True, False, False]), "2 of 4 scores are not finite"),
+        (np.zeros((2, 2)), np.zeros((2, 2), bool), "give both as"),
+    ],
+)
+def test_scores_that_cannot_be_calibrated_are_refused(score, real, message):
+    with pytest.raises(InputError, match=message):
+        calibration.fit("logistic", score, real)
+    with pytest.raises(InputError, match=message):
+        calibration.quality(score, real)
+
+
+def test_an_unknown_calibration_lists_the_known():
+    with pytest.raises(InputError, match="unknown calibration 'beta'; known: isotonic, logistic, temperature"):
+        calibration.fit("beta", RATIO, REAL)

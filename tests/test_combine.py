@@ -1,0 +1,181 @@
+"""Judges of discriminators whose density ratio is known: rules by hand, what is fitted, and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from ensgan import combine, losses, selection
+from ensgan.data import resident
+from ensgan.game import Game
+from ensgan.population import Group
+from ensgan.types import InputError, Network
+
+# Data are N(1, 1) and generators N(shift, 1): the log density ratio of the first is x − ½.
+SOURCE = resident("line", (1.0 + np.random.default_rng(1).normal(size=(16_000, 1))).astype(np.float32))
+X = jnp.linspace(-1.0, 2.0, 31)[:, None]
+RATIO = np.asarray(X)[:, 0] - 0.5
+
+
+def line(out_shape):
+    """x → a x + b: a generator, or a discriminator whose logit is linear."""
+
+    def apply(params, state, x, *, label=None, train=False, rng=None):
+        return (params["a"] * x + params["b"]).reshape(len(x), *out_shape), state
+
+    return Network(lambda key: ({"a": jnp.float32(1), "b": jnp.float32(0)}, {}), apply, (1,), out_shape)
+
+
+def game(a, b, shifts=(0.0,), loss=losses.non_saturating):
+    """Discriminators with the logits a_j (x − ½) + b_j, and generators N(shift, 1)."""
+    game = Game([Group(line((1,)), len(shifts))], [Group(line(()), len(a))], loss=loss, batch_size=8)
+    state = game.init(jax.random.key(0))
+    a, b, shifts = (jnp.asarray(v, jnp.float32) for v in (a, b, shifts))
+    generators = state.generators[0]._replace(average={"a": jnp.ones_like(shifts), "b": shifts})
+    discriminators = state.discriminators[0]._replace(params={"a": a, "b": b - 0.5 * a})
+    return game, state._replace(generators=(generators,), discriminators=(discriminators,))
+
+
+def test_rules_by_hand():
+    p = np.array([[0.2, 0.5], [0.5, 0.5], [0.9, 0.5]])
+    s = jnp.asarray(logit(p), jnp.float32)
+    odds = p / (1 - p)
+    want = {
+        "mean_logit": np.log(odds).mean(0),
+        "mean_probability": logit(p.mean(0)),
+        "log_mean_ratio": np.log(odds.mean(0)),
+        "minimum": [np.log(0.25), 0.0],
+        "median": [0.0, 0.0],
+    }
+    assert set(want) == set(combine.RULES)
+    for name, rule in combine.RULES.items():
+        np.testing.assert_allclose(rule(s), want[name], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(rule(s[:1]), s[0], atol=1e-6, err_msg=name)  # of one discriminator, its logit
+        np.testing.assert_allclose(rule(1e4 * s[:1]), 1e4 * s[0], rtol=1e-5, err_msg=name)  # without overflow
+
+
+def test_a_plain_judge_is_its_rule_on_the_logits():
+    playing, state = game([1.0, 3.0, 2.0], [0.0, 1.0, -1.0])
+    for rule in combine.RULES:
+        judge = combine.plain(playing, state, rule)
+        want = combine.RULES[rule](
+            jnp.array([1.0, 3.0, 2.0])[:, None] * (X[:, 0] - 0.5)[None] + jnp.array([[0.0], [1], [-1]])
+        )
+        np.testing.assert_allclose(judge.log_ratio(X), want, atol=1e-5)
+        assert not judge.calibrated
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "hinge", "least_squares", "relativistic"])
+def test_a_loss_without_a_ratio_must_be_calibrated_first(loss):
+    playing, state = game([40.0, -7.0], [300.0, 1.0], loss=losses.LOSSES[loss])
+    raw = combine.plain(playing, state, "median")
+    assert raw.meaning in ("uncalibrated", "log_ratio_plus_constant")
+    np.testing.assert_allclose(raw.score(X), 16.5 * RATIO + 150.5, rtol=1e-4)
+    with pytest.raises(InputError, match=r"calibrate it with ensgan.combine.fit\(game, state, source, 'median'\)"):
+        raw.log_ratio(X)
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss"),
+    [
+        *((rule, losses.wasserstein) for rule in (*combine.RULES, *combine.FITTED)),
+        ("stacking", losses.non_saturating),
+        ("log_mean_ratio", losses.non_saturating),
+    ],
+)
+def test_every_rule_is_calibrated_to_the_ratio(rule, loss):
+    """With logits that differ in scale and offset, even in sign, where the loss allows it."""
+    ratios = loss is losses.non_saturating
+    playing, state = game(
+        *(([2.0, 2.0, 1.5], [0.3, 0.1, 0.2]) if ratios else ([50.0, -3.0, 0.1], [70, 5, -1])), loss=loss
+    )
+    judge = combine.fit(playing, state, SOURCE, rule)
+    off = np.abs(judge.log_ratio(X) - RATIO)
+    assert off.mean() < 0.25
+    assert off.max() < (0.9 if rule == "forest" else 0.25)
+    assert judge.calibrated
+    np.testing.assert_array_equal(judge.law, [1.0])
+    assert judge.smooth == (rule != "forest")
+    assert judge.after.brier < judge.before.brier
+    assert judge.after.error < 0.08
+    assert abs(judge.after.z) < 3.5
+
+
+def test_temperature_and_isotonic_calibrate_as_well():
+    playing, state = game([3.0, 3.0], [0.0, 0.0])
+    for name, smooth in (("temperature", True), ("isotonic", False)):
+        judge = combine.fit(playing, state, SOURCE, "mean_logit", calibrate=name)
+        assert np.abs(judge.log_ratio(X) - RATIO).mean() < 0.25
+        assert judge.smooth == smooth
+        assert judge.after.error < judge.before.error
+
+
+def test_a_judge_is_calibrated_against_the_sampler_that_was_asked_for():
+    """N(1, 1) against N(0, 1) is x − ½, against N(2, 1) it is 3/2 − x, and against both it is bent."""
+    playing, state = game([1.0, 2.0], [0.0, 0.0], shifts=(0.0, 2.0))
+    first, second = (combine.fit(playing, state, SOURCE, weights=w) for w in ([3.0, 0.0], [0.0, 1.0]))
+    np.testing.assert_allclose(first.log_ratio(X), RATIO, atol=0.25)
+    np.testing.assert_allclose(second.log_ratio(X), 1.0 - RATIO, atol=0.25)
+    np.testing.assert_array_equal(first.law, [1.0, 0.0])
+    np.testing.assert_array_equal(combine.fit(playing, state, SOURCE).law, [0.5, 0.5])
+
+
+def test_who_cannot_tell_has_no_weight():
+    playing, state = game([1.0, 0.0], [0.0, 0.0])
+    for rule in ("weighted", "nash"):
+        judge = combine.fit(playing, state, SOURCE, rule)
+        same = combine.fit(*game([1.0], [0.0]), SOURCE, "mean_logit")
+        np.testing.assert_allclose(judge.log_ratio(X), same.log_ratio(X), atol=1e-4)
+    # Where nobody can, all count alike, and the ratio is 1.
+    judge = combine.fit(*game([0.0, 0.0], [1.0, 5.0]), SOURCE, "weighted")
+    np.testing.assert_allclose(judge.log_ratio(X), 0.0, atol=0.05)
+
+
+def test_the_order_of_discriminators_does_not_matter():
+    a, b = np.array([2.0, 0.5, 1.0]), np.array([0.0, 1.0, -1.0])
+    order = [2, 0, 1]
+    for rule in ("stacking", "weighted", "median"):
+        one, other = (combine.fit(*game(a[o], b[o]), SOURCE, rule) for o in ([0, 1, 2], order))
+        np.testing.assert_allclose(one.log_ratio(X), other.log_ratio(X), atol=1e-3)
+
+
+def test_a_forest_is_that_of_its_library():
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(0)
+    x, real = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300) < 0.5
+    real |= x[:, 0] * x[:, 1] > 0.5  # what no sum of logits sees
+    head, outside = combine._forest(x, real, seed=5)
+    library = RandomForestClassifier(200, max_depth=8, min_samples_leaf=0.05, oob_score=True, random_state=5).fit(
+        x, real
+    )
+    new = rng.normal(size=(200, 3)).astype(np.float32)
+    np.testing.assert_allclose(expit(head(jnp.asarray(new.T))), library.predict_proba(new)[:, 1], atol=1e-5)
+    np.testing.assert_allclose(expit(outside), library.oob_decision_function_[:, 1], atol=0.005)
+
+
+def test_what_cannot_be_judged_is_refused():
+    playing, state = game([1.0], [0.0])
+    with pytest.raises(InputError, match=r"the rule stacking is fitted on held-out data; use combine.fit\("):
+        combine.plain(playing, state, "stacking")
+    with pytest.raises(InputError, match="unknown rule 'best'; known: log_mean_ratio, mean_logit"):
+        combine.plain(playing, state, "best")
+    with pytest.raises(InputError, match="unknown rule 'best'; known: forest, log_mean_ratio"):
+        combine.fit(playing, state, SOURCE, "best")
+    with pytest.raises(InputError, match="unknown calibration 'beta'"):
+        combine.fit(playing, state, SOURCE, calibrate="beta")
+    with pytest.raises(InputError, match="there are 10 reals of the calibrate split"):
+        combine.fit(playing, state, SOURCE, num=10)
+    with pytest.raises(InputError, match="give 1 numbers ≥ 0"):
+        combine.fit(playing, state, SOURCE, weights=[1.0, 1.0])
+    broken = game([1.0, np.inf], [0.0, 0.0])
+    with pytest.raises(InputError, match="discriminator 1 has logits that are not finite"):
+        combine.fit(*broken, SOURCE)
+
+
+def test_the_logits_of_a_judge_are_those_of_scores():
+    playing, state = game([1.0, 3.0], [0.0, 1.0])
+    reals = SOURCE.held_out("select", 20)
+    _, real, _ = selection.held_out_logits(playing, state, reals)
+    np.testing.assert_array_equal(selection.logits(playing, state.discriminators, jnp.asarray(reals["x"])), real)

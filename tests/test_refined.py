@@ -1,0 +1,161 @@
+"""Samples of a game refined by a judge: draws inside programs, the right mixture of members, and refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+from scipy.stats import kstest, norm
+from test_combine import SOURCE, game, line
+
+import ensgan
+from ensgan import combine, losses, sampling
+from ensgan.game import Game
+from ensgan.population import Group, normal, uniform
+from ensgan.refine import Judge
+from ensgan.sampling import refined
+from ensgan.types import InputError
+
+CLOSE = 0.1  # 1.95/√1000, and what a judge that was fitted on 800 reals adds; N(0, 1) is 0.38 off
+
+
+@pytest.fixture(scope="module")
+def played():
+    """One exact discriminator up to its scale, of N(1, 1), and two generators, N(0, 1) and N(2, 1)."""
+    return game([40.0], [0.0], shifts=(0.0, 2.0), loss=losses.wasserstein)
+
+
+@pytest.fixture(scope="module")
+def first(played):
+    return combine.fit(*played, SOURCE, weights=[1.0, 0.0])
+
+
+def distance(x):
+    return kstest(np.asarray(x).ravel(), norm(1.0, 1.0).cdf).statistic
+
+
+@pytest.mark.parametrize(("method", "budget"), [("obrs", 0.05), ("mh", 40), ("ddls", 300)])
+def test_a_calibrated_critic_makes_one_generator_the_data(method, budget, played, first, key):
+    got = refined(*played, key, 1000, judge=first, method=method, budget=budget, weights=[1.0, 0.0])
+    assert got.x.shape == (1000, 1)
+    assert distance(got.x) < CLOSE
+    if method == "obrs":
+        assert got.acceptance == pytest.approx(budget, abs=0.01)
+    else:
+        assert got.generated == pytest.approx(budget + 1, rel=0.03)
+
+
+def test_gradients_raise_what_the_judge_says(played, first, key):
+    got = refined(*played, key, 256, judge=first, method="collaborative", weights=[1.0, 0.0])
+    assert first.log_ratio(got.x).mean() > 0.5  # from −½ on average
+    # A linear f is nowhere steeper than K, and so dot leaves samples as they are.
+    got = refined(*played, key, 256, judge=first, method="dot", weights=[1.0, 0.0])
+    assert distance(got.x) == pytest.approx(norm.cdf(0.5) - norm.cdf(-0.5), abs=0.1)
+
+
+def test_the_short_call_is_the_long_one(played, first, key):
+    long = refined(*played, key, 50, judge=first, method="obrs", budget=0.5, weights=[2.0, 0.0])
+    short = ensgan.sample(*played, key, 50, weights=[2.0, 0.0], refine="obrs", judge=first, budget=0.5)
+    np.testing.assert_array_equal(long.x, short)
+
+
+def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(key):
+    """Members are points: generators of scale 0 at −3, 0, 5 and, of another group, at 9."""
+    group = Group(line((1,)), 3, latent=normal(np.zeros(3)))
+    playing = Game([group, Group(line((1,)), 1, latent=normal(0.0))], [Group(line(()), 1)], batch_size=8)
+    state = playing.init(jax.random.key(0))
+    shift = lambda members, b: members._replace(average={"a": jnp.ones(len(b)), "b": jnp.array(b)})
+    generators = (shift(state.generators[0], [-3.0, 0.0, 5.0]), shift(state.generators[1], [9.0]))
+    weights, values = (0.5, 0.0, 0.173, 0.327), [-3.0, 0.0, 5.0, 9.0]
+    draw = jax.jit(sampling._Mixture(playing, weights, True, None), static_argnums=2)
+    total = np.zeros(4)
+    for k in range(40):
+        x = np.asarray(draw(generators, jax.random.fold_in(key, k), 25))[:, 0]
+        count = np.array([(x == value).sum() for value in values])
+        assert count.sum() == 25
+        assert (np.abs(count - 25 * np.array(weights)) < 1).all()  # rounded up or down
+        total += count
+    np.testing.assert_allclose(total / 1000, weights, atol=0.02)
+    assert (
+        len(
+            {int(np.flatnonzero(np.asarray(draw(generators, k, 25))[:, 0] == 9.0)[0]) for k in jax.random.split(key, 8)}
+        )
+        > 1
+    )
+
+
+def test_langevin_takes_generators_in_proportion_to_what_they_have_of_the_data(key):
+    """N(0, 1) and N(4, 1) with equal weights; e^{x/4} has a mean e times as large under the second."""
+    playing, state = game([1.0], [0.0], shifts=(0.0, 4.0))
+    judge = combine.plain(playing, state)
+    for factor, want in ((0.0, 0.5), (0.25, 1 / (1 + np.e))):
+        flat = judge._replace(score=Partial(tilted, jnp.float32(factor)), law=np.array([0.5, 0.5]))
+        x = np.asarray(refined(playing, state, key, 1000, judge=flat, method="ddls", budget=20, weights=None).x)
+        assert (x < 2.0 + factor / 2).mean() == pytest.approx(want, abs=0.06)
+
+
+def tilted(factor, x):
+    """A ratio e^{factor · x}: it moves the mean of N(m, 1) by the factor, and has the mean e^{factor m + factor²/2}."""
+    return factor * x[:, 0]
+
+
+def conditional():
+    """A game of two classes: the generator gives N(2 · label, 1), and the discriminator's logit is x · label."""
+
+    def told(out_shape):
+        network = line(out_shape)
+
+        def apply(params, state, x, *, label, train=False, rng=None):
+            y, state = network.apply(params, state, x)
+            by = label.astype(y.dtype).reshape(-1, *[1] * (y.ndim - 1))
+            return (y * by if out_shape == () else y + 2 * by), state
+
+        return network._replace(apply=apply, classes=2)
+
+    return Game([Group(told((1,)), 1)], [Group(told(()), 1)], batch_size=8)
+
+
+@pytest.mark.parametrize(("method", "budget"), [("obrs", 0.5), ("ddls", 150)])
+def test_labels_stay_with_their_samples(method, budget, key):
+    playing = conditional()
+    state = playing.init(jax.random.key(0))
+    judge = combine.plain(playing, state)._replace(law=np.ones(1))
+    x, label = refined(playing, state, key, 300, judge=judge, method=method, budget=budget).x
+    assert x.shape == (300, 1)
+    # By the ratio e^{x · label}, samples of class 1 rise, and those of class 0 stay N(0, 1).
+    assert abs(float(x[label == 0].mean())) < 0.3
+    assert float(x[label == 1].mean()) > 2.2
+    if method == "obrs":
+        one = refined(playing, state, key, 300, judge=judge, method=method, budget=budget, label=1).x[1]
+        np.testing.assert_array_equal(one, 1)
+        alone = sampling.sample(playing, state, key, 300, refine=method, judge=judge, budget=budget)
+        np.testing.assert_array_equal(alone, x)
+
+
+def test_what_does_not_fit_is_refused(played, first, key):
+    playing, state = played
+    one = [1.0, 0.0]
+    forest = combine.fit(playing, state, SOURCE, "mean_logit", calibrate="isotonic", weights=one)
+    plain = combine.plain(playing, state)
+    flat = Game([Group(line((1,)), 2, latent=uniform())], playing.groups_d, loss=losses.wasserstein, batch_size=8)
+    for call, message in (
+        (lambda: refined(playing, state, key, 4, judge=None), "there is no judge; give judge=ensgan.combine.fit"),
+        (lambda: refined(playing, state, key, 4, judge=plain), "not calibrated against draws of this sampler"),
+        (
+            lambda: refined(playing, state, key, 4, judge=first),
+            r"weights \[1.0, 0.0\], and samples are asked with \[0.5",
+        ),
+        (lambda: refined(playing, state, key, 4, judge=first, method="best"), "unknown refinement 'best'; known: coll"),
+        (lambda: refined(playing, state, key, 4, judge=forest, method="ddls", weights=one), "follows the gradient"),
+        (lambda: refined(playing, state, key, 4, judge=first, weights=one, label=1), "label is 1; refinement takes"),
+        (
+            lambda: refined(playing, state, key, 4, judge=first, weights=one, method="mh", budget=0.5),
+            "budget is 0.5; of mh",
+        ),
+        (lambda: refined(playing, state, key, 4, judge=first, weights=one, budget=3), "budget is 3; it is the share"),
+        (lambda: refined(flat, state, key, 4, judge=first, weights=one, method="ddls"), "they are not normal here"),
+        (lambda: ensgan.sample(playing, state, key, 4, judge=first), "say how, such as refine='obrs'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert isinstance(first, Judge)
