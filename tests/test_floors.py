@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "processes"],
+    ["mesh", "metagame", "ratings", "processes"],
     [
         "config",
         "networks",
@@ -24,7 +24,7 @@ FLOORS = [
         "checkpoint",
         "reporting",
     ],
-    ["population", "rundir", "features"],
+    ["population", "rundir", "features", "mixtures"],
     ["scoring"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],
