@@ -50,7 +50,7 @@ USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
   resume RUN [--steps N]             go on where a run stopped
-  select RUN                         rank generators and discriminators on held-out data
+  select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on the report split
   sample RUN --num N --out FILE      draw samples into a .png or .npz
   report RUN                         write report.html and samples.png again
@@ -130,8 +130,11 @@ def resume(argv: list[str]) -> int:
 
 
 def select(argv: list[str]) -> int:
-    """Ranks both sides on the select split."""
-    return _score("select", "select", argv)
+    """Ranks both sides on the select split, fits mixtures of generators, and stores the one that `sample` takes."""
+    from ensgan.selection import MIXTURES
+
+    text = f"mixture to take: {', '.join(MIXTURES)}; the one that is best on the select split if not given"
+    return _score("select", "select", argv, [("--method", str, None, text)])
 
 
 def evaluate(argv: list[str]) -> int:
@@ -147,11 +150,16 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
     options = _options(command, argv, [*num, *more])
     if options.get("classifier_steps", 0) < 0:
         raise InputError(f"--classifier-steps is {options['classifier_steps']}; give 0 or more")
+    method = options.get("method")
+    if method not in (None, *selection.MIXTURES):
+        raise unknown("method", method, selection.MIXTURES)
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
     if options["num"] is not None and options["num"] < 8:
         raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
-    scores = selection.select(game, state, source, num=options["num"] or settings.held_out, split=split)
+    num, step = options["num"] or settings.held_out, int(state.step)
+    before = runs.last_ratings(options["run"], step)
+    scores = selection.select(game, state, source, num=num, split=split, fit=command == "select", before=before)
     if command == "evaluate":
         steps = options["classifier_steps"]
         if source.modes is None and steps and features.classifiable(source):
@@ -161,6 +169,10 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
         if table is not None:
             print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
     print(describe(scores, split))
+    if scores.fitted is not None:
+        taken = runs.save_selection(options["run"], scores, step, method)
+        print("\n" + _mixtures(scores.fitted))
+        print(f"\n`ensgan sample {options['run']} --from mixture` now takes {taken}; all of this is in selection.json")
     return 0
 
 
@@ -202,7 +214,7 @@ def sample(argv: list[str]) -> int:
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
     asked = _classes(options["label"], game.classes)
-    weights, text = _weights(options["from"], game, state, source, settings)
+    weights, text = _weights(options["from"], game, state, source, settings, options["run"])
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
@@ -334,7 +346,14 @@ def describe(scores: Any, split: str = "select") -> str:
     """The score matrix and both rankings as text, and how they were made."""
     from ensgan.reporting import format_matrix, format_ranking
 
-    rows = [f"generator {i}" for i in range(len(scores.fool))]
+    M = len(scores.fool)
+    by = "|S(G) − 0.5| and MMD together"
+    if scores.left_out is not None:
+        by = "leave-one-out: how much the MMD² of the mixture grows without them"
+    rated = lambda k: (
+        f"Glicko-2 {scores.ratings.glicko[k]:.0f} ± {scores.ratings.deviation[k]:.0f}   Elo {scores.ratings.elo[k]:.0f}"
+    )
+    rows = [f"generator {i}" for i in range(M)]
     columns = [f"D{j}" for j in range(scores.fool.shape[1])]
     lines = [
         f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
@@ -344,17 +363,23 @@ def describe(scores: Any, split: str = "select") -> str:
         "the same as mean σ(s − r)",
         format_matrix(scores.probability, rows, columns),
         "",
-        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
+        f"generators by {by} (MMD² of training reals: {scores.mmd_floor:.5f})",
     ]
     ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
     for place, line in zip(scores.rank_g, ranking, strict=True):
         value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
-        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
+        without = ""
+        if scores.left_out is not None:
+            without = f"   without it {scores.left_out.value[place]:+.5f} ± {scores.left_out.error[place]:.5f}"
+        lines.append(
+            f"{line}   MMD² {value:.5f} ± {error:.5f}{without}   covers {cover:.0%} of held-out reals   {rated(place)}"
+        )
+    ranking = format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator")
     lines += [
         f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
         "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
-        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
+        *(f"{line}   {rated(M + j)}" for j, line in zip(scores.rank_d, ranking.splitlines(), strict=True)),
     ]
     if scores.members == "parts":
         lines.append(
@@ -393,14 +418,37 @@ def _class_scores(table: Any) -> str:
     return "\n".join([note, head, *rows])
 
 
-def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any) -> tuple[Any, str]:
+def _mixtures(fitted: Any) -> str:
+    """All mixtures, the best on the select split first."""
+    width = max(map(len, fitted.weights))
+    lines = [
+        "mixtures of generators by their MMD²: fitted on the calibrate split, chosen on select, measured on report",
+        f"{'':<{width}}  {'select':>18}   {'report':>18}   weights",
+    ]
+    for name in sorted(fitted.weights, key=lambda name: fitted.select[name].value):
+        cells = [f"{e.value:>8.5f} ± {e.error:.5f}" for e in (fitted.select[name], fitted.report[name])]
+        weights = " ".join(f"{weight:.2f}" for weight in fitted.weights[name])
+        lines.append(f"{name:<{width}}  {'   '.join(cells)}   {weights}")
+    return "\n".join(lines)
+
+
+def _weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any, directory: Path) -> tuple[Any, str]:
     """Weights over generators for `--from`, and what they are called."""
     import numpy as np
 
-    from ensgan import selection
+    from ensgan import runs, selection
 
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
+        stored = runs.load_selection(directory, game.M)
+        if stored is not None and stored.step == int(state.step):
+            return stored.weights, f"the mixture {stored.method} of {game.M} generators, from selection.json"
+        if stored is not None:
+            print(
+                f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so the mixture is not "
+                f"taken from there; choose again with: ensgan select {directory}",
+                file=sys.stderr,
+            )
         kind = "uniform" if game.pairing.mixture is None else "learned"
         return game.mixture(state), f"the {kind} mixture of {game.M} generators"
     if choice == "best":

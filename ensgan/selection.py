@@ -1,4 +1,4 @@
-"""Held-out scores of all pairs, and rankings of generators and discriminators with how they were made."""
+"""Held-out scores of all pairs, and rankings and mixtures with how they were made."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metrics, population
+from ensgan import metrics, mixtures, population, ratings
 from ensgan.data import Source
 from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
+from ensgan.mixtures import FITS, Evidence, Fitted
+from ensgan.ratings import Ratings
 from ensgan.sampling import every_member
 from ensgan.scoring import at_least_float32
-from ensgan.types import Array, InputError
+from ensgan.types import Array, InputError, Roster
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
 LEAST = 8  # samples, below which ranks are noise
+# Mixtures to choose from: what training found, the member that ranks first, and all that are fitted.
+MIXTURES = ("trained", "best", *FITS)
 
 
 class Selection(NamedTuple):
@@ -40,6 +44,9 @@ class Selection(NamedTuple):
     mixture: np.ndarray  # [M] weights for `sample`: what the pairing learned, else uniform
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
+    left_out: Estimate | None  # [M] growth of the mixture's squared MMD without a member; only where members are parts
+    ratings: Ratings  # [M + N] Elo and Glicko-2, generators first
+    fitted: Fitted | None  # mixtures from the calibrate, select and report splits, if asked for
 
     @property
     def detect(self) -> np.ndarray:
@@ -53,18 +60,20 @@ class Selection(NamedTuple):
 
 
 def held_out_logits(
-    game: Game, state: State, reals: dict[str, Any], average: bool = True
+    game: Game, state: State, reals: dict[str, Any], average: bool = True, key: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
 
-    Sample b of every generator has the label of real b, if there are labels.
+    Sample b of every generator has the label of real b, if there are labels. The noise is that of `key`, or of
+    NOISE_SEED.
 
     Returns:
         Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
     """
     num = len(reals["x"])
     label = reals.get("label")
-    fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label, average)
+    key = jax.random.key(NOISE_SEED) if key is None else key
+    fakes = every_member(game, state, key, num, label, average)
     x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
     tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
     logit = jnp.concatenate(
@@ -120,14 +129,24 @@ def check_split(source: Source, split: str) -> None:
         raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")
 
 
-def select(game: Game, state: State, source: Source, *, num: int = 1000, split: str = "select") -> Selection:
-    """Scores every pair on held-out reals with common noise, and ranks both sides.
+def select(
+    game: Game,
+    state: State,
+    source: Source,
+    *,
+    num: int = 1000,
+    split: str = "select",
+    fit: bool = False,
+    before: Ratings | None = None,
+) -> Selection:
+    """Scores every pair on held-out reals with common noise, ranks both sides, and fits mixtures if asked to.
 
     S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
-    reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors
-    are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the train split (an
-    iterator), the floors are NaN.
+    reals: the sum of both ranks, ties by MMD. Where members are parts of a mixture, that says nothing of how much they
+    are needed: they are ranked by leave-one-out, the growth of the squared MMD of the mixture without them.
+    Discriminators are ranked by S(D_j) = mean_i detect_ij. Standard errors are DeLong's, of the average over opponents.
+    Where the source cannot give held-out samples of the train split (an iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -135,6 +154,8 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         source: the data it was trained on.
         num: largest number of held-out reals, and of fakes per generator.
         split: which of the four splits.
+        fit: whether to fit mixtures as well, by `fit_mixtures`.
+        before: ratings before this matrix, which counts as one period; None for members who met nobody.
 
     Returns:
         The matrices, scores and rankings.
@@ -153,19 +174,22 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     score_g = _mean_score(fool, by_real, by_fake, axis=1)
     score_d = _mean_score(1.0 - fool, by_real, by_fake, axis=0)
 
-    flat = lambda x: jnp.asarray(x, jnp.float32).reshape(len(x), -1)
-    x = flat(reals["x"])
-    trained = flat(source.held_out("train", n)["x"]) if source.resumable else None
+    x = _flat(reals["x"])
+    trained = _flat(source.held_out("train", n)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
-    distances = [metrics.mmd(x, flat(f), scale) for f in fakes]
+    distances = [metrics.mmd(x, _flat(f), scale) for f in fakes]
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
     floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
     calibrated = game.loss.logit == "log_ratio"
-    cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
+    cover = [metrics.coverage(np.asarray(x), np.asarray(_flat(f))) for f in fakes]
     mixture = game.mixture(state)
     edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
-    mixed = np.concatenate([np.asarray(flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
+    mixed = np.concatenate([np.asarray(_flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
+    left_out = None
+    if game.members == "parts":
+        left_out = mixtures.leave_one_out(mixtures.kernel_means(x, [_flat(f) for f in fakes], scale), mixture)
+    plays_g, plays_d = _players(game, state)
     return Selection(
         fool=fool,
         probability=np.asarray(_pairwise(fake, real)),
@@ -175,20 +199,84 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         score_d=score_d,
         mmd=mmd,
         mmd_floor=float(floor),
-        rank_g=rank_generators(score_g.value, mmd.value),
+        rank_g=rank_generators(score_g.value, mmd.value)
+        if left_out is None
+        else rank_parts(left_out.value, mmd.value, mixture),
         rank_d=np.argsort(-score_d.value, kind="stable"),
         coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
         coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
         mixture=mixture,
         members=game.members,
         num=n,
+        left_out=left_out,
+        ratings=ratings.rate(fool, before, plays_g, plays_d),
+        fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
+
+
+def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -> Fitted:
+    """Weights of generators by all methods of `MIXTURES`, for samples of averaged generators.
+
+    They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
+    split, and the report split measures them. Each split has noise of its own, the same for all generators, so that
+    nothing was fitted to the samples that it is measured with. Who does not play has no weight.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        source: the data it was trained on.
+        num: largest number of held-out reals of each split, and of fakes per generator.
+
+    Raises:
+        InputError: one of the splits has fewer than 8 samples.
+    """
+    for split in ("calibrate", "select", "report"):
+        check_split(source, split)
+    plays_g, plays_d = _players(game, state)
+    here = np.flatnonzero(plays_g)
+    key = jax.random.key(NOISE_SEED)
+    scale = metrics.bandwidth(_flat(source.held_out("select", num)["x"]))
+
+    def means(number: int, split: str) -> mixtures.KernelMeans:
+        reals = source.held_out(split, num)
+        fakes = every_member(game, state, jax.random.fold_in(key, number), len(reals["x"]), reals.get("label"))
+        return mixtures.kernel_means(_flat(reals["x"]), [_flat(fakes[i]) for i in here], scale)
+
+    fake, real, _ = held_out_logits(game, state, source.held_out("calibrate", num), key=jax.random.fold_in(key, 0))
+    fool = np.asarray(auc(fake, real))[np.ix_(plays_g, plays_d)]
+    calibrate, trained = means(0, "calibrate"), game.mixture(state)[here]
+    distance = np.array([mixtures.squared_mmd(calibrate, one).value for one in np.eye(len(here))])
+    if game.members == "parts":
+        order = rank_parts(mixtures.leave_one_out(calibrate, trained).value, distance, trained)
+    else:
+        order = rank_generators(fool.mean(axis=1), distance)
+    others = {"trained": trained, "best": np.eye(len(here))[order[0]]}
+    evidence = Evidence(mixtures.gram(calibrate), fool, order)
+    fitted = mixtures.fit(evidence, means(1, "select"), means(2, "report"), others)
+    widen = lambda weights: np.eye(game.M)[here].T @ weights
+    return fitted._replace(weights={name: widen(weights) for name, weights in fitted.weights.items()})
+
+
+def _players(game: Game, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Who plays, bool `[M]` and `[N]`."""
+    if isinstance(state.roster, Roster):
+        return np.asarray(state.roster.plays_g, bool), np.asarray(state.roster.plays_d, bool)
+    return np.ones(game.M, bool), np.ones(game.N, bool)
+
+
+def _flat(x: Any) -> Array:
+    return jnp.asarray(x, jnp.float32).reshape(len(x), -1)
 
 
 def rank_generators(score: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Generators, best first: the sum of the ranks by |S − ½| and by distance, ties by distance."""
     rank = lambda values: np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return np.lexsort((distance, rank(np.abs(score - 0.5)) + rank(distance)))
+
+
+def rank_parts(left_out: np.ndarray, distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Generators, best first: by what leaving them out costs, ties by distance, those without weight last."""
+    return np.lexsort((distance, -left_out, weights == 0))
 
 
 def _mean_score(matrix: np.ndarray, by_real: np.ndarray, by_fake: np.ndarray, axis: int) -> Estimate:

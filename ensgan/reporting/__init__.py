@@ -2,7 +2,7 @@
 
 from ensgan.reporting.console import Console, Watcher
 from ensgan.reporting.html import write_report
-from ensgan.reporting.metrics_log import MetricsLog, read_metrics
+from ensgan.reporting.metrics_log import MetricsLog, plain, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_samples
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
 from ensgan.reporting.tables import format_matrix, format_ranking
@@ -17,6 +17,7 @@ __all__ = [
     "flatten",
     "format_matrix",
     "format_ranking",
+    "plain",
     "read_metrics",
     "sample_picture",
     "write_report",
