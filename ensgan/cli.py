@@ -350,9 +350,6 @@ def describe(scores: Any, split: str = "select") -> str:
     by = "|S(G) − 0.5| and MMD together"
     if scores.left_out is not None:
         by = "leave-one-out: how much the MMD² of the mixture grows without them"
-    rated = lambda k: (
-        f"Glicko-2 {scores.ratings.glicko[k]:.0f} ± {scores.ratings.deviation[k]:.0f}   Elo {scores.ratings.elo[k]:.0f}"
-    )
     rows = [f"generator {i}" for i in range(M)]
     columns = [f"D{j}" for j in range(scores.fool.shape[1])]
     lines = [
@@ -371,15 +368,19 @@ def describe(scores: Any, split: str = "select") -> str:
         without = ""
         if scores.left_out is not None:
             without = f"   without it {scores.left_out.value[place]:+.5f} ± {scores.left_out.error[place]:.5f}"
-        lines.append(
-            f"{line}   MMD² {value:.5f} ± {error:.5f}{without}   covers {cover:.0%} of held-out reals   {rated(place)}"
-        )
-    ranking = format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator")
+        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}{without}   covers {cover:.0%} of held-out reals")
+    names = [*(f"G{i}" for i in scores.rank_g), *(f"D{j}" for j in scores.rank_d)]
+    rated = lambda k: (
+        f"{scores.ratings.glicko[k]:.0f} ± {scores.ratings.deviation[k]:.0f} (Elo {scores.ratings.elo[k]:.0f})"
+    )
     lines += [
         f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
         "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
-        *(f"{line}   {rated(M + j)}" for j, line in zip(scores.rank_d, ranking.splitlines(), strict=True)),
+        format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
+        "",
+        "Glicko-2 ratings, of fooling and of telling; every evaluation is one game of each pair",
+        *(f"{name:<4} {rated(k)}" for name, k in zip(names, [*scores.rank_g, *(M + scores.rank_d)], strict=True)),
     ]
     if scores.members == "parts":
         lines.append(

@@ -221,6 +221,7 @@ class Evidence(NamedTuple):
 # Each gives one fit, or one for each value of its setting, of which the select split chooses.
 FITS: dict[str, Callable[[Evidence], list[np.ndarray]]] = {
     "uniform": lambda e: [uniform(len(e.gram))],
+    "single": lambda e: list(np.eye(len(e.gram))),
     "top_k": lambda e: [top_k(e.order, k) for k in range(1, len(e.gram) + 1)],
     "softmax": lambda e: [softmax(e.score, temperature) for temperature in (0.01, 0.03, 0.1, 0.3)],
     "nash": lambda e: [nash(e.fool)],

@@ -22,8 +22,7 @@ from ensgan.types import Array, InputError, Roster
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
 LEAST = 8  # samples, below which ranks are noise
-# Mixtures to choose from: what training found, the member that ranks first, and all that are fitted.
-MIXTURES = ("trained", "best", *FITS)
+MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all that are fitted
 
 
 class Selection(NamedTuple):
@@ -250,9 +249,8 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
         order = rank_parts(mixtures.leave_one_out(calibrate, trained).value, distance, trained)
     else:
         order = rank_generators(fool.mean(axis=1), distance)
-    others = {"trained": trained, "best": np.eye(len(here))[order[0]]}
     evidence = Evidence(mixtures.gram(calibrate), fool, order)
-    fitted = mixtures.fit(evidence, means(1, "select"), means(2, "report"), others)
+    fitted = mixtures.fit(evidence, means(1, "select"), means(2, "report"), {"trained": trained})
     widen = lambda weights: np.eye(game.M)[here].T @ weights
     return fitted._replace(weights={name: widen(weights) for name, weights in fitted.weights.items()})
 

@@ -77,14 +77,14 @@ def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
 
     before, text = drawn("mixture")
     assert "the uniform mixture" in text
-    assert cli.main(["select", str(run), "--method", "best"]) == 0
-    assert "--from mixture` now takes best" in capsys.readouterr().out
+    assert cli.main(["select", str(run), "--method", "single"]) == 0
+    assert "--from mixture` now takes single" in capsys.readouterr().out
     record = json.loads(file.read_text())
-    assert (record["method"], record["step"], len(record["weights"])) == ("best", 6, 10)
+    assert (record["method"], record["step"], len(record["weights"])) == ("single", 6, 10)
     assert np.shape(record["ratings"]["glicko"]) == (4,)
     samples, text = drawn("mixture")
-    assert "the mixture best of 2 generators" in text
-    np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['best'])}")[0])
+    assert "the mixture single of 2 generators" in text
+    np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])
     assert cli.main(["select", str(run)]) == 0
     record = json.loads(file.read_text())
     least = min(record["mmd_select"], key=lambda name: record["mmd_select"][name]["value"])

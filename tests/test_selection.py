@@ -104,9 +104,9 @@ def test_mixtures_are_fitted_to_one_split_and_measured_with_other_noise(state):
     reals = SOURCE.held_out("report", 1000)["x"]
     key = jax.random.fold_in(jax.random.key(selection.NOISE_SEED), 2)
     scale = metrics.bandwidth(jnp.asarray(SOURCE.held_out("select", 1000)["x"]))
-    one = int(got.weights["best"].argmax())
+    one = int(got.weights["single"].argmax())
     want = metrics.mmd(jnp.asarray(reals), every_member(GAME, state, key, len(reals))[one], scale)
-    assert got.report["best"].value == pytest.approx(float(want.value), abs=1e-5)
+    assert got.report["single"].value == pytest.approx(float(want.value), abs=1e-5)
     tiny = resident("tiny", np.zeros((40, 2), np.float32))
     with pytest.raises(InputError, match="the calibrate split has 4 samples"):
         selection.fit_mixtures(GAME, state, tiny)
