@@ -170,7 +170,9 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
             print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
     print(describe(scores, split))
     if scores.fitted is not None:
-        taken = runs.save_selection(options["run"], scores, step, method)
+        meta = selection.meta_game(game, state, scores.fool)
+        taken = runs.save_selection(options["run"], scores, meta, step, method)
+        print("\n" + _players(scores, meta))
         print("\n" + _mixtures(scores.fitted))
         print(f"\n`ensgan sample {options['run']} --from mixture` now takes {taken}; all of this is in selection.json")
     return 0
@@ -346,11 +348,10 @@ def describe(scores: Any, split: str = "select") -> str:
     """The score matrix and both rankings as text, and how they were made."""
     from ensgan.reporting import format_matrix, format_ranking
 
-    M = len(scores.fool)
     by = "|S(G) − 0.5| and MMD together"
     if scores.left_out is not None:
         by = "leave-one-out: how much the MMD² of the mixture grows without them"
-    rows = [f"generator {i}" for i in range(M)]
+    rows = [f"generator {i}" for i in range(len(scores.fool))]
     columns = [f"D{j}" for j in range(scores.fool.shape[1])]
     lines = [
         f"score matrix on {scores.num} held-out reals ({split} split) and common noise:",
@@ -369,18 +370,11 @@ def describe(scores: Any, split: str = "select") -> str:
         if scores.left_out is not None:
             without = f"   without it {scores.left_out.value[place]:+.5f} ± {scores.left_out.error[place]:.5f}"
         lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}{without}   covers {cover:.0%} of held-out reals")
-    names = [*(f"G{i}" for i in scores.rank_g), *(f"D{j}" for j in scores.rank_d)]
-    rated = lambda k: (
-        f"{scores.ratings.glicko[k]:.0f} ± {scores.ratings.deviation[k]:.0f} (Elo {scores.ratings.elo[k]:.0f})"
-    )
     lines += [
         f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
         "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
         format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
-        "",
-        "Glicko-2 ratings, of fooling and of telling; every evaluation is one game of each pair",
-        *(f"{name:<4} {rated(k)}" for name, k in zip(names, [*scores.rank_g, *(M + scores.rank_d)], strict=True)),
     ]
     if scores.members == "parts":
         lines.append(
@@ -417,6 +411,23 @@ def _class_scores(table: Any) -> str:
         for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
     ]
     return "\n".join([note, head, *rows])
+
+
+def _players(scores: Any, meta: Any) -> str:
+    """Ratings of both sides, and the meta-game of their matrix."""
+    names = [f"{side}{k}" for side, count in zip("GD", scores.fool.shape, strict=True) for k in range(count)]
+    wins, nash, alpha = ([*g, *d] for g, d in (meta[:2], meta[2:4], meta[4:6]))
+    lines = [
+        "as players, of fooling and of telling: ratings, with one game of each pair at every evaluation; opponents",
+        "that they beat more often than not; weights in the equilibrium of the matrix; time in its α-rank",
+        f"{'':<4} {'Glicko-2':>11}    Elo   wins   Nash  α-rank",
+    ]
+    for k, name in enumerate(names):
+        rating = (
+            f"{scores.ratings.glicko[k]:>5.0f} ± {scores.ratings.deviation[k]:>3.0f}  {scores.ratings.elo[k]:>5.0f}"
+        )
+        lines.append(f"{name:<4} {rating}   {wins[k]:>4.0%}  {nash[k]:>5.2f}   {alpha[k]:>5.2f}")
+    return "\n".join(lines)
 
 
 def _mixtures(fitted: Any) -> str:

@@ -404,12 +404,15 @@ def last_ratings(directory: Path, step: int) -> Ratings | None:
     return Ratings(**{key: np.array(value) for key, value in found[-1].items()}) if found else None
 
 
-def save_selection(directory: Path, scores: selection.Selection, step: int, method: str | None) -> str:
+def save_selection(
+    directory: Path, scores: selection.Selection, meta: selection.MetaGame, step: int, method: str | None
+) -> str:
     """Writes `selection.json`: scores, ranks, ratings and mixtures, and which of them `sample --from mixture` takes.
 
     Args:
         directory: that of the run.
         scores: with fitted mixtures.
+        meta: the meta-game of their matrix.
         step: of the state they are of.
         method: the mixture to take, or None for the one that the select split chose.
 
@@ -422,6 +425,7 @@ def save_selection(directory: Path, scores: selection.Selection, step: int, meth
     record = {
         **score_record(scores, step),
         "kind": "selection",
+        "meta_game": meta._asdict(),
         "method": taken,
         "chosen": scores.fitted.chosen,
         "weights": scores.fitted.weights,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metrics, mixtures, population, ratings
+from ensgan import metagame, metrics, mixtures, population, ratings
 from ensgan.data import Source
 from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
@@ -253,6 +253,37 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
     fitted = mixtures.fit(evidence, means(1, "select"), means(2, "report"), {"trained": trained})
     widen = lambda weights: np.eye(game.M)[here].T @ weights
     return fitted._replace(weights={name: widen(weights) for name, weights in fitted.weights.items()})
+
+
+class MetaGame(NamedTuple):
+    """What the matrix `fool` says as a game of two sides, of those that play. Host arrays."""
+
+    win_g: np.ndarray  # [M] share of discriminators that each generator fools more often than not
+    win_d: np.ndarray  # [N] share of generators that each discriminator tells more often than not
+    nash_g: np.ndarray  # [M] exact equilibrium
+    nash_d: np.ndarray  # [N]
+    alpha_g: np.ndarray  # [M] share of time in α-rank, over all opponents
+    alpha_d: np.ndarray  # [N]
+    gmam: np.ndarray | None  # [M, M] GMAM of the games (G_i, D_i), from `fool`; where M = N
+
+
+def meta_game(game: Game, state: State, fool: np.ndarray) -> MetaGame:
+    """Win rates, equilibrium, α-rank and GMAM of a matrix; who does not play has 0, and wins are NaN.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        fool: `[M, N]`, held-out AUC.
+    """
+    plays_g, plays_d = _players(game, state)
+    win_g, win_d = np.full(game.M, np.nan), np.full(game.N, np.nan)
+    win_g[plays_g], win_d[plays_d] = ratings.win_rates(fool[np.ix_(plays_g, plays_d)])
+    time = metagame.alpha_rank(fool, plays_g, plays_d)
+    # Who fools nobody at all would have the logarithm of 0.
+    crossed = ratings.gmam(fool.clip(1e-6)) if game.M == game.N else None
+    return MetaGame(
+        win_g, win_d, *metagame.linear_program(fool, plays_g, plays_d), time.sum(axis=1), time.sum(axis=0), crossed
+    )
 
 
 def _players(game: Game, state: State) -> tuple[np.ndarray, np.ndarray]:

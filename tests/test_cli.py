@@ -82,6 +82,7 @@ def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
     record = json.loads(file.read_text())
     assert (record["method"], record["step"], len(record["weights"])) == ("single", 6, 10)
     assert np.shape(record["ratings"]["glicko"]) == (4,)
+    assert np.shape(record["meta_game"]["gmam"]) == (2, 2)
     samples, text = drawn("mixture")
     assert "the mixture single of 2 generators" in text
     np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])

@@ -112,6 +112,25 @@ def test_mixtures_are_fitted_to_one_split_and_measured_with_other_noise(state):
         selection.fit_mixtures(GAME, state, tiny)
 
 
+def test_the_meta_game_of_a_matrix(state):
+    # D0 is fooled by generators 0 and 1 alike, D1 only by 1, nobody by 2: a saddle point at (1, 1).
+    fool = np.array([[0.7, 0.4], [0.8, 0.6], [0.1, 0.2]])
+    got = selection.meta_game(GAME, state, fool)
+    np.testing.assert_allclose(got.win_g, [0.5, 1.0, 0.0])
+    np.testing.assert_allclose(got.win_d, [1 / 3, 2 / 3])
+    for of_g, of_d in ((got.nash_g, got.nash_d), (got.alpha_g, got.alpha_d)):
+        np.testing.assert_allclose(of_g, [0, 1, 0], atol=1e-6)
+        np.testing.assert_allclose(of_d, [0, 1], atol=1e-6)
+    assert got.gmam is None
+    alone = Roster(jnp.array([True, False, True]), jnp.ones(2, bool), jnp.ones(3, bool), jnp.ones(2, bool))
+    got = selection.meta_game(GAME, state._replace(roster=alone), fool)
+    np.testing.assert_allclose(got.nash_g, [1, 0, 0])
+    np.testing.assert_allclose(got.win_g, [0.5, np.nan, 0.0])
+    square = toys.game(2, 2)
+    got = selection.meta_game(square, state, fool[:2])
+    np.testing.assert_allclose(got.gmam, ratings.gmam(fool[:2]))
+
+
 def test_who_does_not_play_has_no_weight_and_no_rating(state):
     alone = jnp.array([True, False, False])
     roster = Roster(alone, jnp.ones(2, bool), alone, jnp.ones(2, bool))
