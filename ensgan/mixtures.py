@@ -138,7 +138,9 @@ def quadratic(gram: np.ndarray) -> np.ndarray:
     values = values.clip(0.0)
     # In units such that the sum of weights is no less important than distances.
     root = np.sqrt(values / max(values.max(), 1e-300))[:, None] * vectors.T
-    found, _ = nnls(np.vstack([root, np.ones((1, len(gram)))]), np.append(np.zeros(len(gram)), 1.0))
+    found, _ = nnls(
+        np.vstack([root, np.ones((1, len(gram)))]), np.append(np.zeros(len(gram)), 1.0), maxiter=100 * len(gram)
+    )
     return found / found.sum()
 
 

@@ -34,8 +34,8 @@ def fresh(players: int) -> Ratings:
 def rate(payoff: Any, before: Ratings | None = None, rows: Any = None, columns: Any = None) -> Ratings:
     """Ratings after a period in which every generator met every discriminator once.
 
-    Elo moves by 32 points times what a player has more than was expected of it, summed over opponents; with more than
-    eight of those by 256 times the mean, for moves of both sides at once would overshoot.
+    Elo moves by 32 points times what a player has more than was expected of it, summed over opponents; where the larger
+    side has more than eight members, by 256 points over their number, for moves of both sides at once would overshoot.
 
     Args:
         payoff: `[..., M, N]`, in [0, 1].
