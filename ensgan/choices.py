@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ensgan import selection
+from ensgan import runs, selection
 from ensgan.types import InputError
 
 
-def weights(choice: str | None, game: Any, state: Any, source: Any, settings: Any, more: str = "") -> tuple[Any, str]:
+def weights(
+    choice: str | None, game: Any, state: Any, source: Any, settings: Any, directory: Path, more: str = ""
+) -> tuple[Any, str]:
     """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
+        stored = runs.load_selection(directory, game.M)
+        if stored is not None and stored.step == int(state.step):
+            return stored.weights, f"the mixture {stored.method} of {game.M} generators, from selection.json"
+        if stored is not None:
+            print(
+                f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so the mixture is not "
+                f"taken from there; choose again with: ensgan select {directory}",
+                file=sys.stderr,
+            )
         found = game.mixture(state)
         among = np.flatnonzero(found)
         kind = "uniform" if np.allclose(found[among], 1.0 / len(among)) else "learned"

@@ -25,7 +25,7 @@ USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
   resume RUN [--steps N]             go on where a run stopped
-  select RUN                         rank generators and discriminators on held-out data
+  select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on the report split
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD makes them better
   judge RUN --input FILE             say of samples in a .npz or .npy how real they look
@@ -107,8 +107,11 @@ def resume(argv: list[str]) -> int:
 
 
 def select(argv: list[str]) -> int:
-    """Ranks both sides on the select split."""
-    return _score("select", "select", argv)
+    """Ranks both sides on the select split, fits mixtures of generators, and stores the one that `sample` takes."""
+    from ensgan.selection import MIXTURES
+
+    text = f"mixture to take: {', '.join(MIXTURES)}; the one that is best on the select split if not given"
+    return _score("select", "select", argv, [("--method", str, None, text)])
 
 
 def evaluate(argv: list[str]) -> int:
@@ -119,17 +122,28 @@ def evaluate(argv: list[str]) -> int:
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
     from ensgan import evaluation, features, runs, selection
-    from ensgan.reporting import describe_classes, describe_modes, describe_scores
+    from ensgan.reporting import (
+        describe_classes,
+        describe_mixtures,
+        describe_modes,
+        describe_players,
+        describe_scores,
+    )
 
     num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
     options = _options(command, argv, [*num, *more])
     if options.get("classifier_steps", 0) < 0:
         raise InputError(f"--classifier-steps is {options['classifier_steps']}; give 0 or more")
+    method = options.get("method")
+    if method not in (None, *selection.MIXTURES):
+        raise unknown("method", method, selection.MIXTURES)
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
     if options["num"] is not None and options["num"] < 8:
         raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
-    scores = selection.select(game, state, source, num=options["num"] or settings.held_out, split=split)
+    num, step = options["num"] or settings.held_out, int(state.step)
+    before = runs.last_ratings(options["run"], step)
+    scores = selection.select(game, state, source, num=num, split=split, fit=command == "select", before=before)
     if command == "evaluate":
         steps = options["classifier_steps"]
         if source.modes is None and steps and features.classifiable(source):
@@ -139,6 +153,12 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
         if table is not None:
             print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
     print(describe_scores(scores, split))
+    if scores.fitted is not None:
+        meta = selection.meta_game(game, state, scores.fool)
+        taken = runs.save_selection(options["run"], scores, meta, step, method)
+        print("\n" + describe_players(scores, meta))
+        print("\n" + describe_mixtures(scores.fitted))
+        print(f"\n`ensgan sample {options['run']} --from mixture` now takes {taken}; all of this is in selection.json")
     return 0
 
 
@@ -195,7 +215,7 @@ def sample(argv: list[str]) -> int:
     asked = choices.classes(options["label"], game.classes)
     if options["refine"] is not None:
         sampling.effort(options["refine"], options["budget"])  # what is wrong is told before a judge is fitted
-    weights, text = choices.weights(options["from"], game, state, source, settings)
+    weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     if options["refine"] is None:
@@ -241,7 +261,9 @@ def export(argv: list[str]) -> int:
         j = choices.member("discriminator", index, game.N)
         portable, text = exporting.judge(game, state, j), f"discriminator {j}"
     else:
-        weights, text = choices.weights(options["from"], game, state, source, settings, ", or discriminator:J")
+        weights, text = choices.weights(
+            options["from"], game, state, source, settings, options["run"], ", or discriminator:J"
+        )
         portable = exporting.sampler(game, state, weights)
     about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
     exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
@@ -253,7 +275,7 @@ def judge(argv: list[str]) -> int:
     """Says of samples in a file how real they look to all discriminators together."""
     import numpy as np
 
-    from ensgan import runs
+    from ensgan import choices, runs
     from ensgan.data import checks, images
     from ensgan.data.source import dequantized
 
@@ -291,7 +313,7 @@ def judge(argv: list[str]) -> int:
                 f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
             )
         label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
-    weights, text = choices.weights(options["from"], game, state, source, settings)
+    weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
     log_ratio = _judge(game, state, source, weights, options["rule"]).log_ratio
     chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
     part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])

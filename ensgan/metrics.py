@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -71,8 +72,7 @@ def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
     """
 
     def kernel(x: Array, y: Array) -> Array:
-        d = squared_distances(x, y)
-        return (jnp.exp(-2.0 * d / scale) + jnp.exp(-0.5 * d / scale) + jnp.exp(-0.125 * d / scale)) / 3.0
+        return gaussian_kernel(squared_distances(x, y), scale, jnp.exp)
 
     n = real.shape[0]
     xy = kernel(real, fake)
@@ -80,6 +80,11 @@ def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
     h = jnp.where(jnp.eye(n, dtype=bool), 0.0, h)
     row = h.sum(axis=1) / (n - 1)
     return Estimate(row.mean(), 2.0 * row.std() / jnp.sqrt(n * 1.0))
+
+
+def gaussian_kernel(squared: Any, scale: Any, exp: Callable[[Any], Any] = np.exp) -> Any:
+    """The mean of three Gaussians exp(−d/(2 h)) with h = ¼, 1 and 4 times `scale`, of squared distances d."""
+    return (exp(-2.0 * squared / scale) + exp(-0.5 * squared / scale) + exp(-0.125 * squared / scale)) / 3.0
 
 
 def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:

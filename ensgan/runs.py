@@ -1,8 +1,8 @@
 """Runs on disk: the host loop between stretches of steps, and what it leaves in the run directory.
 
 A run directory holds `config.json` (resolved), `versions.json`, `metrics.jsonl`, `clock.json`, `checkpoints/`,
-`samples.npz`, `samples.png` and `report.html`. Whatever interrupts a run, going on from its newest checkpoint gives the
-same states.
+`samples.npz`, `samples.png` and `report.html`, and `selection.json` once `ensgan select` chose a mixture. Whatever
+interrupts a run, going on from its newest checkpoint gives the same states.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import os
 import signal
 import zlib
@@ -30,12 +31,15 @@ from ensgan.dispatch import Interrupted, Program, shardings, start, to_divide
 from ensgan.evaluation import evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game, State
+from ensgan.ratings import Ratings
 from ensgan.reporting import (
     MetricsLog,
     TensorBoardSink,
     WandbSink,
     Watcher,
     flatten,
+    plain,
+    read_metrics,
     write_report,
     write_samples,
 )
@@ -54,6 +58,14 @@ class Outcome(NamedTuple):
     step: int
     scores: selection.Selection | None
     stopped_by: int | None  # the signal that ended it early, before its last scores were made
+
+
+class Choice(NamedTuple):
+    """What `selection.json` says."""
+
+    step: int
+    method: str
+    weights: np.ndarray  # [M]
 
 
 def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -309,7 +321,8 @@ class _Loop:
         with self.clock.on("evaluate"):
             if self.program.mesh is not None:
                 state = bare_copy(self.program.mesh, state)
-            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
+            before = None if self.log is None else last_ratings(self.directory, step)
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out, before=before)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
                 record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
@@ -365,12 +378,85 @@ def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
         "mmd_floor": scores.mmd_floor,
         "coverage": scores.coverage,
         "coverage_floor": scores.coverage_floor,
+        **(
+            {}
+            if scores.left_out is None
+            else {"left_out": scores.left_out.value, "left_out_error": scores.left_out.error}
+        ),
         "rank_g": scores.rank_g,
         "rank_d": scores.rank_d,
+        "ratings": scores.ratings._asdict(),
         "mixture": scores.mixture,
         "members": scores.members,
         "num": scores.num,
     }
+
+
+def last_ratings(directory: Path, step: int) -> Ratings | None:
+    """The ratings of all members at the last held-out scores before `step`, from the log; None where there are none.
+
+    They live in the log and not in the state, since nothing that is trained depends on them; going on from its six
+    digits gives the same ratings whatever the interruptions.
+    """
+    file = directory / "metrics.jsonl"
+    records = read_metrics(file) if file.is_file() else []
+    found = [r["ratings"] for r in records if r.get("kind") == "score" and r["step"] < step and "ratings" in r]
+    return Ratings(**{key: np.array(value) for key, value in found[-1].items()}) if found else None
+
+
+def save_selection(
+    directory: Path, scores: selection.Selection, meta: selection.MetaGame, step: int, method: str | None
+) -> str:
+    """Writes `selection.json`: scores, ranks, ratings and mixtures, and which of them `sample --from mixture` takes.
+
+    Args:
+        directory: that of the run.
+        scores: with fitted mixtures.
+        meta: the meta-game of their matrix.
+        step: of the state they are of.
+        method: the mixture to take, or None for the one that the select split chose.
+
+    Returns:
+        The name of the mixture.
+    """
+    assert scores.fitted is not None
+    taken = method or scores.fitted.chosen
+    estimates = lambda found: {name: estimate._asdict() for name, estimate in found.items()}
+    record = {
+        **score_record(scores, step),
+        "kind": "selection",
+        "meta_game": meta._asdict(),
+        "method": taken,
+        "chosen": scores.fitted.chosen,
+        "weights": scores.fitted.weights,
+        "mmd_select": estimates(scores.fitted.select),
+        "mmd_report": estimates(scores.fitted.report),
+    }
+    rundir.write_json(directory / rundir.SELECTION, plain(record))
+    return taken
+
+
+def load_selection(directory: Path, members: int) -> Choice | None:
+    """The mixture that `ensgan select` chose; None where nothing is stored.
+
+    Raises:
+        InputError: the file is damaged, or of a run with another number of generators.
+    """
+    file = directory / rundir.SELECTION
+    if not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_text())
+        method = record["method"]
+        found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
+    if found.weights.shape != (members,):
+        raise InputError(
+            f"{file} has weights of shape {found.weights.shape}, but the run has {members} generators; write it again "
+            f"with `ensgan select {directory}`"
+        )
+    return found
 
 
 def mode_record(table: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Held-out scores of all pairs, and rankings of generators and discriminators with how they were made."""
+"""Held-out scores of all pairs, and rankings and mixtures with how they were made."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metrics, population
+from ensgan import metagame, metrics, mixtures, population, ratings
 from ensgan.data import Source
 from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
+from ensgan.mixtures import FITS, Evidence, Fitted
+from ensgan.ratings import Ratings
 from ensgan.sampling import every_member
 from ensgan.scoring import at_least_float32
-from ensgan.types import Array, InputError
+from ensgan.types import Array, InputError, Roster
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
 LEAST = 8  # samples, below which ranks are noise
+MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all that are fitted
 
 
 class Selection(NamedTuple):
@@ -40,6 +43,9 @@ class Selection(NamedTuple):
     mixture: np.ndarray  # [M] weights for `sample`, those of `Game.mixture`
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
+    left_out: Estimate | None  # [M] growth of the mixture's squared MMD without a member; only where members are parts
+    ratings: Ratings  # [M + N] Elo and Glicko-2, generators first
+    fitted: Fitted | None  # mixtures from the calibrate, select and report splits, if asked for
 
     @property
     def detect(self) -> np.ndarray:
@@ -53,18 +59,20 @@ class Selection(NamedTuple):
 
 
 def held_out_logits(
-    game: Game, state: State, reals: dict[str, Any], average: bool = True
+    game: Game, state: State, reals: dict[str, Any], average: bool = True, key: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
 
-    Sample b of every generator has the label of real b, if there are labels.
+    Sample b of every generator has the label of real b, if there are labels. The noise is that of `key`, or of
+    NOISE_SEED.
 
     Returns:
         Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
     """
     num = len(reals["x"])
     label = reals.get("label")
-    fakes = every_member(game, state, jax.random.key(NOISE_SEED), num, label, average)
+    key = jax.random.key(NOISE_SEED) if key is None else key
+    fakes = every_member(game, state, key, num, label, average)
     x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
     tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
     logit = logits(game, state.discriminators, x, tags)
@@ -124,15 +132,25 @@ def check_split(source: Source, split: str) -> None:
         raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")
 
 
-def select(game: Game, state: State, source: Source, *, num: int = 1000, split: str = "select") -> Selection:
-    """Scores every pair on held-out reals with common noise, and ranks both sides.
+def select(
+    game: Game,
+    state: State,
+    source: Source,
+    *,
+    num: int = 1000,
+    split: str = "select",
+    fit: bool = False,
+    before: Ratings | None = None,
+) -> Selection:
+    """Scores every pair on held-out reals with common noise, ranks both sides, and fits mixtures if asked to.
 
     S(G_i) = mean_j fool_ij has its ideal at ½: higher means contracted modes, lower means that discriminators see
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
-    reals: the sum of both ranks, ties by MMD. Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that take
-    no part (`Game.taking_part`), such as slots that wait for their first copy, are not ranked, and no opponents.
-    Standard errors are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the
-    train split (an iterator), the floors are NaN.
+    reals: the sum of both ranks, ties by MMD. Where members are parts of a mixture, that says nothing of how much they
+    are needed: they are ranked by leave-one-out, the growth of the squared MMD of the mixture without them.
+    Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that take no part (`Game.taking_part`), such as
+    slots that wait for their first copy, are not ranked, and no opponents. Standard errors are DeLong's, of the average
+    over opponents. Where the source cannot give held-out samples of the train split (an iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -140,6 +158,8 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         source: the data it was trained on.
         num: largest number of held-out reals, and of fakes per generator.
         split: which of the four splits.
+        fit: whether to fit mixtures as well, by `fit_mixtures`.
+        before: ratings before this matrix, which counts as one period; None for members who met nobody.
 
     Returns:
         The matrices, scores and rankings.
@@ -159,19 +179,27 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
 
-    flat = lambda x: jnp.asarray(x, jnp.float32).reshape(len(x), -1)
-    x = flat(reals["x"])
-    trained = flat(source.held_out("train", n)["x"]) if source.resumable else None
+    x = _flat(reals["x"])
+    trained = _flat(source.held_out("train", n)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
-    distances = [metrics.mmd(x, flat(f), scale) for f in fakes]
+    distances = [metrics.mmd(x, _flat(f), scale) for f in fakes]
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
     floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
     calibrated = game.loss.logit == "log_ratio" and not _redrawn(game, state)
-    cover = [metrics.coverage(np.asarray(x), np.asarray(flat(f))) for f in fakes]
+    cover = [metrics.coverage(np.asarray(x), np.asarray(_flat(f))) for f in fakes]
     mixture = game.mixture(state)
     edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
-    mixed = np.concatenate([np.asarray(flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
+    mixed = np.concatenate([np.asarray(_flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
+    left_out = None
+    if game.members == "parts":
+        left_out = mixtures.leave_one_out(mixtures.kernel_means(x, [_flat(f) for f in fakes], scale), mixture)
+    among = np.flatnonzero(there_g)
+    if left_out is None:
+        order = rank_generators(score_g.value[among], mmd.value[among])
+    else:
+        order = rank_parts(left_out.value[among], mmd.value[among], mixture[among])
+    plays_g, plays_d = _players(game, state)
     return Selection(
         fool=fool,
         probability=np.asarray(_pairwise(fake, real)),
@@ -181,13 +209,16 @@ def select(game: Game, state: State, source: Source, *, num: int = 1000, split: 
         score_d=score_d,
         mmd=mmd,
         mmd_floor=float(floor),
-        rank_g=np.flatnonzero(there_g)[rank_generators(score_g.value[there_g], mmd.value[there_g])],
+        rank_g=among[order],
         rank_d=np.flatnonzero(there_d)[np.argsort(-score_d.value[there_d], kind="stable")],
         coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
         coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
         mixture=mixture,
         members=game.members,
         num=n,
+        left_out=left_out,
+        ratings=ratings.rate(fool, before, plays_g, plays_d),
+        fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
 
 
@@ -197,10 +228,99 @@ def _redrawn(game: Game, state: State) -> bool:
     return start is not None and not np.array_equal(start, state.hyper["loss_d"])
 
 
+def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -> Fitted:
+    """Weights of generators by all methods of `MIXTURES`, for samples of averaged generators.
+
+    They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
+    split, and the report split measures them. Each split has noise of its own, the same for all generators, so that
+    nothing was fitted to the samples that it is measured with. Who does not play has no weight.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        source: the data it was trained on.
+        num: largest number of held-out reals of each split, and of fakes per generator.
+
+    Raises:
+        InputError: one of the splits has fewer than 8 samples.
+    """
+    for split in ("calibrate", "select", "report"):
+        check_split(source, split)
+    plays_g, plays_d = _players(game, state)
+    here = np.flatnonzero(plays_g)
+    key = jax.random.key(NOISE_SEED)
+    scale = metrics.bandwidth(_flat(source.held_out("select", num)["x"]))
+
+    def means(number: int, split: str) -> mixtures.KernelMeans:
+        reals = source.held_out(split, num)
+        fakes = every_member(game, state, jax.random.fold_in(key, number), len(reals["x"]), reals.get("label"))
+        return mixtures.kernel_means(_flat(reals["x"]), [_flat(fakes[i]) for i in here], scale)
+
+    fake, real, _ = held_out_logits(game, state, source.held_out("calibrate", num), key=jax.random.fold_in(key, 0))
+    fool = np.asarray(auc(fake, real))[np.ix_(plays_g, plays_d)]
+    calibrate, trained = means(0, "calibrate"), game.mixture(state)[here]
+    distance = np.array([mixtures.squared_mmd(calibrate, one).value for one in np.eye(len(here))])
+    if game.members == "parts":
+        order = rank_parts(mixtures.leave_one_out(calibrate, trained).value, distance, trained)
+    else:
+        order = rank_generators(fool.mean(axis=1), distance)
+    evidence = Evidence(mixtures.gram(calibrate), fool, order)
+    fitted = mixtures.fit(evidence, means(1, "select"), means(2, "report"), {"trained": trained})
+    widen = lambda weights: np.eye(game.M)[here].T @ weights
+    return fitted._replace(weights={name: widen(weights) for name, weights in fitted.weights.items()})
+
+
+class MetaGame(NamedTuple):
+    """What the matrix `fool` says as a game of two sides, of those that play. Host arrays."""
+
+    win_g: np.ndarray  # [M] share of discriminators that each generator fools more often than not
+    win_d: np.ndarray  # [N] share of generators that each discriminator tells more often than not
+    nash_g: np.ndarray  # [M] exact equilibrium
+    nash_d: np.ndarray  # [N]
+    alpha_g: np.ndarray  # [M] share of time in α-rank, over all opponents
+    alpha_d: np.ndarray  # [N]
+    gmam: np.ndarray | None  # [M, M] GMAM of the games (G_i, D_i), from `fool`; where M = N
+
+
+def meta_game(game: Game, state: State, fool: np.ndarray) -> MetaGame:
+    """Win rates, equilibrium, α-rank and GMAM of a matrix; who does not play has 0, and wins are NaN.
+
+    Args:
+        game: what was played.
+        state: where it stands.
+        fool: `[M, N]`, held-out AUC.
+    """
+    plays_g, plays_d = _players(game, state)
+    win_g, win_d = np.full(game.M, np.nan), np.full(game.N, np.nan)
+    win_g[plays_g], win_d[plays_d] = ratings.win_rates(fool[np.ix_(plays_g, plays_d)])
+    time = metagame.alpha_rank(fool, plays_g, plays_d)
+    # Who fools nobody at all would have the logarithm of 0.
+    crossed = ratings.gmam(fool.clip(1e-6)) if game.M == game.N else None
+    return MetaGame(
+        win_g, win_d, *metagame.linear_program(fool, plays_g, plays_d), time.sum(axis=1), time.sum(axis=0), crossed
+    )
+
+
+def _players(game: Game, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Who plays, bool `[M]` and `[N]`."""
+    if isinstance(state.roster, Roster):
+        return np.asarray(state.roster.plays_g, bool), np.asarray(state.roster.plays_d, bool)
+    return np.ones(game.M, bool), np.ones(game.N, bool)
+
+
+def _flat(x: Any) -> Array:
+    return jnp.asarray(x, jnp.float32).reshape(len(x), -1)
+
+
 def rank_generators(score: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Generators, best first: the sum of the ranks by |S − ½| and by distance, ties by distance."""
     rank = lambda values: np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return np.lexsort((distance, rank(np.abs(score - 0.5)) + rank(distance)))
+
+
+def rank_parts(left_out: np.ndarray, distance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Generators, best first: by what leaving them out costs, ties by distance, those without weight last."""
+    return np.lexsort((distance, -left_out, weights == 0))
 
 
 def _mean_score(matrix: np.ndarray, by_real: np.ndarray, by_fake: np.ndarray, axis: int) -> Estimate:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -54,11 +55,53 @@ def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
     out = capsys.readouterr().out
     assert "1. generator" in out
     assert "|S(G) − 0.5| and MMD together" in out
+    assert "Glicko-2" in out
     assert "modes" not in out
     assert cli.main(["evaluate", run, "--num", "200"]) == 0
     out = capsys.readouterr().out
     for text in ("modes/8", "KL to uniform", "perfect sampler", "mixture", "report split"):
         assert text in out
+
+
+def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(ring[0] / "runs" / "small-3-1", run)
+    file = run / "selection.json"
+    file.unlink(missing_ok=True)
+
+    def drawn(choice):
+        out = tmp_path / "x.npz"
+        assert cli.main(["sample", str(run), "--num", "40", "--out", str(out), "--from", choice]) == 0
+        told = capsys.readouterr()
+        return np.load(out)["x"], told.out + told.err
+
+    before, text = drawn("mixture")
+    assert "the uniform mixture" in text
+    assert cli.main(["select", str(run), "--method", "single"]) == 0
+    assert "--from mixture` now takes single" in capsys.readouterr().out
+    record = json.loads(file.read_text())
+    assert (record["method"], record["step"], len(record["weights"])) == ("single", 6, 10)
+    assert np.shape(record["ratings"]["glicko"]) == (4,)
+    assert np.shape(record["meta_game"]["gmam"]) == (2, 2)
+    samples, text = drawn("mixture")
+    assert "the mixture single of 2 generators" in text
+    np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])
+    assert cli.main(["select", str(run)]) == 0
+    record = json.loads(file.read_text())
+    least = min(record["mmd_select"], key=lambda name: record["mmd_select"][name]["value"])
+    assert record["mmd_select"][record["method"]]["value"] == record["mmd_select"][least]["value"]
+    # A choice of another step is not taken, and one line says so; nor is what cannot be read.
+    file.write_text(json.dumps({**record, "step": 3}))
+    samples, text = drawn("mixture")
+    assert "selection.json is of step 3 and the run at step 6" in text
+    np.testing.assert_array_equal(samples, before)
+    for broken, words in (
+        ("{", "cannot be read"),
+        (json.dumps({**record, "weights": {record["method"]: [1]}}), "has w"),
+    ):
+        file.write_text(broken)
+        assert cli.main(["sample", str(run), "--from", "mixture", "--out", str(tmp_path / "x.npz")]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
@@ -172,6 +215,7 @@ WRONG = [
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
     (["sample", "RUN", "--from", "member:²"], 2, "give member:I with I from 0 to 1"),
     (["select", "RUN", "--num", "x"], 2, '"num": expected int. Got value: x; see `ensgan select --help`'),
+    (["select", "RUN", "--method", "luck"], 2, "unknown method 'luck'; known: evolution, exponentiated_gradient, "),
     (["select", ""], 2, "the run's folder is empty"),
     (["train", ""], 2, "unknown configuration ''"),
     (["train", "--run-dir", ""], 2, "--run-dir is empty"),

@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "processes", "calibration"],
+    ["mesh", "metagame", "ratings", "processes", "calibration"],
     [
         "config",
         "networks",
@@ -25,7 +25,7 @@ FLOORS = [
         "checkpoint",
         "reporting",
     ],
-    ["population", "rundir", "features"],
+    ["population", "rundir", "features", "mixtures"],
     ["scoring"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],
@@ -35,7 +35,8 @@ FLOORS = [
     ["dispatch", "selection", "evaluation", "exporting"],
     ["schedules", "combine"],
     ["training", "plan"],
-    ["runs", "testing", "joining", "choices"],
+    ["runs", "testing", "joining"],
+    ["choices"],
     ["cli"],
     ["__init__"],
 ]

@@ -1,12 +1,14 @@
 """Equilibria of small games by hand, against each other, and of games with absent members."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ensgan import metagame
-from ensgan.metagame import exploitability, linear_program
+from ensgan.metagame import alpha_rank, exploitability, linear_program
 from ensgan.types import InputError
 
 ROCK = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
@@ -16,6 +18,7 @@ SOLVERS = {
     "regret_matching": (1000, 2e-3),
     "multiplicative_weights": (4000, 0.05),
     "fictitious_play": (4000, 0.1),
+    "replicator": (4000, 0.05),
 }
 
 
@@ -105,3 +108,43 @@ def test_a_game_that_is_all_alike_gives_everybody_the_same():
 def test_a_payoff_that_is_not_finite_is_refused():
     with pytest.raises(InputError, match="must be finite wherever both members are there"):
         linear_program([[0.0, np.inf]])
+
+
+def test_alpha_rank_of_known_games():
+    # In matching pennies every pair is as good as any other: they follow each other in a circle.
+    np.testing.assert_allclose(alpha_rank(PENNIES), 0.25, atol=1e-9)
+    rock = alpha_rank(ROCK)
+    np.testing.assert_allclose([rock.sum(0), rock.sum(1)], 1 / 3, atol=1e-9)
+    # All of the time is spent at a saddle point, and with weak selection a part of it.
+    saddle = [[3.0, 2.0, 1.0], [2.0, 1.0, 0.0]]
+    assert alpha_rank(saddle)[0, 2] == pytest.approx(1.0, abs=1e-3)
+    assert 1 / 6 < alpha_rank(saddle, alpha=0.01)[0, 2] < 0.9
+    np.testing.assert_allclose(alpha_rank(np.full((2, 3), 0.4)), 1 / 6)
+    np.testing.assert_allclose(alpha_rank([[1.0]]), 1.0)
+
+
+def test_alpha_rank_is_the_stationary_law_of_its_chain():
+    game, alpha, m = np.random.default_rng(0).uniform(size=(2, 3)), 1.5, 4
+    pairs = [(i, j) for i in range(2) for j in range(3)]
+    fixed = lambda x: (1 - np.exp(-x)) / (1 - np.exp(-m * x))
+    chain = np.zeros((6, 6))
+    for s, (i, j) in enumerate(pairs):
+        for t, (k, l) in enumerate(pairs):
+            if i != k and j == l:
+                chain[s, t] = fixed(alpha * (game[k, l] - game[i, j])) / 3
+            elif i == k and j != l:
+                chain[s, t] = fixed(alpha * (game[i, j] - game[k, l])) / 3
+    chain += np.diag(1 - chain.sum(1))
+    got = alpha_rank(game, alpha=alpha, population=m)
+    np.testing.assert_allclose(got.ravel() @ chain, got.ravel(), atol=1e-12)
+    rows, columns = np.array([True, False, True]), np.array([True, True, True, False])
+    holed = np.full((3, 4), np.nan)
+    holed[np.ix_(rows, columns)] = game
+    np.testing.assert_allclose(alpha_rank(holed, rows, columns, alpha, m)[np.ix_(rows, columns)], got)
+
+
+def test_projected_replicators_keep_everybody_in_play():
+    solve = jax.jit(functools.partial(metagame.replicator, iterations=50, explore=0.3))
+    p, q = solve(jnp.array([[3.0, 2.0, 1.0], [2.0, 1.0, 0.0]]))
+    assert float(p.min()) >= 0.15 - 1e-6
+    assert float(q.min()) >= 0.1 - 1e-6

@@ -21,6 +21,7 @@ from ensgan import config, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
+from ensgan.ratings import Ratings, rate
 from ensgan.reporting import read_metrics, write_report
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
@@ -79,6 +80,10 @@ def test_a_run_leaves_what_it_promises(whole):
     scores = [r for r in records if r["kind"] == "score"]
     assert [r["step"] for r in scores] == [10, 20]
     assert np.shape(scores[0]["fool"]) == np.shape(scores[0]["probability"]) == (2, 2)
+    first, second = (Ratings(**{k: np.array(v) for k, v in r["ratings"].items()}) for r in scores)
+    np.testing.assert_array_equal(runs.last_ratings(whole, 20).elo, first.elo)
+    assert runs.last_ratings(whole, 10) is None
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), second, rate(scores[1]["fool"], first))
     clock = json.loads((whole / "clock.json").read_text())
     assert min(clock[key] for key in ("compile", "train", "evaluate", "checkpoint")) > 0
     assert clock["compile"] + clock["train"] + clock["evaluate"] + clock["checkpoint"] <= clock["total"]
@@ -213,6 +218,14 @@ def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied)
     with Checkpoints(copied / "checkpoints", 3) as checkpoints:
         checkpoints.save(26, {"a": np.zeros(3)})
     assert not saving.is_dir()  # whoever trains does remove what a killed save left
+
+
+def test_a_choice_goes_with_the_run_that_it_was_made_for(tmp_path):
+    (tmp_path / rundir.SELECTION).write_text("{}")
+    with pytest.raises(InputError, match=r"holds selection.json, but no config.json of a run"):
+        rundir.check_free(tmp_path, overwrite=True)
+    rundir.clear(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_process_at_a_time_trains_in_a_directory(copied):

@@ -8,13 +8,13 @@ import pytest
 import toys
 from scipy.special import expit
 
-from ensgan import evaluation, losses, pairing, selection
+from ensgan import evaluation, losses, metrics, mixtures, pairing, ratings, selection
 from ensgan.data import gaussian_ring, resident
 from ensgan.game import Game
 from ensgan.population import Group, normal
 from ensgan.sampling import SAMPLING, every_member, sample
-from ensgan.selection import held_out_logits, rank_generators, select
-from ensgan.types import InputError, Network
+from ensgan.selection import held_out_logits, rank_generators, rank_parts, select
+from ensgan.types import InputError, Network, Roster
 
 SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 GAME = toys.game(3, 2)
@@ -67,7 +67,79 @@ def test_scores_are_means_over_opponents_and_sum_to_one(scores):
     assert (scores.score_g.error < 0.2).all()
     np.testing.assert_array_equal(np.sort(scores.rank_g), [0, 1, 2])
     assert scores.score_d.value[scores.rank_d[0]] == scores.score_d.value.max()
-    assert scores.best == scores.rank_g[0] == rank_generators(scores.score_g.value, scores.mmd.value)[0]
+    assert scores.best == scores.rank_g[0]
+
+
+def test_parts_rank_by_what_is_lost_without_them_and_complete_members_by_themselves(state, scores):
+    lost = scores.left_out.value
+    np.testing.assert_array_equal(scores.rank_g, np.argsort(-lost))
+    x, _, fakes = SOURCE.held_out("select", 1000)["x"], *held_out_logits(GAME, state, SOURCE.held_out("select", 20))[1:]
+    means = mixtures.kernel_means(jnp.asarray(x), list(fakes), metrics.bandwidth(jnp.asarray(x)))
+    without = mixtures.squared_mmd(means, np.array([0.0, 0.5, 0.5])).value
+    assert lost[0] == pytest.approx(without - mixtures.squared_mmd(means, np.full(3, 1 / 3)).value, abs=1e-6)
+    complete = Game(GAME.groups_g, GAME.groups_d, pairing=pairing.own_and_mean(), batch_size=8)
+    got = select(complete, state, SOURCE)
+    assert got.left_out is None
+    np.testing.assert_array_equal(got.rank_g, rank_generators(got.score_g.value, got.mmd.value))
+    # Whoever has no weight is not missed, but is not first either.
+    np.testing.assert_array_equal(rank_parts(np.array([-0.1, 0.0, 0.2]), np.zeros(3), np.array([1, 0, 1])), [2, 0, 1])
+
+
+def test_ratings_are_those_of_the_matrix_and_go_on(state, scores):
+    first = ratings.rate(scores.fool)
+    jax.tree.map(np.testing.assert_allclose, scores.ratings, first)
+    again = select(GAME, state, SOURCE, before=first).ratings
+    jax.tree.map(np.testing.assert_allclose, again, ratings.rate(scores.fool, first))
+    assert (again.deviation < first.deviation).all()
+
+
+def test_mixtures_are_fitted_to_one_split_and_measured_with_other_noise(state):
+    got = select(GAME, state, SOURCE, fit=True).fitted
+    assert tuple(got.weights) == selection.MIXTURES
+    for weights in got.weights.values():
+        assert weights.shape == (3,)
+        assert weights.min() >= 0
+        assert weights.sum() == pytest.approx(1.0)
+    # The same again by hand, on the report split.
+    reals = SOURCE.held_out("report", 1000)["x"]
+    key = jax.random.fold_in(jax.random.key(selection.NOISE_SEED), 2)
+    scale = metrics.bandwidth(jnp.asarray(SOURCE.held_out("select", 1000)["x"]))
+    one = int(got.weights["single"].argmax())
+    want = metrics.mmd(jnp.asarray(reals), every_member(GAME, state, key, len(reals))[one], scale)
+    assert got.report["single"].value == pytest.approx(float(want.value), abs=1e-5)
+    tiny = resident("tiny", np.zeros((40, 2), np.float32))
+    with pytest.raises(InputError, match="the calibrate split has 4 samples"):
+        selection.fit_mixtures(GAME, state, tiny)
+
+
+def test_the_meta_game_of_a_matrix(state):
+    # D0 is fooled by generators 0 and 1 alike, D1 only by 1, nobody by 2: a saddle point at (1, 1).
+    fool = np.array([[0.7, 0.4], [0.8, 0.6], [0.1, 0.2]])
+    got = selection.meta_game(GAME, state, fool)
+    np.testing.assert_allclose(got.win_g, [0.5, 1.0, 0.0])
+    np.testing.assert_allclose(got.win_d, [1 / 3, 2 / 3])
+    for of_g, of_d in ((got.nash_g, got.nash_d), (got.alpha_g, got.alpha_d)):
+        np.testing.assert_allclose(of_g, [0, 1, 0], atol=1e-6)
+        np.testing.assert_allclose(of_d, [0, 1], atol=1e-6)
+    assert got.gmam is None
+    alone = Roster(jnp.array([True, False, True]), jnp.ones(2, bool), jnp.ones(3, bool), jnp.ones(2, bool))
+    got = selection.meta_game(GAME, state._replace(roster=alone), fool)
+    np.testing.assert_allclose(got.nash_g, [1, 0, 0])
+    np.testing.assert_allclose(got.win_g, [0.5, np.nan, 0.0])
+    square = toys.game(2, 2)
+    got = selection.meta_game(square, state, fool[:2])
+    np.testing.assert_allclose(got.gmam, ratings.gmam(fool[:2]))
+
+
+def test_who_does_not_play_has_no_weight_and_no_rating(state):
+    alone = jnp.array([True, False, False])
+    roster = Roster(alone, jnp.ones(2, bool), alone, jnp.ones(2, bool))
+    got = select(GAME, state._replace(roster=roster), SOURCE, fit=True)
+    for name, weights in got.fitted.weights.items():
+        np.testing.assert_allclose(weights, [1.0, 0.0, 0.0], err_msg=name)
+    assert (got.ratings.glicko[[1, 2]] == 1500).all()
+    assert got.ratings.glicko[0] != 1500
+    assert got.rank_g[0] == 0
 
 
 def test_the_rest_of_a_selection(scores):

@@ -2,9 +2,15 @@
 
 from ensgan.reporting.console import Console, Watcher
 from ensgan.reporting.html import write_report
-from ensgan.reporting.metrics_log import MetricsLog, read_metrics
+from ensgan.reporting.metrics_log import MetricsLog, plain, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_samples
-from ensgan.reporting.scores import describe_classes, describe_modes, describe_scores
+from ensgan.reporting.scores import (
+    describe_classes,
+    describe_mixtures,
+    describe_modes,
+    describe_players,
+    describe_scores,
+)
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
 from ensgan.reporting.tables import format_matrix, format_ranking
 
@@ -16,11 +22,14 @@ __all__ = [
     "WandbSink",
     "Watcher",
     "describe_classes",
+    "describe_mixtures",
     "describe_modes",
+    "describe_players",
     "describe_scores",
     "flatten",
     "format_matrix",
     "format_ranking",
+    "plain",
     "read_metrics",
     "sample_picture",
     "write_report",

@@ -169,9 +169,12 @@ def _ranking_section(last: Record) -> str:
         if last.get("members") == "parts"
         else ""
     )
+    by = "by its distance from ½ and by the MMD together"
+    if "left_out" in last:
+        by = "by how much the squared MMD of the mixture grows without them"
     note = (
         f'<p class="note">Best first, at step {int(last["step"]):,}, with standard errors. S(G) is the mean '
-        "of a row of the matrix, ideal at ½; generators rank by its distance from ½ and by the MMD together. "
+        f"of a row of the matrix, ideal at ½; generators rank {by}. "
         "S(D) is 1 minus the mean of a column; the higher, the sharper.</p>"
     )
     return _section("Ranking", f'{note}{parts}<div class="pair">{tables}</div>') if tables else ""
@@ -182,6 +185,11 @@ def _ranking(last: Record, kind: str, word: str) -> str:
     columns = {f"S({kind.upper()})": _with_error(last, f"score_{kind}", f"error_{kind}", "{:.3f}")}
     if kind == "g" and last.get("mmd"):
         columns["squared MMD"] = _with_error(last, "mmd", "mmd_error", "{:.2g}")
+    if kind == "g" and last.get("left_out"):
+        columns["without it"] = _with_error(last, "left_out", "left_out_error", "{:.2g}")
+    if rated := last.get("ratings"):
+        first = 0 if kind == "g" else len(rated["glicko"]) - len(order)
+        columns["Glicko-2"] = _with_error(rated, "glicko", "deviation", "{:.0f}")[first:]
     covered = last.get("coverage")
     if kind == "g" and covered:
         columns["covers"] = [_number(share, "{:.0%}") for share in covered]

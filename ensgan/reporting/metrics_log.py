@@ -96,20 +96,20 @@ def _record(line: str) -> dict[str, Any] | None:
 
 
 def _line(record: dict[str, Any]) -> str:
-    return json.dumps(_plain(record), allow_nan=False, separators=(",", ":")) + "\n"
+    return json.dumps(plain(record), allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _plain(value: Any) -> Any:
-    """The value in JSON's own types."""
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: arrays become lists, floats keep 6 digits, NaN and ±∞ become null."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) or np.ndim(value) == 0:
         return _number(value)
-    return [_plain(item) for item in np.asarray(value)]
+    return [plain(item) for item in np.asarray(value)]
 
 
 def _number(value: Any) -> float | int | bool | None:

@@ -10,6 +10,9 @@ from ensgan.reporting.tables import format_matrix, format_ranking
 
 def describe_scores(scores: Any, split: str = "select") -> str:
     """The score matrix and both rankings as text, and how they were made."""
+    by = "|S(G) − 0.5| and MMD together"
+    if scores.left_out is not None:
+        by = "leave-one-out: how much the MMD² of the mixture grows without them"
     rows = [f"generator {i}" for i in range(len(scores.fool))]
     columns = [f"D{j}" for j in range(scores.fool.shape[1])]
     lines = [
@@ -20,12 +23,15 @@ def describe_scores(scores: Any, split: str = "select") -> str:
         "the same as mean σ(s − r)",
         format_matrix(scores.probability, rows, columns),
         "",
-        f"generators by |S(G) − 0.5| and MMD together (MMD² of training reals: {scores.mmd_floor:.5f})",
+        f"generators by {by} (MMD² of training reals: {scores.mmd_floor:.5f})",
     ]
     ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
     for place, line in zip(scores.rank_g, ranking, strict=True):
         value, error, cover = scores.mmd.value[place], scores.mmd.error[place], scores.coverage[place]
-        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}   covers {cover:.0%} of held-out reals")
+        without = ""
+        if scores.left_out is not None:
+            without = f"   without it {scores.left_out.value[place]:+.5f} ± {scores.left_out.error[place]:.5f}"
+        lines.append(f"{line}   MMD² {value:.5f} ± {error:.5f}{without}   covers {cover:.0%} of held-out reals")
     lines += [
         f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
@@ -44,6 +50,37 @@ def describe_scores(scores: Any, split: str = "select") -> str:
             f"members are parts of the mixture: the best one, generator {scores.best}, covers "
             f"{scores.coverage[scores.best]:.0%} of held-out reals, the mixture {scores.coverage[-1]:.0%}"
         )
+    return "\n".join(lines)
+
+
+def describe_players(scores: Any, meta: Any) -> str:
+    """Ratings of both sides, and the meta-game of their matrix."""
+    names = [f"{side}{k}" for side, count in zip("GD", scores.fool.shape, strict=True) for k in range(count)]
+    wins, nash, alpha = ([*g, *d] for g, d in (meta[:2], meta[2:4], meta[4:6]))
+    lines = [
+        "as players, of fooling and of telling: ratings, with one game of each pair at every evaluation; opponents",
+        "that they beat more often than not; weights in the equilibrium of the matrix; time in its α-rank",
+        f"{'':<4} {'Glicko-2':>11}    Elo   wins   Nash  α-rank",
+    ]
+    for k, name in enumerate(names):
+        rating = (
+            f"{scores.ratings.glicko[k]:>5.0f} ± {scores.ratings.deviation[k]:>3.0f}  {scores.ratings.elo[k]:>5.0f}"
+        )
+        lines.append(f"{name:<4} {rating}   {wins[k]:>4.0%}  {nash[k]:>5.2f}   {alpha[k]:>5.2f}")
+    return "\n".join(lines)
+
+
+def describe_mixtures(fitted: Any) -> str:
+    """All mixtures, the best on the select split first."""
+    width = max(map(len, fitted.weights))
+    lines = [
+        "mixtures of generators by their MMD²: fitted on the calibrate split, chosen on select, measured on report",
+        f"{'':<{width}}  {'select':>18}   {'report':>18}   weights",
+    ]
+    for name in sorted(fitted.weights, key=lambda name: fitted.select[name].value):
+        cells = [f"{e.value:>8.5f} ± {e.error:.5f}" for e in (fitted.select[name], fitted.report[name])]
+        weights = " ".join(f"{weight:.2f}" for weight in fitted.weights[name])
+        lines.append(f"{name:<{width}}  {'   '.join(cells)}   {weights}")
     return "\n".join(lines)
 
 
