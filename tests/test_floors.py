@@ -25,7 +25,7 @@ FLOORS = [
         "reporting",
     ],
     ["population", "rundir", "features"],
-    ["scoring"],
+    ["scoring", "comparison"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],
     ["rounds"],

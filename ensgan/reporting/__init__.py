@@ -5,7 +5,7 @@ from ensgan.reporting.html import write_report
 from ensgan.reporting.metrics_log import MetricsLog, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_samples
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
-from ensgan.reporting.tables import format_matrix, format_ranking
+from ensgan.reporting.tables import format_matrix, format_measured, format_ranking
 
 __all__ = [
     "Console",
@@ -16,6 +16,7 @@ __all__ = [
     "Watcher",
     "flatten",
     "format_matrix",
+    "format_measured",
     "format_ranking",
     "read_metrics",
     "sample_picture",
