@@ -52,6 +52,7 @@ USAGE = """usage: ensgan COMMAND ...
   resume RUN [--steps N]             go on where a run stopped
   select RUN                         rank generators and discriminators on held-out data
   evaluate RUN                       measure the generators on the report split
+  evaluate --real DIR --fake DIR     measure images in one folder against those in another
   sample RUN --num N --out FILE      draw samples into a .png or .npz
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
@@ -135,9 +136,87 @@ def select(argv: list[str]) -> int:
 
 
 def evaluate(argv: list[str]) -> int:
-    """Measures on the report split; on ring, grid and labelled images also modes, beside a perfect sampler."""
+    """Measures on the report split; on ring, grid and labelled images also modes, beside a perfect sampler.
+
+    `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
+    """
+    if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
+        return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
     return _score("evaluate", "report", argv, [steps])
+
+
+def _evaluate_folders(argv: list[str]) -> int:
+    """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
+    from ensgan import comparison
+    from ensgan.reporting import format_measured
+
+    text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
+    options = _options(
+        "evaluate",
+        argv,
+        [
+            ("--real", str, None, "folder of real images"),
+            ("--fake", str, None, "folder of images to measure"),
+            ("--features", str, "identity", text),
+            ("--size", int, None, "crop and resize all images to so many pixels a side; else they must have one size"),
+            ("--pixels", int, comparison.PIXELS, "most pixels of a side for identity; larger images are averaged"),
+            ("--classifier-steps", int, 1500, "updates of the classifier"),
+            ("--num", int, None, "most images of each folder; all if not given"),
+            ("--seed", int, 0, "of what is drawn at random"),
+            ("--cache", str, None, "a folder that keeps features for the next time"),
+        ],
+        description=_evaluate_folders.__doc__,
+        positional=False,
+    )
+    for flag in ("real", "fake"):
+        if not options[flag]:
+            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
+    if options["features"] not in ("identity", "classifier"):
+        raise unknown("features", options["features"], ["identity", "classifier"])
+    if options["num"] is not None and options["num"] < 4:
+        raise InputError(f"--num is {options['num']}; give at least 4")
+    if not 0 <= options["seed"] < 2**32:
+        raise InputError(f"--seed is {options['seed']}; it must be at least 0 and below 2³²")
+    steps = options["classifier_steps"] if options["features"] == "classifier" else 0
+    if options["features"] == "classifier" and steps < 1:
+        raise InputError(f"--classifier-steps is {steps}; give 1 or more")
+    found, judge = comparison.compare_folders(
+        options["real"],
+        options["fake"],
+        **{key: options[key] for key in ("size", "pixels", "num", "seed", "cache")},
+        classifier_steps=steps,
+    )
+    print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
+    if judge is not None:
+        print(
+            "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
+            f"{judge.accuracy:.2%} of {judge.num} others"
+        )
+    print(format_measured({"value [95 % interval]": found.rows}))
+    print(_floor(found))
+    return 0
+
+
+def _floor(found: Any) -> str:
+    text = f"the floor is what {found.floor} other reals get"
+    if found.floor < found.fakes:
+        text += "; so few stand too far apart, and twice as many reals as fakes would give a floor for all"
+    return text
+
+
+def _distances(table: Any) -> str:
+    from ensgan.reporting import format_measured
+
+    columns = {f"generator {table.best}, the best": table.member.rows, "mixture": table.mixture.rows}
+    lines = [
+        f"distances to {table.member.reals} held-out reals (report split) in the features: {table.member.features}",
+        format_measured(columns),
+        _floor(table.member),
+        "Fréchet distance of each generator: " + ", ".join(f"{value:.4g}" for value in table.frechet),
+    ]
+    reasons = dict.fromkeys([*table.member.refused.values(), *table.mixture.refused.values()])
+    return "\n".join([*lines, *(f"not measured: {reason}" for reason in reasons)])
 
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
@@ -160,6 +239,15 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
         table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
         if table is not None:
             print((_modes(table) if source.modes is not None else _class_scores(table)) + "\n")
+        best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
+        count = options["num"] or settings.held_out
+        try:
+            distances = evaluation.evaluate_distances(game, state, source, best, num=count, seed=settings.seed)
+            print(_distances(distances) + "\n")
+        except (
+            InputError
+        ) as error:  # such as a generator whose samples are all equal; what follows is known all the same
+            print(f"distances are not measured: {error}\n")
     print(describe(scores, split))
     return 0
 
@@ -365,13 +453,12 @@ def describe(scores: Any, split: str = "select") -> str:
 
 
 def _modes(table: Any) -> str:
-    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
-    rows = [
-        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
-        for name, s in zip(table.names, table.scores, strict=True)
-    ]
-    e = table.perfect_error
-    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
+    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   KL from uniform   spread"
+    row = lambda name, s: (
+        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.kl_forward:>15.4f}   {s.spread:>6.2f}"
+    )
+    rows = [row(name, s) for name, s in zip(table.names, table.scores, strict=True)]
+    last = row("   its deviation", table.perfect_error)
     note = (
         f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
     )
@@ -447,20 +534,33 @@ def _finish(outcome: Any, directory: Path) -> int:
     return 0
 
 
-def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any, str]]) -> dict[str, Any]:
-    """The run directory and the options of a command that works on a run."""
+def _options(
+    command: str,
+    argv: list[str],
+    arguments: list[tuple[str, type, Any, str]],
+    *,
+    description: str | None = None,
+    positional: bool = True,
+) -> dict[str, Any]:
+    """The run directory, if there is one, and the options of a command that works on what a run left."""
     from ensgan.config import plain_type_error
 
     parser = ArgumentParser(
-        prog=f"ensgan {command}", description=COMMANDS[command].__doc__, exit_on_error=False, allow_abbrev=False
+        prog=f"ensgan {command}",
+        description=description or COMMANDS[command].__doc__,
+        exit_on_error=False,
+        allow_abbrev=False,
     )
-    parser.add_argument("run", type=str, help="the run's folder")
+    if positional:
+        parser.add_argument("run", type=str, help="the run's folder")
     for flag, kind, default, text in arguments:
         _argument(parser, flag, kind, default, text)
     try:
         options = parser.parse_args(argv).as_dict()
     except ArgumentError as error:
         raise InputError(f"{plain_type_error(' '.join(str(error).split()))}; see `ensgan {command} --help`") from error
+    if not positional:
+        return options
     if not options["run"]:
         raise InputError(f"the run's folder is empty; see `ensgan {command} --help`")
     return {**options, "run": Path(options["run"])}

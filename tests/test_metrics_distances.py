@@ -274,7 +274,7 @@ def test_torch_fidelity_agrees():
     options = {"kid_subsets": 1, "kid_subset_size": 60, "verbose": False}
     kid = metric_kid.kid_features_to_metric(real, fake, **options)["kernel_inception_distance_mean"]
     assert relative(metrics.kid(REAL, FAKE, subsets=1, size=60).value, kid) < 1e-10
-    prc = metric_prc.prc_features_to_metric(real, fake, verbose=False, save_cpu_ram=False)
+    prc = metric_prc.prc_features_to_metric(fake, real, verbose=False, save_cpu_ram=False)
     got = metrics.neighbours(REAL, FAKE)
     assert (got.precision, got.recall) == pytest.approx((prc["precision"], prc["recall"]), abs=1e-6)
     logits = normal(100, 6, seed=4)
