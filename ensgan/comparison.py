@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from ensgan.metrics.kernels import cubic_kernel, gaussian_kernel, unbiased_mmd
 from ensgan.metrics.measured import check_pair
 from ensgan.metrics.neighbours import from_distances
 from ensgan.metrics.transport import matched, sliced, unit_directions
-from ensgan.types import InputError
+from ensgan.types import InputError, unknown
 
 PAIRS = 2000  # samples of each kind where all pairs are compared
 MATCHED = 1000  # where they are matched exactly, in n³ time
@@ -72,13 +72,20 @@ class Sample(NamedTuple):
         return Sample(self.features[start:end], None if chances is None else chances[start:end])
 
 
+class Unit(NamedTuple):
+    """What distances between reals say of lengths, the same for a value and its floor."""
+
+    reals: np.ndarray  # [n, D], n at most 2,000
+    scale: float  # the median squared distance
+
+
 class Metric(NamedTuple):
     """A family of metrics that share their work.
 
     Attributes:
         names: of its numbers.
-        prepare: `prepare(real, fake, unit) -> of` for two `Sample`s and features of reals that set the unit of lengths;
-            `of(i, j)` is the metric of reals i and fakes j, one number for each of `names`.
+        prepare: `prepare(real, fake, unit) -> of` for two `Sample`s and a `Unit`; `of(i, j)` is the metric of reals i
+            and fakes j, one number for each of `names`.
         most: the most samples of each kind, as many of both; None takes all there are.
         least: samples of each kind that it needs.
         low: the least value that has a meaning.
@@ -86,14 +93,14 @@ class Metric(NamedTuple):
     """
 
     names: tuple[str, ...]
-    prepare: Callable[[Sample, Sample, np.ndarray], Callable[[np.ndarray, np.ndarray], Any]]
+    prepare: Callable[[Sample, Sample, Unit], Callable[[np.ndarray, np.ndarray], Any]]
     most: int | None = PAIRS
     least: int = 4
     low: float = 0.0
     high: Any = np.inf
 
 
-def _frechet(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
+def _frechet(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     moments(real.features, "reals"), moments(fake.features, "fakes")  # what they refuse; halves may have fewer
     return lambda i, j: frechet_distance(raw_moments(real.features[i]), raw_moments(fake.features[j]))
 
@@ -101,7 +108,7 @@ def _frechet(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., floa
 def _of_pairs(between: Callable[..., np.ndarray], statistic: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
     """A metric that is a statistic of the matrices of all pairs: `between(x, y, unit)`."""
 
-    def prepare(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., Any]:
+    def prepare(real: Sample, fake: Sample, unit: Unit) -> Callable[..., Any]:
         x, y = real.features, fake.features
         rr, ff, rf = between(x, x, unit), between(y, y, unit), between(x, y, unit)
         return lambda i, j: statistic(rr[np.ix_(i, i)], ff[np.ix_(j, j)], rf[np.ix_(i, j)])
@@ -109,48 +116,48 @@ def _of_pairs(between: Callable[..., np.ndarray], statistic: Callable[..., Any])
     return prepare
 
 
-def _squared(x: np.ndarray, y: np.ndarray, unit: np.ndarray) -> np.ndarray:
+def _squared(x: np.ndarray, y: np.ndarray, unit: Unit) -> np.ndarray:
     return cdist(x, y, "sqeuclidean")
 
 
-def _gaussian(x: np.ndarray, y: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    return gaussian_kernel(_squared(x, y, unit), float(bandwidth(jnp.asarray(unit, jnp.float32))))
+def _gaussian(x: np.ndarray, y: np.ndarray, unit: Unit) -> np.ndarray:
+    return gaussian_kernel(_squared(x, y, unit), unit.scale)
 
 
-def _cubic(x: np.ndarray, y: np.ndarray, unit: np.ndarray) -> np.ndarray:
+def _cubic(x: np.ndarray, y: np.ndarray, unit: Unit) -> np.ndarray:
     return cubic_kernel(x, y)
 
 
-def _wasserstein(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
+def _wasserstein(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     cost = _squared(real.features, fake.features, unit)
     return lambda i, j: matched(cost[np.ix_(i, j)]) ** 0.5
 
 
-def _sliced(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
-    along = unit_directions(unit.shape[1], DIRECTIONS)
+def _sliced(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
+    along = unit_directions(unit.reals.shape[1], DIRECTIONS)
     x, y = real.features @ along, fake.features @ along
     return lambda i, j: sliced(x[i], y[j])
 
 
-def _sinkhorn(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
+def _sinkhorn(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     # Potentials are the derivative in the weights of samples, so means of them over halves vary as the divergence does
     # to first order; so does the limit law of Mena & Niles-Weed 2019 (arXiv 1905.11882).
     found = sinkhorn(real.features, fake.features)
     return lambda i, j: found.potential_real[i].mean() + found.potential_fake[j].mean()
 
 
-def _duplicates(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
-    same = squareform(pdist(fake.features) <= duplicate_radius(unit))  # False of a sample and itself
+def _duplicates(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
+    same = squareform(pdist(fake.features) <= duplicate_radius(unit.reals))  # False of a sample and itself
     return lambda i, j: same[np.ix_(j, j)].sum() / (len(j) * (len(j) - 1))
 
 
-def _inception(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
+def _inception(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     assert fake.probability is not None
     chances = fake.probability
     return lambda i, j: inception_score(chances[j], 1).value
 
 
-def _classes(real: Sample, fake: Sample, unit: np.ndarray) -> Callable[..., float]:
+def _classes(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     assert real.probability is not None
     assert fake.probability is not None
     total = real.probability.shape[1]
@@ -182,6 +189,7 @@ def compare(
     more: Any = None,
     features: Features | None = None,
     judge: Classifier | None = None,
+    names: Collection[str] | None = None,
     repeats: int = 100,
     seed: int = 0,
     strict: bool = True,
@@ -200,15 +208,22 @@ def compare(
         more: other reals, for the floor.
         features: by default the samples themselves, images at most 8 pixels wide and high.
         judge: a classifier of `real`; adds the score of its probabilities, and the total variation of classes.
+        names: metrics that are taken; all if not given.
         repeats: halves that an interval is taken from.
         seed: of which samples are taken.
         strict: raises what a metric refuses; else it is noted in `refused`.
         cache: a folder that keeps features.
 
     Raises:
-        InputError: features that are not finite or constant; and with `strict` too few samples for a metric.
+        InputError: an unknown metric; features that are not finite or constant; and with `strict` too few samples for a
+            metric.
     """
     features = features or identity(PIXELS)
+    families = METRICS + (OF_CLASSES if judge is not None else ())
+    known = [name for family in families for name in family.names]
+    for name in names or ():
+        if name not in known:
+            raise unknown("metric", name, known)
     shuffle = np.random.default_rng(seed).permutation
     given = {"reals": real, "fakes": fake, **({} if more is None else {"other reals": more})}
     samples = {}
@@ -232,16 +247,20 @@ def compare(
     else:
         cut = m if n >= 2 * m else n // 2
         pair = (reals.part(cut, n if n >= 2 * m else 2 * cut), reals.part(0, cut))
-    unit = reals.features[:PAIRS]
+    few = reals.features[:PAIRS]
+    unit = Unit(few, float(bandwidth(jnp.asarray(few, jnp.float32))))
 
     rows, refused = {}, {}
-    for metric in METRICS + (OF_CLASSES if judge is not None else ()):
+    for metric in families:
+        if names is not None and not set(names) & set(metric.names):
+            continue
         try:
             rows.update(_measured(metric, reals, fakes, pair, unit, repeats, seed))
         except InputError as error:
             if strict:
                 raise
             refused.update(dict.fromkeys(metric.names, str(error)))
+    rows, refused = ({k: v for k, v in part.items() if names is None or k in names} for part in (rows, refused))
     return Comparison(rows, refused, features.name, n, m, len(pair[1].features))
 
 
@@ -250,7 +269,7 @@ def _measured(
     real: Sample,
     fake: Sample,
     pair: tuple[Sample, Sample],
-    unit: np.ndarray,
+    unit: Unit,
     repeats: int,
     seed: int,
 ) -> dict[str, Measured]:
@@ -289,6 +308,7 @@ def compare_folders(
     pixels: int = PIXELS,
     classifier_steps: int = 0,
     num: int | None = None,
+    names: Collection[str] | None = None,
     seed: int = 0,
     repeats: int = 100,
     cache: str | Path | None = None,
@@ -303,6 +323,7 @@ def compare_folders(
         classifier_steps: above 0, features are those of a classifier trained on 40 % of the reals for so many steps,
             and half of the reals, which it has not seen, are compared.
         num: the most images of each folder, drawn by `seed`; all if not given.
+        names: metrics that are taken; all if not given.
         seed: of what is drawn.
         repeats: halves that an interval is taken from.
         cache: a folder that keeps features.
@@ -331,6 +352,7 @@ def compare_folders(
         *images,
         features=identity(pixels) if judge is None else of_classifier(judge),
         judge=judge,
+        names=names,
         repeats=repeats,
         seed=seed,
         cache=cache,

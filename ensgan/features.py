@@ -32,11 +32,12 @@ class Features(NamedTuple):
 
     Attributes:
         name: what it is, for reports.
-        of: `of(x) -> [n, D]` for samples `x` `[n, ...]` as networks see them, each row a function of its sample alone.
+        of: `of(x) -> [n, D]` for a numpy array of samples `x` `[n, ...]` as networks see them; each row a function of
+            its sample alone.
     """
 
     name: str
-    of: Callable[[Array], Any]
+    of: Callable[[Any], Any]
 
 
 def identity(size: int | None = None) -> Features:
@@ -51,12 +52,11 @@ def identity(size: int | None = None) -> Features:
     if size is not None and size < 1:
         raise InputError(f"size is {size}; expected at least 1 pixel")
 
-    def of(x: Array) -> Array:
-        x = jnp.asarray(x, jnp.float32)
+    def of(x: Array) -> Any:
         if size is not None and x.ndim == 4 and max(x.shape[1:3]) > size:
             small = (len(x), *(min(length, size) for length in x.shape[1:3]), x.shape[3])
-            x = jax.image.resize(x, small, "linear", antialias=True)
-        return x.reshape(len(x), -1)
+            x = jax.image.resize(jnp.asarray(x, jnp.float32), small, "linear", antialias=True)
+        return np.asarray(x, np.float32).reshape(len(x), -1)
 
     return Features("identity" if size is None else f"identity at most {size}×{size}", of)
 
@@ -83,7 +83,7 @@ def extract(features: Features, x: Any, *, cache: str | Path | None = None) -> n
         raise InputError("there are no samples to take features of; give at least one")
 
     def of(part: np.ndarray) -> np.ndarray:
-        found = np.asarray(features.of(jnp.asarray(part)), np.float32)
+        found = np.asarray(features.of(part), np.float32)
         if found.ndim != 2 or len(found) != len(part):
             raise InputError(
                 f"the features {features.name!r} of {len(part)} samples have the shape {list(found.shape)}; "

@@ -65,15 +65,6 @@ def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
     assert re.search(r"Fréchet distance of each generator: \d\S*, \d\S*\n", out)
 
 
-def test_evaluate_says_what_too_few_samples_do_not_measure(ring, capsys):
-    assert cli.main(["evaluate", str(ring[0] / "runs" / "small-3-1"), "--num", "8"]) == 0
-    out = capsys.readouterr().out
-    assert "not measured: precision and recall and density and coverage: there are 8 samples" in out
-    assert "not measured: 8 reals have 28 pairs" in out
-    assert "Fréchet distance" in out
-    assert "1. generator" in out
-
-
 def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
     run = str(ring[0] / "runs" / "small-3-1")
     arrays = []

@@ -1,13 +1,14 @@
 """Fakes against reals in one table: floors, intervals, features and their cache, two folders, and what is refused."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 from toys import quadrants
 
-from ensgan import cli, comparison, features, metrics
+from ensgan import cli, comparison, evaluation, features, metrics
 from ensgan.comparison import compare, compare_folders
 from ensgan.features import Features, extract, identity
 from ensgan.types import InputError
@@ -64,24 +65,28 @@ def test_equal_laws_are_at_the_floor_and_others_above(close):
 
 def test_where_the_floor_comes_from(close):
     real, fake = points(160, 0), points(80, 1)
-    few = compare(real[:80], fake, repeats=2)
+    compare = partial(comparison.compare, names=["Fréchet distance"], repeats=2)
+    few = compare(real[:80], fake)
     assert few.floor == 40  # two halves
     assert few.rows["Fréchet distance"].floor > close.rows["Fréchet distance"].floor
-    other = compare(real[:80], fake, more=real[80:], repeats=2)
+    other = compare(real[:80], fake, more=real[80:])
     assert other.floor == 80
     parts = (metrics.moments(part) for part in (real[:80], real[80:]))
     assert other.rows["Fréchet distance"].floor == pytest.approx(metrics.frechet_distance(*parts), rel=1e-5)
-    small = compare(points(7, 0), points(6, 1), repeats=2, strict=False)  # halves of three have no covariance
+    small = compare(points(7, 0), points(6, 1))  # halves of three have no covariance
     assert np.isnan(small.rows["Fréchet distance"].floor)
 
 
 def test_what_is_refused_is_raised_or_noted():
     with pytest.raises(InputError, match="there are 3 reals; this needs at least 4"):
         compare(points(3, 0), points(9, 1))
-    few = compare(points(9, 0), points(9, 1), repeats=2, strict=False)
+    names = [*comparison.NEIGHBOURS, "duplicate pairs", "Fréchet distance"]
+    few = compare(points(9, 0), points(9, 1), names=names, repeats=2, strict=False)
     assert set(few.refused) == {*comparison.NEIGHBOURS, "duplicate pairs"}
     assert "at least 12 are needed" in few.refused["recall"]
-    assert set(few.rows).isdisjoint(few.refused)
+    assert set(few.rows) == {"Fréchet distance"}
+    with pytest.raises(InputError, match="unknown metric 'FID'; known: Fréchet distance, MMD"):
+        compare(points(9, 0), points(9, 1), names=["FID"])
     wide = np.random.default_rng(0).standard_normal((20, 30))
     with pytest.raises(InputError, match="a Fréchet distance needs more samples than features: give at least 31"):
         compare(wide, wide + 1.0)
@@ -155,16 +160,17 @@ def pictures(num, seed, shape=(4, 4), low=0):
 def test_two_folders(tmp_path, capsys):
     real, same = save(tmp_path / "real", pictures(120, 0)), save(tmp_path / "same", pictures(60, 1))
     bright = save(tmp_path / "bright", pictures(60, 2, low=128))
-    found, judge = compare_folders(real, bright, repeats=10)
+    compare_folders = partial(comparison.compare_folders, names=["Fréchet distance"], repeats=10)
+    found, judge = compare_folders(real, bright)
     assert judge is None
     x, y = (part.reshape(len(part), -1) / 128 + 1 / 256 - 1 for part in (pictures(120, 0), pictures(60, 2, low=128)))
     want = metrics.frechet_distance(metrics.moments(x), metrics.moments(y))
     assert found.rows["Fréchet distance"].value == pytest.approx(want, rel=1e-5)
-    near, _ = compare_folders(real, same, repeats=10)
+    near, _ = compare_folders(real, same)
     assert near.rows["Fréchet distance"].high < found.rows["Fréchet distance"].low
-    again, _ = compare_folders(real, same, repeats=10, cache=tmp_path / "cache")
+    again, _ = compare_folders(real, same, cache=tmp_path / "cache")
     assert again == near
-    assert compare_folders(real, same, num=50, repeats=10)[0].fakes == 50
+    assert compare_folders(real, same, num=50)[0].fakes == 50
 
     assert cli.main(["evaluate", "--real", str(real), "--fake", str(same)]) == 0
     out = capsys.readouterr().out
@@ -174,15 +180,17 @@ def test_two_folders(tmp_path, capsys):
 
 
 def test_folders_by_a_classifier_of_the_reals(tmp_path):
-    source = quadrants(800)
+    source = quadrants(600)
     x = np.concatenate([table["x"][..., 0] for table in source.arrays.values()])
     label = np.concatenate([table["label"] for table in source.arrays.values()])
-    real = save(tmp_path / "real", x[:500], label[:500])
-    fake = save(tmp_path / "fake", x[500:][label[500:] < 2])  # half of the classes
-    found, judge = compare_folders(real, fake, classifier_steps=40, repeats=2)
+    real = save(tmp_path / "real", x[:400], label[:400])
+    fake = save(tmp_path / "fake", x[400:][label[400:] < 2])  # half of the classes
+    found, judge = compare_folders(
+        real, fake, classifier_steps=40, repeats=2, names=["TV of classes", "classifier score"]
+    )
     assert judge.accuracy == 1.0
     assert found.features == "classifier conv16-128-4"
-    assert found.reals == 250
+    assert found.reals == 200
     classes = found.rows["TV of classes"]
     assert classes.value == pytest.approx(0.5, abs=0.06)
     assert classes.floor < 0.2
@@ -224,3 +232,15 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         assert err.startswith("ensgan: ")
         assert err.count("\n") == 1
         assert re.search(message, err), err
+
+
+def test_a_run_with_few_samples_says_what_is_not_measured():
+    few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
+    lines = cli._distances(evaluation.DistanceTable(1, few, few, [0.5, float("nan")])).splitlines()
+    assert lines[0].startswith("distances to 9 held-out reals (report split)")
+    assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
+    assert lines[2].startswith("Fréchet distance")
+    assert lines[3].startswith("the floor is what 4 other reals get; so few")
+    assert lines[4] == "Fréchet distance of each generator: 0.5, nan"
+    assert lines[5].startswith("not measured: precision and recall and density and coverage: there are 9 samples")
+    assert len(lines) == 6

@@ -33,7 +33,7 @@ def moments(x: Any, what: str = "samples") -> Moments:
     if len(x) <= x.shape[1]:
         raise InputError(
             f"there are {len(x)} {what} with {x.shape[1]} features each; a Fréchet distance needs more samples than "
-            f"features: give at least {x.shape[1] + 1}, or use fewer features"
+            f"features: give at least {x.shape[1] + 1}, or use fewer features, such as smaller images"
         )
     return raw_moments(x)
 
