@@ -194,7 +194,7 @@ def _evaluate_folders(argv: list[str]) -> int:
             f"{judge.accuracy:.2%} of {judge.num} others"
         )
     print(format_measured({"value [95 % interval]": found.rows}))
-    print(_floor(found))
+    print("\n".join([_floor(found), *_refused(found)]))
     return 0
 
 
@@ -203,6 +203,13 @@ def _floor(found: Any) -> str:
     if found.floor < found.fakes:
         text += "; so few stand too far apart, and twice as many reals as fakes would give a floor for all"
     return text
+
+
+def _refused(*found: Any) -> list[str]:
+    """Why metrics are missing, each reason once."""
+    return [
+        f"not measured: {reason}" for reason in dict.fromkeys(why for each in found for why in each.refused.values())
+    ]
 
 
 def _distances(table: Any) -> str:
@@ -215,8 +222,7 @@ def _distances(table: Any) -> str:
         _floor(table.member),
         "Fréchet distance of each generator: " + ", ".join(f"{value:.4g}" for value in table.frechet),
     ]
-    reasons = dict.fromkeys([*table.member.refused.values(), *table.mixture.refused.values()])
-    return "\n".join([*lines, *(f"not measured: {reason}" for reason in reasons)])
+    return "\n".join([*lines, *_refused(table.member, table.mixture)])
 
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:

@@ -163,6 +163,11 @@ def test_the_sinkhorn_divergence_between_its_two_limits():
     assert same_blur.value == pytest.approx(got.value, rel=0.02)  # symmetric
     assert back.value != got.value
     assert abs(metrics.sinkhorn(x, x[::-1]).value) < 1e-3 * exact
+    far = np.array([[3e3, -4e3]])  # a shift adds its square and a term in the difference of means, whatever its size
+    moved = metrics.sinkhorn(x, y + far)
+    want = 25e6 - 2 * ((x.mean(0) - y.mean(0)) @ far[0])
+    assert moved.value - got.value == pytest.approx(want, rel=1e-9)
+    assert moved.potential_real.std() > 1e3
     with pytest.raises(InputError, match=r"misses the marginals by .* after 2 steps"):
         metrics.sinkhorn(x, y, iterations=2)
     with pytest.raises(InputError, match="blur is 0"):
@@ -217,6 +222,9 @@ def test_both_divergences_of_modes():
     assert mode.kl == pytest.approx(scipy.stats.entropy(share, np.full(3, 1 / 3)))
     assert mode.kl_forward == pytest.approx(scipy.stats.entropy(np.full(3, 1 / 3), share))
     assert metrics.mode_scores(centers[[0, 1]], centers, 0.01).kl_forward == np.inf
+    weighed = metrics.mode_scores(centers[[0, 0, 1, 2]], centers, 0.01, np.array([0.25, 0.25, 0.5]))
+    assert weighed.kl == pytest.approx(0.5 * np.log(2.0) + 0.25 * np.log(0.5))
+    assert weighed.kl_forward == pytest.approx(0.25 * np.log(0.5) + 0.5 * np.log(2.0))
 
 
 def test_half_samples_give_the_interval_of_a_mean():

@@ -18,7 +18,7 @@ class ModeScores(NamedTuple):
     kl_forward: float = float("nan")  # KL of uniform to the modes' shares, nats; infinite where a mode is missed
 
 
-def mode_scores(x: np.ndarray, centers: np.ndarray, std: float) -> ModeScores:
+def mode_scores(x: np.ndarray, centers: np.ndarray, std: float, weights: np.ndarray | None = None) -> ModeScores:
     """Modes, high-quality share and KL after PacGAN (Lin et al. 2018, arXiv 1712.04086, section 4.1), and the spread.
 
     A high-quality share above a perfect sampler's means contracted modes, which is a fault; the spread shows it. It is
@@ -28,16 +28,17 @@ def mode_scores(x: np.ndarray, centers: np.ndarray, std: float) -> ModeScores:
         x: samples `[n, D]`.
         centers: `[K, D]`.
         std: standard deviation of every mode.
+        weights: shares of the modes, `[K]` with sum 1, which then stand for uniform; uniform if not given.
     """
     distance = np.sqrt(((x[:, None] - centers[None]) ** 2).sum(-1))
     nearest, radius = distance.argmin(1), distance.min(1)
     good = radius <= 3.0 * std
     counts = np.bincount(nearest[good], minlength=len(centers))
     share = counts / max(counts.sum(), 1)
-    uniform = np.full(len(centers), 1 / len(centers))
+    law = np.full(len(centers), 1 / len(centers)) if weights is None else np.asarray(weights)
     kl = forward = float("nan")
     if good.any():
-        kl, forward = (float(rel_entr(p, q).sum()) for p, q in ((share, uniform), (uniform, share)))
+        kl, forward = (float(rel_entr(p, q).sum()) for p, q in ((share, law), (law, share)))
     spread = float("nan")
     if good.any():
         centred = x[good] - centers[nearest[good]]

@@ -78,6 +78,10 @@ def sliced(real_NL: np.ndarray, fake_NL: np.ndarray, p: int = 2) -> float:
     return float((gap**p).mean() ** (1 / p))
 
 
+class Unconverged(InputError):
+    """An iteration that did not reach its tolerance; other settings may."""
+
+
 class Sinkhorn(NamedTuple):
     """An entropic transport cost with what proves it."""
 
@@ -102,26 +106,31 @@ def sinkhorn(real: Any, fake: Any, *, blur: float = 0.05, tolerance: float = 1e-
         iterations: at most.
 
     Raises:
-        InputError: it did not converge; numbers that are not finite, constant samples, or a blur that is not positive.
+        Unconverged: the plans miss their marginals by more than `tolerance`.
+        InputError: numbers that are not finite, constant samples, or a blur that is not positive.
     """
     if not 0.0 < blur < float("inf"):
         raise InputError(f"blur is {blur}; it must be a number above 0")
     real, fake = check_pair(real, fake)
-    origin = real.mean(axis=0, keepdims=True)
-    x, y = jnp.asarray(real - origin, jnp.float32), jnp.asarray(fake - origin, jnp.float32)
+    # Plans are those of the samples about their means: ‖x − y‖² is the squared distance there, plus terms of x and of y
+    # alone. Means that are far apart cost float32 no digits then.
+    gap = real.mean(axis=0) - fake.mean(axis=0)
+    real, fake = real - real.mean(axis=0, keepdims=True), fake - fake.mean(axis=0, keepdims=True)
+    x, y = jnp.asarray(real, jnp.float32), jnp.asarray(fake, jnp.float32)
     scale = float(bandwidth(x))
     pairs = [(x, y), (x, x), (y, y)]
     found = [_entropic(squared_distances(a, b) / scale, blur, tolerance, iterations) for a, b in pairs]
     error = max(float(each[2]) for each in found)
     if not error <= tolerance:
-        raise InputError(
+        raise Unconverged(
             f"Sinkhorn's iteration misses the marginals by {error:.2g} after {iterations} steps, more than "
             f"{tolerance:g}: raise blur (now {blur:g}) or iterations"
         )
     (f_xy, g_xy, _), (f_x, g_x, _), (f_y, g_y, _) = (
         [scale * np.asarray(part, np.float64) for part in each] for each in found
     )
-    potential_real, potential_fake = f_xy - 0.5 * (f_x + g_x), g_xy - 0.5 * (f_y + g_y)
+    potential_real = f_xy - 0.5 * (f_x + g_x) + 2.0 * real @ gap + gap @ gap
+    potential_fake = g_xy - 0.5 * (f_y + g_y) - 2.0 * fake @ gap
     return Sinkhorn(float(potential_real.mean() + potential_fake.mean()), potential_real, potential_fake, error)
 
 
