@@ -27,6 +27,7 @@ USAGE = """usage: ensgan COMMAND ...
   resume RUN [--steps N]             go on where a run stopped
   select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on the report split
+  evaluate --real DIR --fake DIR     measure images in one folder against those in another
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD makes them better
   judge RUN --input FILE             say of samples in a .npz or .npy how real they look
   export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
@@ -115,15 +116,73 @@ def select(argv: list[str]) -> int:
 
 
 def evaluate(argv: list[str]) -> int:
-    """Measures on the report split; on ring, grid and labelled images also modes, beside a perfect sampler."""
+    """Measures on the report split; on ring, grid and labelled images also modes, beside a perfect sampler.
+
+    `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
+    """
+    if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
+        return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
     return _score("evaluate", "report", argv, [steps])
+
+
+def _evaluate_folders(argv: list[str]) -> int:
+    """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
+    from ensgan import comparison
+    from ensgan.reporting import describe_floor, format_measured
+
+    text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
+    options = _options(
+        "evaluate",
+        argv,
+        [
+            ("--real", str, None, "folder of real images"),
+            ("--fake", str, None, "folder of images to measure"),
+            ("--features", str, "identity", text),
+            ("--size", int, None, "crop and resize all images to so many pixels a side; else they must have one size"),
+            ("--pixels", int, comparison.PIXELS, "most pixels of a side for identity; larger images are averaged"),
+            ("--classifier-steps", int, 1500, "updates of the classifier"),
+            ("--num", int, None, "most images of each folder; all if not given"),
+            ("--seed", int, 0, "of what is drawn at random"),
+            ("--cache", str, None, "a folder that keeps features for the next time"),
+        ],
+        description=_evaluate_folders.__doc__,
+        positional=False,
+    )
+    for flag in ("real", "fake"):
+        if not options[flag]:
+            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
+    if options["features"] not in ("identity", "classifier"):
+        raise unknown("features", options["features"], ["identity", "classifier"])
+    if options["num"] is not None and options["num"] < 4:
+        raise InputError(f"--num is {options['num']}; give at least 4")
+    if not 0 <= options["seed"] < 2**32:
+        raise InputError(f"--seed is {options['seed']}; it must be at least 0 and below 2³²")
+    steps = options["classifier_steps"] if options["features"] == "classifier" else 0
+    if options["features"] == "classifier" and steps < 1:
+        raise InputError(f"--classifier-steps is {steps}; give 1 or more")
+    found, judge = comparison.compare_folders(
+        options["real"],
+        options["fake"],
+        **{key: options[key] for key in ("size", "pixels", "num", "seed", "cache")},
+        classifier_steps=steps,
+    )
+    print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
+    if judge is not None:
+        print(
+            "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
+            f"{judge.accuracy:.2%} of {judge.num} others"
+        )
+    print(format_measured({"value [95 % interval]": found.rows}))
+    print(describe_floor(found))
+    return 0
 
 
 def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
     from ensgan import evaluation, features, runs, selection
     from ensgan.reporting import (
         describe_classes,
+        describe_distances,
         describe_mixtures,
         describe_modes,
         describe_players,
@@ -152,6 +211,13 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
         table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
         if table is not None:
             print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
+        best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
+        count = options["num"] or settings.held_out
+        try:
+            distances = evaluation.evaluate_distances(game, state, source, best, num=count, seed=settings.seed)
+            print(describe_distances(distances) + "\n")
+        except InputError as error:  # such as samples that are all equal; what follows is known all the same
+            print(f"distances are not measured: {error}\n")
     print(describe_scores(scores, split))
     if scores.fitted is not None:
         meta = selection.meta_game(game, state, scores.fool)
@@ -513,20 +579,33 @@ def _finish(outcome: Any, directory: Path) -> int:
     return 0
 
 
-def _options(command: str, argv: list[str], arguments: list[tuple[str, type, Any, str]]) -> dict[str, Any]:
-    """The run directory and the options of a command that works on a run."""
+def _options(
+    command: str,
+    argv: list[str],
+    arguments: list[tuple[str, type, Any, str]],
+    *,
+    description: str | None = None,
+    positional: bool = True,
+) -> dict[str, Any]:
+    """The run directory, if there is one, and the options of a command that works on what a run left."""
     from ensgan.config import plain_type_error
 
     parser = ArgumentParser(
-        prog=f"ensgan {command}", description=COMMANDS[command].__doc__, exit_on_error=False, allow_abbrev=False
+        prog=f"ensgan {command}",
+        description=description or COMMANDS[command].__doc__,
+        exit_on_error=False,
+        allow_abbrev=False,
     )
-    parser.add_argument("run", type=str, help="the run's folder")
+    if positional:
+        parser.add_argument("run", type=str, help="the run's folder")
     for flag, kind, default, text in arguments:
         _argument(parser, flag, kind, default, text)
     try:
         options = parser.parse_args(argv).as_dict()
     except ArgumentError as error:
         raise InputError(f"{plain_type_error(' '.join(str(error).split()))}; see `ensgan {command} --help`") from error
+    if not positional:
+        return options
     if not options["run"]:
         raise InputError(f"the run's folder is empty; see `ensgan {command} --help`")
     return {**options, "run": Path(options["run"])}

@@ -1,4 +1,4 @@
-"""Evaluation where the truth is known: modes of a mixture, or classes that a classifier counts, beside the ideal."""
+"""Evaluation of generators: modes or classes where the truth is known, and distances to held-out reals."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ensgan import features
+from ensgan import comparison, features, metrics
+from ensgan.comparison import Comparison
 from ensgan.data import Source
-from ensgan.features import Classifier
+from ensgan.features import Classifier, extract, identity
 from ensgan.game import Game, State
 from ensgan.metrics import ClassScores, ModeScores, class_floor, class_scores, mode_scores
 from ensgan.sampling import every_member, sample
@@ -99,6 +100,56 @@ def evaluate_classes(
     return ClassTable(names, scores, certainty, len(law), num, classifier)
 
 
+class DistanceTable(NamedTuple):
+    """The best generator and the mixture against held-out reals, beside other reals."""
+
+    best: int
+    member: Comparison
+    mixture: Comparison
+    frechet: list[float]  # the Fréchet distance of every generator; NaN where it is refused
+
+
+def evaluate_distances(
+    game: Game, state: State, source: Source, best: int, *, num: int = 1000, seed: int = 0, repeats: int = 100
+) -> DistanceTable:
+    """Distances to the report split, in the samples themselves; images are made at most 8 pixels wide and high.
+
+    The floors are those of training reals, where the source can give them again; else of halves of the report split.
+
+    Args:
+        game: what was played.
+        state: where it stands; averaged generators are used.
+        source: the data it was trained on.
+        best: the generator that was selected, on another split than the report split.
+        num: largest number of reals; as many samples are drawn of every generator and of the mixture.
+        seed: of the samples.
+        repeats: halves that an interval is taken from.
+
+    Raises:
+        InputError: fewer than 4 reals, or samples that are not finite or all equal.
+    """
+    reals = source.held_out("report", num)
+    x, label = reals["x"], reals.get("label")
+    more = source.held_out("train", len(x))["x"] if source.resumable else None
+    if more is not None and len(more) < len(x):
+        more = None
+    key, features = jax.random.fold_in(jax.random.key(seed), 2), identity(comparison.PIXELS)
+    members = np.asarray(every_member(game, state, key, len(x), label))
+    mixture = np.asarray(sample(game, state, key, len(x), label=label))
+    against = lambda fake: comparison.compare(
+        x, fake, more=more, features=features, repeats=repeats, seed=seed, strict=False
+    )
+
+    def frechet(fake: np.ndarray) -> float:
+        try:
+            parts = (metrics.moments(extract(features, part)) for part in (x, fake))
+            return metrics.frechet_distance(*parts)
+        except InputError:  # too few samples, which the tables say, or a generator whose samples are all equal
+            return float("nan")
+
+    return DistanceTable(best, against(members[best]), against(mixture), [frechet(fake) for fake in members])
+
+
 def evaluate_modes(
     game: Game, state: State, source: Source, *, num: int = 2500, seed: int = 0, repeats: int = 20
 ) -> ModeTable:
@@ -128,7 +179,9 @@ def evaluate_modes(
     perfect = np.array([mode_scores(draw(), centers, std) for _ in range(repeats)])
     scores.append(ModeScores(*perfect.mean(0)))
     names = [f"generator {i}" for i in range(game.M)] + ["mixture", "perfect sampler"]
-    return ModeTable(names, scores, len(centers), num, ModeScores(*perfect.std(0)))
+    with np.errstate(invalid="ignore"):  # a mode that a perfect sampler missed is infinitely far, without a deviation
+        deviation = ModeScores(*perfect.std(0))
+    return ModeTable(names, scores, len(centers), num, deviation)
 
 
 def _law(source: Source) -> np.ndarray:

@@ -1,10 +1,13 @@
-"""Features of images: a small classifier trained on the data at hand, which counts classes and gives features."""
+"""Features of samples: the samples themselves, a user's function, or a small classifier trained on the data at hand."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +24,91 @@ CHUNK = 1024  # images that are classified at a time
 HELD_OUT = 10_000  # most images that the accuracy is taken over
 WIDTH = 16  # channels of the first map; they double each time the map halves
 FEATURES = 128  # size of the last hidden layer
+CACHED = 2**28  # bytes of features that are kept in a file
+
+
+class Features(NamedTuple):
+    """What samples are compared by.
+
+    Attributes:
+        name: what it is, for reports.
+        of: `of(x) -> [n, D]` for a numpy array of samples `x` `[n, ...]` as networks see them; each row a function of
+            its sample alone.
+    """
+
+    name: str
+    of: Callable[[Any], Any]
+
+
+def identity(size: int | None = None) -> Features:
+    """The samples themselves, as rows; images may be made smaller first, by averages over neighbouring pixels.
+
+    Args:
+        size: the most pixels of a side. None leaves images as they are. Points are never changed.
+
+    Raises:
+        InputError: a size below 1.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"size is {size}; expected at least 1 pixel")
+
+    def of(x: Array) -> Any:
+        if size is not None and x.ndim == 4 and max(x.shape[1:3]) > size:
+            small = (len(x), *(min(length, size) for length in x.shape[1:3]), x.shape[3])
+            x = jax.image.resize(jnp.asarray(x, jnp.float32), small, "linear", antialias=True)
+        return np.asarray(x, np.float32).reshape(len(x), -1)
+
+    return Features("identity" if size is None else f"identity at most {size}×{size}", of)
+
+
+def of_classifier(classifier: Classifier) -> Features:
+    """The last hidden layer of a classifier, which names itself in every result."""
+    return Features(f"classifier {classifier.name}", classifier.features)
+
+
+def extract(features: Features, x: Any, *, cache: str | Path | None = None) -> np.ndarray:
+    """Features of samples, float32 `[n, D]`, a chunk at a time.
+
+    Args:
+        features: `identity()`, `of_classifier(...)`, or a `Features` around a function of your own.
+        x: samples `[n, ...]`.
+        cache: a folder that keeps features up to 256 MiB for the next time, as .npz named by a hash of the samples, of
+            the name, and of what the features of the first samples are: a changed function of the same name is no hit.
+
+    Raises:
+        InputError: no samples; the function gives no `[n, D]`; or a file of the cache is broken.
+    """
+    x = np.asarray(x)
+    if not len(x):
+        raise InputError("there are no samples to take features of; give at least one")
+
+    def of(part: np.ndarray) -> np.ndarray:
+        found = np.asarray(features.of(part), np.float32)
+        if found.ndim != 2 or len(found) != len(part):
+            raise InputError(
+                f"the features {features.name!r} of {len(part)} samples have the shape {list(found.shape)}; "
+                f"expected [{len(part)}, D]"
+            )
+        return found
+
+    if cache is None:
+        return np.concatenate([of(x[at : at + CHUNK]) for at in range(0, len(x), CHUNK)])
+    content = hashlib.sha256(repr((features.name, x.shape, x.dtype.str)).encode())
+    for part in (np.ascontiguousarray(x), of(x[:8])):
+        content.update(part.tobytes())
+    file = Path(cache) / f"features-{content.hexdigest()}.npz"
+    if file.is_file():
+        try:
+            return np.load(file, allow_pickle=False)["features"]
+        except Exception as error:  # whatever numpy and zipfile raise at broken data
+            raise InputError(f"{file} cannot be read ({type(error).__name__}): remove it") from error
+    found = extract(features, x)
+    if found.nbytes <= CACHED:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        whole = file.with_name(f"{file.stem}.{os.getpid()}.npz")  # nobody ever sees half a file
+        np.savez(whole, features=found)
+        whole.replace(file)
+    return found
 
 
 class Classifier(NamedTuple):

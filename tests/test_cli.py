@@ -59,8 +59,12 @@ def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
     assert "modes" not in out
     assert cli.main(["evaluate", run, "--num", "200"]) == 0
     out = capsys.readouterr().out
-    for text in ("modes/8", "KL to uniform", "perfect sampler", "mixture", "report split"):
+    for text in ("modes/8", "KL to uniform", "KL from uniform", "perfect sampler", "mixture", "report split"):
         assert text in out
+    assert "distances to 200 held-out reals (report split) in the features: identity at most 8×8" in out
+    assert re.search(r"\nFréchet distance +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\] +\S+ +200\n", out)
+    assert "the floor is what 200 other reals get\n" in out
+    assert re.search(r"Fréchet distance of each generator: \d\S*, \d\S*\n", out)
 
 
 def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):

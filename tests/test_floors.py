@@ -26,7 +26,7 @@ FLOORS = [
         "reporting",
     ],
     ["population", "rundir", "features", "mixtures"],
-    ["scoring"],
+    ["scoring", "comparison"],
     ["game"],
     ["coverage", "faults", "replicas", "sampling"],
     ["rounds"],

@@ -1,6 +1,6 @@
 """Where samples come from: each source splits its data four ways and gives batches that its seed decides."""
 
-from ensgan.data.folders import folder
+from ensgan.data.folders import folder, read_images
 from ensgan.data.images import digits, idx, mnist, npz
 from ensgan.data.outlines import OUTLINES, outline
 from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
@@ -42,6 +42,7 @@ __all__ = [
     "mnist",
     "npz",
     "outline",
+    "read_images",
     "resident",
     "shards",
     "split_indices",

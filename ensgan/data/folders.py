@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,15 +54,44 @@ def folder(
         InputError: for a missing or empty directory, a file that is no image, images of several sizes without
             `size`, a bad `size`, `channels` or `resident`, or too few images.
     """
+    if resident not in (True, False, "auto"):
+        raise InputError(f"resident is {resident!r}; expected True, False or 'auto'")
+    images, classes = _images(Path(path), size, channels)
+    options = {"classes": classes, "dequantize": dequantize, "seed": seed, "fractions": fractions}
+    name = Path(path).resolve().name
+    if resident == "auto":
+        resident = len(images) * math.prod(images.shape) <= MEMORY
+    if not resident:
+        return stream(images, name=name, **options)
+    return in_memory(name, _pixels(images), images.label, **options)
+
+
+def read_images(path: str | Path, *, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """All images below a directory as `folder` reads them, in the order of their names: uint8 `[n, H, W, channels]`.
+
+    Args:
+        path: the directory.
+        size: as in `folder`.
+        channels: as in `folder`.
+
+    Raises:
+        InputError: as in `folder`, or more than 2 GiB of pixels.
+    """
+    images, _ = _images(Path(path), size, channels)
+    if len(images) * math.prod(images.shape) > MEMORY:
+        raise InputError(f"{path} has {len(images)} images of {list(images.shape)}, over 2 GiB: give a smaller size=")
+    return _pixels(images)
+
+
+def _images(path: Path, size: int | None, channels: int | None) -> tuple[_Images, int | None]:
+    """The images below a directory, of which only headers have been read, and how many classes there are."""
     from PIL import Image  # only who reads image files pays for it
 
     if size is not None and size < 1:
         raise InputError(f"size is {size}; expected at least 1 pixel")
     if channels not in (None, 1, 3):
         raise InputError(f"channels is {channels}; expected 1 (grey) or 3 (RGB)")
-    if resident not in (True, False, "auto"):
-        raise InputError(f"resident is {resident!r}; expected True, False or 'auto'")
-    files = _files(Path(path))
+    files = _files(path)
     modes, shape = set(), None
     for file in files:
         with _opened(file) as image:  # reads the header only
@@ -77,23 +107,21 @@ def folder(
             )
     channels = channels or (1 if modes <= set(GREY) else 3)
     width, height = (size, size) if size else shape or (0, 0)
-    label, classes = _classes(Path(path), files)
-    images = _Images(files, label, "L" if channels == 1 else "RGB", size, Image.Resampling.LANCZOS)
-    options = {"classes": classes, "dequantize": dequantize, "seed": seed, "fractions": fractions}
-    name = Path(path).resolve().name
-    if resident == "auto":
-        resident = len(files) * height * width * channels <= MEMORY
-    if not resident:
-        return stream(images, name=name, **options)
-    x = np.empty((len(files), height, width, channels), np.uint8)
+    label, classes = _classes(path, files)
+    mode = "L" if channels == 1 else "RGB"
+    return _Images(files, label, mode, size, Image.Resampling.LANCZOS, (height, width, channels)), classes
+
+
+def _pixels(images: _Images) -> np.ndarray:
+    x = np.empty((len(images), *images.shape), np.uint8)
 
     def put(i: int) -> None:
         x[i] = images[i]["x"]
 
     with ThreadPoolExecutor() as pool:  # Pillow lets go of the interpreter lock while it decodes
-        for _ in pool.map(put, range(len(files))):
+        for _ in pool.map(put, range(len(images))):
             pass
-    return in_memory(name, x, label, **options)
+    return x
 
 
 @dataclass(frozen=True)
@@ -105,6 +133,7 @@ class _Images:
     mode: str
     size: int | None
     filter: Any
+    shape: tuple[int, int, int]
 
     def __len__(self) -> int:
         return len(self.files)

@@ -6,13 +6,15 @@ from ensgan.reporting.metrics_log import MetricsLog, plain, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_samples
 from ensgan.reporting.scores import (
     describe_classes,
+    describe_distances,
+    describe_floor,
     describe_mixtures,
     describe_modes,
     describe_players,
     describe_scores,
 )
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
-from ensgan.reporting.tables import format_matrix, format_ranking
+from ensgan.reporting.tables import format_matrix, format_measured, format_ranking
 
 __all__ = [
     "Console",
@@ -22,12 +24,15 @@ __all__ = [
     "WandbSink",
     "Watcher",
     "describe_classes",
+    "describe_distances",
+    "describe_floor",
     "describe_mixtures",
     "describe_modes",
     "describe_players",
     "describe_scores",
     "flatten",
     "format_matrix",
+    "format_measured",
     "format_ranking",
     "plain",
     "read_metrics",

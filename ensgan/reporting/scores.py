@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ensgan.reporting.tables import format_matrix, format_ranking
+from ensgan.reporting.tables import format_matrix, format_measured, format_ranking
 
 
 def describe_scores(scores: Any, split: str = "select") -> str:
@@ -113,3 +113,34 @@ def describe_classes(table: Any) -> str:
         for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
     ]
     return "\n".join([note, head, *rows])
+
+
+def describe_distances(table: Any) -> str:
+    """Distances of the best generator and of the mixture to held-out reals as text."""
+    columns = {f"generator {table.best}, the best": table.member.rows, "mixture": table.mixture.rows}
+    lines = [
+        f"distances to {table.member.reals} held-out reals (report split) in the features: {table.member.features}",
+        format_measured(columns),
+        _floor(table.member),
+        "Fréchet distance of each generator: " + ", ".join(f"{value:.4g}" for value in table.frechet),
+    ]
+    return "\n".join([*lines, *_refused(table.member, table.mixture)])
+
+
+def describe_floor(found: Any) -> str:
+    """What the floor of a comparison is, and why metrics are missing."""
+    return "\n".join([_floor(found), *_refused(found)])
+
+
+def _floor(found: Any) -> str:
+    text = f"the floor is what {found.floor} other reals get"
+    if found.floor < found.fakes:
+        text += "; so few stand too far apart, and twice as many reals as fakes would give a floor for all"
+    return text
+
+
+def _refused(*found: Any) -> list[str]:
+    """Each reason once."""
+    return [
+        f"not measured: {reason}" for reason in dict.fromkeys(why for each in found for why in each.refused.values())
+    ]

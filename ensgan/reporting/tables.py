@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,24 @@ def format_ranking(order: Sequence[int], scores: Any, errors: Any, kind: str = "
         f"{place:>{len(str(len(names)))}}. {name:<{width}}  {_cell(scores[member])} ± {_cell(errors[member])}"
         for place, (member, name) in enumerate(zip(order, names, strict=True), 1)
     )
+
+
+def format_measured(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Measurements as aligned text, a metric a line: value and interval of each column, the floor, and n.
+
+    Args:
+        columns: heading -> metric -> a `Measured`. Floors and n are those of the first column that has the metric.
+    """
+    first: dict[str, Any] = {}
+    for column in columns.values():
+        first = {**column, **first}
+    show = lambda value: f"{value:.4g}" if np.isfinite(value) else "-"
+    cell = lambda m: "-" if m is None else f"{show(m.value)} [{show(m.low)}, {show(m.high)}]"
+    rows = [["", *columns, "floor", "n"]]
+    for name, m in first.items():
+        rows.append([name, *(cell(column.get(name)) for column in columns.values()), show(m.floor), str(m.n)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in rows)
 
 
 def _cell(value: float) -> str:

@@ -1,0 +1,250 @@
+"""Fakes against reals in one table: floors, intervals, features and their cache, two folders, and what is refused."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+from toys import quadrants
+
+from ensgan import cli, comparison, evaluation, features, metrics
+from ensgan.comparison import compare, compare_folders
+from ensgan.features import Features, extract, identity
+from ensgan.types import InputError
+
+
+def points(num, seed, shift=0.0):
+    return (np.random.default_rng(seed).standard_normal((num, 3)) + shift).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def close():
+    return compare(points(160, 0), points(80, 1), repeats=30)
+
+
+def test_every_row_has_a_floor_an_interval_and_n(close):
+    assert set(close.rows) == {name for metric in comparison.METRICS for name in metric.names}
+    assert (close.reals, close.fakes, close.floor, close.refused) == (160, 80, 80, {})
+    for name, row in close.rows.items():
+        assert row.low <= row.value <= row.high, name
+        assert row.low < row.high or name == "coverage", name
+        assert np.isfinite(row.floor), name
+        assert row.n == 80, name
+
+
+def test_rows_are_the_metrics(close):
+    real, fake = points(160, 0).astype(np.float64), points(80, 1).astype(np.float64)
+    rows = close.rows
+    want = metrics.frechet_distance(metrics.moments(real), metrics.moments(fake))
+    assert rows["Fréchet distance"].value == pytest.approx(want, rel=1e-9)
+    # Where pairs are compared, as many of both are: given as many, the order of samples is all that may differ.
+    rows, real = compare(real[:80], fake, repeats=4).rows, real[:80]
+    cover = metrics.neighbours(real, fake)
+    assert [rows[name].value for name in comparison.NEIGHBOURS] == pytest.approx(list(cover))
+    assert rows["Wasserstein"].value == pytest.approx(metrics.wasserstein(real, fake))
+    sliced = metrics.sliced_wasserstein(real, fake, directions=comparison.DIRECTIONS)
+    assert rows["sliced Wasserstein"].value == pytest.approx(sliced)
+    assert rows["Sinkhorn divergence"].value == pytest.approx(metrics.sinkhorn(real, fake).value, rel=1e-3)
+    kid = metrics.kid(real, fake, subsets=1, size=80).value
+    assert rows["kernel distance (cubic)"].value == pytest.approx(kid)
+    share = metrics.duplicates(fake, metrics.duplicate_radius(real))
+    assert rows["duplicate pairs"].value == pytest.approx(share)
+
+
+def test_equal_laws_are_at_the_floor_and_others_above(close):
+    far = compare(points(160, 0), points(80, 1, shift=2.0), repeats=30).rows
+    for name in ("Fréchet distance", "sliced Wasserstein", "Wasserstein", "Sinkhorn divergence", "MMD² (Gaussian)"):
+        near = close.rows[name]
+        assert near.low - 0.1 < near.floor < near.high + 0.1, name
+        assert far[name].low > 3 * abs(near.floor), name
+        assert far[name].floor == near.floor, name
+    for name in ("precision", "recall", "density", "coverage"):
+        assert far[name].value < 0.8 * close.rows[name].floor, name
+
+
+def test_where_the_floor_comes_from(close):
+    real, fake = points(160, 0), points(80, 1)
+    compare = partial(comparison.compare, names=["Fréchet distance"], repeats=2)
+    few = compare(real[:80], fake)
+    assert few.floor == 40  # two halves
+    assert few.rows["Fréchet distance"].floor > close.rows["Fréchet distance"].floor
+    other = compare(real[:80], fake, more=real[80:])
+    assert other.floor == 80
+    parts = (metrics.moments(part) for part in (real[:80], real[80:]))
+    assert other.rows["Fréchet distance"].floor == pytest.approx(metrics.frechet_distance(*parts), rel=1e-5)
+    small = compare(points(7, 0), points(6, 1))  # halves of three have no covariance
+    assert np.isnan(small.rows["Fréchet distance"].floor)
+
+
+def test_what_is_refused_is_raised_or_noted():
+    with pytest.raises(InputError, match="there are 3 reals; this needs at least 4"):
+        compare(points(3, 0), points(9, 1))
+    names = [*comparison.NEIGHBOURS, "duplicate pairs", "Fréchet distance"]
+    few = compare(points(9, 0), points(9, 1), names=names, repeats=2, strict=False)
+    assert set(few.refused) == {*comparison.NEIGHBOURS, "duplicate pairs"}
+    assert "at least 12 are needed" in few.refused["recall"]
+    assert set(few.rows) == {"Fréchet distance"}
+    with pytest.raises(InputError, match="unknown metric 'FID'; known: Fréchet distance, MMD"):
+        compare(points(9, 0), points(9, 1), names=["FID"])
+    wide = np.random.default_rng(0).standard_normal((20, 30))
+    with pytest.raises(InputError, match="a Fréchet distance needs more samples than features: give at least 31"):
+        compare(wide, wide + 1.0)
+    with pytest.raises(InputError, match="fakes are constant"):
+        compare(points(50, 0), np.ones((50, 3)))
+    with pytest.raises(InputError, match=r"fakes have the shape \[2\], reals \[3\]"):
+        compare(points(50, 0), points(50, 1)[:, :2])
+    # Fakes a million times as wide: float32 cannot match them, which no more samples would mend.
+    wide = compare(points(50, 0), 1e6 * points(50, 1), repeats=2, names=["Sinkhorn divergence", "Wasserstein"])
+    assert set(wide.rows) == {"Wasserstein"}
+    assert "misses the marginals" in wide.refused["Sinkhorn divergence"]
+    bad = points(50, 1)
+    bad[4, 1] = np.nan
+    with pytest.raises(InputError, match="1 of 50 fakes hold NaN or infinite numbers"):
+        compare(points(50, 0), bad)
+
+
+def test_identity_averages_images_and_leaves_points():
+    x = np.random.default_rng(0).uniform(-1, 1, (5, 16, 16, 2)).astype(np.float32)
+    np.testing.assert_array_equal(extract(identity(), x), x.reshape(5, -1))
+    small = extract(identity(8), x).reshape(5, 8, 8, 2)
+    assert small.std() < x.std()
+    np.testing.assert_allclose(small.mean((1, 2)), x.mean((1, 2)), atol=0.02)
+    np.testing.assert_array_equal(extract(identity(8), x[:, :8, :8]), x[:, :8, :8].reshape(5, -1))
+    np.testing.assert_array_equal(extract(identity(2), points(5, 0)), points(5, 0))
+    with pytest.raises(InputError, match="size is 0"):
+        identity(0)
+
+
+def test_features_of_a_users_function_are_cached_by_content(tmp_path):
+    calls = []
+
+    def of(factor):
+        def double(x):
+            calls.append(len(x))
+            return factor * np.asarray(x)
+
+        return Features("scaled", double)
+
+    x = points(20, 0)
+    first = extract(of(2.0), x, cache=tmp_path / "kept")
+    np.testing.assert_array_equal(first, 2 * x)
+    assert calls == [8, 20]  # the first few for the name of the file, then all
+    np.testing.assert_array_equal(extract(of(2.0), x, cache=tmp_path / "kept"), first)
+    assert calls == [8, 20, 8]
+    np.testing.assert_array_equal(extract(of(3.0), x, cache=tmp_path / "kept"), 3 * x)  # of one name, but another
+    np.testing.assert_array_equal(extract(of(2.0), 2 * x, cache=tmp_path / "kept"), 4 * x)
+    files = sorted((tmp_path / "kept").iterdir())
+    assert len(files) == 3
+    for file in files:
+        file.write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"features-.*npz cannot be read .*: remove it"):
+        extract(of(2.0), x, cache=tmp_path / "kept")
+    with pytest.raises(InputError, match=r"have the shape \[20\]; expected \[20, D\]"):
+        extract(Features("flat", lambda x: x[:, 0]), x)
+
+
+def test_chunks_of_features_are_one_row_after_the_other(monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 7)
+    np.testing.assert_array_equal(extract(Features("own", lambda x: x + 1), points(20, 0)), points(20, 0) + 1)
+
+
+def save(folder, images, label=None):
+    for k, image in enumerate(images):
+        inside = folder if label is None else folder / str(label[k])
+        inside.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(inside / f"{k:04}.png")
+    return folder
+
+
+def pictures(num, seed, shape=(4, 4), low=0):
+    return np.random.default_rng(seed).integers(low, 256, (num, *shape)).astype(np.uint8)
+
+
+def test_two_folders(tmp_path, capsys):
+    real, same = save(tmp_path / "real", pictures(120, 0)), save(tmp_path / "same", pictures(60, 1))
+    bright = save(tmp_path / "bright", pictures(60, 2, low=128))
+    compare_folders = partial(comparison.compare_folders, names=["Fréchet distance"], repeats=10)
+    found, judge = compare_folders(real, bright)
+    assert judge is None
+    x, y = (part.reshape(len(part), -1) / 128 + 1 / 256 - 1 for part in (pictures(120, 0), pictures(60, 2, low=128)))
+    want = metrics.frechet_distance(metrics.moments(x), metrics.moments(y))
+    assert found.rows["Fréchet distance"].value == pytest.approx(want, rel=1e-5)
+    near, _ = compare_folders(real, same)
+    assert near.rows["Fréchet distance"].high < found.rows["Fréchet distance"].low
+    again, _ = compare_folders(real, same, cache=tmp_path / "cache")
+    assert again == near
+    assert compare_folders(real, same, num=50)[0].fakes == 50
+
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(same)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("60 fakes against 120 reals in the features: identity at most 8×8")
+    assert re.search(r"\nWasserstein +\d\.\d+ \[\d\.\d+, \d\.\d+\] +\d\.\d+ +60\n", out)
+    assert "the floor is what 60 other reals get\n" in out
+
+
+def test_folders_by_a_classifier_of_the_reals(tmp_path):
+    source = quadrants(600)
+    x = np.concatenate([table["x"][..., 0] for table in source.arrays.values()])
+    label = np.concatenate([table["label"] for table in source.arrays.values()])
+    real = save(tmp_path / "real", x[:400], label[:400])
+    fake = save(tmp_path / "fake", x[400:][label[400:] < 2])  # half of the classes
+    found, judge = compare_folders(
+        real, fake, classifier_steps=40, repeats=2, names=["TV of classes", "classifier score"]
+    )
+    assert judge.accuracy == 1.0
+    assert found.features == "classifier conv16-128-4"
+    assert found.reals == 200
+    classes = found.rows["TV of classes"]
+    assert classes.value == pytest.approx(0.5, abs=0.06)
+    assert classes.floor < 0.2
+    score = found.rows["classifier score"]
+    assert score.value == pytest.approx(2.0, abs=0.3)
+    assert score.floor == pytest.approx(4.0, abs=0.4)
+    with pytest.raises(InputError, match="has no classes; a classifier needs two or more"):
+        compare_folders(fake, real, classifier_steps=40)
+
+
+def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
+    real = str(save(tmp_path / "real", pictures(60, 0)))
+    wide, colour = (
+        save(tmp_path / "wide", pictures(60, 1, (4, 6))),
+        save(tmp_path / "colour", pictures(60, 1, (4, 4, 3))),
+    )
+    few, same = save(tmp_path / "few", pictures(9, 1)), save(tmp_path / "same", np.full((60, 4, 4), 7, np.uint8))
+    (tmp_path / "empty").mkdir()
+    for argv, message in (
+        (["--real", real], "--fake is missing"),
+        (["--real", real, "--fake", str(tmp_path / "empty")], "has no images"),
+        (["--real", str(tmp_path / "none"), "--fake", real], "is no directory"),
+        (["--real", real, "--fake", str(wide)], r"real images are 4×4×1, fake ones 4×6×1 .*: give a size"),
+        (["--real", real, "--fake", str(colour)], "save both as grey or both as RGB"),
+        (["--real", real, "--fake", str(few)], "a Fréchet distance needs more samples than features: give at least 17"),
+        (["--real", real, "--fake", str(same)], "fakes are constant: all 60 have the same features"),
+        (
+            ["--real", real, "--fake", real, "--features", "inception"],
+            "unknown features 'inception'; known: classifier",
+        ),
+        (["--real", real, "--fake", real, "--features", "classifier"], "has no classes"),
+        (["--real", real, "--fake", real, "--num", "3"], "--num is 3; give at least 4"),
+        (["--real", real, "--fake", real, "--pixels", "0"], "size is 0"),
+        (["--real", real, "--fake", real, "--steps", "3"], "unrecognized arguments: --steps"),
+    ):
+        assert cli.main(["evaluate", *argv]) == 2, argv
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("ensgan: ")
+        assert err.count("\n") == 1
+        assert re.search(message, err), err
+
+
+def test_a_run_with_few_samples_says_what_is_not_measured():
+    few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
+    lines = cli._distances(evaluation.DistanceTable(1, few, few, [0.5, float("nan")])).splitlines()
+    assert lines[0].startswith("distances to 9 held-out reals (report split)")
+    assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
+    assert lines[2].startswith("Fréchet distance")
+    assert lines[3].startswith("the floor is what 4 other reals get; so few")
+    assert lines[4] == "Fréchet distance of each generator: 0.5, nan"
+    assert lines[5].startswith("not measured: precision and recall and density and coverage: there are 9 samples")
+    assert len(lines) == 6
