@@ -20,6 +20,7 @@ from ensgan.schedules.members import (
     copied,
     group_numbers,
     groups_of,
+    inherited,
     key_of,
     members_of,
     with_members,
@@ -74,7 +75,7 @@ def tournament(
             chosen = np.arange(count)
             chosen[worst] = np.where(fit[winner[worst]] > fit[worst], winner[worst], worst)
             state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
-            state = _inherited(state, side, chosen)
+            state = inherited(state, side, chosen)
             if learning_rate > 0:
                 noise = jax.random.normal(jax.random.fold_in(key, 1), (count,))
                 state = changed(game, state, side, "learning_rate", lambda r, n=noise: r * jnp.exp(learning_rate * n))
@@ -87,7 +88,7 @@ def tournament(
     return Schedule(
         every,
         between,
-        init=_needs_kinds if mutate_loss else _nothing,
+        init=_can_be_redrawn if mutate_loss else _nothing,
         hyper=frozenset({"learning_rate"} if learning_rate > 0 else ()),
     )
 
@@ -146,7 +147,7 @@ def population_based(
                     chosen[order[:few]] = np.asarray(best)
             copies = jnp.asarray(chosen != np.arange(count))
             state = with_members(state, side, copied(groups, members_of(state, side), jnp.asarray(chosen)))
-            state = _inherited(state, side, chosen)
+            state = inherited(state, side, chosen)
             for k, name in enumerate(hyper):
                 up = jax.random.bernoulli(jax.random.fold_in(key, 100 + k), 0.5, (count,))
                 scale = jnp.where(copies, jnp.where(up, factor, 1.0 / factor), 1.0)
@@ -237,11 +238,16 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
     return jnp.concatenate(parts)
 
 
-def _needs_kinds(game: Game) -> Tree:
+def _can_be_redrawn(game: Game) -> Tree:
     if "loss_g" not in (game.loss.start or {}):
         raise InputError(
             "the schedule changes the loss of members, but all of them have one; give losses.per_member(...), or the "
             "loss mixed"
+        )
+    if game.pairing.positive:
+        raise InputError(
+            "the schedule draws the losses of members anew, and the pairing needs losses of generators that are never "
+            "negative; use another pairing, or leave mutate_loss out"
         )
     return ()
 
@@ -266,9 +272,3 @@ def _rivals(key: Array, kind: np.ndarray, size: int) -> np.ndarray:
     pick = lambda k, same: jax.random.categorical(k, jnp.where(same, 0.0, -jnp.inf), shape=(size,))
     same = jnp.asarray(kind[:, None] == kind[None])
     return np.asarray(jax.vmap(pick)(member_keys(key, jnp.arange(len(kind))), same))
-
-
-def _inherited(state: State, side: str, source: np.ndarray) -> State:
-    """Copies also have the loss and the penalty of whom they are copies of."""
-    names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]
-    return state._replace(hyper={**state.hyper, **{name: state.hyper[name][source] for name in names}})

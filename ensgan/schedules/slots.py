@@ -9,7 +9,17 @@ import numpy as np
 from ensgan import metagame
 from ensgan.data import Source
 from ensgan.game import Game, State
-from ensgan.schedules.members import Side, check_every, copied, groups_of, key_of, members_of, one_group, with_members
+from ensgan.schedules.members import (
+    Side,
+    check_every,
+    copied,
+    groups_of,
+    inherited,
+    key_of,
+    members_of,
+    one_group,
+    with_members,
+)
 from ensgan.selection import payoff
 from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
 
@@ -51,9 +61,10 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         )
 
     def init(game: Game) -> Tree:
-        one_group(game, "an archive of past members")
+        one_group(game, "an archive of past members", sides)
         if game.M < 2 or (discriminators and game.N < 2):
-            raise InputError(f"{game.M} generators and {game.N} discriminators leave no slots; give at least 2 of each")
+            text = f"{game.M} generators and {game.N} discriminators leave" if discriminators else "1 generator leaves"
+            raise InputError(f"{text} no slots; give at least 2{' of each' if discriminators else ''}")
         return {"filled": jnp.zeros((game.M,), jnp.int32).at[0].set(1)}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -136,7 +147,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             origins[side] = np.arange(len(mass))
             origins[side][slot] = mass.argmax()
             copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(origins[side]))
-            state = with_members(state, side, copies)
+            state = inherited(with_members(state, side, copies), side, origins[side])
             stays[slot] = True
             plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
@@ -159,7 +170,7 @@ def messengers(every: int = 1) -> Schedule:
     """
 
     def init(game: Game) -> Tree:
-        one_group(game, "the schedule of messengers")
+        one_group(game, "the schedule of messengers", ("d",))
         if game.N != 2 * game.M - 1 or game.M < 2:
             raise InputError(
                 f"{game.M} generators and {game.N} discriminators are no local pairs, messengers and a global pair; "
@@ -172,7 +183,7 @@ def messengers(every: int = 1) -> Schedule:
         del source, num
         L = game.M - 1
         origin = jnp.arange(game.N).at[L : 2 * L].set(jnp.arange(L))
-        return with_members(state, "d", copied(game.groups_d, state.discriminators, origin))
+        return inherited(with_members(state, "d", copied(game.groups_d, state.discriminators, origin)), "d", origin)
 
     return Schedule(check_every(every), between, init)
 
@@ -187,7 +198,7 @@ def exchange(every: int = 1000) -> Schedule:
     """
 
     def init(game: Game) -> Tree:
-        one_group(game, "an exchange")
+        one_group(game, "an exchange", ("d",))
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -195,6 +206,6 @@ def exchange(every: int = 1000) -> Schedule:
         if int(state.step) == 0:
             return state
         order: Array = jax.random.permutation(key_of(state, 0), game.N)
-        return with_members(state, "d", copied(game.groups_d, state.discriminators, order))
+        return inherited(with_members(state, "d", copied(game.groups_d, state.discriminators, order)), "d", order)
 
     return Schedule(check_every(every), between, init)
