@@ -14,6 +14,7 @@ from ensgan.cli import describe
 from ensgan.data import gaussian_ring, resident
 from ensgan.replicas import Replicas
 from ensgan.schedules import boosted_weights, copied, fit_classifier
+from ensgan.schedules.evolution import _rivals
 from ensgan.selection import select
 from ensgan.step import step
 from ensgan.training import between, train
@@ -413,6 +414,12 @@ def test_schedules_that_do_not_fit_are_refused():
     )  # those stay what they are
     with pytest.raises(InputError, match="the generators have 2 networks"):
         dataclasses.replace(two, generators=two.groups_g * 2, schedule=schedules.snapshots(5))
+
+
+def test_rivals_of_a_tournament_are_of_the_same_network():
+    kind = np.array([0, 0, 1, 1, 1])
+    rivals = _rivals(jax.random.key(0), kind, 40)
+    assert [set(row) for row in rivals] == [{0, 1}] * 2 + [{2, 3, 4}] * 3
 
 
 def test_copies_stay_within_their_group():
