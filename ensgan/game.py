@@ -186,6 +186,8 @@ class Game:
                 "the schedule lets members pause, and shared parts move for all members of a group at once; leave "
                 "shared out, or use another schedule"
             )
+        if "penalty" in self.schedule.hyper and not self.penalties:
+            raise InputError("the schedule changes the penalty of every discriminator, and the game has none; give one")
         for name in sorted(self.schedule.hyper - {"penalty"}):
             for group in (*self.groups_g, *self.groups_d):
                 optimizer = group.optimizer or self.optimizer

@@ -9,11 +9,12 @@ import optax
 import pytest
 import toys
 
-from ensgan import losses, optim, pairing, schedules, testing
+from ensgan import losses, optim, pairing, penalties, schedules, testing
 from ensgan.cli import describe
 from ensgan.data import gaussian_ring, resident
 from ensgan.replicas import Replicas
 from ensgan.schedules import boosted_weights, copied, fit_classifier
+from ensgan.schedules.evolution import _rivals
 from ensgan.selection import select
 from ensgan.step import step
 from ensgan.training import between, train
@@ -26,6 +27,8 @@ TRAIN = SOURCE.num["train"]
 RATES = optim.per_member(optax.sgd, learning_rate=np.full(4, 0.1, np.float32))
 THREE = losses.per_member([losses.minimax, losses.non_saturating, losses.least_squares] * 2, [losses.minimax] * 2)
 
+POSITIVE = losses.per_member([losses.non_saturating] * 4, [losses.non_saturating] * 3 + [losses.minimax])
+
 CASES = {
     "tournament": lambda: (
         schedules.tournament(10, learning_rate=0.1),
@@ -33,7 +36,7 @@ CASES = {
     ),
     "population_based": lambda: (
         schedules.population_based(10, hyper=("learning_rate", "penalty")),
-        {"M": 4, "N": 4, "optimizer": RATES},
+        {"M": 4, "N": 4, "optimizer": RATES, "penalty": penalties.r1(0.1)},
     ),
     "children": lambda: (schedules.children(10), {"M": 6, "N": 2, "loss": THREE}),
     "snapshots": lambda: (schedules.snapshots(10), {"M": 3, "N": 1}),
@@ -93,13 +96,17 @@ def test_mutation_moves_the_learning_rates_and_losses_of_members():
     np.testing.assert_array_equal(params(new), params(state))
     with pytest.raises(InputError, match="all of them have one"):
         toys.game(4, 4, optimizer=RATES, schedule=schedules.tournament(10, mutate_loss=True))
+    with pytest.raises(InputError, match="leave mutate_loss out"):
+        toys.game(4, 4, loss=POSITIVE, pairing=pairing.geometric(), optimizer=RATES, schedule=plug)
     with pytest.raises(InputError, match="changes the learning_rate of every member"):
         toys.game(4, 4, schedule=plug, loss=loss)
 
 
 def test_population_based_training_copies_the_best_quarter_over_the_worst_and_explores():
     plug = schedules.population_based(10, share=0.25, factor=2.0, hyper=("learning_rate", "penalty"))
-    game = toys.game(4, 4, optimizer=RATES, schedule=plug)
+    game = toys.game(4, 4, optimizer=RATES, schedule=plug, penalty=penalties.r1(0.1))
+    with pytest.raises(InputError, match="the game has none"):
+        dataclasses.replace(game, penalty=None)
     state = game.init(jax.random.key(0))._replace(step=jnp.int32(10))
     fit = schedules.fitness(game, state, SOURCE, 64, "score")["d"]
     new = plug.between(game, state, SOURCE, 64)
@@ -266,6 +273,14 @@ def test_an_exchange_moves_whole_discriminators():
     new = plug.between(game, state, SOURCE, 64)
     rows = lambda s: sorted(row.tobytes() for row in params(s, "discriminators"))
     assert rows(new) == rows(state)
+    # Their losses go with them.
+    mixed = losses.per_member([losses.hinge] * 2, [losses.hinge, losses.minimax, losses.least_squares])
+    game = toys.game(2, 3, loss=mixed, schedule=plug)
+    state = game.init(jax.random.key(0))
+    losses_of = lambda s: dict(zip(map(bytes, params(s, "discriminators")), s.hyper["loss_d"].tolist(), strict=True))
+    moved = [plug.between(game, state._replace(step=jnp.int32(k)), SOURCE, 64) for k in (10, 20)]
+    assert all(losses_of(each) == losses_of(state) for each in moved)
+    assert any(each.hyper["loss_d"].tolist() != state.hyper["loss_d"].tolist() for each in moved)
 
 
 def test_boosted_weights_by_hand():
@@ -394,8 +409,17 @@ def test_schedules_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"share is 0\.7"):
         schedules.population_based(share=0.7)
     two = toys.game(2, 2)
+    dataclasses.replace(
+        two, discriminators=two.groups_d * 2, schedule=schedules.snapshots(5)
+    )  # those stay what they are
     with pytest.raises(InputError, match="the generators have 2 networks"):
         dataclasses.replace(two, generators=two.groups_g * 2, schedule=schedules.snapshots(5))
+
+
+def test_rivals_of_a_tournament_are_of_the_same_network():
+    kind = np.array([0, 0, 1, 1, 1])
+    rivals = _rivals(jax.random.key(0), kind, 40)
+    assert [set(row) for row in rivals] == [{0, 1}] * 2 + [{2, 3, 4}] * 3
 
 
 def test_copies_stay_within_their_group():

@@ -15,15 +15,12 @@ from ensgan.game import Game, State
 from ensgan.population import Group, Population, member_keys, offsets, over_members
 from ensgan.schedules.members import (
     FITNESS,
-    Side,
+    become,
     changed,
     check_every,
-    copied,
     group_numbers,
     groups_of,
     key_of,
-    members_of,
-    with_members,
 )
 from ensgan.schedules.members import fitness as measured
 from ensgan.scoring import at_least_float32
@@ -72,7 +69,7 @@ def tournament(
             worst = np.argsort(fit, kind="stable")[: min(replace, count)]
             chosen = np.arange(count)
             chosen[worst] = np.where(fit[winner[worst]] > fit[worst], winner[worst], worst)
-            state = _replaced(game, state, side, chosen)
+            state = become(game, state, side, chosen)
             if learning_rate > 0:
                 noise = jax.random.normal(jax.random.fold_in(key, 1), (count,))
                 state = changed(game, state, side, "learning_rate", lambda r, n=noise: r * jnp.exp(learning_rate * n))
@@ -85,7 +82,7 @@ def tournament(
     return Schedule(
         every,
         between,
-        init=_needs_kinds if mutate_loss else _nothing,
+        init=_can_be_redrawn if mutate_loss else _nothing,
         hyper=frozenset({"learning_rate"} if learning_rate > 0 else ()),
     )
 
@@ -141,7 +138,7 @@ def population_based(
                     best = jax.random.choice(jax.random.fold_in(key, group), order[-few:], (few,))
                     chosen[order[:few]] = np.asarray(best)
             copies = jnp.asarray(chosen != np.arange(count))
-            state = _replaced(game, state, side, chosen)
+            state = become(game, state, side, chosen)
             for k, name in enumerate(hyper):
                 up = jax.random.bernoulli(jax.random.fold_in(key, 100 + k), 0.5, (count,))
                 scale = jnp.where(copies, jnp.where(up, factor, 1.0 / factor), 1.0)
@@ -192,7 +189,8 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
 
 
 def _become(game: Game, state: State, source: np.ndarray) -> State:
-    return with_members(state, "g", copied(game.groups_g, state.generators, jnp.asarray(source)))
+    # A child keeps its loss: families are of all losses at once.
+    return become(game, state, "g", source, inherit=False)
 
 
 def _quality(game: Game, state: State, reals: dict[str, Any]) -> Array:
@@ -232,11 +230,16 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
     return jnp.concatenate(parts)
 
 
-def _needs_kinds(game: Game) -> Tree:
+def _can_be_redrawn(game: Game) -> Tree:
     if "loss_g" not in (game.loss.start or {}):
         raise InputError(
             "the schedule changes the loss of members, but all of them have one; give losses.per_member(...), or the "
             "loss mixed"
+        )
+    if game.pairing.positive:
+        raise InputError(
+            "the schedule draws the losses of members anew, and the pairing needs losses of generators that are never "
+            "negative; use another pairing, or leave mutate_loss out"
         )
     return ()
 
@@ -261,11 +264,3 @@ def _rivals(key: Array, kind: np.ndarray, size: int) -> np.ndarray:
     pick = lambda k, same: jax.random.categorical(k, jnp.where(same, 0.0, -jnp.inf), shape=(size,))
     same = jnp.asarray(kind[:, None] == kind[None])
     return np.asarray(jax.vmap(pick)(member_keys(key, jnp.arange(len(kind))), same))
-
-
-def _replaced(game: Game, state: State, side: Side, source: np.ndarray) -> State:
-    """Member k of a side becomes a copy of member `source[k]`, with its loss and its penalty."""
-    copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(source))
-    names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]
-    hyper = {**state.hyper, **{name: state.hyper[name][source] for name in names}}
-    return with_members(state, side, copies)._replace(hyper=hyper)

@@ -50,14 +50,24 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
     return tuple(one(*each) for each in zip(population.offsets(groups), groups, members, strict=True))
 
 
+def become(game: Game, state: State, side: Side, source: Any, inherit: bool = True) -> State:
+    """The state in which member k of a side has become a copy of member `source[k]`; `inherit`s loss and penalty too."""
+    source = jnp.asarray(source)
+    state = with_members(state, side, copied(groups_of(game, side), members_of(state, side), source))
+    if not inherit:
+        return state
+    names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]
+    return state._replace(hyper={**state.hyper, **{name: state.hyper[name][source] for name in names}})
+
+
 def key_of(state: State, purpose: int) -> Array:
     """A key for the draws of a schedule at this step; steps themselves use even and odd numbers below 2³¹."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.key, 0x8005C4ED), state.step), purpose)
 
 
-def one_group(game: Game, name: str) -> None:
-    """Raises InputError where members of a side cannot be copied onto each other."""
-    for side in ("g", "d"):
+def one_group(game: Game, name: str, sides: tuple[Side, ...] = ("g", "d")) -> None:
+    """Raises InputError where members of one of the sides cannot be copied onto each other."""
+    for side in sides:
         if len(groups_of(game, side)) > 1:
             raise InputError(
                 f"{name} copies members onto each other, and the {SIDES[side]} have {len(groups_of(game, side))} "

@@ -9,7 +9,14 @@ import numpy as np
 from ensgan import metagame
 from ensgan.data import Source
 from ensgan.game import Game, State
-from ensgan.schedules.members import Side, check_every, copied, groups_of, key_of, members_of, one_group, with_members
+from ensgan.schedules.members import (
+    Side,
+    become,
+    check_every,
+    groups_of,
+    key_of,
+    one_group,
+)
 from ensgan.selection import payoff
 from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
 
@@ -51,9 +58,10 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         )
 
     def init(game: Game) -> Tree:
-        one_group(game, "an archive of past members")
+        one_group(game, "an archive of past members", sides)
         if game.M < 2 or (discriminators and game.N < 2):
-            raise InputError(f"{game.M} generators and {game.N} discriminators leave no slots; give at least 2 of each")
+            text = f"{game.M} generators and {game.N} discriminators leave" if discriminators else "1 generator leaves"
+            raise InputError(f"{text} no slots; give at least 2{' of each' if discriminators else ''}")
         return {"filled": jnp.zeros((game.M,), jnp.int32).at[0].set(1)}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -64,7 +72,7 @@ def _archive(every: int, discriminators: bool) -> Schedule:
             count = groups[0].count
             slot = 1 + turn % (count - 1)
             source_of = jnp.arange(count).at[slot].set(0)
-            state = with_members(state, side, copied(groups, members_of(state, side), source_of))
+            state = become(game, state, side, source_of)
             if discriminators:
                 plays[f"plays_{side}"] = plays[f"plays_{side}"].at[slot].set(True)
         filled = state.schedule["filled"].at[1 + turn % (game.M - 1)].set(1)
@@ -131,8 +139,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             share[side] = np.where(stays, mass, 0.0)
             origins[side] = np.arange(len(mass))
             origins[side][slot] = mass.argmax()
-            copies = copied(groups_of(game, side), members_of(state, side), jnp.asarray(origins[side]))
-            state = with_members(state, side, copies)
+            state = become(game, state, side, origins[side])
             stays[slot] = True
             plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
@@ -155,7 +162,7 @@ def messengers(every: int = 1) -> Schedule:
     """
 
     def init(game: Game) -> Tree:
-        one_group(game, "the schedule of messengers")
+        one_group(game, "the schedule of messengers", ("d",))
         if game.N != 2 * game.M - 1 or game.M < 2:
             raise InputError(
                 f"{game.M} generators and {game.N} discriminators are no local pairs, messengers and a global pair; "
@@ -168,7 +175,7 @@ def messengers(every: int = 1) -> Schedule:
         del source, num
         L = game.M - 1
         origin = jnp.arange(game.N).at[L : 2 * L].set(jnp.arange(L))
-        return with_members(state, "d", copied(game.groups_d, state.discriminators, origin))
+        return become(game, state, "d", origin)
 
     return Schedule(check_every(every), between, init, at_start=True)
 
@@ -183,12 +190,12 @@ def exchange(every: int = 1000) -> Schedule:
     """
 
     def init(game: Game) -> Tree:
-        one_group(game, "an exchange")
+        one_group(game, "an exchange", ("d",))
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         del source, num
         order: Array = jax.random.permutation(key_of(state, 0), game.N)
-        return with_members(state, "d", copied(game.groups_d, state.discriminators, order))
+        return become(game, state, "d", order)
 
     return Schedule(check_every(every), between, init)
