@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -76,7 +76,7 @@ class Program:
         if self.streamed:
             self._run: Any = partial(_one, game, mesh)
         else:
-            self._run = partial(_many if self.loops else _one_drawn, players, source.draw, mesh)
+            self._run = partial(_many if self.loops else _one_drawn, players, drawing(game, source), mesh)
 
     def compile(self, state: State) -> None:
         """Compiles for states of this form now; else the first call does it."""
@@ -119,13 +119,38 @@ def check_mesh(game: Game, sizes: Sizes) -> None:
     check_fits(sizes, **to_divide(game))
 
 
+def drawing(game: Game, source: Source) -> Any:
+    """`draw(arrays, keys)` of a source, by the weights of the game's schedule where it gives some."""
+    weighs = game.schedule is not None and game.schedule.weight is not None
+    return by_weight(source.pick) if weighs else source.draw
+
+
+@cache  # one function for one source, so that programs are compiled once
+def by_weight(pick: Any) -> Any:
+    """`draw((arrays, weight), keys)` of samples in proportion to weights `[n]`, from the `pick` of a source."""
+
+    def draw(weighted: tuple[Tree, Array], keys: Array) -> dict[str, Array]:
+        arrays, weight = weighted
+        total = jnp.cumsum(weight)
+
+        def one(key: Array) -> dict[str, Array]:
+            which, noise = jax.random.split(key)
+            point = jax.random.uniform(which) * total[-1]
+            i = jnp.searchsorted(total, point, side="right")
+            return pick(arrays, jnp.minimum(i, len(weight) - 1).astype(jnp.int32), noise)
+
+        return jax.vmap(one)(keys)
+
+    return draw
+
+
 def check_weights(game: Game, source: Source) -> None:
     """Raises InputError where a schedule gives weights to samples that cannot be counted."""
     if game.schedule is None or game.schedule.weight is None:
         return
     weight = jax.eval_shape(lambda: game.schedule.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
     num = source.num["train"]
-    if source.draw is None or num is None or "x" not in source.arrays["train"]:
+    if source.draw is None or source.pick is None or num is None or "x" not in source.arrays["train"]:
         raise InputError(
             f"the schedule gives weights to samples, and those of {source.name!r} are not a table in memory; use data "
             "that are (for ring and grid, set points to how many there are)"
@@ -174,7 +199,7 @@ def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place =
     """This device's samples of the batches of the next step: a pure function of (seed, step)."""
     key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
     if game.schedule is not None and game.schedule.weight is not None:
-        arrays = {**arrays, "weight": game.schedule.weight(state.schedule)}  # a column like the others
+        arrays = (arrays, game.schedule.weight(state.schedule))
     if game.n_critic == 1:
         return draw(arrays, member_keys(key, samples))
     each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))
@@ -266,7 +291,7 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
     if source.draw is not None:
         arrays = shape(source.arrays["train"], PartitionSpec())
         num = (shape(np.int32(1), PartitionSpec()),) if loop else ()
-        return (_many if loop else _one_drawn).trace(game, source.draw, mesh, state, arrays, *num)
+        return (_many if loop else _one_drawn).trace(game, drawing(game, source), mesh, state, arrays, *num)
     size = (game.batch_size,) if game.n_critic == 1 else (game.n_critic, game.batch_size)
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:

@@ -204,8 +204,8 @@ class Schedule(NamedTuple):
         roster: None where everybody always plays and learns; else `roster(M, N)`, who does at the start.
         hyper: names of hyper-parameters that it changes, beyond those of the loss: `learning_rate` and others of
             `optim.per_member`, or `penalty`, a factor `[N]` on every penalty's strength.
-        weight: None, or `weight(state) -> [n]`, weights of the n samples of the train split, from `state.schedule`; the
-            data must then be held in memory.
+        weight: None, or `weight(state) -> [n]`, weights by which the n samples of the train split are drawn, from
+            `state.schedule`; the data must then be held in memory.
         mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from `state.schedule`.
         members: None, or whether members become `complete` or `parts`, where it decides and not the pairing.
         at_start: whether it is also called before the first step.

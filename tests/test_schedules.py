@@ -9,10 +9,10 @@ import optax
 import pytest
 import toys
 
-from ensgan import losses, optim, pairing, penalties, schedules, testing
-from ensgan.cli import describe
+from ensgan import dispatch, losses, optim, pairing, penalties, schedules, testing
 from ensgan.data import gaussian_ring, resident
 from ensgan.replicas import Replicas
+from ensgan.reporting import describe_scores
 from ensgan.schedules import boosted_weights, copied, fit_classifier
 from ensgan.schedules.evolution import _rivals
 from ensgan.selection import select
@@ -181,7 +181,7 @@ def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
         assert scores.best in there
         np.testing.assert_allclose(scores.score_g.value, scores.fool[:, there].mean(1), atol=1e-6)
         np.testing.assert_allclose(scores.score_d.value, 1 - scores.fool[there].mean(0), atol=1e-6)
-    assert "not ranked: generator 2, discriminator 2\n" in f"{describe(scores)}\n"
+    assert "not ranked: generator 2, discriminator 2\n" in f"{describe_scores(scores)}\n"
     # Slots of snapshots do not play, but the mixture is made of them.
     game, _ = made("snapshots")
     state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
@@ -429,3 +429,15 @@ def test_copies_stay_within_their_group():
     new = copied(game.groups_g, state.generators, jnp.array([1, 1, 2, 2]))
     np.testing.assert_array_equal(new[0].params["w1"][0], state.generators[0].params["w1"][1])
     np.testing.assert_array_equal(new[1].params["w1"][1], state.generators[1].params["w1"][0])
+
+
+def test_reals_are_drawn_by_the_weights_that_a_schedule_gives():
+    draw = dispatch.by_weight(SOURCE.pick)
+    weight = jnp.zeros((TRAIN,)).at[jnp.array([0, 7, TRAIN - 1])].set(jnp.array([1.0, 2.0, 1.0]))
+    keys = jax.vmap(lambda b: jax.random.fold_in(jax.random.key(0), b))(jnp.arange(2000))
+    x = np.asarray(jax.jit(draw)((SOURCE.arrays["train"], weight), keys)["x"])
+    table = np.asarray(SOURCE.arrays["train"]["x"])
+    share = [(x == table[i]).all(axis=1).mean() for i in (0, 7, TRAIN - 1)]
+    assert sum(share) == pytest.approx(1.0)
+    np.testing.assert_allclose(share, [0.25, 0.5, 0.25], atol=0.05)  # over four standard errors
+    assert dispatch.by_weight(SOURCE.pick) is draw
