@@ -11,6 +11,7 @@ from toys import quadrants
 from ensgan import cli, comparison, evaluation, features, metrics
 from ensgan.comparison import compare, compare_folders
 from ensgan.features import Features, extract, identity
+from ensgan.reporting import describe_distances
 from ensgan.types import InputError
 
 
@@ -240,7 +241,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
 
 def test_a_run_with_few_samples_says_what_is_not_measured():
     few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
-    lines = cli._distances(evaluation.DistanceTable(1, few, few, [0.5, float("nan")])).splitlines()
+    lines = describe_distances(evaluation.DistanceTable(1, few, few, [0.5, float("nan")])).splitlines()
     assert lines[0].startswith("distances to 9 held-out reals (report split)")
     assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
     assert lines[2].startswith("Fréchet distance")

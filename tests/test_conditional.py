@@ -110,6 +110,7 @@ def test_a_gradient_reaches_the_classes_of_the_batch_and_no_others(name, key):
     assert grad.any(axis=1).tolist() == [True, False, True, True]
 
 
+@pytest.mark.slow
 def test_other_numbers_for_the_classes_are_the_same_game(key):
     """Rows of every table and the labels, permuted alike."""
     order = np.array([3, 0, 4, 1, 2])  # class k is now called order[k]
@@ -228,6 +229,7 @@ def test_labels_are_dealt_like_fakes_and_reals():
     np.testing.assert_array_equal(view.fake[:, :, :, 0], np.broadcast_to(tags[:, None], (4, 2, 2)))
 
 
+@pytest.mark.slow
 def test_labels_are_spread_like_samples():
     game, there = conditional(2, 2), mesh.make(1, 2)
     alone, report = Program(game, SOURCE)(start(game), 3)

@@ -23,7 +23,13 @@ def test_the_expected_configurations_ship():
 
 
 # The networks of `stacked_mnist` take a minute to compile; `test_stacked` takes a step of them at tiny sizes.
-@pytest.mark.parametrize("name", sorted(set(CONFIGS) - {"stacked_mnist"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("digits_4x4", "mixed_archs", "mnist_mlp") else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(set(CONFIGS) - {"stacked_mnist"})
+    ],
+)
 def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
     tree = config.read(CONFIGS[name])
     needs_files = tree["data"] == "mnist"

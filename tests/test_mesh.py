@@ -98,7 +98,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+SOME = ("alternating", "neighbours", "penalties", "several logits and shared parts", "split")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CASES)]
+)
 def test_every_way_to_play(float64, name):
     sizes, settings = CASES[name]
     compare(small(**settings), resident("points", POINTS), sizes)

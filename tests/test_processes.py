@@ -153,6 +153,7 @@ def test_a_signal_to_one_ends_all_at_the_same_step(tree, tmp_path):
     assert [err for _, _, err in done if said(err)] == []
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_with_a_message(tree, tmp_path):
     group = start(long(tree, tmp_path / "run"), 2, devices=1)
     wait_for_checkpoint(tmp_path / "run", group)
@@ -285,6 +286,7 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+@pytest.mark.slow
 def test_launchers_are_found_by_what_they_set(launcher, tree, tmp_path):
     command = [sys.executable, "-m", "ensgan.cli", "train", str(tree), "--steps", "10", "--distributed"]
     group = [

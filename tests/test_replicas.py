@@ -43,7 +43,7 @@ def float64():
         yield
 
 
-@pytest.mark.parametrize("execute", ["vmap", "unroll"])
+@pytest.mark.parametrize("execute", [pytest.param("vmap", marks=pytest.mark.slow), "unroll"])
 def test_each_replica_is_its_own_game(float64, execute):
     def made(rate, strength):
         game = make(rate, strength)

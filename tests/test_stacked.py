@@ -172,6 +172,7 @@ def test_what_a_source_lets_one_know(gallery):
 # The command, and the configuration at tiny sizes
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
     side = {"count": 1, "network": {"name": "mlp", "widths": [4]}}
     tree = {"data": "stacked_digits", "held_out": 16, "generators": side, "discriminators": side}

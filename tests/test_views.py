@@ -168,6 +168,7 @@ def test_gradients_with_shards_are_those_of_the_definition():
         toys.assert_close(got, want)
 
 
+@pytest.mark.slow
 def test_shards_and_projections_on_a_mesh_are_those_of_one_device(tmp_path):
     source = data.shards(SOURCE, 2)
     discriminator = networks.projected(toys.dense(1, 5, (), state=True), 2)

@@ -86,13 +86,12 @@ def describe_mixtures(fitted: Any) -> str:
 
 def describe_modes(table: Any) -> str:
     """A table of `evaluate_modes` as text."""
-    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   spread"
-    rows = [
-        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.spread:>6.2f}"
-        for name, s in zip(table.names, table.scores, strict=True)
-    ]
-    e = table.perfect_error
-    last = f"{'   its deviation':<16} {e.modes:>7.1f}   {e.hq:>11.2%}   {e.kl:>13.4f}   {e.spread:>6.2f}"
+    head = f"{'':<16} modes/{table.total:<3} high quality   KL to uniform   KL from uniform   spread"
+    row = lambda name, s: (
+        f"{name:<16} {s.modes:>7.1f}   {s.hq:>11.2%}   {s.kl:>13.4f}   {s.kl_forward:>15.4f}   {s.spread:>6.2f}"
+    )
+    rows = [row(name, s) for name, s in zip(table.names, table.scores, strict=True)]
+    last = row("   its deviation", table.perfect_error)
     note = (
         f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
     )
