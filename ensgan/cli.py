@@ -37,7 +37,7 @@ USAGE = """usage: ensgan COMMAND ...
   select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on the report split
   evaluate --real DIR --fake DIR     measure images in one folder against those in another
-  sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD makes them better
+  sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD lets a judge choose
   judge RUN --input FILE             say of samples in a .npz or .npy how real they look
   export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again

@@ -18,6 +18,7 @@ from ensgan.schedules.members import (
     become,
     changed,
     check_every,
+    copyable,
     group_numbers,
     groups_of,
     key_of,
@@ -60,6 +61,12 @@ def tournament(
         if not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value}; it is a whole number, at least {least}")
 
+    def init(game: Game) -> Tree:
+        copyable(game, "g", "d")
+        if mutate_loss:
+            _can_be_redrawn(game)
+        return ()
+
     def between(game: Game, state: State, source: Source, num: int) -> State:
         for side, fit in measured(game, state, source, num, fitness).items():
             groups, count = groups_of(game, side), len(fit)
@@ -82,7 +89,7 @@ def tournament(
     return Schedule(
         every,
         between,
-        init=_can_be_redrawn if mutate_loss else _nothing,
+        init=init,
         hyper=frozenset({"learning_rate"} if learning_rate > 0 else ()),
     )
 
@@ -117,6 +124,7 @@ def population_based(
         raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so it is above 1")
 
     def init(game: Game) -> Tree:
+        copyable(game, "g", "d")
         largest = max(group.count for group in (*game.groups_g, *game.groups_d))
         if int(largest * share) < 1:
             raise InputError(
@@ -169,6 +177,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
         raise InputError(f"size is {size}; it counts the children of a family and is at least 1")
 
     def init(game: Game) -> Tree:
+        copyable(game, "g")
         for group in game.groups_g:
             if group.count % size:
                 raise InputError(
@@ -230,7 +239,7 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
     return jnp.concatenate(parts)
 
 
-def _can_be_redrawn(game: Game) -> Tree:
+def _can_be_redrawn(game: Game) -> None:
     if "loss_g" not in (game.loss.start or {}):
         raise InputError(
             "the schedule changes the loss of members, but all of them have one; give losses.per_member(...), or the "
@@ -241,12 +250,6 @@ def _can_be_redrawn(game: Game) -> Tree:
             "the schedule draws the losses of members anew, and the pairing needs losses of generators that are never "
             "negative; use another pairing, or leave mutate_loss out"
         )
-    return ()
-
-
-def _nothing(game: Game) -> Tree:
-    del game
-    return ()
 
 
 def _kinds(game: Game) -> int:

@@ -75,6 +75,19 @@ def one_group(game: Game, name: str, sides: tuple[Side, ...] = ("g", "d")) -> No
             )
 
 
+def copyable(game: Game, *sides: Side) -> None:
+    """Raises InputError where a member is more than its arrays: a copy in another place would be another one."""
+    if "g" in sides and any(np.ndim(group.latent.scale) for group in game.groups_g):
+        raise InputError(
+            "the schedule copies generators, and each has a latent scale of its own, which would stay behind; give all "
+            "one scale"
+        )
+    if "d" in sides and game.loss.judge is not None and game.loss.heads is None:
+        raise InputError(
+            "the schedule copies discriminators, and in this loss their number says what each is for; use another loss"
+        )
+
+
 def check_every(every: int) -> int:
     """The number of steps of a stretch, or InputError."""
     if not isinstance(every, int) or every < 1:

@@ -13,6 +13,7 @@ from ensgan.schedules.members import (
     Side,
     become,
     check_every,
+    copyable,
     groups_of,
     key_of,
     one_group,
@@ -59,6 +60,7 @@ def _archive(every: int, discriminators: bool) -> Schedule:
 
     def init(game: Game) -> Tree:
         one_group(game, "an archive of past members", sides)
+        copyable(game, *sides)
         if game.M < 2 or (discriminators and game.N < 2):
             text = f"{game.M} generators and {game.N} discriminators leave" if discriminators else "1 generator leaves"
             raise InputError(f"{text} no slots; give at least 2{' of each' if discriminators else ''}")
@@ -114,6 +116,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
 
     def init(game: Game) -> Tree:
         one_group(game, "the double oracle")
+        copyable(game, "g", "d")
         if game.M < 2 or game.N < 2:
             raise InputError(f"{game.M} generators and {game.N} discriminators leave no room to grow; give at least 2")
         if "payoff" not in game.pairing.asks or game.pairing.mixture is None:
@@ -163,6 +166,7 @@ def messengers(every: int = 1) -> Schedule:
 
     def init(game: Game) -> Tree:
         one_group(game, "the schedule of messengers", ("d",))
+        copyable(game, "d")
         if game.N != 2 * game.M - 1 or game.M < 2:
             raise InputError(
                 f"{game.M} generators and {game.N} discriminators are no local pairs, messengers and a global pair; "
@@ -191,6 +195,7 @@ def exchange(every: int = 1000) -> Schedule:
 
     def init(game: Game) -> Tree:
         one_group(game, "an exchange", ("d",))
+        copyable(game, "d")
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
