@@ -11,7 +11,6 @@ and their standard errors; the perfect sampler stands beside them. `--table rows
 
 import argparse
 import json
-import statistics
 import time
 from pathlib import Path
 
@@ -101,13 +100,12 @@ def samples_per_step(game, info):
 
 
 def summary(scores):
-    """Mean and standard error over replicas of each score."""
-    out = {}
-    for field in scores[0]._fields:
-        values = [getattr(score, field) for score in scores]
-        error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-        out[field] = [statistics.fmean(values), error]
-    return out
+    """Mean and standard error over replicas of each score; infinite where a replica's is."""
+    table = np.array([list(score) for score in scores])
+    with np.errstate(invalid="ignore"):
+        errors = table.std(axis=0, ddof=1) / len(scores) ** 0.5 if len(scores) > 1 else np.full(table.shape[1], np.nan)
+    fields = zip(scores[0]._fields, table.mean(axis=0), errors, strict=True)
+    return {field: [float(mean), float(error)] for field, mean, error in fields}
 
 
 def faults(state):
