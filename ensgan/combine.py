@@ -158,22 +158,8 @@ def fit(
         scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
 
-    fitted = None  # scores of the first half, where the head was fitted on it and would flatter itself
-    if rule in RULES:
-        head = Partial(RULES[rule])
-    elif rule in ("weighted", "nash"):
-        first = {name: value[half] for name, value in reals.items()} if rule == "nash" else {}
-        share = (
-            _nash(game, state, first)
-            if rule == "nash"
-            else _by_score(even_Nn[:, mine & ~real], even_Nn[:, mine & real])
-        )
-        head = Partial(_weighted, jnp.asarray(share, jnp.float32))
-    elif rule == "stacking":
-        weight, bias = calibration.logistic_regression(even_Nn[:, mine].T, real[mine])
-        head = Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias))
-    else:
-        head, fitted = _forest(even_Nn[:, mine].T, real[mine], seed)
+    first = {name: value[half] for name, value in reals.items()}
+    head, fitted = _head(rule, game, state, first, even_Nn[:, mine], real[mine], seed)
     score = np.asarray(head(jnp.asarray(even_Nn, jnp.float32)))
     calibrator = calibration.fit(calibrate, score[mine] if fitted is None else fitted, real[mine])
 
@@ -188,6 +174,24 @@ def fit(
         before=calibration.quality(naive[~mine], real[~mine]),
         after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
     )
+
+
+def _head(
+    rule: str, game: Game, state: State, reals: dict[str, Any], logit_Nn: np.ndarray, real: np.ndarray, seed: int
+) -> tuple[Partial, np.ndarray | None]:
+    """How N logits become one score, fitted on reals and fakes `logit_Nn`; `real` `[n]` says which are which.
+
+    Second come the scores to calibrate on, where the rule would flatter itself on what it was fitted on, else None.
+    """
+    if rule in RULES:
+        return Partial(RULES[rule]), None
+    if rule == "forest":
+        return _forest(logit_Nn.T, real, seed)
+    if rule == "stacking":
+        weight, bias = calibration.logistic_regression(logit_Nn.T, real)
+        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), None
+    share = _nash(game, state, reals) if rule == "nash" else _by_score(logit_Nn[:, ~real], logit_Nn[:, real])
+    return Partial(_weighted, jnp.asarray(share, jnp.float32)), None
 
 
 @dataclass(frozen=True)

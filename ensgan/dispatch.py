@@ -76,7 +76,7 @@ class Program:
         if self.streamed:
             self._run: Any = partial(_one, game, mesh)
         else:
-            self._run = partial(_many if self.loops else _one_drawn, players, drawing(game, source), mesh)
+            self._run = partial(_many if self.loops else _one_drawn, players, draw_of(game, source), mesh)
 
     def compile(self, state: State) -> None:
         """Compiles for states of this form now; else the first call does it."""
@@ -119,7 +119,7 @@ def check_mesh(game: Game, sizes: Sizes) -> None:
     check_fits(sizes, **to_divide(game))
 
 
-def drawing(game: Game, source: Source) -> Any:
+def draw_of(game: Game, source: Source) -> Any:
     """`draw(arrays, keys)` of a source, by the weights of the game's schedule where it gives some."""
     weighs = game.schedule is not None and game.schedule.weight is not None
     return by_weight(source.pick) if weighs else source.draw
@@ -291,7 +291,7 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
     if source.draw is not None:
         arrays = shape(source.arrays["train"], PartitionSpec())
         num = (shape(np.int32(1), PartitionSpec()),) if loop else ()
-        return (_many if loop else _one_drawn).trace(game, drawing(game, source), mesh, state, arrays, *num)
+        return (_many if loop else _one_drawn).trace(game, draw_of(game, source), mesh, state, arrays, *num)
     size = (game.batch_size,) if game.n_critic == 1 else (game.n_critic, game.batch_size)
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:

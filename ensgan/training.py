@@ -146,7 +146,8 @@ def train(
         state: where it stands; its buffers are donated, so use the state that comes back.
         source: batches.
         steps: how many, at least 1.
-        callback: called on the host with the state and the mean report every `every` steps; must not keep the state.
+        callback: called on the host every `every` steps, and at the end, with the state and the mean report since the
+            host last acted (a schedule and a held-out payoff cut stretches as well); must not keep the state.
         every: steps between two calls; None is once, at the end.
         mesh: devices to spread members and samples over, from `ensgan.mesh.make`; None is one device. The state that
             comes back lies on it.
