@@ -120,6 +120,29 @@ def test_settings_out_of_range_are_refused(settings):
         r1(**settings)
 
 
+def test_a_strength_goes_to_its_final_one_by_equal_factors_and_stays():
+    strength = r1_r2([0.08, 0.02], final=0.005, horizon=4).strength
+    seen = np.array([strength(step) for step in (0, 1, 2, 4, 9)])
+    np.testing.assert_allclose(seen[:, 0], [0.08, 0.04, 0.02, 0.005, 0.005], rtol=1e-6)
+    np.testing.assert_allclose(seen[[0, 2, 3], 1], [0.02, 0.01, 0.005], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"final": 0.1}, "horizon is 0"),
+        ({"final": 0.1, "horizon": True}, "horizon is True"),
+        ({"final": 0.0, "horizon": 5}, "final is 0.0; with final, both are numbers above 0"),
+        ({"strength": 0.0, "final": 0.1, "horizon": 5}, "strength is 0.0"),
+        ({"strength": lambda step: 1.0, "final": 0.1, "horizon": 5}, "strength is a schedule"),
+        ({"horizon": 5}, "give final"),
+    ],
+)
+def test_ends_of_a_strength_that_lead_nowhere_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        r1(**settings)
+
+
 def test_fakes_are_drawn_in_proportion_to_the_weights():
     fakes = jnp.broadcast_to(jnp.arange(3.0)[:, None], (3, 4000))
     P = jnp.array([[0.0, 1.0], [0.25, 0.0], [0.75, 0.0]])

@@ -1,0 +1,180 @@
+"""What an ensemble is good for: its best member, its mixtures and refined samples, beside one pair of equal work.
+
+    python benchmarks/better_samples.py --configs ring8 grid25 [--seeds 10] [--refine obrs drs ...] --out rows.jsonl
+    python benchmarks/better_samples.py --table rows.jsonl
+
+All seeds of a configuration are replicas in one program. The single pair has the same networks, batch, loss and
+optimiser (its horizon is its own number of steps), and as many steps as make its discriminator look at as many samples
+as all discriminators of the ensemble. The best member and the chosen mixture are chosen by `select`, and judges are
+fitted, on splits that nothing is measured on. Refinement starts from the chosen mixture.
+
+Points are scored as PacGAN does, with 2,500 samples; images in features of a classifier that is trained on the train
+split, with as many samples as the report split has images, at most 2,000. One JSON row for each sampler, every seed's
+scores in it; `--table` prints means and standard errors over seeds.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from methods import samples_per_step
+
+from ensgan import Replicas, combine, comparison, config, features, metrics, rundir, sampling
+from ensgan.selection import select
+from ensgan.training import TABLES, build, train
+
+ROOT = Path(__file__).parent.parent
+ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
+DISTANCES = ("Fréchet distance", "kernel distance (cubic)", "precision", "recall", "density", "coverage")
+POINTS, IMAGES = 2500, 2000  # samples that are scored
+
+
+def main():
+    """Trains, samples, scores and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configs", nargs="+", default=["ring8", "grid25"])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--refine", nargs="*", default=list(sampling.METHODS), help="by default all methods")
+    parser.add_argument("--set", nargs="*", default=[], help="overrides, such as steps=2000")
+    parser.add_argument("--out", help="append rows to this file as well")
+    parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
+    options = parser.parse_args()
+    if options.table:
+        print(table([json.loads(line) for line in Path(options.table).read_text().splitlines()]))
+        return
+    flags = [part for each in options.set for part in (f"--{each.partition('=')[0]}", each.partition("=")[2])]
+    for name in options.configs:
+        for row in measure(name, flags, options):
+            print(json.dumps(row), flush=True)
+            if options.out:
+                with open(options.out, "a") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
+def measure(name, flags, options):
+    """The rows of one configuration."""
+    tree = config.read(ROOT / "configs" / f"{name}.toml")
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    settings, _ = config.parse(tree, TABLES, flags)
+    game, source = build(settings)
+    score = scorer(source)
+    common = {"benchmark": "better_samples", "config": name, "flags": flags, "seeds": list(seeds)}
+
+    def rows(found, game, steps, work, seconds):
+        for sampler, each in found.items():
+            row = common | {"sampler": sampler, "M": game.M, "N": game.N, "steps": steps, "samples": work / 1e6}
+            yield row | {"seconds": seconds, "scores": each} | rundir.versions()
+
+    state, replicas, work, seconds = trained(game, source, seeds, settings.steps)
+    found = {"perfect": [score(None, seed) for seed in seeds]}
+    for r, seed in enumerate(seeds):
+        for sampler, x, cost in samplers(game, replicas.take(state, r), source, score.num, seed, options.refine):
+            scores = dict.fromkeys(score.names, float("nan")) if x is None else score(x, seed)
+            found.setdefault(sampler, []).append(scores | {"cost": cost})
+    yield from rows(found, game, settings.steps, work, seconds)
+
+    steps = round(work / (2 * game.batch_size))
+    more = ["--steps", str(steps), *(["--optimizer.horizon", str(steps)] if "horizon" in tree["optimizer"] else [])]
+    game, source = build(config.parse(tree, TABLES, [*flags, *ONE, *more])[0])
+    state, replicas, work, seconds = trained(game, source, seeds, steps)
+    draw = lambda r, seed: sampling.sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
+    single = [score(np.asarray(draw(r, seed)), seed) | {"cost": [1.0, 0.0]} for r, seed in enumerate(seeds)]
+    yield from rows({"one pair, equal work": single}, game, steps, work, seconds)
+
+
+def trained(game, source, seeds, steps):
+    """All replicas after so many steps, the samples that discriminators looked at, and seconds."""
+    replicas = Replicas(game, seeds=seeds)
+    begin = time.perf_counter()
+    state, info = train(replicas, replicas.init(), source, steps=steps)
+    jax.block_until_ready(state)
+    return state, replicas, steps * samples_per_step(game, info), time.perf_counter() - begin
+
+
+def samplers(game, state, source, num, seed, methods):
+    """Name, samples and cost (evaluations of generator and judge for each sample) of every way to draw."""
+    key = jax.random.key(10_000 + seed)
+    chosen = select(game, state, source, fit=True)
+    mixture = chosen.fitted.weights[chosen.fitted.chosen]
+    plain = {"best member": np.eye(game.M)[chosen.best], "uniform mixture": np.ones(game.M), "chosen mixture": mixture}
+    for name, weights in plain.items():
+        yield name, np.asarray(sampling.sample(game, state, key, num, weights=weights)), [1.0, 0.0]
+    judge = combine.fit(game, state, source, weights=mixture, seed=seed)
+    for method in methods:
+        given = {"judge": judge, "method": method, "weights": mixture}
+        if method == "collaborative" and source.modes is not None:
+            given["rate"] = 0.1 * source.modes.std  # a step in proportion to the finest detail
+        try:
+            got = sampling.refined(game, state, key, num, **given)
+        except ValueError as error:  # nothing accepted, or samples that left the finite numbers
+            print(f"{method}, seed {seed}: {error}", flush=True)
+            yield method, None, [float("nan"), float("nan")]
+            continue
+        yield method, np.asarray(got.x), [got.generated, got.judged]
+
+
+class scorer:
+    """`score(x, seed)` of samples, a dictionary of numbers; those of perfect samples if `x` is None."""
+
+    def __init__(self, source):
+        """Modes where they are known, else distances in features of a classifier."""
+        self.source = source
+        if source.modes is not None:
+            self.names, self.num = ("modes", "hq", "kl", "spread"), POINTS
+            return
+        self.judge = features.train_classifier(source, seed=0)
+        self.real = source.held_out("report", IMAGES)["x"]
+        self.names, self.num = (*DISTANCES, "TV of classes"), len(self.real)
+
+    def __call__(self, x, seed):
+        """Numbers by name."""
+        if self.source.modes is not None:
+            centers, std = np.asarray(self.source.modes.centers), self.source.modes.std
+            rng = np.random.default_rng(seed)
+            if x is None:
+                x = centers[rng.integers(len(centers), size=self.num)] + std * rng.standard_normal((self.num, 2))
+            found = metrics.mode_scores(x, centers, std)._asdict()
+            return {name: found[name] for name in self.names}
+        if x is None:
+            reals = self.source.held_out("train", 10 * self.num)["x"]
+            x = reals[np.random.default_rng(seed).permutation(len(reals))[: self.num]]
+        given = {"features": features.of_classifier(self.judge), "judge": self.judge, "names": self.names}
+        found = comparison.compare(self.real, x, repeats=2, seed=seed, strict=False, **given).rows
+        return {name: found[name].value if name in found else float("nan") for name in self.names}
+
+
+def table(rows):
+    """Rows as Markdown tables, one for each configuration; means ± standard errors over seeds."""
+    lines = []
+    for key in dict.fromkeys((row["config"], *row["flags"]) for row in rows):
+        mine = [row for row in rows if (row["config"], *row["flags"]) == key]
+        names = [name for name in mine[0]["scores"][0] if name != "cost"]
+        head = [key[0], "M×N", *names, "G and judge per sample", "steps"]
+        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        for row in mine:
+            shape, steps = (f"{row['M']}×{row['N']}", str(row["steps"])) if row["sampler"] != "perfect" else ("", "")
+            cells = [show([score[name] for score in row["scores"]]) for name in names]
+            costs = np.array([score.get("cost", [np.nan] * 2) for score in row["scores"]])
+            cost = " and ".join(f"{value:.3g}" for value in costs.mean(axis=0)) if shape else ""
+            lines.append("| " + " | ".join([row["sampler"], shape, *cells, cost, steps]) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def show(values):
+    """Mean ± standard error, to the digits that the error leaves; of those seeds that have a number."""
+    values, total = np.array([value for value in values if np.isfinite(value)]), len(values)
+    if not len(values):
+        return "none"
+    error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    digits = 4 if not error > 0 else int(np.clip(1 - np.floor(np.log10(error)), 0, 5))
+    missing = "" if len(values) == total else f" ({len(values)} of {total} seeds)"
+    return f"{values.mean():.{digits}f}" + (f" ± {error:.{digits}f}" if error > 0 else "") + missing
+
+
+if __name__ == "__main__":
+    main()
