@@ -22,6 +22,7 @@ from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
 from ensgan.ratings import Ratings, rate
+from ensgan.records import last_ratings
 from ensgan.reporting import read_metrics, write_report
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
@@ -81,8 +82,8 @@ def test_a_run_leaves_what_it_promises(whole):
     assert [r["step"] for r in scores] == [10, 20]
     assert np.shape(scores[0]["fool"]) == np.shape(scores[0]["probability"]) == (2, 2)
     first, second = (Ratings(**{k: np.array(v) for k, v in r["ratings"].items()}) for r in scores)
-    np.testing.assert_array_equal(runs.last_ratings(whole, 20).elo, first.elo)
-    assert runs.last_ratings(whole, 10) is None
+    np.testing.assert_array_equal(last_ratings(whole, 20).elo, first.elo)
+    assert last_ratings(whole, 10) is None
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), second, rate(scores[1]["fool"], first))
     clock = json.loads((whole / "clock.json").read_text())
     assert min(clock[key] for key in ("compile", "train", "evaluate", "checkpoint")) > 0
