@@ -35,7 +35,8 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
     else:  # points are shown by their first two coordinates
         fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
     temporary = directory / "samples.tmp.npz"
-    np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told)
+    takes_part = game.taking_part(state)[0]
+    np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told, takes_part=takes_part)
     os.replace(temporary, directory / "samples.npz")
     write_samples(directory)
 

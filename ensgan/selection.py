@@ -182,18 +182,20 @@ def select(
     x = _flat(reals["x"])
     trained = _flat(source.held_out("train", n)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
-    distances = [metrics.mmd(x, _flat(f), scale) for f in fakes]
+    mixture = game.mixture(state)
+    if game.members == "parts":
+        means = mixtures.kernel_means(x, [_flat(f) for f in fakes], scale)
+        distances = [mixtures.squared_mmd(means, one) for one in np.eye(game.M)]
+        left_out = mixtures.leave_one_out(means, mixture)
+    else:
+        distances, left_out = [metrics.mmd(x, _flat(f), scale) for f in fakes], None
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
     floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
     calibrated = game.loss.logit == "log_ratio" and not _redrawn(game, state)
     cover = [metrics.coverage(np.asarray(x), np.asarray(_flat(f))) for f in fakes]
-    mixture = game.mixture(state)
     edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
     mixed = np.concatenate([np.asarray(_flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
-    left_out = None
-    if game.members == "parts":
-        left_out = mixtures.leave_one_out(mixtures.kernel_means(x, [_flat(f) for f in fakes], scale), mixture)
     among = np.flatnonzero(there_g)
     if left_out is None:
         order = rank_generators(score_g.value[among], mmd.value[among])
