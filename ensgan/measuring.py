@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from ensgan import comparison, evaluation, features, records, runs, selection
@@ -75,11 +76,9 @@ def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500)
     if table is not None:
         print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
     best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
-    try:
-        distances = evaluation.evaluate_distances(game, state, source, best, num=count, seed=settings.seed)
-        print(describe_distances(distances) + "\n")
-    except InputError as error:  # such as samples that are all equal; what follows is known all the same
-        print(f"distances are not measured: {error}\n")
+    measured = partial(evaluation.evaluate_distances, game, state, source, num=count, seed=settings.seed)
+    each = measured(names=settings.distances, repeats=0)  # as in the log
+    print(describe_distances(measured(among=[best]), each) + "\n")
     print(describe_scores(scores, "report"))
 
 

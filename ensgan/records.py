@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ensgan import rundir, selection
+from ensgan.evaluation import DistanceTable, distances
 from ensgan.ratings import Ratings
 from ensgan.reporting import plain, read_metrics
 from ensgan.types import InputError
@@ -50,6 +52,27 @@ def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
         "mixture": scores.mixture,
         "members": scores.members,
         "num": scores.num,
+    }
+
+
+def distance_record(table: DistanceTable, names: Sequence[str]) -> dict[str, Any]:
+    """The JSON form of distances by their short names; what was not measured is null."""
+    value = lambda found, name: found.rows[name].value if name in found.rows else None
+    everybody = [*table.generators.values(), table.mixture]
+
+    def one(title: str) -> dict[str, Any]:
+        floors = [found.rows[title].floor for found in everybody if title in found.rows]
+        return {
+            "title": title,
+            "generators": [value(found, title) for found in table.generators.values()],
+            "mixture": value(table.mixture, title),
+            "floor": floors[0] if floors else None,
+        }
+
+    return {
+        "num": table.mixture.fakes,
+        "features": table.mixture.features,
+        **{name: one(title) for name, title in zip(names, distances(names), strict=True)},
     }
 
 

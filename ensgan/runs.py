@@ -25,12 +25,12 @@ from ensgan import mesh, processes, rundir, selection
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, to_dict
 from ensgan.data import Source
-from ensgan.dispatch import Interrupted, Program, shardings, start, to_divide
-from ensgan.evaluation import evaluate_modes
+from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, start, to_divide
+from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.gallery import save_samples
 from ensgan.game import Game, State
-from ensgan.records import last_ratings, mode_record, score_record
+from ensgan.records import distance_record, last_ratings, mode_record, score_record
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
 from ensgan.step import Info
 from ensgan.training import TABLES, between, build, periods, stretches
@@ -140,6 +140,7 @@ def run(
         there = chosen_mesh(game, sizes)
         program = Program(game, source, there)
         selection.check_split(source, "select")
+        distances(config.distances)  # an unknown one is told before anything begins
         _check_sinks(config)
         if resume and not source.resumable:
             raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
@@ -160,6 +161,12 @@ def run(
                     )
         else:
             state = start(game, config.seed, there)
+        plan = game.schedule
+        if plan is not None and plan.every >= config.steps and not plan.at_start:
+            watcher.note(
+                f"the schedule {config.schedule.name} acts every {plan.every} steps, and the run has {config.steps}: "
+                "it never acts; lower schedule.every, or give more steps"
+            )
         clock = rundir.Clock(directory / "clock.json", resume)
         if begin < config.steps:
             with clock.on("compile"):
@@ -239,6 +246,7 @@ class _Loop:
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         config = self.config
+        total: Total | None = None  # of the steps since the last record
         self.step = begin
         self.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
@@ -248,15 +256,17 @@ class _Loop:
             with self.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
-                    state, info = self.program(state, end - begun)
+                    state, more = self.program.tally(state, end - begun)
                 except Interrupted as error:
                     self.give_up(error.state, str(error))
+                total = added(total, more)
                 fault = describe_fault(jax.device_get(state.fault))  # waits for the device
             if fault:
                 self.give_up(state, f"{fault}; no later update was applied", TAME)
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
-                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(info)}
+                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(mean(total))}
+                total = None
                 self.write(record)
                 self.watcher.progress(end, record)
             last = end == config.steps
@@ -305,6 +315,17 @@ class _Loop:
             record = score_record(self.scores, step)
             if self.source.modes is not None:
                 record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
+            if names := self.config.distances:
+                table = evaluate_distances(
+                    self.game,
+                    state,
+                    self.source,
+                    names=names,
+                    num=self.config.held_out,
+                    seed=self.config.seed,
+                    repeats=0,
+                )
+                record["distances"] = distance_record(table, names)
             self.write(record)
             if self.log is not None:
                 save_samples(self.directory, self.game, state, self.source)

@@ -23,7 +23,7 @@ from ensgan.config import to_dict
 from ensgan.dispatch import Program
 from ensgan.ratings import Ratings, rate
 from ensgan.records import last_ratings
-from ensgan.reporting import read_metrics, write_report
+from ensgan.reporting import Watcher, read_metrics, write_report
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
@@ -363,6 +363,32 @@ def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
     with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
         runs.restore(copied, other)
+
+
+class Notes(Watcher):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("every", [4, 5])
+def test_a_schedule_that_never_acts_is_told(every, tmp_path):
+    watcher = Notes()
+    schedule = {"name": "exchange", "every": every}
+    runs.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
+    told = "the schedule exchange acts every 5 steps, and the run has 5: it never acts; lower schedule.every, or give"
+    assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
+
+
+def test_records_are_means_since_the_last_one_whatever_cuts_the_steps(tmp_path):
+    runs.run(settings(steps=8, log_every=8, checkpoint_every=3), tmp_path / "cut")
+    runs.run(settings(steps=8, log_every=1), tmp_path / "each")
+    (got,) = (r for r in read_metrics(tmp_path / "cut" / "metrics.jsonl") if r["kind"] == "train")
+    every = [r for r in read_metrics(tmp_path / "each" / "metrics.jsonl") if r["kind"] == "train"]
+    for key in ("loss_g", "loss_d", "fool", "grad_norm_d"):
+        np.testing.assert_allclose(got[key], np.mean([r[key] for r in every], axis=0), rtol=1e-4, err_msg=key)
 
 
 def test_the_sinks_get_the_numbers(tmp_path):
