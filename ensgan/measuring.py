@@ -38,8 +38,7 @@ def select(run: Path, *, num: int | None = None, method: str | None = None) -> N
     settings = runs.load_run(run)
     game, source, state = runs.restore(run, settings)
     num, step = _enough(num) or settings.held_out, int(state.step)
-    before = records.last_ratings(run, step)
-    scores = selection.select(game, state, source, num=num, fit=True, before=before)
+    scores = selection.select(game, state, source, num=num, fit=True)
     print(describe_scores(scores, "select"))
     assert scores.fitted is not None
     meta = selection.meta_game(game, state, scores.fool)
@@ -65,8 +64,7 @@ def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500)
     settings = runs.load_run(run)
     game, source, state = runs.restore(run, settings)
     count = _enough(num) or settings.held_out
-    before = records.last_ratings(run, int(state.step))
-    scores = selection.select(game, state, source, num=count, split="report", before=before)
+    scores = selection.select(game, state, source, num=count, split="report")
     if source.modes is None and classifier_steps and features.classifiable(source):
         text = (
             f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 does without"

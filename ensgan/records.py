@@ -1,4 +1,4 @@
-"""Records of a run: held-out scores as JSON, the ratings that its log holds, and what `ensgan select` chose."""
+"""Records of a run: held-out scores and distances as JSON, and what `ensgan select` chose."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 
 from ensgan import rundir, selection
 from ensgan.evaluation import DistanceTable, distances
-from ensgan.ratings import Ratings
-from ensgan.reporting import plain, read_metrics
+from ensgan.reporting import plain
 from ensgan.types import InputError
 
 
@@ -80,18 +79,6 @@ def mode_record(table: Any) -> dict[str, Any]:
     """The JSON form of a table of modes."""
     columns = {key: [getattr(score, key) for score in table.scores] for key in ("modes", "hq", "kl", "spread")}
     return {"names": table.names, **columns, "total": table.total, "num": table.num}
-
-
-def last_ratings(directory: Path, step: int) -> Ratings | None:
-    """The ratings of all members at the last held-out scores before `step`, from the log; None where there are none.
-
-    They live in the log and not in the state, since nothing that is trained depends on them; going on from its six
-    digits gives the same ratings whatever the interruptions.
-    """
-    file = directory / "metrics.jsonl"
-    records = read_metrics(file) if file.is_file() else []
-    found = [r["ratings"] for r in records if r.get("kind") == "score" and r["step"] < step and "ratings" in r]
-    return Ratings(**{key: np.array(value) for key, value in found[-1].items()}) if found else None
 
 
 def save_selection(

@@ -30,7 +30,8 @@ from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.gallery import save_samples
 from ensgan.game import Game, State
-from ensgan.records import distance_record, last_ratings, mode_record, score_record
+from ensgan.processes import same_array
+from ensgan.records import distance_record, mode_record, score_record
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
 from ensgan.step import Info
 from ensgan.training import TABLES, between, build, periods, stretches
@@ -252,6 +253,8 @@ class _Loop:
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
+        if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
+            state = self.evaluate(state, begin)  # a signal ended the run before these scores were made
         for begun, end in stretches(begin, config.steps, marks):
             with self.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
@@ -272,12 +275,17 @@ class _Loop:
             last = end == config.steps
             if processes.any_of(bool(caught)):
                 return self.stop(state, end, caught)
-            if last or end % config.checkpoint_every == 0:
+            due = last or end % config.checkpoint_every == 0
+            try:
+                if last or end % config.eval_every == 0:
+                    state = self.evaluate(state, end)
+            except BaseException:  # what was trained is not lost; but the other processes know nothing of it
+                if due and not processes.several():
+                    self.checkpoints.save(end, state)
+                raise
+            if due:  # after the scores, since they change ratings
                 with self.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
-            if not last and end % config.eval_every == 0:
-                self.evaluate(state, end)
-        self.evaluate(state, config.steps)
         self.finished = True
         return state
 
@@ -301,17 +309,16 @@ class _Loop:
         for sink in self.sinks:
             sink.scalars(record["step"], flatten(record))
 
-    def evaluate(self, state: State, step: int) -> None:
-        """Held-out scores, pictures and the report, from averaged generators.
+    def evaluate(self, whole: State, step: int) -> State:
+        """Held-out scores, distances, pictures and the report, from averaged generators; the state with new ratings.
 
-        On a mesh, every process makes them from a copy of its own, so that none waits long for the first.
+        On a mesh, every process makes them from a copy of its own, so that none waits long for the first. Ratings
+        change at multiples of `eval_every` alone, so that they do not depend on where a run ended and went on.
         """
         self.watcher.scoring()
         with self.clock.on("evaluate"):
-            if self.program.mesh is not None:
-                state = bare_copy(self.program.mesh, state)
-            before = None if self.log is None else last_ratings(self.directory, step)
-            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out, before=before)
+            state = whole if self.program.mesh is None else bare_copy(self.program.mesh, whole)
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
                 record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
@@ -334,6 +341,11 @@ class _Loop:
             with self.clock.on("evaluate"):
                 write_report(self.directory)
         self.watcher.scored(step, self.scores)
+        if step % self.config.eval_every:
+            return whole
+        # Every process has made its own; the state holds those of the first, to the last bit.
+        new = same_array({"ratings": self.scores.ratings, "rated": np.int32(step)})
+        return whole._replace(**self.program.put(new))
 
     def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
         """Saves the last good state and ends the run."""
