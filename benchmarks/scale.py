@@ -10,7 +10,7 @@ JSON row: FLOPs, memory and bytes sent, per device and step, as the compiler cou
 import argparse
 import json
 
-from ensgan import Game, Group, data, losses, networks, optim, pairing, plan, runs
+from ensgan import Game, Group, data, losses, networks, optim, pairing, plan, rundir
 from ensgan.mesh import Sizes
 
 WEAK, STRONG = "weak: M = N = 2 per device, B = 512", "strong: M = N = 64, B = 256"
@@ -64,7 +64,7 @@ def row(scaling, coverage, P):
         "gflops": round(found.flops / 1e9, 3),
         "mebibytes": {name: round(value / 2**20, 3) for name, value in mebibytes.items()},
         "sent_mebibytes": {kind: round(value / 2**20, 4) for kind, value in kinds.items()},
-        **runs.versions(),
+        **rundir.versions(),
     }
 
 

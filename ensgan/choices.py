@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ensgan import runs, selection
+from ensgan import records, selection
 from ensgan.types import InputError
 
 
@@ -19,7 +19,7 @@ def weights(
     """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
-        stored = runs.load_selection(directory, game.M)
+        stored = records.load_selection(directory, game.M)
         if stored is not None and stored.step == int(state.step):
             return stored.weights, f"the mixture {stored.method} of {game.M} generators, from selection.json"
         if stored is not None:

@@ -19,7 +19,6 @@ from ensgan.joining import INTERRUPTED, PLACE, joined, tell
 from ensgan.types import InputError, unknown
 
 DEFAULT = "digits_4x4"
-MEMORY = 2**32  # bytes of samples that one command holds
 # How discriminators become one judge: arguments of the commands that need one.
 JUDGE: list[tuple[str, type, Any, str]] = [
     ("--rule", str, "stacking", "stacking, forest, weighted, nash, mean_logit, mean_probability, median and more"),
@@ -30,6 +29,7 @@ JUDGE: list[tuple[str, type, Any, str]] = [
         "temperature, logistic or isotonic; isotonic if not given, logistic where gradients count",
     ),
 ]
+NUM = ("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -118,10 +118,12 @@ def resume(argv: list[str]) -> int:
 
 def select(argv: list[str]) -> int:
     """Ranks both sides on the select split, fits mixtures of generators, and stores the one that `sample` takes."""
+    from ensgan import measuring
     from ensgan.selection import MIXTURES
 
     text = f"mixture to take: {', '.join(MIXTURES)}; the one that is best on the select split if not given"
-    return _score("select", "select", argv, [("--method", str, None, text)])
+    measuring.select(**_options("select", argv, [NUM, ("--method", str, None, text)]))
+    return 0
 
 
 def evaluate(argv: list[str]) -> int:
@@ -129,16 +131,18 @@ def evaluate(argv: list[str]) -> int:
 
     `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
     """
+    from ensgan import measuring
+
     if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
         return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
-    return _score("evaluate", "report", argv, [steps])
+    measuring.evaluate(**_options("evaluate", argv, [NUM, steps]))
+    return 0
 
 
 def _evaluate_folders(argv: list[str]) -> int:
     """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
-    from ensgan import comparison
-    from ensgan.reporting import describe_floor, format_measured
+    from ensgan import comparison, measuring
 
     text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
     options = _options(
@@ -158,93 +162,13 @@ def _evaluate_folders(argv: list[str]) -> int:
         description=_evaluate_folders.__doc__,
         positional=False,
     )
-    for flag in ("real", "fake"):
-        if not options[flag]:
-            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
-    if options["features"] not in ("identity", "classifier"):
-        raise unknown("features", options["features"], ["identity", "classifier"])
-    if options["num"] is not None and options["num"] < 4:
-        raise InputError(f"--num is {options['num']}; give at least 4")
-    if not 0 <= options["seed"] < 2**32:
-        raise InputError(f"--seed is {options['seed']}; it must be at least 0 and below 2³²")
-    steps = options["classifier_steps"] if options["features"] == "classifier" else 0
-    if options["features"] == "classifier" and steps < 1:
-        raise InputError(f"--classifier-steps is {steps}; give 1 or more")
-    found, judge = comparison.compare_folders(
-        options["real"],
-        options["fake"],
-        **{key: options[key] for key in ("size", "pixels", "num", "seed", "cache")},
-        classifier_steps=steps,
-    )
-    print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
-    if judge is not None:
-        print(
-            "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
-            f"{judge.accuracy:.2%} of {judge.num} others"
-        )
-    print(format_measured({"value [95 % interval]": found.rows}))
-    print(describe_floor(found))
-    return 0
-
-
-def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) -> int:
-    from ensgan import evaluation, features, runs, selection
-    from ensgan.reporting import (
-        describe_classes,
-        describe_distances,
-        describe_mixtures,
-        describe_modes,
-        describe_players,
-        describe_scores,
-    )
-
-    num = [("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")]
-    options = _options(command, argv, [*num, *more])
-    if options.get("classifier_steps", 0) < 0:
-        raise InputError(f"--classifier-steps is {options['classifier_steps']}; give 0 or more")
-    method = options.get("method")
-    if method not in (None, *selection.MIXTURES):
-        raise unknown("method", method, selection.MIXTURES)
-    settings = runs.load_run(options["run"])
-    game, source, state = runs.restore(options["run"], settings)
-    if options["num"] is not None and options["num"] < 8:
-        raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
-    num, step = options["num"] or settings.held_out, int(state.step)
-    before = runs.last_ratings(options["run"], step)
-    scores = selection.select(game, state, source, num=num, split=split, fit=command == "select", before=before)
-    if command == "evaluate":
-        steps = options["classifier_steps"]
-        if source.modes is None and steps and features.classifiable(source):
-            text = f"training a classifier for {steps} steps, to count classes; --classifier-steps 0 does without"
-            print(text, file=sys.stderr, flush=True)
-        table = evaluation.evaluate_known(game, state, source, num=options["num"], seed=settings.seed, steps=steps)
-        if table is not None:
-            print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
-        best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
-        count = options["num"] or settings.held_out
-        try:
-            distances = evaluation.evaluate_distances(game, state, source, best, num=count, seed=settings.seed)
-            print(describe_distances(distances) + "\n")
-        except InputError as error:  # such as samples that are all equal; what follows is known all the same
-            print(f"distances are not measured: {error}\n")
-    print(describe_scores(scores, split))
-    if scores.fitted is not None:
-        meta = selection.meta_game(game, state, scores.fool)
-        taken = runs.save_selection(options["run"], scores, meta, step, method)
-        print("\n" + describe_players(scores, meta))
-        print("\n" + describe_mixtures(scores.fitted))
-        print(f"\n`ensgan sample {options['run']} --from mixture` now takes {taken}; all of this is in selection.json")
+    measuring.evaluate_folders(**options)
     return 0
 
 
 def sample(argv: list[str]) -> int:
     """Draws samples into a file."""
-    import jax
-    import numpy as np
-
-    import ensgan
-    from ensgan import choices, runs, sampling
-    from ensgan.data import to_uint8
+    from ensgan import drawing, sampling
 
     options = _options(
         "sample",
@@ -276,40 +200,8 @@ def sample(argv: list[str]) -> int:
             *JUDGE,
         ],
     )
-    out = Path(options["out"])
-    if out.suffix not in (".png", ".npz"):
-        raise InputError(f"--out is {out}; give a name that ends in .png or .npz")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
-    if not 0 <= options["seed"] < 2**32:
-        raise InputError(f"--seed is {options['seed']}; it must be at least 0 and below 2³²")
-    settings = runs.load_run(options["run"])
-    game, source, state = runs.restore(options["run"], settings)
-    most = MEMORY // (4 * int(np.prod(game.sample_shape)))
-    if not 1 <= options["num"] <= most:
-        raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
-    asked = choices.classes(options["label"], game.classes)
-    if options["refine"] is not None:
-        sampling.effort(options["refine"], options["budget"])  # what is wrong is told before a judge is fitted
-    weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
-    key = jax.random.key(options["seed"])
-    label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
-    if options["refine"] is None:
-        for flag in ("budget", "rate"):
-            if options[flag] is not None:
-                raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-        x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
-    else:
-        x, label, cost = _refined(game, state, source, key, weights, asked, options)
-        text = f"{text}, {cost},"
-    image = len(game.sample_shape) == 3
-    if out.suffix == ".npz":
-        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if image else {})}
-        np.savez(out, **arrays if label is None else {**arrays, "label": label})
-    else:
-        in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
-        runs.save_picture(out, x, source.held_out("select", 1000)["x"], columns=in_turn)
-    print(f"{options['num']} samples from {text} are in {out}")
+    out, num, choice = Path(options.pop("out")), options.pop("num"), options.pop("from")
+    drawing.sample_file(options.pop("run"), out, num, choice=choice, **options)
     return 0
 
 
@@ -350,11 +242,7 @@ def export(argv: list[str]) -> int:
 
 def judge(argv: list[str]) -> int:
     """Says of samples in a file how real they look to all discriminators together."""
-    import numpy as np
-
-    from ensgan import choices, runs
-    from ensgan.data import checks, images
-    from ensgan.data.source import dequantized
+    from ensgan import judging
 
     options = _options(
         "judge",
@@ -371,104 +259,8 @@ def judge(argv: list[str]) -> int:
             *JUDGE,
         ],
     )
-    if options["input"] is None:
-        raise InputError("--input is missing; name a .npz or .npy file of samples")
-    path, out = Path(options["input"]), None if options["out"] is None else Path(options["out"])
-    if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir()):
-        raise InputError(f"--out is {out}; give a name that ends in .npz, in a folder that exists")
-    x, label = images.read_npz(path)
-    x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
-    settings = runs.load_run(options["run"])
-    game, source, state = runs.restore(options["run"], settings)
-    if len(x) == 0 or x.shape[1:] != game.sample_shape:
-        raise InputError(
-            f"{path} has samples [{len(x)}, *{x.shape[1:]}]; this run judges samples of {game.sample_shape}"
-        )
-    if game.classes is not None:
-        if label is None:
-            raise InputError(
-                f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
-            )
-        label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
-    weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
-    log_ratio = _judge(game, state, source, weights, options).log_ratio
-    chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
-    part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
-    logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
-    probability = np.exp(-np.logaddexp(0.0, -logit))
-    print(f"probability of being real rather than from {text}, and its logit")
-    for k in range(min(len(x), 20)):
-        print(f"{k:>6} {probability[k]:>8.4f} {logit[k]:>9.3f}")
-    if len(x) > 20:
-        print(f"   ... and {len(x) - 20} more" + ("" if out else "; --out FILE.npz writes them all"))
-    print(
-        f"{len(x)} samples: mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
-    )
-    if out is not None:
-        np.savez(out, probability=probability.astype(np.float32), logit=logit)
+    judging.judge_file(options.pop("run"), options.pop("input"), choice=options.pop("from"), **options)
     return 0
-
-
-def _judge(game: Any, state: Any, source: Any, weights: Any, options: dict[str, Any]) -> Any:
-    """A judge of one sampler; what it is worth goes to stderr."""
-    from ensgan import combine, sampling
-
-    rule = options["rule"]
-    # Isotonic repairs any shape, but is flat in places.
-    calibrate = options["calibrate"] or ("logistic" if options.get("refine") in sampling.GRADIENT else "isotonic")
-    fitted: Any = combine.fit(game, state, source, rule, calibrate=calibrate, weights=weights)
-    before, after = fitted.before, fitted.after
-    print(
-        f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
-        f"the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration "
-        f"error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
-        file=sys.stderr,
-        flush=True,
-    )
-    return fitted
-
-
-def _refined(
-    game: Any, state: Any, source: Any, key: Any, weights: Any, asked: list[int] | None, options: dict[str, Any]
-) -> tuple[Any, Any, str]:
-    """Refined samples, their labels, and what they cost."""
-    import numpy as np
-
-    from ensgan import sampling
-
-    if asked is not None and len(asked) > 1:
-        raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
-    method, num = options["refine"], options["num"]
-    reals = source.held_out("select", 1000) if method == "mh" and asked is None else None
-    start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
-    end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
-
-    def progress(done: int) -> None:
-        if 10 * done // num > told[0]:
-            told[0] = 10 * done // num
-            print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
-
-    got = sampling.refined(
-        game,
-        state,
-        key,
-        num,
-        judge=_judge(game, state, source, weights, options),
-        method=method,
-        budget=options["budget"],
-        rate=options["rate"],
-        weights=weights,
-        label=None if asked is None else asked[0],
-        start=start,
-        progress=progress,
-    )
-    x, label = got.x if game.classes is not None else (got.x, None)
-    size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
-    cost = (
-        f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "
-        f"generators and {got.judged:.1f} of the judge{size})"
-    )
-    return np.asarray(x), None if label is None else np.asarray(label), cost
 
 
 def report(argv: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,6 +175,17 @@ METRICS = (
     Metric(("Sinkhorn divergence",), _sinkhorn, most=MATCHED),
     Metric(("duplicate pairs",), _duplicates),
 )
+# Metrics by the names that configurations and logs use.
+SHORT = {
+    "frechet": "Fréchet distance",
+    "kid": "kernel distance (cubic)",
+    "mmd": "MMD² (Gaussian)",
+    **{name: name for name in NEIGHBOURS},
+    "sliced": "sliced Wasserstein",
+    "wasserstein": "Wasserstein",
+    "sinkhorn": "Sinkhorn divergence",
+    "duplicates": "duplicate pairs",
+}
 OF_CLASSES = (
     Metric(("classifier score",), _inception, most=None, low=1.0),
     Metric(("TV of classes",), _classes, most=None),
@@ -192,6 +203,7 @@ def compare(
     repeats: int = 100,
     seed: int = 0,
     strict: bool = True,
+    floor: Mapping[str, float] | None = None,
     cache: str | Path | None = None,
 ) -> Comparison:
     """All metrics of fakes against reals, in features.
@@ -209,9 +221,10 @@ def compare(
         features: by default the samples themselves, images at most 8 pixels wide and high.
         judge: a classifier of `real`; adds the score of its probabilities, and the total variation of classes.
         names: metrics that are taken; all if not given.
-        repeats: halves that an interval is taken from.
+        repeats: halves that an interval is taken from; 0 does without intervals, which are then NaN.
         seed: of which samples are taken.
         strict: raises what a metric refuses; else it is noted in `refused`.
+        floor: floors that are known, by metric: those that as many other fakes found with the same reals and seed.
         cache: a folder that keeps features.
 
     Raises:
@@ -255,7 +268,8 @@ def compare(
         if names is not None and not set(names) & set(metric.names):
             continue
         try:
-            rows.update(_measured(metric, reals, fakes, pair, unit, repeats, seed))
+            known_floor = [(floor or {}).get(name) for name in metric.names]
+            rows.update(_measured(metric, reals, fakes, pair, unit, repeats, seed, known_floor))
         except InputError as error:
             if strict and not isinstance(error, Unconverged):  # which no other samples would mend
                 raise
@@ -272,6 +286,7 @@ def _measured(
     unit: Unit,
     repeats: int,
     seed: int,
+    known_floor: Sequence[float | None],
 ) -> dict[str, Measured]:
     def prepared(real: Sample, fake: Sample) -> tuple[Callable[..., Any], tuple[int, int]]:
         sizes = (len(real.features), len(fake.features))
@@ -286,12 +301,17 @@ def _measured(
 
     of, sizes = prepared(real, fake)
     value = np.atleast_1d(of(*map(np.arange, sizes)))
-    low, high = half_intervals(lambda i, j: np.atleast_1d(of(i, j)), value, sizes, repeats=repeats, seed=seed)
-    try:
-        against, others = prepared(*pair)
-        floor = np.atleast_1d(against(*map(np.arange, others)))
-    except InputError:  # there are too few reals for a floor, though not for a value
-        floor = np.full(len(value), np.nan)
+    low = high = np.full(len(value), np.nan)
+    if repeats:
+        low, high = half_intervals(lambda i, j: np.atleast_1d(of(i, j)), value, sizes, repeats=repeats, seed=seed)
+    if None not in known_floor:
+        floor = np.array(known_floor, np.float64)
+    else:
+        try:
+            against, others = prepared(*pair)
+            floor = np.atleast_1d(against(*map(np.arange, others)))
+        except InputError:  # there are too few reals for a floor, though not for a value
+            floor = np.full(len(value), np.nan)
     ends = [np.clip(end, metric.low, metric.high) for end in (low, high)]
     numbers = np.stack([value, *ends, floor], axis=1)
     return {

@@ -75,11 +75,13 @@ class Config:
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
             sees those of the opponents that the pairing names (ring, grid, random).
-        log_every: steps between two records of the training metrics.
+        log_every: steps between two records of the training metrics, which are means over them.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.
         keep: how many of the newest checkpoints are kept.
-        held_out: largest number of held-out samples that scores use.
+        held_out: largest number of held-out samples that scores and distances use.
+        distances: distances of each generator and of their mixture to held-out reals (report split), taken with the
+            scores: frechet, kid, mmd, precision, recall, density, coverage, sliced, wasserstein, sinkhorn, duplicates.
         tensorboard: also write TensorBoard events into the run folder (extra `tensorboard`).
         wandb: also log to Weights & Biases, under this project name (extra `wandb`); empty is off.
     """
@@ -97,6 +99,7 @@ class Config:
     checkpoint_every: int = 1000
     keep: int = 3
     held_out: int = 1000
+    distances: tuple[str, ...] = ("frechet", "kid", "mmd")
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")

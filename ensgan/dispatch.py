@@ -45,7 +45,8 @@ def loops(game: Game) -> bool:
 class Program:
     """The compiled training program of one game on one source.
 
-    Calling it with a state and a number of steps gives the new state and the mean of what the steps report. The number
+    Calling it with a state and a number of steps gives the new state and the mean of what the steps report; `tally`
+    gives the sum, for means over several calls. The number
     is an argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into
     calls. The state that goes in is donated: its buffers are reused.
 
@@ -88,7 +89,12 @@ class Program:
         self._run = lower.compile()
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
-        """Runs `num` steps, at least one."""
+        """Runs `num` steps, at least one; the report is their mean."""
+        state, total = self.tally(state, num)
+        return state, mean(total)
+
+    def tally(self, state: State, num: int) -> tuple[State, Total]:
+        """Runs `num` steps, at least one; the report is their sum, to be added to that of other stretches."""
         if self.loops:
             return self._run(state, self.arrays, self.put(np.int32(num)))
         total: Any = None
@@ -98,8 +104,8 @@ class Program:
             except InputError as error:
                 raise Interrupted(str(error), state) from error
             state, info = self._run(state, feed)
-            total = _tally(info) if total is None else _add(total, info)
-        return state, _mean(total)
+            total = added(total, _tally(info))
+        return state, total
 
     def _next(self, state: State) -> dict[str, Any]:
         """The batches of the next step from the host, put on the device."""
@@ -239,8 +245,8 @@ def _on_mesh(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Any) 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
 def _many(
     players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree, num: Array
-) -> tuple[State, Info]:
-    def steps(place: Place, state: State, arrays: Tree, num: Array) -> tuple[State, Info]:
+) -> tuple[State, Total]:
+    def steps(place: Place, state: State, arrays: Tree, num: Array) -> tuple[State, Total]:
         def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
             state, total = carry
             state, info = drawn_step(players, draw, state, arrays, place)
@@ -248,8 +254,7 @@ def _many(
 
         report = jax.eval_shape(lambda s: _tally(drawn_step(players, draw, s, arrays, place)[1]), state)
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
-        state, total = jax.lax.fori_loop(0, num, body, (state, zero))
-        return state, _mean(total)
+        return jax.lax.fori_loop(0, num, body, (state, zero))
 
     return _on_mesh(steps, players, mesh, PartitionSpec(), PartitionSpec())(state, arrays, num)
 
@@ -308,11 +313,17 @@ def _tally(info: Info) -> Total:
     return values, jax.tree.map(lambda p, a: p.astype(a.dtype), played, info)
 
 
-@jax.jit
-def _add(total: Total, info: Info) -> Total:
-    return jax.tree.map(jnp.add, total, _tally(info))
+def added(total: Total | None, more: Total) -> Total:
+    """The sum of two stretches; the first may be empty, which is None."""
+    return more if total is None else _add(total, more)
 
 
 @jax.jit
-def _mean(total: Total) -> Info:
+def _add(total: Total, more: Total) -> Total:
+    return jax.tree.map(jnp.add, total, more)
+
+
+@jax.jit
+def mean(total: Total) -> Info:
+    """What a step reports on average; NaN of a pair that was never played."""
     return jax.tree.map(jnp.divide, *total)

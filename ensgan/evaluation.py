@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from ensgan import comparison, features, metrics
+from ensgan import comparison, features
 from ensgan.comparison import Comparison
 from ensgan.data import Source
-from ensgan.features import Classifier, extract, identity
+from ensgan.features import Classifier, identity
 from ensgan.game import Game, State
 from ensgan.metrics import ClassScores, ModeScores, class_floor, class_scores, mode_scores
 from ensgan.sampling import every_member, sample
-from ensgan.types import InputError
+from ensgan.types import InputError, unknown
 
 
 class ModeTable(NamedTuple):
@@ -101,33 +102,55 @@ def evaluate_classes(
 
 
 class DistanceTable(NamedTuple):
-    """The best generator and the mixture against held-out reals, beside other reals."""
+    """Generators and their mixture against held-out reals, beside other reals."""
 
-    best: int
-    member: Comparison
+    generators: dict[int, Comparison]  # by number
     mixture: Comparison
-    frechet: list[float]  # the Fréchet distance of every generator; NaN where it is refused
+
+
+def distances(names: Iterable[str]) -> list[str]:
+    """What metrics are called in comparisons, by the names of configurations.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for name in names:
+        if name not in comparison.SHORT:
+            raise unknown("distance", name, comparison.SHORT)
+    return [comparison.SHORT[name] for name in names]
 
 
 def evaluate_distances(
-    game: Game, state: State, source: Source, best: int, *, num: int = 1000, seed: int = 0, repeats: int = 100
+    game: Game,
+    state: State,
+    source: Source,
+    *,
+    among: Iterable[int] | None = None,
+    names: Iterable[str] | None = None,
+    num: int = 1000,
+    seed: int = 0,
+    repeats: int = 100,
 ) -> DistanceTable:
     """Distances to the report split, in the samples themselves; images are made at most 8 pixels wide and high.
 
     The floors are those of training reals, where the source can give them again; else of halves of the report split.
+    What cannot be measured (fewer than 4 reals, samples that are not finite or all equal) is noted as refused. A value
+    depends on none of `among`, `names` and `repeats`.
 
     Args:
         game: what was played.
         state: where it stands; averaged generators are used.
         source: the data it was trained on.
-        best: the generator that was selected, on another split than the report split.
+        among: numbers of the generators that are measured, beside the mixture; all if not given.
+        names: short names of metrics, those of `comparison.SHORT`; all if not given.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
         seed: of the samples.
-        repeats: halves that an interval is taken from.
+        repeats: halves that an interval is taken from; 0 does without intervals.
 
     Raises:
-        InputError: fewer than 4 reals, or samples that are not finite or all equal.
+        InputError: an unknown metric.
     """
+    names = distances(comparison.SHORT if names is None else names)
     reals = source.held_out("report", num)
     x, label = reals["x"], reals.get("label")
     more = source.held_out("train", len(x))["x"] if source.resumable else None
@@ -135,19 +158,28 @@ def evaluate_distances(
         more = None
     key, features = jax.random.fold_in(jax.random.key(seed), 2), identity(comparison.PIXELS)
     members = np.asarray(every_member(game, state, key, len(x), label))
-    mixture = np.asarray(sample(game, state, key, len(x), label=label))
-    against = lambda fake: comparison.compare(
-        x, fake, more=more, features=features, repeats=repeats, seed=seed, strict=False
-    )
+    floor: dict[str, float] = {}  # the same for all, and so measured once
 
-    def frechet(fake: np.ndarray) -> float:
+    def against(fake: np.ndarray) -> Comparison:
         try:
-            parts = (metrics.moments(extract(features, part)) for part in (x, fake))
-            return metrics.frechet_distance(*parts)
-        except InputError:  # too few samples, which the tables say, or a generator whose samples are all equal
-            return float("nan")
+            found = comparison.compare(
+                x,
+                fake,
+                more=more,
+                features=features,
+                names=names,
+                repeats=repeats,
+                seed=seed,
+                strict=False,
+                floor=floor,
+            )
+        except InputError as error:
+            return Comparison({}, dict.fromkeys(names, str(error)), features.name, len(x), len(fake), 0)
+        floor.update({name: row.floor for name, row in found.rows.items()})
+        return found
 
-    return DistanceTable(best, against(members[best]), against(mixture), [frechet(fake) for fake in members])
+    mixture = against(np.asarray(sample(game, state, key, len(x), label=label)))
+    return DistanceTable({i: against(members[i]) for i in (range(game.M) if among is None else among)}, mixture)
 
 
 def evaluate_modes(

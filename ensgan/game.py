@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan import losses, optim, pairing, population
+from ensgan import losses, optim, pairing, population, ratings
 from ensgan.data import Source
 from ensgan.population import Group, Groups, Population
+from ensgan.ratings import Ratings
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, Tree, unknown
 
 UPDATES = ("simultaneous", "alternating")
@@ -37,6 +38,8 @@ class State(NamedTuple):
     hyper: dict[str, Array]  # hyper-parameters that a schedule may change: kinds of losses, factors of penalties
     roster: Any  # who plays and learns, where that changes, else ()
     schedule: Tree  # of the schedule plug
+    ratings: Ratings  # float32 [M + N] each: Elo and Glicko-2 of every member by held-out scores
+    rated: Array  # int32 scalar: the step of the last scores that count in them; −1 where there were none
     running: Any  # [3, M, N] running means of loss_g, loss_d and fool with `split` coverage, else ()
     fault: Array  # int32 [4]: step, side, member, cause of the first member that was not finite; −1 where all are
     step: Array  # int32 scalar: updates done
@@ -330,6 +333,8 @@ class Game:
             if plan is None or plan.roster is None
             else jax.tree.map(jnp.asarray, plan.roster(self.M, self.N)),
             schedule=() if plan is None else jax.tree.map(jnp.asarray, plan.init(self)),
+            ratings=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), ratings.fresh(self.M + self.N)),
+            rated=jnp.full((), -1, jnp.int32),
             running=jnp.zeros((3, self.M, self.N)) if self.coverage == "split" else (),
             fault=jnp.full((4,), -1, jnp.int32),
             step=jnp.zeros((), jnp.int32),

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
-import os
 import signal
 import zlib
 from collections.abc import Iterator
@@ -26,25 +24,15 @@ from jax.sharding import Mesh
 from ensgan import mesh, processes, rundir, selection
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, to_dict
-from ensgan.data import Source, to_uint8
-from ensgan.dispatch import Interrupted, Program, shardings, start, to_divide
-from ensgan.evaluation import evaluate_modes
+from ensgan.data import Source
+from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, start, to_divide
+from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
+from ensgan.gallery import save_samples
 from ensgan.game import Game, State
-from ensgan.ratings import Ratings
-from ensgan.reporting import (
-    MetricsLog,
-    TensorBoardSink,
-    WandbSink,
-    Watcher,
-    flatten,
-    plain,
-    read_metrics,
-    write_report,
-    write_samples,
-)
-from ensgan.reporting.pictures import COLUMNS, png, scatter_panel, tile
-from ensgan.sampling import every_member
+from ensgan.processes import same_array
+from ensgan.records import distance_record, mode_record, score_record
+from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
 from ensgan.step import Info
 from ensgan.training import TABLES, between, build, periods, stretches
 from ensgan.types import InputError
@@ -58,14 +46,6 @@ class Outcome(NamedTuple):
     step: int
     scores: selection.Selection | None
     stopped_by: int | None  # the signal that ended it early, before its last scores were made
-
-
-class Choice(NamedTuple):
-    """What `selection.json` says."""
-
-    step: int
-    method: str
-    weights: np.ndarray  # [M]
 
 
 def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -161,6 +141,7 @@ def run(
         there = chosen_mesh(game, sizes)
         program = Program(game, source, there)
         selection.check_split(source, "select")
+        distances(config.distances)  # an unknown one is told before anything begins
         _check_sinks(config)
         if resume and not source.resumable:
             raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
@@ -181,6 +162,12 @@ def run(
                     )
         else:
             state = start(game, config.seed, there)
+        plan = game.schedule
+        if plan is not None and plan.every >= config.steps and not plan.at_start:
+            watcher.note(
+                f"the schedule {config.schedule.name} acts every {plan.every} steps, and the run has {config.steps}: "
+                "it never acts; lower schedule.every, or give more steps"
+            )
         clock = rundir.Clock(directory / "clock.json", resume)
         if begin < config.steps:
             with clock.on("compile"):
@@ -260,35 +247,45 @@ class _Loop:
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         config = self.config
+        total: Total | None = None  # of the steps since the last record
         self.step = begin
         self.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
+        if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
+            state = self.evaluate(state, begin)  # a signal ended the run before these scores were made
         for begun, end in stretches(begin, config.steps, marks):
             with self.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
-                    state, info = self.program(state, end - begun)
+                    state, more = self.program.tally(state, end - begun)
                 except Interrupted as error:
                     self.give_up(error.state, str(error))
+                total = added(total, more)
                 fault = describe_fault(jax.device_get(state.fault))  # waits for the device
             if fault:
                 self.give_up(state, f"{fault}; no later update was applied", TAME)
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
-                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(info)}
+                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(mean(total))}
+                total = None
                 self.write(record)
                 self.watcher.progress(end, record)
             last = end == config.steps
             if processes.any_of(bool(caught)):
                 return self.stop(state, end, caught)
-            if last or end % config.checkpoint_every == 0:
+            due = last or end % config.checkpoint_every == 0
+            try:
+                if last or end % config.eval_every == 0:
+                    state = self.evaluate(state, end)
+            except BaseException:  # what was trained is not lost; but the other processes know nothing of it
+                if due and not processes.several():
+                    self.checkpoints.save(end, state)
+                raise
+            if due:  # after the scores, since they change ratings
                 with self.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
-            if not last and end % config.eval_every == 0:
-                self.evaluate(state, end)
-        self.evaluate(state, config.steps)
         self.finished = True
         return state
 
@@ -312,20 +309,30 @@ class _Loop:
         for sink in self.sinks:
             sink.scalars(record["step"], flatten(record))
 
-    def evaluate(self, state: State, step: int) -> None:
-        """Held-out scores, pictures and the report, from averaged generators.
+    def evaluate(self, whole: State, step: int) -> State:
+        """Held-out scores, distances, pictures and the report, from averaged generators; the state with new ratings.
 
-        On a mesh, every process makes them from a copy of its own, so that none waits long for the first.
+        On a mesh, every process makes them from a copy of its own, so that none waits long for the first. Ratings
+        change at multiples of `eval_every` alone, so that they do not depend on where a run ended and went on.
         """
         self.watcher.scoring()
         with self.clock.on("evaluate"):
-            if self.program.mesh is not None:
-                state = bare_copy(self.program.mesh, state)
-            before = None if self.log is None else last_ratings(self.directory, step)
-            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out, before=before)
+            state = whole if self.program.mesh is None else bare_copy(self.program.mesh, whole)
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
                 record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
+            if names := self.config.distances:
+                table = evaluate_distances(
+                    self.game,
+                    state,
+                    self.source,
+                    names=names,
+                    num=self.config.held_out,
+                    seed=self.config.seed,
+                    repeats=0,
+                )
+                record["distances"] = distance_record(table, names)
             self.write(record)
             if self.log is not None:
                 save_samples(self.directory, self.game, state, self.source)
@@ -334,6 +341,11 @@ class _Loop:
             with self.clock.on("evaluate"):
                 write_report(self.directory)
         self.watcher.scored(step, self.scores)
+        if step % self.config.eval_every:
+            return whole
+        # Every process has made its own; the state holds those of the first, to the last bit.
+        new = same_array({"ratings": self.scores.ratings, "rated": np.int32(step)})
+        return whole._replace(**self.program.put(new))
 
     def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
         """Saves the last good state and ends the run."""
@@ -359,146 +371,6 @@ def bare_copy(there: Mesh, state: State) -> State:
     bare = lambda side: tuple(members._replace(optimizer=()) for members in side)
     state = state._replace(generators=bare(state.generators), discriminators=bare(state.discriminators))
     return mesh.local(there, state)
-
-
-def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
-    """The JSON record of held-out scores."""
-    return {
-        "kind": "score",
-        "step": step,
-        "fool": scores.fool,
-        "probability": scores.probability,
-        **({} if scores.log_odds is None else {"log_odds": scores.log_odds, "accuracy": scores.accuracy}),
-        "score_g": scores.score_g.value,
-        "error_g": scores.score_g.error,
-        "score_d": scores.score_d.value,
-        "error_d": scores.score_d.error,
-        "mmd": scores.mmd.value,
-        "mmd_error": scores.mmd.error,
-        "mmd_floor": scores.mmd_floor,
-        "coverage": scores.coverage,
-        "coverage_floor": scores.coverage_floor,
-        **(
-            {}
-            if scores.left_out is None
-            else {"left_out": scores.left_out.value, "left_out_error": scores.left_out.error}
-        ),
-        "rank_g": scores.rank_g,
-        "rank_d": scores.rank_d,
-        "ratings": scores.ratings._asdict(),
-        "mixture": scores.mixture,
-        "members": scores.members,
-        "num": scores.num,
-    }
-
-
-def last_ratings(directory: Path, step: int) -> Ratings | None:
-    """The ratings of all members at the last held-out scores before `step`, from the log; None where there are none.
-
-    They live in the log and not in the state, since nothing that is trained depends on them; going on from its six
-    digits gives the same ratings whatever the interruptions.
-    """
-    file = directory / "metrics.jsonl"
-    records = read_metrics(file) if file.is_file() else []
-    found = [r["ratings"] for r in records if r.get("kind") == "score" and r["step"] < step and "ratings" in r]
-    return Ratings(**{key: np.array(value) for key, value in found[-1].items()}) if found else None
-
-
-def save_selection(
-    directory: Path, scores: selection.Selection, meta: selection.MetaGame, step: int, method: str | None
-) -> str:
-    """Writes `selection.json`: scores, ranks, ratings and mixtures, and which of them `sample --from mixture` takes.
-
-    Args:
-        directory: that of the run.
-        scores: with fitted mixtures.
-        meta: the meta-game of their matrix.
-        step: of the state they are of.
-        method: the mixture to take, or None for the one that the select split chose.
-
-    Returns:
-        The name of the mixture.
-    """
-    assert scores.fitted is not None
-    taken = method or scores.fitted.chosen
-    estimates = lambda found: {name: estimate._asdict() for name, estimate in found.items()}
-    record = {
-        **score_record(scores, step),
-        "kind": "selection",
-        "meta_game": meta._asdict(),
-        "method": taken,
-        "chosen": scores.fitted.chosen,
-        "weights": scores.fitted.weights,
-        "mmd_select": estimates(scores.fitted.select),
-        "mmd_report": estimates(scores.fitted.report),
-    }
-    rundir.write_json(directory / rundir.SELECTION, plain(record))
-    return taken
-
-
-def load_selection(directory: Path, members: int) -> Choice | None:
-    """The mixture that `ensgan select` chose; None where nothing is stored.
-
-    Raises:
-        InputError: the file is damaged, or of a run with another number of generators.
-    """
-    file = directory / rundir.SELECTION
-    if not file.is_file():
-        return None
-    try:
-        record = json.loads(file.read_text())
-        method = record["method"]
-        found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
-    if found.weights.shape != (members,):
-        raise InputError(
-            f"{file} has weights of shape {found.weights.shape}, but the run has {members} generators; write it again "
-            f"with `ensgan select {directory}`"
-        )
-    return found
-
-
-def mode_record(table: Any) -> dict[str, Any]:
-    """The JSON form of a table of modes."""
-    columns = {key: [getattr(score, key) for score in table.scores] for key in ("modes", "hq", "kl", "spread")}
-    return {"names": table.names, **columns, "total": table.total, "num": table.num}
-
-
-def save_samples(directory: Path, game: Game, state: State, source: Source) -> None:
-    """`samples.npz` and `samples.png`: averaged generators beside reals."""
-    image = len(game.sample_shape) == 3
-    if not image and int(np.prod(game.sample_shape)) < 2:
-        return  # a single number has no picture
-    num, told = 32 if image else 1000, 0
-    reals = source.held_out("select", num)
-    label = reals.get("label")
-    if image and game.classes is not None:
-        told = min(COLUMNS, game.classes)
-        reals, label = by_class(source.held_out("select", 1000), told, -(-num // told))
-    num = len(reals["x"])
-    fakes = np.asarray(every_member(game, state, jax.random.key(selection.NOISE_SEED + 1), num, label))
-    if image:
-        fakes, real = to_uint8(fakes), to_uint8(reals["x"])
-    else:  # points are shown by their first two coordinates
-        fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
-    temporary = directory / "samples.tmp.npz"
-    np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told)
-    os.replace(temporary, directory / "samples.npz")
-    write_samples(directory)
-
-
-def by_class(reals: dict[str, Any], classes: int, rows: int) -> tuple[dict[str, Any], np.ndarray]:
-    """Reals in rows that run through the first classes, and their labels `[rows · classes]`.
-
-    A class with fewer reals shows them again; one that has none shows grey.
-    """
-    x = np.zeros((rows, classes, *reals["x"].shape[1:]), np.float32)
-    for k in range(classes):
-        found = reals["x"][reals["label"] == k]
-        if len(found):
-            x[:, k] = found[np.arange(rows) % len(found)]
-    return {"x": x.reshape(-1, *x.shape[2:])}, np.tile(np.arange(classes, dtype=np.int32), rows)
 
 
 def _host(info: Info) -> dict[str, Any]:
@@ -537,18 +409,3 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def save_picture(path: Path, x: np.ndarray, real: np.ndarray, columns: int = 0) -> None:
-    """Samples `[n, ...]` as one picture: images enlarged in a grid, points (two coordinates) over the reals.
-
-    The grid has so many columns, or where that is 0 as many as make it nearly a square.
-    """
-    if x.ndim == 4:
-        scale = -(-64 // x.shape[1])
-        enlarged = to_uint8(x).repeat(scale, axis=1).repeat(scale, axis=2)
-        columns = columns or int(np.ceil(np.sqrt(len(x))))
-        path.write_bytes(png(tile(enlarged, columns=min(20, columns), gap=4)))
-    else:
-        flat = lambda points: points.reshape(len(points), -1)[:, :2]
-        path.write_bytes(png(scatter_panel(flat(x), flat(real), "#1f77b4")))

@@ -44,7 +44,7 @@ class Selection(NamedTuple):
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
     left_out: Estimate | None  # [M] growth of the mixture's squared MMD without a member; only where members are parts
-    ratings: Ratings  # [M + N] Elo and Glicko-2, generators first
+    ratings: Ratings  # [M + N] Elo and Glicko-2, generators first: those of the state, after this matrix
     fitted: Fitted | None  # mixtures from the calibrate, select and report splits, if asked for
 
     @property
@@ -140,7 +140,6 @@ def select(
     num: int = 1000,
     split: str = "select",
     fit: bool = False,
-    before: Ratings | None = None,
 ) -> Selection:
     """Scores every pair on held-out reals with common noise, ranks both sides, and fits mixtures if asked to.
 
@@ -159,7 +158,6 @@ def select(
         num: largest number of held-out reals, and of fakes per generator.
         split: which of the four splits.
         fit: whether to fit mixtures as well, by `fit_mixtures`.
-        before: ratings before this matrix, which counts as one period; None for members who met nobody.
 
     Returns:
         The matrices, scores and rankings.
@@ -182,24 +180,25 @@ def select(
     x = _flat(reals["x"])
     trained = _flat(source.held_out("train", n)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
-    distances = [metrics.mmd(x, _flat(f), scale) for f in fakes]
+    mixture = game.mixture(state)
+    if game.members == "parts":
+        means = mixtures.kernel_means(x, [_flat(f) for f in fakes], scale)
+        distances = [mixtures.squared_mmd(means, one) for one in np.eye(game.M)]
+        left_out = mixtures.leave_one_out(means, mixture)
+    else:
+        distances, left_out = [metrics.mmd(x, _flat(f), scale) for f in fakes], None
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
     floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
 
     calibrated = game.loss.logit == "log_ratio" and not _redrawn(game, state)
     cover = [metrics.coverage(np.asarray(x), np.asarray(_flat(f))) for f in fakes]
-    mixture = game.mixture(state)
     edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
     mixed = np.concatenate([np.asarray(_flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
-    left_out = None
-    if game.members == "parts":
-        left_out = mixtures.leave_one_out(mixtures.kernel_means(x, [_flat(f) for f in fakes], scale), mixture)
     among = np.flatnonzero(there_g)
     if left_out is None:
         order = rank_generators(score_g.value[among], mmd.value[among])
     else:
         order = rank_parts(left_out.value[among], mmd.value[among], mixture[among])
-    plays_g, plays_d = _players(game, state)
     return Selection(
         fool=fool,
         probability=np.asarray(_pairwise(fake, real)),
@@ -217,9 +216,17 @@ def select(
         members=game.members,
         num=n,
         left_out=left_out,
-        ratings=ratings.rate(fool, before, plays_g, plays_d),
+        ratings=_rated(state, fool, there_g, there_d),
         fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
+
+
+def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Ratings:
+    """Ratings after one more period with this matrix, unless the state has had one at this step; float32."""
+    before = Ratings(*(np.asarray(leaf) for leaf in state.ratings))
+    if int(state.rated) == int(state.step):
+        return before
+    return Ratings(*(leaf.astype(np.float32) for leaf in ratings.rate(fool, before, rows, columns)))
 
 
 def _redrawn(game: Game, state: State) -> bool:

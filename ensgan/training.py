@@ -15,7 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 from ensgan import augment, losses, networks, optim, penalties, population, schedules, selection
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, VIEWS, Source
-from ensgan.dispatch import Interrupted, Program, shardings, specs
+from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, specs
 from ensgan.faults import describe_fault, stopped
 from ensgan.game import Game, State, check_source
 from ensgan.mesh import local, put
@@ -147,14 +147,14 @@ def train(
         source: batches.
         steps: how many, at least 1.
         callback: called on the host every `every` steps, and at the end, with the state and the mean report since the
-            host last acted (a schedule and a held-out payoff cut stretches as well); must not keep the state.
+            last call; must not keep the state.
         every: steps between two calls; None is once, at the end.
         mesh: devices to spread members and samples over, from `ensgan.mesh.make`; None is one device. The state that
             comes back lies on it.
 
     Returns:
-        The new state, and the mean over the last stretch of what steps report: `info.loss_g` and `info.loss_d` are `[M,
-        N]`, or `[R, M, N]`.
+        The new state, and the mean of what steps report, since the last multiple of `every` before the end if it is
+        given, else over all: `info.loss_g` and `info.loss_d` are `[M, N]`, or `[R, M, N]`.
 
     Raises:
         InputError: `steps` or `every` below 1 or not whole numbers.
@@ -167,19 +167,24 @@ def train(
     program = Program(game, source, mesh)
     if mesh is not None:
         state = jax.device_put(state, shardings(game, mesh, state))
-    begin, info = int(state.step), None
+    begin = int(state.step)
+    total: Total | None = None
     marks = [*([every] if every else []), *periods(game)]
     for start, end in stretches(begin, begin + steps, marks):
         state = between(game, state, source, start, mesh=mesh)
-        state, info = program(state, end - start)
+        state, more = program.tally(state, end - start)
+        total = added(total, more)
         # A replica that stops leaves the others alone; its fault is in the state.
         if isinstance(game, Game) and (fault := describe_fault(state.fault)):
             advice = "no later update was applied. Lower the learning rate or add a penalty"
             raise Interrupted(f"{fault}; {advice}", stopped(state))
-        if callback is not None and (end == begin + steps or (every is not None and end % every == 0)):
-            callback(state, info)
-    assert info is not None  # there was at least one stretch
-    return state, info
+        last = end == begin + steps
+        if callback is not None and (last or (every is not None and end % every == 0)):
+            callback(state, mean(total))
+        if not last and every is not None and end % every == 0:
+            total = None
+    assert total is not None  # there was at least one stretch
+    return state, mean(total)
 
 
 def periods(game: Game | Replicas) -> list[int]:

@@ -3,13 +3,17 @@
 import re
 from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from PIL import Image
 from toys import quadrants
 
-from ensgan import cli, comparison, evaluation, features, metrics
+from ensgan import cli, comparison, evaluation, features, metrics, records
 from ensgan.comparison import compare, compare_folders
+from ensgan.data import resident
 from ensgan.features import Features, extract, identity
 from ensgan.reporting import describe_distances
 from ensgan.types import InputError
@@ -241,11 +245,52 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
 
 def test_a_run_with_few_samples_says_what_is_not_measured():
     few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
-    lines = describe_distances(evaluation.DistanceTable(1, few, few, [0.5, float("nan")])).splitlines()
+    none = few._replace(rows={})
+    table, each = evaluation.DistanceTable({1: few}, few), evaluation.DistanceTable({0: few, 1: none}, few)
+    lines = describe_distances(table, each).splitlines()
     assert lines[0].startswith("distances to 9 held-out reals (report split)")
     assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
     assert lines[2].startswith("Fréchet distance")
     assert lines[3].startswith("the floor is what 4 other reals get; so few")
-    assert lines[4] == "Fréchet distance of each generator: 0.5, nan"
+    assert lines[4] == f"Fréchet distance of each generator: {few.rows['Fréchet distance'].value:.4g}, -"
     assert lines[5].startswith("not measured: precision and recall and density and coverage: there are 9 samples")
     assert len(lines) == 6
+
+
+def test_a_comparison_without_intervals_and_with_a_known_floor_is_the_same():
+    names = ["Fréchet distance", "MMD² (Gaussian)"]
+    whole = compare(points(60, 0), points(40, 1), more=points(40, 2), names=names, repeats=2)
+    floor = {name: row.floor for name, row in whole.rows.items()}
+    again = compare(points(60, 0), points(40, 1), more=points(40, 2), names=names, repeats=0, floor=floor)
+    bare = compare(points(60, 0), points(40, 1), more=points(40, 2), names=names, repeats=0)
+    for name, row in whole.rows.items():
+        assert np.isfinite([row.low, row.high]).all()
+        assert np.isnan([again.rows[name].low, again.rows[name].high]).all()
+        assert (
+            again.rows[name]._replace(low=0, high=0)
+            == row._replace(low=0, high=0)
+            == bare.rows[name]._replace(low=0, high=0)
+        )
+    lied = compare(points(60, 0), points(40, 1), names=names, repeats=0, floor=dict.fromkeys(names, 7.0))
+    assert {row.floor for row in lied.rows.values()} == {7.0}
+
+
+def test_every_metric_of_two_samples_has_a_short_name():
+    assert sorted(comparison.SHORT.values()) == sorted(name for metric in comparison.METRICS for name in metric.names)
+    with pytest.raises(InputError, match="unknown distance 'fid'; known: coverage, density, duplicates, frechet"):
+        evaluation.distances(["fid"])
+
+
+def test_one_generator_without_distances_leaves_those_of_the_others():
+    game = toys.game(2, 1)
+    source = resident("points", points(200, 0)[:, :2])
+    state = game.init(jax.random.key(0))
+    broken = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), state.generators[0].average)
+    state = state._replace(generators=(state.generators[0]._replace(average=broken),))
+    table = evaluation.evaluate_distances(game, state, source, names=["mmd"], repeats=0)
+    assert table.generators[0].rows == {}
+    assert "NaN" in table.generators[0].refused["MMD² (Gaussian)"]
+    assert np.isfinite(table.generators[1].rows["MMD² (Gaussian)"].value)
+    record = records.distance_record(table, ["mmd"])
+    assert record["mmd"]["generators"][0] is record["mmd"]["mixture"] is None
+    assert np.isfinite([record["mmd"]["generators"][1], record["mmd"]["floor"]]).all()

@@ -9,7 +9,7 @@ import toys
 from flax import linen, nnx
 from PIL import Image
 
-from ensgan import cli, config, coverage, losses, mesh, metrics, networks, pairing, runs, testing
+from ensgan import cli, config, coverage, gallery, losses, mesh, metrics, networks, pairing, runs, testing
 from ensgan.data import from_iterator, gaussian_ring, resident
 from ensgan.dispatch import Program, start
 from ensgan.game import Game
@@ -327,7 +327,7 @@ def test_a_run_shows_classes_in_columns(digits):
 
 def test_reals_are_picked_by_class():
     x = np.arange(6.0).reshape(6, 1, 1, 1)
-    reals, label = runs.by_class({"x": x + 1, "label": np.array([1, 0, 1, 1, 0, 1])}, 3, 3)
+    reals, label = gallery.by_class({"x": x + 1, "label": np.array([1, 0, 1, 1, 0, 1])}, 3, 3)
     np.testing.assert_array_equal(label.reshape(3, 3), [[0, 1, 2]] * 3)
     # Class 0 has two, so the first comes again; class 2 has none.
     np.testing.assert_array_equal(reals["x"].reshape(3, 3), [[2, 1, 0], [5, 3, 0], [2, 4, 0]])

@@ -163,7 +163,9 @@ def bad(fn, **options):
         bad(pairing.hypervolume, slack=1.0),
         bad(pairing.hypervolume, slack=float("inf")),
         bad(pairing.hypervolume, slack=3.0, patience=5),
-        bad(pairing.hypervolume, growth=0.9),
+        bad(pairing.hypervolume, growth=0.9, patience=5),
+        bad(pairing.hypervolume, growth=1.1),
+        bad(pairing.hypervolume, limit=3.0),
         bad(pairing.hypervolume, patience=-1),
         bad(pairing.bandit, sharpness=float("inf")),
         bad(pairing.bandit, alpha=1.5),
@@ -177,6 +179,6 @@ def bad(fn, **options):
     ],
 )
 def test_numbers_out_of_range_are_refused(make, options):
-    wrong = "limit" if options.get("patience") == 5 else next(iter(options))
+    wrong = "limit" if options == {"slack": 3.0, "patience": 5} else next(iter(options))
     with pytest.raises(InputError, match=f"{wrong} is"):
         make(**options)

@@ -91,7 +91,7 @@ def test_parameters_and_state_are_counted_by_hand():
     assert found.parameters == 4 * sum(each)
     # Weights, their momentum, an average of generators; then what all devices hold.
     members = 4 * 4 * (3 * each[0] + 2 * each[1])
-    shared = 4 * (4 * 4 + 1 + 4 + 1 + 2)  # payoff, augment, fault, step, key
+    shared = 4 * (4 * 4 + 1 + 4 * 8 + 1 + 4 + 1 + 2)  # payoff, augment, ratings, rated, fault, step, key
     assert found.whole_state_bytes == members + shared
     assert found.state_bytes == members // 4 + shared
 

@@ -98,6 +98,13 @@ def test_two_processes_are_one_run(two, tree):
         assert (got["kind"], got["step"]) == (want["kind"], want["step"])
         if got["kind"] == "train":
             np.testing.assert_allclose(got["loss_g"], want["loss_g"], rtol=1e-3)
+        else:
+            for name in ("frechet", "kid", "mmd"):
+                a, b = got["distances"][name], want["distances"][name]
+                for key in ("generators", "mixture", "floor"):
+                    np.testing.assert_allclose(a[key], b[key], rtol=1e-2, atol=1e-3)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3)
+    jax.tree.map(close, final(directory).ratings, final(alone).ratings)
 
 
 def test_one_process_speaks_and_writes(two):

@@ -300,6 +300,23 @@ def test_write_samples_leaves_one_png(tmp_path):
     assert not list(run.glob("*.tmp"))
 
 
+def test_slots_that_take_no_part_are_marked(tmp_path):
+    run = make_run(tmp_path / "run")
+    before = np.asarray(Image.open(write_samples(run)))
+    arrays = dict(np.load(run / "samples.npz"))
+    np.savez(run / "samples.npz", **arrays, takes_part=np.array([True, False, True]))
+    after = np.asarray(Image.open(write_samples(run)))
+    changed = np.flatnonzero((before != after).any(axis=(1, 2)))
+    assert changed.min() >= 8 + 64 + 16  # the block of generator 1, and nothing of its samples
+    assert changed.max() < 8 + 2 * 64 + 16
+    assert (before[:, 112:] == after[:, 112:]).all()
+    page = write_report(run).read_text()
+    assert page.count("takes no part") == 2  # the caption and the name of the picture
+    np.savez(run / "samples.npz", **arrays, takes_part=np.array([True]))
+    with pytest.raises(InputError, match="says of 1 generators whether they take part, and holds 3"):
+        write_samples(run)
+
+
 def test_missing_and_damaged_samples_are_errors(tmp_path):
     with pytest.raises(InputError, match="no samples at"):
         write_samples(tmp_path)

@@ -17,12 +17,12 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import config, rundir, runs
+from ensgan import comparison, config, evaluation, mesh, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
 from ensgan.ratings import Ratings, rate
-from ensgan.reporting import read_metrics, write_report
+from ensgan.reporting import Watcher, read_metrics, write_report
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
@@ -81,9 +81,11 @@ def test_a_run_leaves_what_it_promises(whole):
     assert [r["step"] for r in scores] == [10, 20]
     assert np.shape(scores[0]["fool"]) == np.shape(scores[0]["probability"]) == (2, 2)
     first, second = (Ratings(**{k: np.array(v) for k, v in r["ratings"].items()}) for r in scores)
-    np.testing.assert_array_equal(runs.last_ratings(whole, 20).elo, first.elo)
-    assert runs.last_ratings(whole, 10) is None
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), second, rate(scores[1]["fool"], first))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5)
+    jax.tree.map(close, first, rate(scores[0]["fool"]))
+    jax.tree.map(close, second, rate(scores[1]["fool"], first))
+    jax.tree.map(close, second, final(whole).ratings)
+    assert int(final(whole).rated) == 20
     clock = json.loads((whole / "clock.json").read_text())
     assert min(clock[key] for key in ("compile", "train", "evaluate", "checkpoint")) > 0
     assert clock["compile"] + clock["train"] + clock["evaluate"] + clock["checkpoint"] <= clock["total"]
@@ -98,6 +100,43 @@ def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_p
     file.write_text(json.dumps({**json.loads(file.read_text()), "log_every": 7}))
     runs.run(runs.load_run(first, {"steps": 20}), first, resume=True)
     assert_same_bits(final(first), final(whole))
+
+
+def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, tmp_path):
+    runs.run(settings(), tmp_path / "mesh", sizes=mesh.Sizes(2, 2))
+    game, source, state = runs.restore(whole, settings())
+    table = evaluation.evaluate_distances(game, state, source, num=64, repeats=2)
+    logs = [read_metrics(directory / "metrics.jsonl")[-1] for directory in (whole, tmp_path / "mesh")]
+    one, spread = (log["distances"] for log in logs)
+    for name in settings().distances:
+        title = comparison.SHORT[name]
+        values = [found.rows[title].value for found in (*table.generators.values(), table.mixture)]
+        np.testing.assert_allclose([*one[name]["generators"], one[name]["mixture"]], values, rtol=1e-5)
+        assert one[name]["floor"] == pytest.approx(table.mixture.rows[title].floor, rel=1e-5)
+        np.testing.assert_allclose(spread[name]["generators"], one[name]["generators"], rtol=1e-2)
+        assert spread[name]["mixture"] == pytest.approx(one[name]["mixture"], rel=1e-2)
+    np.testing.assert_allclose(final(tmp_path / "mesh").ratings.glicko, final(whole).ratings.glicko, atol=0.5)
+    assert "Distances over time" in (whole / "report.html").read_text()
+
+
+def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monkeypatch):
+    directory, select = tmp_path / "run", runs.selection.select
+    runs.run(settings(steps=7), directory)  # scores of step 7 are no period of the whole run
+    assert int(final(directory).rated) == -1
+
+    def broken(*arguments, **options):
+        raise InputError("no scores")
+
+    monkeypatch.setattr(runs.selection, "select", broken)
+    with pytest.raises(InputError, match="no scores"):
+        runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+    monkeypatch.setattr(runs.selection, "select", select)
+    state = final(directory)
+    assert (int(state.step), int(state.rated)) == (10, -1)
+    runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+    assert_same_bits(final(directory), final(whole))
+    scored = lambda d: [r for r in read_metrics(d / "metrics.jsonl") if r["kind"] == "score" and r["step"] >= 10]
+    assert scored(directory) == scored(whole)
 
 
 def test_a_resumed_run_has_the_log_of_a_whole_one(whole, tmp_path):
@@ -193,6 +232,7 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_
     [
         ({"augment": "diff_augment"}, "images"),
         ({"wandb": "project"}, "wandb needs wandb"),
+        ({"distances": ["frechet", "fid"]}, "unknown distance 'fid'; known: coverage, density"),
         ({"data": {"name": "npz", "path": "small.npz"}}, "the select split has 7 samples; scores need at least 8"),
     ],
 )
@@ -362,6 +402,32 @@ def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
     with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
         runs.restore(copied, other)
+
+
+class Notes(Watcher):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("every", [4, 5])
+def test_a_schedule_that_never_acts_is_told(every, tmp_path):
+    watcher = Notes()
+    schedule = {"name": "exchange", "every": every}
+    runs.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
+    told = "the schedule exchange acts every 5 steps, and the run has 5: it never acts; lower schedule.every, or give"
+    assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
+
+
+def test_records_are_means_since_the_last_one_whatever_cuts_the_steps(tmp_path):
+    runs.run(settings(steps=8, log_every=8, checkpoint_every=3), tmp_path / "cut")
+    runs.run(settings(steps=8, log_every=1), tmp_path / "each")
+    (got,) = (r for r in read_metrics(tmp_path / "cut" / "metrics.jsonl") if r["kind"] == "train")
+    every = [r for r in read_metrics(tmp_path / "each" / "metrics.jsonl") if r["kind"] == "train"]
+    for key in ("loss_g", "loss_d", "fool", "grad_norm_d"):
+        np.testing.assert_allclose(got[key], np.mean([r[key] for r in every], axis=0), rtol=1e-4, err_msg=key)
 
 
 def test_the_sinks_get_the_numbers(tmp_path):

@@ -15,6 +15,7 @@ from ensgan.replicas import Replicas
 from ensgan.reporting import describe_scores
 from ensgan.schedules import boosted_weights, copied, fit_classifier
 from ensgan.schedules.evolution import _rivals
+from ensgan.schedules.members import become
 from ensgan.selection import select
 from ensgan.step import step
 from ensgan.training import between, train
@@ -189,6 +190,20 @@ def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
     assert sorted(select(game, state, SOURCE, num=64).rank_g) == [0, 1]
 
 
+def test_copies_have_the_ratings_of_whom_they_copy():
+    game = toys.game(3, 2)
+    state = game.init(jax.random.key(0))
+    state = state._replace(ratings=state.ratings._replace(elo=jnp.arange(5.0)))
+    new = become(game, become(game, state, "g", [0, 0, 1]), "d", [1, 0])
+    assert new.ratings.elo.tolist() == [0, 0, 1, 4, 3]
+    assert new.ratings.glicko.tolist() == [1500.0] * 5
+    # A slot that waits meets nobody: its deviation grows. One of the mixture is rated though it does not play.
+    game, _ = made("snapshots")
+    state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
+    rated = select(game, state, SOURCE, num=64).ratings
+    assert [value < 350 for value in rated.deviation] == [True, True, False, True]
+
+
 def test_logits_are_taken_for_log_odds_only_as_long_as_losses_are():
     game, _ = made("children")
     state = game.init(jax.random.key(0))
@@ -359,6 +374,19 @@ def test_training_in_parts_is_training_at_once():
         parts, _ = train(game, parts, SOURCE, steps=15)
         plain = lambda state: state._replace(key=())
         jax.tree.map(np.testing.assert_array_equal, plain(once), plain(parts))
+
+
+def test_reports_are_means_since_the_last_call_however_often_the_schedule_acts():
+    game = toys.game(2, 2, schedule=schedules.exchange(2))
+    seen = {1: [], 6: []}
+    for every, infos in seen.items():
+        callback = lambda state, info, infos=infos: infos.append(jax.device_get(info))
+        _, last = train(game, game.init(jax.random.key(0)), SOURCE, steps=9, callback=callback, every=every)
+    mean = lambda parts: jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *parts)
+    assert len(seen[6]) == 2
+    toys.assert_close(seen[6][0], mean(seen[1][:6]))
+    toys.assert_close(seen[6][1], mean(seen[1][6:]))
+    toys.assert_close(jax.device_get(last), seen[6][1], 0.0)
 
 
 def test_replicas_have_schedules_of_their_own():

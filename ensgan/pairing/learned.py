@@ -55,7 +55,11 @@ def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, ow
 
 
 def hypervolume(
-    slack: float = 1.1, patience: int = 0, growth: float = 1.02, limit: float = 2.5, own: float = 0.0
+    slack: float = 1.1,
+    patience: int = 0,
+    growth: float | None = None,
+    limit: float | None = None,
+    own: float = 0.0,
 ) -> Pairing:
     """W_ij ∝ 1 / (η_i − loss_g_ij): ascent of log Π_j (η_i − L_ij), the volume below the nadir point η_i.
 
@@ -68,16 +72,23 @@ def hypervolume(
     Args:
         slack: of the nadir point, above 1.
         patience: steps without progress until the slack grows; 0 keeps it as it is.
-        growth: factor of the slack, at least 1.
-        limit: largest slack, at least `slack` where there is patience.
+        growth: factor of the slack, at least 1; 1.02 if not given. Needs patience.
+        limit: largest slack, at least `slack`; 2.5 if not given. Needs patience.
         own: share of each discriminator's weight on its own generator, in [0, 1].
 
     Raises:
-        InputError: a number is out of range. A game refuses losses that may be negative.
+        InputError: a number is out of range, or needs patience and there is none. A game refuses losses that may be
+            negative.
     """
     _fraction("own", own)
-    check_range("growth", growth, 1.0)
     check_range("patience", patience)
+    for name, value in (("growth", growth), ("limit", limit)):
+        if value is not None and not patience:
+            raise InputError(
+                f"{name} is {value}, but without patience the slack never grows; give patience, or leave it out"
+            )
+    growth, limit = 1.02 if growth is None else growth, 2.5 if limit is None else limit
+    check_range("growth", growth, 1.0)
     if not (math.isfinite(slack) and slack > 1.0):
         raise InputError(f"slack is {slack}; the nadir point must lie above every loss, so give more than 1")
     if patience and not limit >= slack:

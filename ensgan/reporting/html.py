@@ -14,6 +14,7 @@ import numpy as np
 
 from ensgan.reporting.metrics_log import read_metrics, write_atomically
 from ensgan.reporting.pictures import (
+    WAITS,
     course,
     curves,
     heat_map,
@@ -104,8 +105,9 @@ def _header(
 def _samples(run_dir: Path) -> str:
     if not (run_dir / "samples.npz").is_file():
         return _section("Samples", "<p>No samples yet.</p>")
-    generators, real, step, classes = load_samples(run_dir)
-    names = [f"generator {i}" for i in range(len(generators))]
+    samples = load_samples(run_dir)
+    generators, real, step, classes, _ = samples
+    names = [f"generator {i}" + f" ({WAITS})" * samples.waits(i) for i in range(len(generators))]
     if real.ndim == 2:
         pictures = [scatter_panel(points, real, member_color(i)) for i, points in enumerate(generators)]
         note = f"Drawn at step {step:,}. Grey: the data."
@@ -134,7 +136,13 @@ def _full_rows(images: np.ndarray, classes: int = 0) -> tuple[np.ndarray, int]:
 
 def _scores(scores: list[Record]) -> list[str]:
     last = scores[-1]
-    return [_matrix_section(scores), _ranking_section(last), _modes_section(last), _score_curves(scores)]
+    return [
+        _matrix_section(scores),
+        _ranking_section(last),
+        _modes_section(last),
+        _score_curves(scores),
+        _distance_curves(scores),
+    ]
 
 
 def _matrix_section(scores: list[Record]) -> str:
@@ -188,7 +196,7 @@ def _ranking(last: Record, kind: str, word: str) -> str:
     if kind == "g" and last.get("left_out"):
         columns["without it"] = _with_error(last, "left_out", "left_out_error", "{:.2g}")
     if rated := last.get("ratings"):
-        first = 0 if kind == "g" else len(rated["glicko"]) - len(order)
+        first = 0 if kind == "g" else len(rated["glicko"]) - len(last["score_d"])
         columns["Glicko-2"] = _with_error(rated, "glicko", "deviation", "{:.0f}")[first:]
     covered = last.get("coverage")
     if kind == "g" and covered:
@@ -231,16 +239,36 @@ def _score_curves(scores: list[Record]) -> str:
             _, errors = _series(scores, f"error_{kind}", like=values)
             letter = kind.upper()
             picture = curves(steps, values, ylabel=f"S({letter})", errors=errors, line=CHANCE)
-            figures.append(_member_figure(picture, f"S({letter}) of every {word}", word, values.shape[1]))
+            figures.append(_member_figure(picture, f"S({letter}) of every {word}", _names(word, values.shape[1])))
     steps, values = _series(scores, "mmd")
     if values is not None:
         _, errors = _series(scores, "mmd_error", like=values)
         floor = last.get("mmd_floor")
         line = None if floor is None else (floor, "floor: reals against reals")
         picture = curves(steps, values, ylabel="squared MMD", errors=errors, line=line)
-        figures.append(_member_figure(picture, "Squared MMD of every generator", "generator", values.shape[1]))
+        figures.append(_member_figure(picture, "Squared MMD of every generator", _names("generator", values.shape[1])))
     note = '<p class="note">On held-out data, against the steps of training; bands are standard errors.</p>'
     return _section("Scores over time", f'{note}<div class="pair">{"".join(figures)}</div>') if figures else ""
+
+
+def _distance_curves(scores: list[Record]) -> str:
+    last, figures = scores[-1].get("distances") or {}, []
+    for key, found in last.items():
+        if not isinstance(found, dict):
+            continue  # how they were taken
+        same = [score for score in scores if key in (score.get("distances") or {})]
+        rows = [[*score["distances"][key]["generators"], score["distances"][key]["mixture"]] for score in same]
+        values, members = np.array(rows, float), len(found["generators"])
+        if not np.isfinite(values).any():
+            continue
+        line = None if found["floor"] is None else (found["floor"], "floor: reals against reals")
+        picture = curves(np.array([score["step"] for score in same]), values, ylabel=found["title"], line=line)
+        figures.append(_member_figure(picture, found["title"], [*_names("generator", members), "mixture"]))
+    if not figures:
+        return ""
+    text = f"Of {last['num']:,} samples to as many reals that nothing was chosen by (report split), in the features: "
+    note = f'<p class="note">{escape(text + last["features"])}.</p>'
+    return _section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
 
 
 def _losses(train: list[Record]) -> str:
@@ -254,7 +282,7 @@ def _losses(train: list[Record]) -> str:
             # A pair that is not played has no loss, and a weight of 0.
             total = np.where(weight == 0, 0.0, weight * loss).sum(axis=axis)
             picture = curves(steps, total, ylabel="loss")
-            figures.append(_member_figure(picture, f"Loss of every {word}", word, total.shape[1]))
+            figures.append(_member_figure(picture, f"Loss of every {word}", _names(word, total.shape[1])))
     if not figures:
         return _section("Losses", "<p>No training steps yet.</p>")
     note = '<p class="note">Over training batches, weighted as in training: one curve per member.</p>'
@@ -272,7 +300,7 @@ def _health(train: list[Record]) -> str:
         steps, values = _series(train, key)
         if values is not None and (key != "penalty" or values.any()):
             picture = curves(steps, values, ylabel=key.split("_")[0].replace("grad", "gradient norm"))
-            figures.append(_member_figure(picture, title, word, values.shape[1]))
+            figures.append(_member_figure(picture, title, _names(word, values.shape[1])))
     steps, augment = _series(train, "augment")
     if augment is not None and augment.any():
         picture = curves(steps, augment[:, None], ylabel="strength")
@@ -355,8 +383,12 @@ def _figure(svg: bytes, alt: str, title: str, caption: str) -> str:
     return f"<figure><h3>{escape(title)}</h3>{_image(svg, alt, 'svg')}<figcaption>{text}</figcaption></figure>"
 
 
-def _member_figure(svg: bytes, title: str, word: str, members: int) -> str:
-    legend = "".join(_chip(f"{word} {m}", m) for m in range(members))
+def _names(word: str, members: int) -> list[str]:
+    return [f"{word} {m}" for m in range(members)]
+
+
+def _member_figure(svg: bytes, title: str, names: Sequence[str]) -> str:
+    legend = "".join(_chip(name, m) for m, name in enumerate(names))
     image = _image(svg, title, "svg")
     return f'<figure><h3>{escape(title)}</h3>{image}<figcaption class="legend">{legend}</figcaption></figure>'
 

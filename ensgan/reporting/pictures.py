@@ -10,6 +10,7 @@ import colorsys
 import io
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import BadZipFile
@@ -35,6 +36,7 @@ REAL_GAP = 48  # between the last generator and the reals; the line runs in its 
 COLUMNS = 16  # most samples in a row
 PANEL = 360  # side of a scatter panel
 
+WAITS = "takes no part"  # beside a slot that waits for its member
 BACKGROUND = (236, 238, 241)  # neither black nor white, so that the edges of digits and of photographs show
 INK = "#2b2f36"
 FAINT = "#8a919c"
@@ -56,6 +58,11 @@ class Samples(NamedTuple):
     real: np.ndarray  # [n, ...]
     step: int
     classes: int = 0  # where samples were told a class: how many are shown, in turn, or 0
+    takes_part: np.ndarray | None = None  # bool [M], who is no empty slot; None is all
+
+    def waits(self, index: int) -> bool:
+        """Whether generator `index` takes no part: it does not play and is not of the mixture."""
+        return self.takes_part is not None and not self.takes_part[index]
 
 
 def member_color(index: int) -> str:
@@ -83,10 +90,14 @@ def load_samples(run_dir: str | Path) -> Samples:
         # numpy leaves a damaged file open when it is the one that opened it.
         with path.open("rb") as file, np.load(file) as arrays:
             classes = int(arrays["classes"]) if "classes" in arrays else 0
-            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes)
+            takes_part = np.asarray(arrays["takes_part"], bool) if "takes_part" in arrays else None
+            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes, takes_part)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read as samples: {error}") from error
     _check(samples.generators, samples.real)
+    told, held = samples.takes_part, len(samples.generators)
+    if told is not None and told.shape != (held,):
+        raise InputError(f"{path} says of {told.size} generators whether they take part, and holds {held}")
     return samples
 
 
@@ -98,11 +109,15 @@ def write_samples(run_dir: str | Path) -> Path:
     """
     samples = load_samples(run_dir)
     path = Path(run_dir) / "samples.png"
-    write_atomically(path, png(sample_picture(samples.generators, samples.real, classes=samples.classes)))
+    waits = [i for i in range(len(samples.generators)) if samples.waits(i)]
+    picture = sample_picture(samples.generators, samples.real, classes=samples.classes, waits=waits)
+    write_atomically(path, png(picture))
     return path
 
 
-def sample_picture(generators: Any, real: Any, scale: int | None = None, classes: int = 0) -> Image.Image:
+def sample_picture(
+    generators: Any, real: Any, scale: int | None = None, classes: int = 0, waits: Collection[int] = ()
+) -> Image.Image:
     """Samples of every generator and reals, labelled, in one picture.
 
     Images are enlarged without smoothing and stand in blocks, one generator below the other, the reals last. Where
@@ -114,14 +129,15 @@ def sample_picture(generators: Any, real: Any, scale: int | None = None, classes
         real: the same of the data, `[n, ...]`; its n may differ.
         scale: how many pixels one pixel becomes; None makes a sample at least 64 pixels high.
         classes: 0, or after how many images their classes start anew with the first.
+        waits: numbers of the generators that take no part, which are marked.
 
     Raises:
         InputError: the arrays are neither images nor points, or do not fit each other.
     """
     generators, real = np.asarray(generators), np.asarray(real)
     if _check(generators, real) == "points":
-        return _panels(generators, real)
-    return _blocks(generators, real, scale or math.ceil(CELL / real.shape[1]), classes)
+        return _panels(generators, real, waits)
+    return _blocks(generators, real, scale or math.ceil(CELL / real.shape[1]), classes, waits)
 
 
 def tile(images: np.ndarray, columns: int, gap: int) -> np.ndarray:
@@ -187,7 +203,7 @@ def _check(generators: np.ndarray, real: np.ndarray) -> str:
     raise InputError(f"cannot draw {seen}; expected images uint8 [..., H, W, 1 or 3] or points [..., 2]")
 
 
-def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int) -> Image.Image:
+def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int, waits: Collection[int]) -> Image.Image:
     enlarge = lambda images: images.repeat(scale, axis=1).repeat(scale, axis=2)
     columns = classes or min(COLUMNS, max(generators.shape[1], len(real)))
     sheets = [tile(enlarge(images), columns, GAP) for images in (*generators, real)]
@@ -208,18 +224,22 @@ def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int) 
             draw.line((MARGIN, middle, width - MARGIN, middle), fill=INK, width=2)
         name = "real" if is_real else f"generator {index}"
         # Beside the first row, since a block may be taller than a screen.
-        draw.text((MARGIN, y + scale * real.shape[1] // 2), name, fill=INK, font=font, anchor="lm")
+        middle = y + scale * real.shape[1] // 2
+        draw.text((MARGIN, middle), name, fill=FAINT if index in waits else INK, font=font, anchor="lm")
+        if index in waits:
+            draw.text((MARGIN, middle + 18), WAITS, fill=FAINT, font=font, anchor="lm")
         picture.paste(Image.fromarray(sheet), (GUTTER, y))
         y += len(sheet) + BLOCK_GAP
     return picture
 
 
-def _panels(generators: np.ndarray, real: np.ndarray) -> Image.Image:
+def _panels(generators: np.ndarray, real: np.ndarray, waits: Collection[int]) -> Image.Image:
     columns = min(4, len(generators))
     rows = math.ceil(len(generators) / columns)
     picture = Image.new("RGB", (columns * PANEL, rows * PANEL), "white")
     for index, points in enumerate(generators):
-        panel = scatter_panel(points, real, member_color(index), f"generator {index} (reals in grey)")
+        note = WAITS if index in waits else "reals in grey"
+        panel = scatter_panel(points, real, member_color(index), f"generator {index} ({note})")
         picture.paste(panel, (index % columns * PANEL, index // columns * PANEL))
     return picture
 

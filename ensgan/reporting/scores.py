@@ -114,16 +114,23 @@ def describe_classes(table: Any) -> str:
     return "\n".join([note, head, *rows])
 
 
-def describe_distances(table: Any) -> str:
-    """Distances of the best generator and of the mixture to held-out reals as text."""
-    columns = {f"generator {table.best}, the best": table.member.rows, "mixture": table.mixture.rows}
+def describe_distances(table: Any, each: Any) -> str:
+    """Distances to held-out reals: of the best generator and the mixture, with intervals, and of each generator.
+
+    Args:
+        table: of the best generator alone.
+        each: of all generators, in fewer metrics.
+    """
+    ((best, member),) = table.generators.items()
+    value = lambda found, name: f"{found.rows[name].value:.4g}" if name in found.rows else "-"
+    known = dict.fromkeys(name for found in each.generators.values() for name in found.rows)
     lines = [
-        f"distances to {table.member.reals} held-out reals (report split) in the features: {table.member.features}",
-        format_measured(columns),
-        _floor(table.member),
-        "Fréchet distance of each generator: " + ", ".join(f"{value:.4g}" for value in table.frechet),
+        f"distances to {member.reals} held-out reals (report split) in the features: {member.features}",
+        format_measured({f"generator {best}, the best": member.rows, "mixture": table.mixture.rows}),
+        _floor(member),
+        *(f"{name} of each generator: {', '.join(value(e, name) for e in each.generators.values())}" for name in known),
     ]
-    return "\n".join([*lines, *_refused(table.member, table.mixture)])
+    return "\n".join([*lines, *_refused(member, table.mixture, *each.generators.values())])
 
 
 def describe_floor(found: Any) -> str:

@@ -51,9 +51,15 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
 
 
 def become(game: Game, state: State, side: Side, source: Any, inherit: bool = True) -> State:
-    """The state in which member k of a side is a copy of member `source[k]`; whether it `inherit`s loss and penalty."""
+    """The state in which member k of a side is a copy of member `source[k]`, with its rating.
+
+    `inherit` says whether it also has the loss and the penalty of that member.
+    """
     source = jnp.asarray(source)
     state = with_members(state, side, copied(groups_of(game, side), members_of(state, side), source))
+    origin = jnp.arange(game.M + game.N)
+    origin = origin.at[: game.M].set(source) if side == "g" else origin.at[game.M :].set(game.M + source)
+    state = state._replace(ratings=jax.tree.map(lambda leaf: leaf[origin], state.ratings))
     if not inherit:
         return state
     names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]

@@ -1,0 +1,135 @@
+"""Samples of a run drawn into a file, as they come or refined by the run's judge."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ensgan import choices, judging, runs, sampling
+from ensgan.data import Source, to_uint8
+from ensgan.gallery import save_picture
+from ensgan.game import Game, State
+from ensgan.types import Array, InputError
+
+MEMORY = 2**32  # bytes of samples that one command holds
+
+
+def sample_file(
+    run: Path,
+    out: Path,
+    num: int,
+    *,
+    choice: str | None = None,
+    seed: int = 0,
+    label: str | None = None,
+    refine: str | None = None,
+    budget: float | None = None,
+    rate: float | None = None,
+    rule: str = "stacking",
+    calibrate: str | None = None,
+) -> None:
+    """Draws samples into a `.png` or `.npz`.
+
+    Args:
+        run: the run's folder.
+        out: the file.
+        num: how many samples.
+        choice: `best`, `mixture` or `member:I`.
+        seed: of the samples.
+        label: classes in turn, such as `0,1,2`, of a conditional run.
+        refine: a method of `sampling.METHODS`, by which the run's judge refines samples.
+        budget: of the method.
+        rate: of the method.
+        rule: how discriminators become one judge.
+        calibrate: how its logit is calibrated; isotonic if not given, logistic where gradients count.
+
+    Raises:
+        InputError: a file that cannot be written, numbers out of range, or options that do not go together.
+    """
+    if out.suffix not in (".png", ".npz"):
+        raise InputError(f"--out is {out}; give a name that ends in .png or .npz")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
+    settings = runs.load_run(run)
+    game, source, state = runs.restore(run, settings)
+    most = MEMORY // (4 * int(np.prod(game.sample_shape)))
+    if not 1 <= num <= most:
+        raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
+    asked = choices.classes(label, game.classes)
+    if refine is not None:
+        sampling.effort(refine, budget)  # what is wrong is told before a judge is fitted
+    weights, text = choices.weights(choice, game, state, source, settings, run)
+    key = jax.random.key(seed)
+    tags: Any = sampling.labels(game, key, num, None if asked is None else np.resize(asked, num))
+    if refine is None:
+        for flag, given in (("budget", budget), ("rate", rate)):
+            if given is not None:
+                raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
+        x = np.asarray(sampling.sample(game, state, key, num, weights=weights, label=tags))
+    else:
+        how = calibrate or ("logistic" if refine in sampling.GRADIENT else "isotonic")
+        judge = lambda: judging.fit(game, state, source, weights, rule=rule, calibrate=how)
+        x, tags, cost = _refined(game, state, source, key, num, judge, weights, asked, refine, budget, rate)
+        text = f"{text}, {cost},"
+    if out.suffix == ".npz":
+        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if len(game.sample_shape) == 3 else {})}
+        np.savez(out, **arrays if tags is None else {**arrays, "label": tags})
+    else:
+        in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
+        save_picture(out, x, source.held_out("select", 1000)["x"], columns=in_turn)
+    print(f"{num} samples from {text} are in {out}")
+
+
+def _refined(
+    game: Game,
+    state: State,
+    source: Source,
+    key: Array,
+    num: int,
+    judge: Any,
+    weights: np.ndarray,
+    asked: list[int] | None,
+    method: str,
+    budget: float | None,
+    rate: float | None,
+) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Refined samples, their labels, and what they cost."""
+    if asked is not None and len(asked) > 1:
+        raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
+    reals = source.held_out("select", 1000) if method == "mh" and asked is None else None
+    start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
+    end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
+
+    def progress(done: int) -> None:
+        if 10 * done // num > told[0]:
+            told[0] = 10 * done // num
+            print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
+
+    got = sampling.refined(
+        game,
+        state,
+        key,
+        num,
+        judge=judge(),
+        method=method,
+        budget=budget,
+        rate=rate,
+        weights=weights,
+        label=None if asked is None else asked[0],
+        start=start,
+        progress=progress,
+    )
+    x, label = got.x if game.classes is not None else (got.x, None)
+    size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
+    cost = (
+        f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "
+        f"generators and {got.judged:.1f} of the judge{size})"
+    )
+    return np.asarray(x), None if label is None else np.asarray(label), cost

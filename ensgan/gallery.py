@@ -1,0 +1,69 @@
+"""Samples of a run to look at: `samples.npz` and `samples.png` beside reals, and pictures of samples drawn later."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ensgan import selection
+from ensgan.data import Source, to_uint8
+from ensgan.game import Game, State
+from ensgan.reporting import write_samples
+from ensgan.reporting.pictures import COLUMNS, png, scatter_panel, tile
+from ensgan.sampling import every_member
+
+
+def save_samples(directory: Path, game: Game, state: State, source: Source) -> None:
+    """`samples.npz` and `samples.png`: averaged generators beside reals."""
+    image = len(game.sample_shape) == 3
+    if not image and int(np.prod(game.sample_shape)) < 2:
+        return  # a single number has no picture
+    num, told = 32 if image else 1000, 0
+    reals = source.held_out("select", num)
+    label = reals.get("label")
+    if image and game.classes is not None:
+        told = min(COLUMNS, game.classes)
+        reals, label = by_class(source.held_out("select", 1000), told, -(-num // told))
+    num = len(reals["x"])
+    fakes = np.asarray(every_member(game, state, jax.random.key(selection.NOISE_SEED + 1), num, label))
+    if image:
+        fakes, real = to_uint8(fakes), to_uint8(reals["x"])
+    else:  # points are shown by their first two coordinates
+        fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
+    temporary = directory / "samples.tmp.npz"
+    takes_part = game.taking_part(state)[0]
+    np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told, takes_part=takes_part)
+    os.replace(temporary, directory / "samples.npz")
+    write_samples(directory)
+
+
+def by_class(reals: dict[str, Any], classes: int, rows: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Reals in rows that run through the first classes, and their labels `[rows · classes]`.
+
+    A class with fewer reals shows them again; one that has none shows grey.
+    """
+    x = np.zeros((rows, classes, *reals["x"].shape[1:]), np.float32)
+    for k in range(classes):
+        found = reals["x"][reals["label"] == k]
+        if len(found):
+            x[:, k] = found[np.arange(rows) % len(found)]
+    return {"x": x.reshape(-1, *x.shape[2:])}, np.tile(np.arange(classes, dtype=np.int32), rows)
+
+
+def save_picture(path: Path, x: np.ndarray, real: np.ndarray, columns: int = 0) -> None:
+    """Samples `[n, ...]` as one picture: images enlarged in a grid, points (two coordinates) over the reals.
+
+    The grid has so many columns, or where that is 0 as many as make it nearly a square.
+    """
+    if x.ndim == 4:
+        scale = -(-64 // x.shape[1])
+        enlarged = to_uint8(x).repeat(scale, axis=1).repeat(scale, axis=2)
+        columns = columns or int(np.ceil(np.sqrt(len(x))))
+        path.write_bytes(png(tile(enlarged, columns=min(20, columns), gap=4)))
+    else:
+        flat = lambda points: points.reshape(len(points), -1)[:, :2]
+        path.write_bytes(png(scatter_panel(flat(x), flat(real), "#1f77b4")))

@@ -1,0 +1,89 @@
+"""A run's judge: fitted for one sampler, with what it is worth, and asked of samples in a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ensgan import choices, combine, runs
+from ensgan.data import Source, checks, images
+from ensgan.data.source import dequantized
+from ensgan.game import Game, State
+from ensgan.types import InputError
+
+
+def fit(game: Game, state: State, source: Source, weights: np.ndarray, *, rule: str, calibrate: str) -> Any:
+    """A judge of the sampler that `weights` `[M]` make; what it is worth goes to stderr."""
+    fitted: Any = combine.fit(game, state, source, rule, calibrate=calibrate, weights=weights)
+    before, after = fitted.before, fitted.after
+    print(
+        f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
+        f"the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration "
+        f"error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return fitted
+
+
+def judge_file(
+    run: Path,
+    file: str | None,
+    *,
+    out: str | None = None,
+    choice: str | None = None,
+    rule: str = "stacking",
+    calibrate: str | None = None,
+) -> None:
+    """Prints how real samples in a file look to all discriminators together.
+
+    Args:
+        run: the run's folder.
+        file: samples in a `.npz` or `.npy`.
+        out: a `.npz` to write, with `probability` and `logit` of every sample.
+        choice: what fakes are: `best`, `mixture` or `member:I`.
+        rule: how discriminators become one judge.
+        calibrate: how its logit is calibrated; isotonic if not given.
+
+    Raises:
+        InputError: files that cannot be read or written, or samples of another shape.
+    """
+    if file is None:
+        raise InputError("--input is missing; name a .npz or .npy file of samples")
+    path, target = Path(file), None if out is None else Path(out)
+    if target is not None and (target.suffix != ".npz" or not target.absolute().parent.is_dir()):
+        raise InputError(f"--out is {target}; give a name that ends in .npz, in a folder that exists")
+    x, label = images.read_npz(path)
+    x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
+    settings = runs.load_run(run)
+    game, source, state = runs.restore(run, settings)
+    if len(x) == 0 or x.shape[1:] != game.sample_shape:
+        raise InputError(
+            f"{path} has samples [{len(x)}, *{x.shape[1:]}]; this run judges samples of {game.sample_shape}"
+        )
+    if game.classes is not None:
+        if label is None:
+            raise InputError(
+                f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
+            )
+        label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
+    weights, text = choices.weights(choice, game, state, source, settings, run)
+    # Isotonic repairs any shape, but is flat in places.
+    log_ratio = fit(game, state, source, weights, rule=rule, calibrate=calibrate or "isotonic").log_ratio
+    chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
+    part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
+    logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
+    probability = np.exp(-np.logaddexp(0.0, -logit))
+    print(f"probability of being real rather than from {text}, and its logit")
+    for k in range(min(len(x), 20)):
+        print(f"{k:>6} {probability[k]:>8.4f} {logit[k]:>9.3f}")
+    if len(x) > 20:
+        print(f"   ... and {len(x) - 20} more" + ("" if target else "; --out FILE.npz writes them all"))
+    print(
+        f"{len(x)} samples: mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
+    )
+    if target is not None:
+        np.savez(target, probability=probability.astype(np.float32), logit=logit)

@@ -1,0 +1,145 @@
+"""What `ensgan select` and `ensgan evaluate` find of a run or of two folders of images, and how they print it."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from ensgan import comparison, evaluation, features, records, runs, selection
+from ensgan.reporting import (
+    describe_classes,
+    describe_distances,
+    describe_floor,
+    describe_mixtures,
+    describe_modes,
+    describe_players,
+    describe_scores,
+    format_measured,
+)
+from ensgan.types import InputError, unknown
+
+FOLDER_FEATURES = ("identity", "classifier")
+
+
+def select(run: Path, *, num: int | None = None, method: str | None = None) -> None:
+    """Ranks both sides on the select split, fits mixtures, and stores the one that `sample --from mixture` takes.
+
+    Args:
+        run: the run's folder.
+        num: largest number of held-out samples; the run's own if not given.
+        method: the mixture to take; the one that is best on the select split if not given.
+
+    Raises:
+        InputError: an unknown method, or too few samples.
+    """
+    if method not in (None, *selection.MIXTURES):
+        raise unknown("method", method, selection.MIXTURES)
+    settings = runs.load_run(run)
+    game, source, state = runs.restore(run, settings)
+    num, step = _enough(num) or settings.held_out, int(state.step)
+    scores = selection.select(game, state, source, num=num, fit=True)
+    print(describe_scores(scores, "select"))
+    assert scores.fitted is not None
+    meta = selection.meta_game(game, state, scores.fool)
+    taken = records.save_selection(run, scores, meta, step, method)
+    print("\n" + describe_players(scores, meta))
+    print("\n" + describe_mixtures(scores.fitted))
+    print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")
+
+
+def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500) -> None:
+    """Measures the generators of a run on the report split: modes or classes, distances, scores.
+
+    Args:
+        run: the run's folder.
+        num: largest number of held-out samples, and of samples per generator; what each measure takes if not given.
+        classifier_steps: updates of the classifier that counts classes; 0 does without.
+
+    Raises:
+        InputError: a number out of range.
+    """
+    if classifier_steps < 0:
+        raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
+    settings = runs.load_run(run)
+    game, source, state = runs.restore(run, settings)
+    count = _enough(num) or settings.held_out
+    scores = selection.select(game, state, source, num=count, split="report")
+    if source.modes is None and classifier_steps and features.classifiable(source):
+        text = (
+            f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 does without"
+        )
+        print(text, file=sys.stderr, flush=True)
+    table = evaluation.evaluate_known(game, state, source, num=num, seed=settings.seed, steps=classifier_steps)
+    if table is not None:
+        print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
+    best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
+    measured = partial(evaluation.evaluate_distances, game, state, source, num=count, seed=settings.seed)
+    each = measured(names=settings.distances, repeats=0)  # as in the log
+    print(describe_distances(measured(among=[best]), each) + "\n")
+    print(describe_scores(scores, "report"))
+
+
+def _enough(num: int | None) -> int | None:
+    if num is not None and num < selection.LEAST:
+        raise InputError(f"--num is {num}; scores need at least {selection.LEAST} samples")
+    return num
+
+
+def evaluate_folders(
+    real: str | None,
+    fake: str | None,
+    *,
+    features: str = "identity",
+    size: int | None = None,
+    pixels: int = comparison.PIXELS,
+    classifier_steps: int = 1500,
+    num: int | None = None,
+    seed: int = 0,
+    cache: str | None = None,
+) -> None:
+    """Compares two folders of images: distances with intervals, and the floor that reals get against reals.
+
+    Args:
+        real: folder of real images.
+        fake: folder of images to measure.
+        features: `identity` or `classifier`.
+        size: pixels of a side that images are cropped and resized to.
+        pixels: most pixels of a side for identity.
+        classifier_steps: updates of the classifier.
+        num: most images of each folder.
+        seed: of what is drawn at random.
+        cache: a folder that keeps features.
+
+    Raises:
+        InputError: a folder is missing, or a number is out of range.
+    """
+    for flag, folder in (("real", real), ("fake", fake)):
+        if not folder:
+            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
+    if features not in FOLDER_FEATURES:
+        raise unknown("features", features, FOLDER_FEATURES)
+    if num is not None and num < 4:
+        raise InputError(f"--num is {num}; give at least 4")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
+    if features == "classifier" and classifier_steps < 1:
+        raise InputError(f"--classifier-steps is {classifier_steps}; give 1 or more")
+    found, judge = comparison.compare_folders(
+        real or "",
+        fake or "",
+        size=size,
+        pixels=pixels,
+        num=num,
+        seed=seed,
+        cache=cache,
+        classifier_steps=classifier_steps if features == "classifier" else 0,
+    )
+    print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
+    if judge is not None:
+        print(
+            "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
+            f"{judge.accuracy:.2%} of {judge.num} others"
+        )
+    print(format_measured({"value [95 % interval]": found.rows}))
+    print(describe_floor(found))

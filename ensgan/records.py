@@ -1,0 +1,136 @@
+"""Records of a run: held-out scores and distances as JSON, and what `ensgan select` chose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ensgan import rundir, selection
+from ensgan.evaluation import DistanceTable, distances
+from ensgan.reporting import plain
+from ensgan.types import InputError
+
+
+class Choice(NamedTuple):
+    """What `selection.json` says."""
+
+    step: int
+    method: str
+    weights: np.ndarray  # [M]
+
+
+def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
+    """The JSON record of held-out scores."""
+    return {
+        "kind": "score",
+        "step": step,
+        "fool": scores.fool,
+        "probability": scores.probability,
+        **({} if scores.log_odds is None else {"log_odds": scores.log_odds, "accuracy": scores.accuracy}),
+        "score_g": scores.score_g.value,
+        "error_g": scores.score_g.error,
+        "score_d": scores.score_d.value,
+        "error_d": scores.score_d.error,
+        "mmd": scores.mmd.value,
+        "mmd_error": scores.mmd.error,
+        "mmd_floor": scores.mmd_floor,
+        "coverage": scores.coverage,
+        "coverage_floor": scores.coverage_floor,
+        **(
+            {}
+            if scores.left_out is None
+            else {"left_out": scores.left_out.value, "left_out_error": scores.left_out.error}
+        ),
+        "rank_g": scores.rank_g,
+        "rank_d": scores.rank_d,
+        "ratings": scores.ratings._asdict(),
+        "mixture": scores.mixture,
+        "members": scores.members,
+        "num": scores.num,
+    }
+
+
+def distance_record(table: DistanceTable, names: Sequence[str]) -> dict[str, Any]:
+    """The JSON form of distances by their short names; what was not measured is null."""
+    value = lambda found, name: found.rows[name].value if name in found.rows else None
+    everybody = [*table.generators.values(), table.mixture]
+
+    def one(title: str) -> dict[str, Any]:
+        floors = [found.rows[title].floor for found in everybody if title in found.rows]
+        return {
+            "title": title,
+            "generators": [value(found, title) for found in table.generators.values()],
+            "mixture": value(table.mixture, title),
+            "floor": floors[0] if floors else None,
+        }
+
+    return {
+        "num": table.mixture.fakes,
+        "features": table.mixture.features,
+        **{name: one(title) for name, title in zip(names, distances(names), strict=True)},
+    }
+
+
+def mode_record(table: Any) -> dict[str, Any]:
+    """The JSON form of a table of modes."""
+    columns = {key: [getattr(score, key) for score in table.scores] for key in ("modes", "hq", "kl", "spread")}
+    return {"names": table.names, **columns, "total": table.total, "num": table.num}
+
+
+def save_selection(
+    directory: Path, scores: selection.Selection, meta: selection.MetaGame, step: int, method: str | None
+) -> str:
+    """Writes `selection.json`: scores, ranks, ratings and mixtures, and which of them `sample --from mixture` takes.
+
+    Args:
+        directory: that of the run.
+        scores: with fitted mixtures.
+        meta: the meta-game of their matrix.
+        step: of the state they are of.
+        method: the mixture to take, or None for the one that the select split chose.
+
+    Returns:
+        The name of the mixture.
+    """
+    assert scores.fitted is not None
+    taken = method or scores.fitted.chosen
+    estimates = lambda found: {name: estimate._asdict() for name, estimate in found.items()}
+    record = {
+        **score_record(scores, step),
+        "kind": "selection",
+        "meta_game": meta._asdict(),
+        "method": taken,
+        "chosen": scores.fitted.chosen,
+        "weights": scores.fitted.weights,
+        "mmd_select": estimates(scores.fitted.select),
+        "mmd_report": estimates(scores.fitted.report),
+    }
+    rundir.write_json(directory / rundir.SELECTION, plain(record))
+    return taken
+
+
+def load_selection(directory: Path, members: int) -> Choice | None:
+    """The mixture that `ensgan select` chose; None where nothing is stored.
+
+    Raises:
+        InputError: the file is damaged, or of a run with another number of generators.
+    """
+    file = directory / rundir.SELECTION
+    if not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_text())
+        method = record["method"]
+        found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
+    if found.weights.shape != (members,):
+        raise InputError(
+            f"{file} has weights of shape {found.weights.shape}, but the run has {members} generators; write it again "
+            f"with `ensgan select {directory}`"
+        )
+    return found
