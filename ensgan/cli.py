@@ -30,6 +30,12 @@ JUDGE: list[tuple[str, type, Any, str]] = [
         "temperature, logistic or isotonic; isotonic if not given, logistic where gradients count",
     ),
 ]
+INCEPTION = (
+    "--inception",
+    str,
+    None,
+    "compare images by Inception-v3 with the weights in this file: FID, KID and more",
+)
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -132,12 +138,12 @@ def evaluate(argv: list[str]) -> int:
     if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
         return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
-    return _score("evaluate", "report", argv, [steps])
+    return _score("evaluate", "report", argv, [steps, INCEPTION])
 
 
 def _evaluate_folders(argv: list[str]) -> int:
     """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
-    from ensgan import comparison
+    from ensgan import comparison, features
     from ensgan.reporting import describe_floor, format_measured
 
     text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
@@ -148,12 +154,14 @@ def _evaluate_folders(argv: list[str]) -> int:
             ("--real", str, None, "folder of real images"),
             ("--fake", str, None, "folder of images to measure"),
             ("--features", str, "identity", text),
+            INCEPTION,
+            ("--moments", bool, False, "the Fréchet distance alone, without an interval: no features need be held"),
             ("--size", int, None, "crop and resize all images to so many pixels a side; else they must have one size"),
             ("--pixels", int, comparison.PIXELS, "most pixels of a side for identity; larger images are averaged"),
             ("--classifier-steps", int, 1500, "updates of the classifier"),
             ("--num", int, None, "most images of each folder; all if not given"),
             ("--seed", int, 0, "of what is drawn at random"),
-            ("--cache", str, None, "a folder that keeps features for the next time"),
+            ("--cache", str, None, "a folder that keeps features, means and covariances for the next time"),
         ],
         description=_evaluate_folders.__doc__,
         positional=False,
@@ -170,12 +178,20 @@ def _evaluate_folders(argv: list[str]) -> int:
     steps = options["classifier_steps"] if options["features"] == "classifier" else 0
     if options["features"] == "classifier" and steps < 1:
         raise InputError(f"--classifier-steps is {steps}; give 1 or more")
-    found, judge = comparison.compare_folders(
-        options["real"],
-        options["fake"],
-        **{key: options[key] for key in ("size", "pixels", "num", "seed", "cache")},
-        classifier_steps=steps,
-    )
+    if steps and (options["inception"] is not None or options["moments"]):
+        raise InputError("--features classifier goes neither with --inception nor with --moments; give one of them")
+    of = features.identity(options["pixels"])
+    if options["inception"] is not None:
+        of = features.of_inception(options["inception"])
+    given: dict[str, Any] = {"features": of, **{key: options[key] for key in ("size", "num", "seed", "cache")}}
+    folders = (options["real"], options["fake"])
+    if options["moments"]:
+        distance, reals, fakes = comparison.frechet_of_folders(*folders, **given)
+        print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
+        return 0
+    # Inception has more features than most have images, which the other metrics need not suffer from.
+    strict = options["inception"] is None
+    found, judge = comparison.compare_folders(*folders, **given, classifier_steps=steps, strict=strict)
     print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
     if judge is not None:
         print(
@@ -205,8 +221,13 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
     method = options.get("method")
     if method not in (None, *selection.MIXTURES):
         raise unknown("method", method, selection.MIXTURES)
+    of = None if options.get("inception") is None else features.of_inception(options["inception"])
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
+    if of is not None and not (len(source.shape) == 3 and source.shape[-1] in (1, 3)):
+        raise InputError(
+            f"--inception takes images [H, W, C] with 1 or 3 channels; samples of this run are {list(source.shape)}"
+        )
     if options["num"] is not None and options["num"] < 8:
         raise InputError(f"--num is {options['num']}; scores need at least 8 samples")
     num, step = options["num"] or settings.held_out, int(state.step)
@@ -223,7 +244,9 @@ def _score(command: str, split: str, argv: list[str], more: Sequence[Any] = ()) 
         best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
         count = options["num"] or settings.held_out
         try:
-            distances = evaluation.evaluate_distances(game, state, source, best, num=count, seed=settings.seed)
+            distances = evaluation.evaluate_distances(
+                game, state, source, best, features=of, num=count, seed=settings.seed
+            )
             print(describe_distances(distances) + "\n")
         except InputError as error:  # such as samples that are all equal; what follows is known all the same
             print(f"distances are not measured: {error}\n")

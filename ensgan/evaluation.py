@@ -11,9 +11,10 @@ import numpy as np
 from ensgan import comparison, features, metrics
 from ensgan.comparison import Comparison
 from ensgan.data import Source
-from ensgan.features import Classifier, extract, identity
+from ensgan.features import Classifier, Features, extract, identity, statistics
 from ensgan.game import Game, State
 from ensgan.metrics import ClassScores, ModeScores, class_floor, class_scores, mode_scores
+from ensgan.metrics.gaussian import check_rank
 from ensgan.sampling import every_member, sample
 from ensgan.types import InputError
 
@@ -110,9 +111,17 @@ class DistanceTable(NamedTuple):
 
 
 def evaluate_distances(
-    game: Game, state: State, source: Source, best: int, *, num: int = 1000, seed: int = 0, repeats: int = 100
+    game: Game,
+    state: State,
+    source: Source,
+    best: int,
+    *,
+    features: Features | None = None,
+    num: int = 1000,
+    seed: int = 0,
+    repeats: int = 100,
 ) -> DistanceTable:
-    """Distances to the report split, in the samples themselves; images are made at most 8 pixels wide and high.
+    """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
     The floors are those of training reals, where the source can give them again; else of halves of the report split.
 
@@ -121,6 +130,7 @@ def evaluate_distances(
         state: where it stands; averaged generators are used.
         source: the data it was trained on.
         best: the generator that was selected, on another split than the report split.
+        features: what samples are compared by.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
         seed: of the samples.
         repeats: halves that an interval is taken from.
@@ -133,21 +143,25 @@ def evaluate_distances(
     more = source.held_out("train", len(x))["x"] if source.resumable else None
     if more is not None and len(more) < len(x):
         more = None
-    key, features = jax.random.fold_in(jax.random.key(seed), 2), identity(comparison.PIXELS)
+    key, features = jax.random.fold_in(jax.random.key(seed), 2), features or identity(comparison.PIXELS)
     members = np.asarray(every_member(game, state, key, len(x), label))
     mixture = np.asarray(sample(game, state, key, len(x), label=label))
+    # Features are taken once of everything, and what follows is given those.
+    rows = lambda samples: extract(features, samples)
+    known = features._replace(of=lambda taken: taken)
+    reals, more = rows(x), None if more is None else rows(more)
     against = lambda fake: comparison.compare(
-        x, fake, more=more, features=features, repeats=repeats, seed=seed, strict=False
+        reals, fake, more=more, features=known, repeats=repeats, seed=seed, strict=False
     )
-
-    def frechet(fake: np.ndarray) -> float:
+    frechet, of_best = [], rows(members[best])
+    for i, fake in enumerate(members):
         try:
-            parts = (metrics.moments(extract(features, part)) for part in (x, fake))
-            return metrics.frechet_distance(*parts)
+            check_rank(len(x), reals.shape[1] - features.classes, "fakes")
+            parts = (reals, of_best if i == best else rows(fake))
+            frechet.append(metrics.frechet_distance(*(statistics(known, part) for part in parts)))
         except InputError:  # too few samples, which the tables say, or a generator whose samples are all equal
-            return float("nan")
-
-    return DistanceTable(best, against(members[best]), against(mixture), [frechet(fake) for fake in members])
+            frechet.append(float("nan"))
+    return DistanceTable(best, against(of_best), against(rows(mixture)), frechet)
 
 
 def evaluate_modes(
