@@ -195,8 +195,8 @@ def _kept(
     file = Path(cache) / f"{kind}-{content.hexdigest()}.npz"
     if file.is_file():
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
+            with file.open("rb") as raw:  # np.load would leave a broken file open
+                return dict(np.load(raw, allow_pickle=False))
         except Exception as error:  # whatever numpy and zipfile raise at broken data
             raise InputError(f"{file} cannot be read ({type(error).__name__}): remove it") from error
     found = make()
