@@ -126,7 +126,7 @@ class scorer:
         if source.modes is not None:
             self.names, self.num = ("modes", "hq", "kl", "spread"), POINTS
             return
-        self.judge = features.train_classifier(source, seed=0)
+        self.features = features.of_classifier(features.train_classifier(source, seed=0))
         self.real = source.held_out("report", IMAGES)["x"]
         self.names, self.num = (*DISTANCES, "TV of classes"), len(self.real)
 
@@ -142,8 +142,8 @@ class scorer:
         if x is None:
             reals = self.source.held_out("train", 10 * self.num)["x"]
             x = reals[np.random.default_rng(seed).permutation(len(reals))[: self.num]]
-        given = {"features": features.of_classifier(self.judge), "judge": self.judge, "names": self.names}
-        found = comparison.compare(self.real, x, repeats=2, seed=seed, strict=False, **given).rows
+        given = {"features": self.features, "names": self.names}
+        found = comparison.compare(self.real, x, repeats=0, seed=seed, strict=False, **given).rows
         return {name: found[name].value if name in found else float("nan") for name in self.names}
 
 

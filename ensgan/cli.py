@@ -30,6 +30,12 @@ JUDGE: list[tuple[str, type, Any, str]] = [
     ),
 ]
 NUM = ("--num", int, None, "largest number of held-out samples, and of samples per generator for modes")
+INCEPTION = (
+    "--inception",
+    str,
+    None,
+    "compare images by Inception-v3 with the weights in this file: FID, KID and more",
+)
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -136,7 +142,7 @@ def evaluate(argv: list[str]) -> int:
     if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
         return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
-    measuring.evaluate(**_options("evaluate", argv, [NUM, steps]))
+    measuring.evaluate(**_options("evaluate", argv, [NUM, steps, INCEPTION]))
     return 0
 
 
@@ -152,12 +158,14 @@ def _evaluate_folders(argv: list[str]) -> int:
             ("--real", str, None, "folder of real images"),
             ("--fake", str, None, "folder of images to measure"),
             ("--features", str, "identity", text),
+            INCEPTION,
+            ("--moments", bool, False, "the Fréchet distance alone, without an interval: no features need be held"),
             ("--size", int, None, "crop and resize all images to so many pixels a side; else they must have one size"),
             ("--pixels", int, comparison.PIXELS, "most pixels of a side for identity; larger images are averaged"),
             ("--classifier-steps", int, 1500, "updates of the classifier"),
             ("--num", int, None, "most images of each folder; all if not given"),
             ("--seed", int, 0, "of what is drawn at random"),
-            ("--cache", str, None, "a folder that keeps features for the next time"),
+            ("--cache", str, None, "a folder that keeps features, means and covariances for the next time"),
         ],
         description=_evaluate_folders.__doc__,
         positional=False,

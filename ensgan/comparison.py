@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.special import softmax
 
 from ensgan.data import folder, read_images
 from ensgan.data.source import dequantized
-from ensgan.features import Classifier, Features, extract, identity, of_classifier, train_classifier
+from ensgan.features import Classifier, Features, extract, identity, of_classifier, statistics, train_classifier
 from ensgan.metrics import (
     Measured,
     bandwidth,
@@ -150,10 +150,13 @@ def _duplicates(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
     return lambda i, j: same[np.ix_(j, j)].sum() / (len(j) * (len(j) - 1))
 
 
-def _inception(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
-    assert fake.probability is not None
-    chances = fake.probability
-    return lambda i, j: inception_score(chances[j], 1).value
+def _score(splits: int) -> Callable[..., Callable[..., float]]:
+    def prepare(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
+        assert fake.probability is not None
+        chances = fake.probability
+        return lambda i, j: inception_score(chances[j], splits).value
+
+    return prepare
 
 
 def _classes(real: Sample, fake: Sample, unit: Unit) -> Callable[..., float]:
@@ -186,10 +189,14 @@ SHORT = {
     "sinkhorn": "Sinkhorn divergence",
     "duplicates": "duplicate pairs",
 }
-OF_CLASSES = (
-    Metric(("classifier score",), _inception, most=None, low=1.0),
-    Metric(("TV of classes",), _classes, most=None),
-)
+
+
+def of_classes(splits: int) -> tuple[Metric, ...]:
+    """Those that take probabilities of classes; the score is a mean over as many parts as `splits`."""
+    return (
+        Metric(("classifier score",), _score(splits), most=None, least=max(4, 2 * splits), low=1.0),
+        Metric(("TV of classes",), _classes, most=None),
+    )
 
 
 def compare(
@@ -198,7 +205,6 @@ def compare(
     *,
     more: Any = None,
     features: Features | None = None,
-    judge: Classifier | None = None,
     names: Collection[str] | None = None,
     repeats: int = 100,
     seed: int = 0,
@@ -218,8 +224,8 @@ def compare(
         real: samples `[n, ...]` as networks see them, or points `[n, D]`, in any order.
         fake: samples `[m, ...]`.
         more: other reals, for the floor.
-        features: by default the samples themselves, images at most 8 pixels wide and high.
-        judge: a classifier of `real`; adds the score of its probabilities, and the total variation of classes.
+        features: by default the samples themselves, images at most 8 pixels wide and high. Those with classes add the
+            score of their probabilities, and the total variation of classes.
         names: metrics that are taken; all if not given.
         repeats: halves that an interval is taken from; 0 does without intervals, which are then NaN.
         seed: of which samples are taken.
@@ -232,7 +238,7 @@ def compare(
             metric.
     """
     features = features or identity(PIXELS)
-    families = METRICS + (OF_CLASSES if judge is not None else ())
+    families = METRICS + (of_classes(features.splits) if features.classes else ())
     known = [name for family in families for name in family.names]
     for name in names or ():
         if name not in known:
@@ -247,11 +253,9 @@ def compare(
                 f"{name} have the shape {list(x.shape[1:])}, reals {list(np.shape(real)[1:])}; give one shape"
             )
         order = shuffle(len(x))
-        chances = None
-        if judge is not None:
-            softmax = lambda x: jax.nn.softmax(judge.logits(x))
-            chances = extract(Features(f"classes of {judge.name}", softmax), x, cache=cache)[order].astype(np.float64)
-        samples[name] = Sample(extract(features, x, cache=cache)[order].astype(np.float64), chances)
+        rows = extract(features, x, cache=cache)[order].astype(np.float64)
+        width = rows.shape[1] - features.classes
+        samples[name] = Sample(rows[:, :width], softmax(rows[:, width:], axis=1) if features.classes else None)
     reals, fakes = samples["reals"], samples["fakes"]
     check_pair(reals.features, fakes.features, least=4)
     n, m = len(reals.features), len(fakes.features)
@@ -325,12 +329,13 @@ def compare_folders(
     fake: str | Path,
     *,
     size: int | None = None,
-    pixels: int = PIXELS,
+    features: Features | None = None,
     classifier_steps: int = 0,
     num: int | None = None,
     names: Collection[str] | None = None,
     seed: int = 0,
     repeats: int = 100,
+    strict: bool = True,
     cache: str | Path | None = None,
 ) -> tuple[Comparison, Classifier | None]:
     """Compares images in two folders, made by anything.
@@ -339,13 +344,14 @@ def compare_folders(
         real: the folder of reals. With a classifier, its subfolders are the classes.
         fake: the folder of fakes.
         size: images are cropped and resized to `size` × `size` pixels as they are read; else they have one size.
-        pixels: the most pixels of a side of identity features.
+        features: as in `compare`.
         classifier_steps: above 0, features are those of a classifier trained on 40 % of the reals for so many steps,
             and half of the reals, which it has not seen, are compared.
         num: the most images of each folder, drawn by `seed`; all if not given.
         names: metrics that are taken; all if not given.
         seed: of what is drawn.
         repeats: halves that an interval is taken from.
+        strict: as in `compare`.
         cache: a folder that keeps features.
 
     Returns:
@@ -365,19 +371,57 @@ def compare_folders(
         judge = train_classifier(source, seed=seed, steps=classifier_steps)
     else:
         there = read_images(real, size=size)
-        _check_shapes(there, drawn)
-    rng = np.random.default_rng(seed)
-    images = [dequantized(part[rng.permutation(len(part))[:num]], rng, 256, False) for part in (there, drawn)]
     found = compare(
-        *images,
-        features=identity(pixels) if judge is None else of_classifier(judge),
-        judge=judge,
+        *_chosen(there, drawn, num, seed),
+        features=features if judge is None else of_classifier(judge),
         names=names,
         repeats=repeats,
         seed=seed,
+        strict=strict,
         cache=cache,
     )
     return found, judge
+
+
+def frechet_of_folders(
+    real: str | Path,
+    fake: str | Path,
+    *,
+    features: Features | None = None,
+    size: int | None = None,
+    num: int | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+) -> tuple[float, int, int]:
+    """The Fréchet distance alone, from means and covariances: no features are held, however many images there are.
+
+    Args:
+        real: the folder of reals.
+        fake: the folder of fakes.
+        features: as in `compare`.
+        size: as in `compare_folders`.
+        num: as in `compare_folders`.
+        seed: of what is drawn.
+        cache: a folder that keeps means and covariances; features of images that it knows are not taken again.
+
+    Returns:
+        The distance, and how many reals and fakes there were.
+
+    Raises:
+        InputError: as in `compare_folders` and `metrics.moments`.
+    """
+    features = features or identity(PIXELS)
+    images = _chosen(read_images(real, size=size), read_images(fake, size=size), num, seed)
+    named = zip(("reals", "fakes"), images, strict=True)
+    of_reals, of_fakes = (statistics(features, x, cache=cache, what=what) for what, x in named)
+    return frechet_distance(of_reals, of_fakes), of_reals.n, of_fakes.n
+
+
+def _chosen(real: np.ndarray, fake: np.ndarray, num: int | None, seed: int) -> list[np.ndarray]:
+    """At most `num` of each, in random order, as networks see them."""
+    _check_shapes(real, fake)
+    rng = np.random.default_rng(seed)
+    return [dequantized(part[rng.permutation(len(part))[:num]], rng, 256, False) for part in (real, fake)]
 
 
 def _check_shapes(real: np.ndarray, fake: np.ndarray) -> None:

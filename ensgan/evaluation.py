@@ -12,11 +12,11 @@ import numpy as np
 from ensgan import comparison, features
 from ensgan.comparison import Comparison
 from ensgan.data import Source
-from ensgan.features import Classifier, identity
+from ensgan.features import Classifier, Features, extract, identity
 from ensgan.game import Game, State
 from ensgan.metrics import ClassScores, ModeScores, class_floor, class_scores, mode_scores
 from ensgan.sampling import every_member, sample
-from ensgan.types import InputError, unknown
+from ensgan.types import Array, InputError, unknown
 
 
 class ModeTable(NamedTuple):
@@ -127,11 +127,12 @@ def evaluate_distances(
     *,
     among: Iterable[int] | None = None,
     names: Iterable[str] | None = None,
+    features: Features | None = None,
     num: int = 1000,
     seed: int = 0,
     repeats: int = 100,
 ) -> DistanceTable:
-    """Distances to the report split, in the samples themselves; images are made at most 8 pixels wide and high.
+    """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
     The floors are those of training reals, where the source can give them again; else of halves of the report split.
     What cannot be measured (fewer than 4 reals, samples that are not finite or all equal) is noted as refused. A value
@@ -142,7 +143,9 @@ def evaluate_distances(
         state: where it stands; averaged generators are used.
         source: the data it was trained on.
         among: numbers of the generators that are measured, beside the mixture; all if not given.
-        names: short names of metrics, those of `comparison.SHORT`; all if not given.
+        names: short names of metrics, those of `comparison.SHORT`; if not given all, with those of classes where
+            features have them.
+        features: what samples are compared by.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
         seed: of the samples.
         repeats: halves that an interval is taken from; 0 does without intervals.
@@ -150,35 +153,40 @@ def evaluate_distances(
     Raises:
         InputError: an unknown metric.
     """
-    names = distances(comparison.SHORT if names is None else names)
+    wanted = None if names is None else distances(names)
+    every = distances(comparison.SHORT) if wanted is None else wanted
     reals = source.held_out("report", num)
     x, label = reals["x"], reals.get("label")
     more = source.held_out("train", len(x))["x"] if source.resumable else None
     if more is not None and len(more) < len(x):
         more = None
-    key, features = jax.random.fold_in(jax.random.key(seed), 2), identity(comparison.PIXELS)
-    members = np.asarray(every_member(game, state, key, len(x), label))
+    key, features = jax.random.fold_in(jax.random.key(seed), 2), features or identity(comparison.PIXELS)
+    members = every_member(game, state, key, len(x), label)
+    # Features are taken once of everything, and what follows is given those.
+    rows = lambda samples: extract(features, np.asarray(samples))
+    known = features._replace(of=lambda taken: taken)
+    there, others = rows(x), None if more is None else rows(more)
     floor: dict[str, float] = {}  # the same for all, and so measured once
 
-    def against(fake: np.ndarray) -> Comparison:
+    def against(fake: Array) -> Comparison:
         try:
             found = comparison.compare(
-                x,
-                fake,
-                more=more,
-                features=features,
-                names=names,
+                there,
+                rows(fake),
+                more=others,
+                features=known,
+                names=wanted,
                 repeats=repeats,
                 seed=seed,
                 strict=False,
                 floor=floor,
             )
         except InputError as error:
-            return Comparison({}, dict.fromkeys(names, str(error)), features.name, len(x), len(fake), 0)
+            return Comparison({}, dict.fromkeys(every, str(error)), features.name, len(x), len(fake), 0)
         floor.update({name: row.floor for name, row in found.rows.items()})
         return found
 
-    mixture = against(np.asarray(sample(game, state, key, len(x), label=label)))
+    mixture = against(sample(game, state, key, len(x), label=label))
     return DistanceTable({i: against(members[i]) for i in (range(game.M) if among is None else among)}, mixture)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from ensgan import comparison, evaluation, features, records, runs, selection
+from ensgan.features import identity, of_inception
 from ensgan.reporting import (
     describe_classes,
     describe_distances,
@@ -48,21 +49,27 @@ def select(run: Path, *, num: int | None = None, method: str | None = None) -> N
     print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")
 
 
-def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500) -> None:
+def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500, inception: str | None = None) -> None:
     """Measures the generators of a run on the report split: modes or classes, distances, scores.
 
     Args:
         run: the run's folder.
         num: largest number of held-out samples, and of samples per generator; what each measure takes if not given.
         classifier_steps: updates of the classifier that counts classes; 0 does without.
+        inception: file of the weights of Inception-v3, by whose features images are then compared.
 
     Raises:
-        InputError: a number out of range.
+        InputError: a number out of range, other weights, or samples that are no images.
     """
     if classifier_steps < 0:
         raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
+    of = None if inception is None else of_inception(inception)
     settings = runs.load_run(run)
     game, source, state = runs.restore(run, settings)
+    if of is not None and not (len(source.shape) == 3 and source.shape[-1] in (1, 3)):
+        raise InputError(
+            f"--inception takes images [H, W, C] with 1 or 3 channels; samples of this run are {list(source.shape)}"
+        )
     count = _enough(num) or settings.held_out
     scores = selection.select(game, state, source, num=count, split="report")
     if source.modes is None and classifier_steps and features.classifiable(source):
@@ -74,7 +81,7 @@ def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500)
     if table is not None:
         print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
     best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
-    measured = partial(evaluation.evaluate_distances, game, state, source, num=count, seed=settings.seed)
+    measured = partial(evaluation.evaluate_distances, game, state, source, features=of, num=count, seed=settings.seed)
     each = measured(names=settings.distances, repeats=0)  # as in the log
     print(describe_distances(measured(among=[best]), each) + "\n")
     print(describe_scores(scores, "report"))
@@ -91,6 +98,8 @@ def evaluate_folders(
     fake: str | None,
     *,
     features: str = "identity",
+    inception: str | None = None,
+    moments: bool = False,
     size: int | None = None,
     pixels: int = comparison.PIXELS,
     classifier_steps: int = 1500,
@@ -104,15 +113,17 @@ def evaluate_folders(
         real: folder of real images.
         fake: folder of images to measure.
         features: `identity` or `classifier`.
+        inception: file of the weights of Inception-v3, whose features are then taken.
+        moments: the Fréchet distance alone, without an interval: no features need be held.
         size: pixels of a side that images are cropped and resized to.
         pixels: most pixels of a side for identity.
         classifier_steps: updates of the classifier.
         num: most images of each folder.
         seed: of what is drawn at random.
-        cache: a folder that keeps features.
+        cache: a folder that keeps features, means and covariances.
 
     Raises:
-        InputError: a folder is missing, or a number is out of range.
+        InputError: a folder is missing, a number is out of range, or options exclude each other.
     """
     for flag, folder in (("real", real), ("fake", fake)):
         if not folder:
@@ -125,15 +136,26 @@ def evaluate_folders(
         raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
     if features == "classifier" and classifier_steps < 1:
         raise InputError(f"--classifier-steps is {classifier_steps}; give 1 or more")
+    steps = classifier_steps if features == "classifier" else 0
+    if steps and (inception is not None or moments):
+        raise InputError("--features classifier goes neither with --inception nor with --moments; give one of them")
+    of = identity(pixels) if inception is None else of_inception(inception)
+    if moments:
+        distance, reals, fakes = comparison.frechet_of_folders(
+            real or "", fake or "", features=of, size=size, num=num, seed=seed, cache=cache
+        )
+        print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
+        return
     found, judge = comparison.compare_folders(
         real or "",
         fake or "",
+        features=of,
         size=size,
-        pixels=pixels,
         num=num,
         seed=seed,
         cache=cache,
-        classifier_steps=classifier_steps if features == "classifier" else 0,
+        classifier_steps=steps,
+        strict=inception is None,  # most folders have fewer images than it has features, which others do not mind
     )
     print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
     if judge is not None:

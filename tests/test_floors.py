@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "ratings", "processes", "calibration"],
+    ["mesh", "metagame", "ratings", "processes", "calibration", "torch_files"],
     [
         "config",
         "networks",
@@ -21,6 +21,7 @@ FLOORS = [
         "optim",
         "refine",
         "metrics",
+        "inception",
         "data",
         "checkpoint",
         "reporting",

@@ -2,7 +2,7 @@
 
 from ensgan.metrics.classes import ClassScores, class_floor, class_scores, inception_score
 from ensgan.metrics.diversity import duplicate_radius, duplicates, support
-from ensgan.metrics.gaussian import Moments, frechet_distance, moments
+from ensgan.metrics.gaussian import Moments, frechet_distance, moments, moments_of_parts
 from ensgan.metrics.kernels import bandwidth, gaussian_kernel, kid, mmd, squared_distances
 from ensgan.metrics.measured import Estimate, Measured, half_intervals
 from ensgan.metrics.modes import ModeScores, mode_scores
@@ -32,6 +32,7 @@ __all__ = [
     "mmd",
     "mode_scores",
     "moments",
+    "moments_of_parts",
     "neighbours",
     "placements",
     "sinkhorn",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan.metrics.measured import check_samples
+from ensgan.metrics.measured import check_finite, check_samples, constant
 from ensgan.types import InputError
 
 
@@ -30,12 +31,43 @@ def moments(x: Any, what: str = "samples") -> Moments:
             finite; or constant features.
     """
     x = check_samples(x, what)
-    if len(x) <= x.shape[1]:
-        raise InputError(
-            f"there are {len(x)} {what} with {x.shape[1]} features each; a Fréchet distance needs more samples than "
-            f"features: give at least {x.shape[1] + 1}, or use fewer features, such as smaller images"
-        )
+    check_rank(len(x), x.shape[1], what)
     return raw_moments(x)
+
+
+def moments_of_parts(parts: Iterable[Any], what: str = "samples") -> Moments:
+    """`moments` of features that come a part at a time and are not kept (Chan, Golub & LeVeque 1979).
+
+    Args:
+        parts: each `[n, D]`, at least one.
+        what: names them in errors.
+
+    Raises:
+        InputError: as in `moments`.
+    """
+    n, mean, scatter = 0, np.zeros(0), np.zeros(0)
+    for part in parts:
+        x = check_finite(part, what)
+        if not n:
+            mean, scatter = np.zeros(x.shape[1]), np.zeros((x.shape[1], x.shape[1]))
+        total, own = n + len(x), x.mean(axis=0)
+        away, shift = x - own[None], own - mean
+        scatter += away.T @ away + np.outer(shift, shift) * (n * len(x) / total)
+        mean = mean + shift * (len(x) / total)
+        n = total
+    check_rank(n, len(mean), what)
+    if not scatter.any():
+        raise constant(n, what)
+    return Moments(mean, scatter / (n - 1), n)
+
+
+def check_rank(n: int, features: int, what: str) -> None:
+    """Refuses no more samples than features, which have no covariance of full rank."""
+    if n <= features:
+        raise InputError(
+            f"there are {n} {what} with {features} features each; a Fréchet distance needs more samples than "
+            f"features: give at least {features + 1}, or use fewer features (of pixels, smaller images)"
+        )
 
 
 def raw_moments(x: np.ndarray) -> Moments:

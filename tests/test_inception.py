@@ -1,0 +1,383 @@
+"""Inception-v3: files of weights, the graph against torch-fidelity's, and what its features are used for."""
+
+import hashlib
+import importlib.util
+import io
+import os
+import pickle
+import re
+import struct
+import sys
+import types
+import zipfile
+from collections import OrderedDict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_comparison import pictures as noise
+from test_comparison import save
+from toys import quadrants
+
+from ensgan import cli, evaluation, features, inception, losses, metrics, networks, optim, pairing
+from ensgan.game import Game
+from ensgan.population import Group
+from ensgan.torch_files import read_tensors
+from ensgan.types import InputError
+
+
+def made_up(seed=0):
+    """Weights under which signals neither vanish nor grow."""
+    rng, tensors = np.random.default_rng(seed), {}
+    for name, shape in inception.shapes().items():
+        u = rng.random(shape, np.float32)
+        if name.endswith((".conv.weight", "fc.weight")):
+            tensors[name] = (u - 0.5) * np.sqrt(24 / np.prod(shape[1:]), dtype=np.float32)
+        else:
+            tensors[name] = u + 0.5 if name.endswith(("bn.weight", "running_var")) else u - 0.5
+    return tensors
+
+
+def pictures(num, size, seed=1):
+    """Images in [-1, 1] of a few waves each, so that their features differ."""
+    rng, at = np.random.default_rng(seed), np.linspace(0, 6, size)
+    waves = np.sin(at[None, :, None, None] * (rng.random((num, 1, 1, 3)) * 4) + rng.random((num, 1, 1, 3)) * 6)
+    return (waves * np.cos(at[None, None, :, None] * rng.random((num, 1, 1, 3)) * 4)).astype(np.float32)
+
+
+def torch_made(monkeypatch, tensors, row, views=()):
+    """What PyTorch writes of a state dict, by its format alone: a zip file, or a row of pickles."""
+    fake, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    fake.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
+    fake.LongStorage = type("LongStorage", (), {"__module__": "torch"})
+    utils._rebuild_tensor_v2 = type("_rebuild_tensor_v2", (), {"__module__": "torch._utils"})
+
+    class Storage:
+        def __init__(self, key, x):
+            self.key, self.x = key, x
+
+    class Tensor:
+        def __init__(self, *args):
+            self.args = args
+
+        def __reduce__(self):
+            return utils._rebuild_tensor_v2, self.args
+
+    class Writer(pickle.Pickler):
+        def persistent_id(self, obj):
+            if isinstance(obj, Storage):
+                kind = fake.FloatStorage if obj.x.dtype == np.float32 else fake.LongStorage
+                return ("storage", kind, obj.key, "cpu", obj.x.size, *([None] if row else []))
+            return None
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch", fake)
+        patch.setitem(sys.modules, "torch._utils", utils)
+        storages = {name: Storage(str(k), x) for k, (name, x) in enumerate(tensors.items())}
+        described = OrderedDict()
+        for name, x in tensors.items():
+            strides = tuple(step // x.itemsize for step in x.strides)
+            described[name] = Tensor(storages[name], 0, x.shape, strides, False, OrderedDict())
+        for name, of, offset, shape, strides in views:
+            described[name] = Tensor(storages[of], offset, shape, strides, False, OrderedDict())
+        described._metadata = OrderedDict(version=1)
+        out = io.BytesIO()
+        if row:
+            keys = [storage.key for storage in reversed(storages.values())]
+            for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, described, keys):
+                Writer(out, 2).dump(part)
+            for key in keys:
+                x = tensors[list(tensors)[int(key)]]
+                out.write(struct.pack("<q", x.size) + x.tobytes())
+        else:
+            text = io.BytesIO()
+            Writer(text, 2).dump(described)
+            with zipfile.ZipFile(out, "w") as archive:
+                archive.writestr("weights/data.pkl", text.getvalue())
+                for storage in storages.values():
+                    archive.writestr(f"weights/data/{storage.key}", storage.x.tobytes())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("row", [True, False])
+def test_tensors_are_read_without_pytorch(row, monkeypatch, tmp_path):
+    want = {
+        "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+        "one": np.array(7, np.int64),
+        "none": np.zeros((0, 3), np.float32),
+    }
+    views = [("turned", "kernel", 1, (3, 2), (4, 12))]
+    file = tmp_path / "weights.pth"
+    file.write_bytes(torch_made(monkeypatch, want, row, views))
+    found = read_tensors(file)
+    assert list(found) == [*want, "turned"]
+    for name, x in want.items():
+        np.testing.assert_array_equal(found[name], x)
+        assert found[name].dtype == x.dtype
+    np.testing.assert_array_equal(found["turned"], want["kernel"][:, :, 1].T)
+    # Views that reach beyond their numbers, and files that end too soon.
+    for offset, strides in ((1, (12, 12)), (23, (4, 12)), (-1, (4, 12)), (20, (4, -12))):
+        file.write_bytes(torch_made(monkeypatch, want, row, [("far", "kernel", offset, (3, 2), strides)]))
+        with pytest.raises(InputError, match="reaches beyond its numbers"):
+            read_tensors(file)
+    whole = torch_made(monkeypatch, want, row)
+    for end in (0, 10, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:end])
+        with pytest.raises(InputError, match="cannot be read as a state dict"):
+            read_tensors(file)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_nothing_in_a_file_is_run(zipped, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    file, out = tmp_path / "evil.pth", pickle.dumps({"x": Evil()}, 2)
+    if zipped:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("evil/data.pkl", out)
+    else:
+        file.write_bytes(pickle.dumps(1) + pickle.dumps(2) + pickle.dumps(3) + out)
+    with pytest.raises(InputError, match=r"evil.pth cannot be read .*names (posix|nt).mkdir, which is no part"):
+        read_tensors(file)
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(InputError, match="none is missing"):
+        read_tensors(tmp_path / "none")
+
+
+def test_pytorchs_own_files_are_read(tmp_path):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (3, 1)), torch.nn.BatchNorm2d(3))
+    state = module.state_dict()
+    state["turned"], state["parameter"] = state["0.weight"][1:].transpose(0, 1), torch.nn.Parameter(torch.ones(2))
+    for new in (True, False):
+        torch.save(state, tmp_path / "state.pth", _use_new_zipfile_serialization=new)
+        found = read_tensors(tmp_path / "state.pth")
+        assert list(found) == list(state)
+        for name, x in state.items():
+            np.testing.assert_array_equal(found[name], x.detach().numpy())
+
+
+def test_the_tensors_are_those_of_the_port():
+    shapes = inception.shapes()
+    # 94 convolutions of five tensors each, and the last layer. torchvision counts 23,834,568 weights without the
+    # auxiliary head and with 1000 classes.
+    assert len(shapes) == 94 * 5 + 2
+    num = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    running = sum(n for name, n in num.items() if ".running_" in name)
+    assert sum(num.values()) - running == 23_834_568 + 8 * 2049
+    assert shapes["Conv2d_1a_3x3.conv.weight"] == (32, 3, 3, 3)
+    assert shapes["Mixed_5b.branch5x5_2.conv.weight"] == (64, 48, 5, 5)
+    assert shapes["Mixed_6c.branch7x7dbl_2.conv.weight"] == (160, 160, 7, 1)
+    assert shapes["Mixed_7c.branch3x3dbl_3b.conv.weight"] == (384, 384, 3, 1)
+    assert shapes["Mixed_7b.branch_pool.bn.running_var"] == (192,)
+    assert (shapes["fc.weight"], shapes["fc.bias"]) == ((1008, 2048), (1008,))
+
+
+def test_the_graph_gives_the_numbers_of_torch_fidelity():
+    """Recorded from torch-fidelity 0.4 in float64; `test_torch_fidelity_agrees` compares all of them where it is."""
+    features, logits = map(np.asarray, jax.jit(inception.network)(inception.parameters(made_up()), pictures(3, 75)))
+    branches = [part.mean(axis=1) for part in np.split(features, [320, 1088, 1856], axis=1)]
+    want = [
+        [1.439824, 0.924869, 0.406553, 1.231524],
+        [1.417711, 0.911771, 0.403459, 1.219775],
+        [1.503558, 0.956696, 0.415654, 1.288723],
+    ]
+    np.testing.assert_allclose(np.stack(branches, 1), want, atol=3e-6)
+    want = [
+        [-1.3045, -0.232775, -0.871117, 0.674769],
+        [-1.439177, 0.066302, -0.778222, 0.878962],
+        [-1.204115, -0.007326, -0.894689, 0.758145],
+    ]
+    np.testing.assert_allclose(logits[:, [0, 300, 600, 1007]], want, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_torch_fidelity_agrees(tmp_path, monkeypatch):
+    """Its extractor, from a file of the same made-up weights, in float64: features, logits and resizing."""
+    torch = pytest.importorskip("torch")
+    spec = importlib.util.find_spec("torch_fidelity")
+    if spec is None:
+        pytest.skip("torch-fidelity is not installed")
+    # The package imports torchvision, but its extractor does without.
+    bare = types.ModuleType("torch_fidelity")
+    bare.__path__ = list(spec.submodule_search_locations)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", bare)
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    weights, file = made_up(), tmp_path / "weights.pth"
+    torch.save({name: torch.from_numpy(x) for name, x in weights.items()}, file)
+    theirs = FeatureExtractorInceptionV3("theirs", ["2048", "logits_unbiased"], str(file)).double()
+    theirs.feature_extractor_internal_dtype = torch.float64
+    x = np.round(pictures(2, 40) * 127 + 128)[:, :32].astype(np.uint8)
+    turned = torch.from_numpy(x.transpose(0, 3, 1, 2))
+    wide = interpolate_bilinear_2d_like_tensorflow1x(turned.float(), size=(299, 299), align_corners=False)
+    mine = inception.resized(jnp.asarray(x, jnp.float32))
+    np.testing.assert_array_equal(mine, wide.numpy().transpose(0, 2, 3, 1))
+    found = jax.jit(inception.network)(inception.parameters(read_tensors(file)), mine / 128 - 1)
+    for ours, want in zip(found, theirs(turned), strict=True):
+        spread = want.std(dim=0).mean().item()  # how much the two images differ
+        assert spread > 0.01
+        np.testing.assert_allclose(ours, want.numpy(), atol=1e-3 * spread)
+
+
+def test_images_are_resized_as_tensorflow_1_did():
+    x = jnp.asarray([[0.0, 1.0], [4.0, 5.0]])[None, :, :, None]
+    rows = np.array([0.0, 0.5, 1.0, 1.0])  # pixel i at i/2; nothing beyond the last
+    np.testing.assert_array_equal(inception.resized(x, 4)[0, :, :, 0], 4 * rows[:, None] + rows[None])
+    np.testing.assert_array_equal(inception.resized(x, 2), x)
+    np.testing.assert_array_equal(inception.resized(x, 1)[0, :, :, 0], [[0.0]])  # no antialiasing
+    np.testing.assert_array_equal(inception.resized(jnp.full((2, 1, 7, 3), 5.0), 9), np.full((2, 9, 9, 3), 5.0))
+
+
+def test_only_the_published_file_is_taken(tmp_path, monkeypatch):
+    file = tmp_path / "weights.pth"
+    with pytest.raises(
+        InputError, match=r"weights.pth is missing; expected the weights of Inception-v3, weights-incep"
+    ):
+        inception.load(file)
+    file.write_bytes(b"something else")
+    with pytest.raises(
+        InputError, match=r"has 14 bytes and SHA-256 [0-9a-f]{64}; expected .* 95,628,359 bytes, SHA-256 "
+    ):
+        inception.load(file)
+    few = {"Conv2d_1a_3x3.conv.weight": np.zeros((32, 3, 3, 3), np.float32)}
+    file.write_bytes(torch_made(monkeypatch, few, row=True))
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(InputError, match=r"Conv2d_1a_3x3.bn.weight is missing; expected \[32\]"):
+        inception.load(file)
+    with pytest.raises(InputError, match=r"fc.bias has the shape \[1000\]; expected \[1008\]"):
+        inception.parameters(
+            {name: np.zeros(1000 if name == "fc.bias" else shape) for name, shape in inception.shapes().items()}
+        )
+
+
+def small_network(params, x):
+    """Means of a coarse picture as 27 features, and logits of three classes."""
+    features = jnp.concatenate([part.mean((1, 2)) for part in jnp.array_split(x, 9, axis=1)], axis=1)
+    return features, 9 * features[:, :3]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The network and its file replaced; what surrounds them stays."""
+    monkeypatch.setattr(inception, "load", lambda file: None)
+    monkeypatch.setattr(inception, "network", small_network)
+    monkeypatch.setattr(inception, "CLASSES", 3)
+
+
+def test_features_are_of_pixels_in_three_channels(small):
+    of = features.of_inception("file")
+    assert (of.name[:12], of.classes, of.splits, of.version) == ("inception-v3", 3, 10, inception.SHA256)
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 5, 6, 1)).astype(np.float32)
+    rows = of.of(x)
+    assert rows.shape == (40, 30)
+    np.testing.assert_array_equal(of.of(x[35:]), rows[35:])  # the last chunk is not full
+    np.testing.assert_array_equal(of.of(np.repeat(x, 3, axis=-1)), rows)
+    pixels = np.floor((x + 1) * 128)  # as in a file
+    want = small_network(None, inception.resized(jnp.repeat(pixels, 3, axis=-1)) / 128 - 1)
+    np.testing.assert_allclose(rows, np.concatenate(want, axis=1), atol=1e-6)
+    with pytest.raises(InputError, match=r"with 1 or 3 channels; samples are \[2\]"):
+        of.of(np.zeros((4, 2)))
+    with pytest.raises(InputError, match=r"with 1 or 3 channels; samples are \[5, 6, 2\]"):
+        of.of(np.zeros((4, 5, 6, 2)))
+    with pytest.raises(InputError, match="images hold NaN"):
+        of.of(np.full((4, 5, 6, 1), np.nan))
+
+
+def test_two_folders_by_inception(small, tmp_path, capsys, monkeypatch):
+    real, fake = noise(120, 0, (6, 6, 3)), noise(60, 1, (6, 6, 3), low=100)
+    folders = ["--real", str(save(tmp_path / "real", real)), "--fake", str(save(tmp_path / "fake", fake))]
+    assert cli.main(["evaluate", *folders, "--inception", "file"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "60 fakes against 120 reals in the features: inception-v3 2015-12-05 (Fréchet distance = FID,"
+    )
+    of = features.of_inception("file")
+    rows = [of.of((x.astype(np.float32) + 0.5) / 128 - 1).astype(np.float64) for x in (real, fake)]
+    parts = [row[:, :27] for row in rows]
+    want = metrics.frechet_distance(*map(metrics.moments, parts))
+    value = lambda name: float(re.search(rf"^{name} +(\S+)", out, re.M)[1])
+    assert value("Fréchet distance") == pytest.approx(want, rel=1e-3)
+    assert value("recall") == pytest.approx(metrics.neighbours(parts[0][:60], parts[1]).recall, abs=0.2)
+    chances = np.exp(rows[1][:, 27:])
+    chances /= chances.sum(axis=1, keepdims=True)
+    orders = np.array([np.random.default_rng(k).permutation(60) for k in range(50)])
+    ten, one = ([metrics.inception_score(chances[order], splits).value for order in orders] for splits in (10, 1))
+    assert min(ten) - 0.01 < value("classifier score") < max(ten) + 0.01
+    assert min(one) > max(ten)  # fewer classes are seen in few samples than in many
+
+    argv = ["evaluate", *folders, "--inception", "file", "--moments", "--cache", str(tmp_path / "kept")]
+    assert cli.main(argv) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("60 fakes against 120 reals in the features: inception-v3")
+    assert float(first.split()[-1]) == pytest.approx(want, rel=1e-5)
+    with monkeypatch.context() as patch:
+        patch.setattr(inception, "network", None)  # nobody calls it again
+        assert cli.main(argv) == 0
+    assert capsys.readouterr().out == first
+    for options, message in (
+        (["--features", "classifier"], "--features classifier goes neither with --inception nor with --moments"),
+        (["--moments", "--num", "20"], "there are 20 reals with 27 features each; a Fréchet distance needs more"),
+    ):
+        assert cli.main(["evaluate", *folders, "--inception", "file", *options]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_by_inception(small, tmp_path, capsys):
+    config = 'steps = 4\nbatch_size = 16\nheld_out = 60\ndata = "digits"\n'
+    config += '[[generators]]\nnetwork = "mlp"\ncount = 2\n[[discriminators]]\nnetwork = "mlp"\n'
+    (tmp_path / "small.toml").write_text(config)
+    run = str(tmp_path / "run")
+    assert cli.main(["train", str(tmp_path / "small.toml"), "--run-dir", run]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", run, "--inception", "file", "--classifier-steps", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "distances to 60 held-out reals (report split) in the features: inception-v3 2015-12-05" in out
+    assert re.search(r"\nclassifier score +\d", out)
+    each = re.search(r"Fréchet distance of each generator: (.*), (.*)\n", out)
+    best = int(re.search(r"generator (\d), the best", out)[1])
+    value = re.search(r"\nFréchet distance +(\S+)", out)[1]
+    assert float(each[best + 1]) == pytest.approx(float(value), rel=1e-3)
+
+
+def test_generators_are_compared_in_any_features():
+    source = quadrants(400)
+    sides = (
+        [Group(networks.mlp_generator((8, 8, 1), widths=(4,)), 2)],
+        [Group(networks.mlp_discriminator((8, 8, 1), widths=(4,)), 2)],
+    )
+    game = Game(*sides, loss=losses.hinge, pairing=pairing.mean(), optimizer=optim.adam(1e-3))
+    state = game.init(jax.random.key(0))
+    calls = []
+
+    def corners(x):
+        calls.append(len(x))
+        return np.asarray(x)[:, ::7, ::7].reshape(len(x), -1)
+
+    own = features.Features("corners", corners, classes=2)  # two features, and two logits
+    table = evaluation.evaluate_distances(game, state, source, 1, features=own, num=40, repeats=2)
+    assert calls == [40] * 5  # held-out and training reals, both generators and the mixture, each once
+    assert table.member.features == "corners"
+    assert {"classifier score", "TV of classes"} <= set(table.mixture.rows)
+    assert table.frechet[1] == pytest.approx(table.member.rows["Fréchet distance"].value, rel=1e-6)
+    assert table.frechet[0] != table.frechet[1]
+    few = evaluation.evaluate_distances(game, state, source, 1, features=own._replace(classes=0), num=4, repeats=2)
+    assert np.isnan(few.frechet).all()
+    assert calls[5:] == [4] * 4  # a generator that is not the best needs no features where they are too few
+
+
+def test_wrong_weights_are_one_line_and_code_2(tmp_path, capsys):
+    (tmp_path / "weights.pth").write_bytes(b"something else")
+    for command in ([str(tmp_path / "run")], ["--real", str(tmp_path), "--fake", str(tmp_path)]):
+        for name, message in (("weights.pth", "14 bytes and SHA-256"), ("none.pth", "is missing")):
+            assert cli.main(["evaluate", *command, "--inception", str(tmp_path / name)]) == 2
+            out, err = capsys.readouterr()
+            assert out == ""
+            assert err.startswith("ensgan: ")
+            assert err.count("\n") == 1
+            assert message in err
