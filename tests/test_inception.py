@@ -11,6 +11,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -360,15 +361,15 @@ def test_generators_are_compared_in_any_features():
         return np.asarray(x)[:, ::7, ::7].reshape(len(x), -1)
 
     own = features.Features("corners", corners, classes=2)  # two features, and two logits
-    table = evaluation.evaluate_distances(game, state, source, 1, features=own, num=40, repeats=2)
+    measured = partial(evaluation.evaluate_distances, game, state, source, names=None, repeats=0)
+    table = measured(features=own, num=40)
     assert calls == [40] * 5  # held-out and training reals, both generators and the mixture, each once
-    assert table.member.features == "corners"
+    assert table.mixture.features == "corners"
     assert {"classifier score", "TV of classes"} <= set(table.mixture.rows)
-    assert table.frechet[1] == pytest.approx(table.member.rows["Fréchet distance"].value, rel=1e-6)
-    assert table.frechet[0] != table.frechet[1]
-    few = evaluation.evaluate_distances(game, state, source, 1, features=own._replace(classes=0), num=4, repeats=2)
-    assert np.isnan(few.frechet).all()
-    assert calls[5:] == [4] * 4  # a generator that is not the best needs no features where they are too few
+    first, second = (table.generators[i].rows["Fréchet distance"].value for i in (0, 1))
+    assert first != second
+    few = measured(features=own._replace(classes=0), num=4, among=[])
+    assert "Fréchet distance" in few.mixture.refused
 
 
 def test_wrong_weights_are_one_line_and_code_2(tmp_path, capsys):
