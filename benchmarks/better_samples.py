@@ -21,13 +21,17 @@ from pathlib import Path
 import jax
 import numpy as np
 from methods import samples_per_step
+from PIL import Image, ImageDraw
 
 from ensgan import Replicas, combine, comparison, config, features, metrics, rundir, sampling
+from ensgan.data import to_uint8
+from ensgan.reporting import pictures
 from ensgan.selection import select
 from ensgan.training import TABLES, build, train
 
 ROOT = Path(__file__).parent.parent
 ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
+ONE_PAIR = "one pair, equal work"
 DISTANCES = ("Fréchet distance", "kernel distance (cubic)", "precision", "recall", "density", "coverage")
 POINTS, IMAGES = 2500, 2000  # samples that are scored
 
@@ -41,6 +45,7 @@ def main():
     parser.add_argument("--refine", nargs="*", default=list(sampling.METHODS), help="by default all methods")
     parser.add_argument("--set", nargs="*", default=[], help="overrides, such as steps=2000")
     parser.add_argument("--out", help="append rows to this file as well")
+    parser.add_argument("--pictures", help="a folder for one picture of each configuration: samples of the first seed")
     parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
     options = parser.parse_args()
     if options.table:
@@ -70,11 +75,13 @@ def measure(name, flags, options):
             yield row | {"seconds": seconds, "scores": each} | rundir.versions()
 
     state, replicas, work, seconds = trained(game, source, seeds, settings.steps)
-    found = {"perfect": [score(None, seed) for seed in seeds]}
+    found, shown = {"perfect": [score(None, seed) for seed in seeds]}, {}
     for r, seed in enumerate(seeds):
         for sampler, x, cost in samplers(game, replicas.take(state, r), source, score.num, seed, options.refine):
             scores = dict.fromkeys(score.names, float("nan")) if x is None else score(x, seed)
             found.setdefault(sampler, []).append(scores | {"cost": cost})
+            if r == 0 and x is not None:
+                shown[sampler] = x
     yield from rows(found, game, settings.steps, work, seconds)
 
     steps = round(work / (2 * game.batch_size))
@@ -82,8 +89,11 @@ def measure(name, flags, options):
     game, source = build(config.parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)
     draw = lambda r, seed: sampling.sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
-    single = [score(np.asarray(draw(r, seed)), seed) | {"cost": [1.0, 0.0]} for r, seed in enumerate(seeds)]
-    yield from rows({"one pair, equal work": single}, game, steps, work, seconds)
+    drawn = [np.asarray(draw(r, seed)) for r, seed in enumerate(seeds)]
+    single = [score(x, seed) | {"cost": [1.0, 0.0]} for x, seed in zip(drawn, seeds, strict=True)]
+    yield from rows({ONE_PAIR: single}, game, steps, work, seconds)
+    if options.pictures:
+        write_picture(Path(options.pictures) / f"{name}.png", shown | {ONE_PAIR: drawn[0]}, source)
 
 
 def trained(game, source, seeds, steps):
@@ -115,6 +125,29 @@ def samplers(game, state, source, num, seed, methods):
             yield method, None, [float("nan"), float("nan")]
             continue
         yield method, np.asarray(got.x), [got.generated, got.judged]
+
+
+def write_picture(path, shown, source):
+    """Samples by the name of their sampler, side by side: points over reals in grey, images in tiles."""
+    real = source.held_out("report", 1000)["x"]
+    panels = []
+    for title, x in shown.items():
+        if x.ndim == 2:
+            panels.append(pictures.scatter_panel(x[:1000], real, "#1f77b4", title))
+            continue
+        scale = -(-64 // x.shape[1])
+        enlarged = to_uint8(x[:24]).repeat(scale, axis=1).repeat(scale, axis=2)
+        tiles = Image.fromarray(pictures.tile(enlarged, columns=6, gap=4))
+        panel = Image.new("RGB", (tiles.width, tiles.height + 24), "white")
+        panel.paste(tiles, (0, 24))
+        ImageDraw.Draw(panel).text((4, 6), title, fill="black")
+        panels.append(panel)
+    width, height = max(p.width for p in panels), max(p.height for p in panels)
+    whole = Image.new("RGB", (5 * width, -(-len(panels) // 5) * height), "white")
+    for k, panel in enumerate(panels):
+        whole.paste(panel, (k % 5 * width, k // 5 * height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.save(path)
 
 
 class scorer:
