@@ -142,7 +142,7 @@ def write_picture(path, shown, source):
         panel.paste(tiles, (0, 24))
         ImageDraw.Draw(panel).text((4, 6), title, fill="black")
         panels.append(panel)
-    width, height = max(p.width for p in panels), max(p.height for p in panels)
+    width, height = max(p.width for p in panels) + 12, max(p.height for p in panels) + 12
     whole = Image.new("RGB", (5 * width, -(-len(panels) // 5) * height), "white")
     for k, panel in enumerate(panels):
         whole.paste(panel, (k % 5 * width, k // 5 * height))
