@@ -68,7 +68,8 @@ def logistic(score: Any, real: Any) -> Calibrator:
 def isotonic(score: Any, real: Any) -> Calibrator:
     """The non-decreasing step function of least squares, by pooling adjacent violators (Zadrozny & Elkan 2002).
 
-    Linear between the pools. Probabilities stay a sample's share from 0 and 1, so that ratios are finite. It is flat in
+    Linear between the pools. One fake is added at the highest score and one real at the lowest: where k reals lie above
+    all fakes, the ratio there is k, and not infinite (in the spirit of Laplace's rule of succession). It is flat in
     places, so its gradients say little.
 
     Args:
@@ -81,9 +82,9 @@ def isotonic(score: Any, real: Any) -> Calibrator:
     from sklearn.isotonic import IsotonicRegression
 
     score, real, offset = _checked(score, real)
-    pools = IsotonicRegression(out_of_bounds="clip").fit(score, real)
-    least = 1.0 / (len(real) + 2.0)
-    p = np.clip(pools.y_thresholds_, least, 1.0 - least)
+    x, y = np.append(score, [score.max(), score.min()]), np.append(real, [False, True])
+    pools = IsotonicRegression(out_of_bounds="clip").fit(x, y)
+    p = pools.y_thresholds_
     knots = jnp.asarray(pools.X_thresholds_, jnp.float32), jnp.asarray(np.log(p / (1.0 - p)) + offset, jnp.float32)
     return Partial(jnp.interp, xp=knots[0], fp=knots[1])
 

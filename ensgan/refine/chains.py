@@ -61,15 +61,15 @@ def mh(
     check_steps(steps)
     reals = None if start is None else jax.tree.map(jnp.asarray, start)
     draw, log_ratio = as_partial(draw), as_partial(log_ratio)
-    run = lambda key: _chains(key, draw, log_ratio, reals, jnp.int32(steps), min(batch, num))
-    x, taken = portions(run, key, num, batch, progress)
+    run = lambda key, size: _chains(key, draw, log_ratio, reals, jnp.int32(steps), size)
+    x, taken, made = portions(run, key, num, batch, progress)
     if not taken.any():
         raise InputError(
             f"none of {steps} proposals was accepted in any of {num} chains: the judge finds no fake as good as where "
             "they began; give more steps, or start chains from fakes"
         )
     extra = 0.0 if start is None else 1.0
-    return Refined(x, float(taken.mean()) / steps, steps + 1.0, steps + 1.0 + extra, math.nan)
+    return Refined(x, float(taken.mean()) / steps, made * (steps + 1.0), made * (steps + 1.0 + extra), math.nan)
 
 
 def ddls(
@@ -108,10 +108,10 @@ def ddls(
     check_steps(steps)
     check_rate(rate)
     functions = [as_partial(f) for f in (draw, log_ratio, generate, log_prior or standard_normal)]
-    run = lambda key: _langevin(key, *functions, jnp.float32(rate), jnp.int32(steps), min(batch, num))
-    x, finite = portions(run, key, num, batch, progress)
+    run = lambda key, size: _langevin(key, *functions, jnp.float32(rate), jnp.int32(steps), size)
+    x, finite, made = portions(run, key, num, batch, progress)
     check_finite(finite, "rate", rate)
-    return Refined(x, 1.0, steps + 1.0, float(steps), math.nan)
+    return Refined(x, 1.0, made * (steps + 1.0), made * steps, math.nan)
 
 
 @partial(jax.jit, static_argnames="num")

@@ -27,7 +27,7 @@ class Refined(NamedTuple):
     x: Any  # [num, ...] or a tree of such
     acceptance: float  # share of proposals that were accepted; of gradient steps, which are always taken, 1
     generated: float  # evaluations of the generator per sample; one with its gradient counts as one
-    judged: float  # evaluations of the judge per sample; one with its gradient counts as one
+    judged: float  # evaluations of the judge per sample, likewise
     effective: float  # effective sample size for the law p_sampler · exp(log_ratio), at most num; NaN if unknown
 
 
@@ -63,16 +63,21 @@ class Judge(NamedTuple):
 
 
 def portions(
-    run: Callable[[Array], tuple[Tree, Array]], key: Array, num: int, batch: int, progress: Progress | None
-) -> tuple[Tree, np.ndarray]:
-    """`num` samples and one number each, from as many calls of one size as it takes."""
+    run: Callable[[Array, int], tuple[Tree, Array]], key: Array, num: int, batch: int, progress: Progress | None
+) -> tuple[Tree, np.ndarray, float]:
+    """`num` samples and one number each, from calls of one size; third, how many were made for each that is given.
+
+    Sizes are as equal as can be, so that hardly any are made in vain.
+    """
     check_num(num, batch)
-    parts, size = [], min(batch, num)
-    for k in range(-(-num // size)):
-        parts.append(jax.tree.map(np.asarray, run(jax.random.fold_in(key, k))))
+    count = -(-num // batch)
+    parts, size = [], -(-num // count)
+    for k in range(count):
+        parts.append(jax.tree.map(np.asarray, run(jax.random.fold_in(key, k), size)))
         if progress is not None:
             progress(min((k + 1) * size, num))
-    return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:num]), *parts)
+    x, number = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:num]), *parts)
+    return x, number, count * size / num
 
 
 def finished(x: Tree) -> tuple[Tree, Array]:

@@ -43,8 +43,9 @@ def dot(
     """Discriminator optimal transport (DOT, Tanaka 2019, arXiv 1910.06832).
 
     Each draw y moves by gradient steps to x = argmin ‖x − y‖ − f(x)/K, where f takes the part of a Kantorovich
-    potential and K is its Lipschitz constant. The result is the data where f is such a potential, not for every exact
-    log ratio. With `generate`, x and y are latents.
+    potential and K is its Lipschitz constant. The result is the data where f is such a potential, as critics of the
+    Wasserstein loss approach it. An exact log ratio is none: with it, only samples move where f is steeper than K, and
+    not to the data. With `generate`, x and y are latents.
 
     Args:
         key: a key.
@@ -72,10 +73,10 @@ def dot(
         lipschitz = _slope(jax.random.fold_in(key, PILOT), *functions, batch)
         extra = 2.0 * batch / num
     numbers = jnp.float32(lipschitz), jnp.float32(rate), jnp.int32(steps)
-    run = lambda key: _transport(key, *functions, *numbers, min(batch, num))
-    x, finite = portions(run, key, num, batch, progress)
+    run = lambda key, size: _transport(key, *functions, *numbers, size)
+    x, finite, made = portions(run, key, num, batch, progress)
     check_finite(finite, "rate", rate)
-    return Refined(x, 1.0, (1.0 if generate is None else steps + 1.0) + extra, steps + extra, math.nan)
+    return Refined(x, 1.0, made * (1.0 if generate is None else steps + 1.0) + extra, made * steps + extra, math.nan)
 
 
 def collaborative(
@@ -87,15 +88,15 @@ def collaborative(
     generate: Callable[[Any], Any] | None = None,
     shape: Callable[[Any], Ratio] | None = None,
     steps: int = 50,
-    rate: float = 0.1,
+    rate: float = 0.01,
     batch: int = 1024,
     progress: Progress | None = None,
 ) -> Refined:
     """Collaborative sampling: x ← x + λ ∇ log D(x), D = σ(log ratio) (Liu et al. 2020, arXiv 1902.00813).
 
-    With one fixed judge, samples climb to where it is surest, and on. The paper also shapes the discriminator on
-    refined samples: `shape` gives the judge of the samples as they are after each step, and where that is their exact
-    ratio, they come to rest as the data.
+    With one fixed judge, even an exact one, samples climb to where it is surest, and on. The paper also shapes the
+    discriminator on refined samples: `shape` gives the judge of the samples as they are before each step, and where
+    that is their exact ratio, they come to rest as the data.
 
     Args:
         key: a key.
@@ -103,9 +104,10 @@ def collaborative(
         log_ratio: log p_data/p_sampler of samples.
         num: how many samples.
         generate: None to move samples, or samples of what `draw` gives: the rest of the generator.
-        shape: None, or `shape(samples)`, the log ratio of the data and the law of these `[batch, ...]`.
+        shape: None, or `shape(samples)`, the log ratio of the data and the law of these `[batch, ...]`; a call of it
+            counts as one evaluation of the judge.
         steps: gradient steps; the paper's is 50.
-        rate: λ; the paper's is 0.1.
+        rate: λ, in proportion to the finest detail of the data; the paper's is 0.1.
         batch: samples at a time.
         progress: called with the number of samples so far.
 
@@ -116,10 +118,11 @@ def collaborative(
     check_rate(rate)
     functions = [as_partial(f) for f in (draw, log_ratio, generate or same)]
     shape = None if shape is None else as_partial(shape)
-    run = lambda key: _climb(key, *functions, shape, jnp.float32(rate), jnp.int32(steps), min(batch, num))
-    x, finite = portions(run, key, num, batch, progress)
+    run = lambda key, size: _climb(key, *functions, shape, jnp.float32(rate), jnp.int32(steps), size)
+    x, finite, made = portions(run, key, num, batch, progress)
     check_finite(finite, "rate", rate)
-    return Refined(x, 1.0, 1.0 if generate is None else steps + 1.0, float(steps), math.nan)
+    calls = steps * (1.0 if shape is None else 2.0)  # of the judge, and of the generator where latents move
+    return Refined(x, 1.0, made * (1.0 if generate is None else calls + 1.0), made * calls, math.nan)
 
 
 @partial(jax.jit, static_argnames="num")
