@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
@@ -127,6 +128,37 @@ def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -
     found = LogisticRegression(C=1.0 / penalty, max_iter=1000, tol=1e-8).fit((x - mean[None]) / std[None], real)
     weight = found.coef_[0] / std
     return weight, float(found.intercept_[0] - weight @ mean)
+
+
+def regression(fake_Nb: Array, real_Nn: Array, weight_n: Array, steps: int = 200) -> tuple[Array, Array]:
+    """`logistic_regression` inside a compiled program: weights `[N]` and bias, by steps on a bound of the curvature.
+
+    σ′ is at most ¼, so one matrix bounds the curvature everywhere, and no step can overshoot (Böhning & Lindsay 1988).
+
+    Args:
+        fake_Nb: fakes, of N numbers each.
+        real_Nn: reals.
+        weight_n: how much each real counts; fakes count 1.
+        steps: how many.
+    """
+    x = jnp.concatenate([fake_Nb, real_Nn], axis=1)
+    count = jnp.concatenate([jnp.ones(fake_Nb.shape[1]), weight_n])
+    real = jnp.arange(x.shape[1]) >= fake_Nb.shape[1]
+    mean = (x * count[None]).sum(1) / count.sum()
+    x = x - mean[:, None]
+    std = jnp.sqrt((x**2 * count[None]).sum(1) / count.sum())
+    std = jnp.where(std > 0, std, 1.0)
+    x = jnp.concatenate([x / std[:, None], jnp.ones((1, x.shape[1]))])
+    ridge = jnp.ones(len(x)).at[-1].set(0.0)  # ½|w|², and nothing on the bias
+    factor = jax.scipy.linalg.cho_factor(0.25 * (x * count[None]) @ x.T + jnp.diag(ridge))
+
+    def one(_: Any, w: Array) -> Array:
+        slope = x @ (count * (jax.nn.sigmoid(w @ x) - real)) + ridge * w
+        return w - jax.scipy.linalg.cho_solve(factor, slope)
+
+    w = jax.lax.fori_loop(0, steps, one, jnp.zeros(len(x)))
+    weight = w[:-1] / std
+    return weight, w[-1] - weight @ mean
 
 
 def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:

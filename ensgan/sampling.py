@@ -116,7 +116,11 @@ def refined(
 
     `obrs`, `drs`, `mh` and `collaborative` work on samples of the mixture. `ddls` and `dot` move latents, those of one
     generator after the other; as DDLS turns the law p_i of each into p_i · r/E_i[r], it takes generators with weights
-    in proportion to w_i · E_i[r], so that the whole is right.
+    in proportion to w_i · E_i[r], so that the whole is right. `collaborative` shapes the judge at every step:
+    stacking is fitted again on the samples as they are by then (`Judge.shape`), so that they come to rest where the N
+    discriminators tell them from held-out reals no more. `dot` takes the judge for a Kantorovich potential, as critics
+    of the Wasserstein loss are; with other losses it follows no law. Methods that follow gradients leave labels as they
+    were drawn, each class with the same probability; the others weigh classes as well.
 
     Args:
         game: what was played.
@@ -131,7 +135,7 @@ def refined(
         average: as in `sample`.
         label: in a conditional game, the class of all samples; None for each with the same probability.
         rate: of `ddls`, `dot` and `collaborative`, the size of a step; in proportion to the finest detail of the data
-            for `collaborative`, whose own, 0.1, is for images. None leaves the method's own.
+            for `collaborative`. None leaves the method's own, 0.01.
         start: of `mh`, reals on axis 0 that chains begin with; in a conditional game a pair (reals, labels).
         batch: samples in one compiled call.
         progress: called with the number of samples so far.
@@ -154,6 +158,12 @@ def refined(
             f"the judge was calibrated against generators with weights {np.round(judge.law, 4).tolist()}, and samples "
             f"are asked with {np.round(p, 4).tolist()}; give judge={call}"
         )
+    if judge.average != average:
+        kinds = {True: "averaged generators", False: "raw generators"}
+        raise InputError(
+            f"the judge was calibrated against {kinds[judge.average]}, and samples are asked of {kinds[average]}; give "
+            f"judge={call[:-1]}, average={average})"
+        )
     if method in GRADIENT and not judge.smooth:
         raise InputError(
             f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
@@ -167,6 +177,8 @@ def refined(
         options["rate"] = rate
     if method == "mh":
         options["start"] = start
+    if method == "collaborative":
+        options["shape"] = judge.shape
     if method in ("ddls", "dot"):
         return _by_member(game, state, key, num, judge, method, p, average, label, options)
     draw = Partial(_Mixture(game, tuple(p.tolist()), average, label), state.generators)

@@ -46,11 +46,19 @@ def test_a_calibrated_critic_makes_one_generator_the_data(method, budget, played
 
 
 def test_gradients_raise_what_the_judge_says(played, first, key):
-    got = refined(*played, key, 256, judge=first, method="collaborative", weights=[1.0, 0.0], rate=0.1)
-    assert first.log_ratio(got.x).mean() > 0.5  # from −½ on average
+    unshaped = first._replace(shape=None)
+    got = refined(*played, key, 256, judge=unshaped, method="collaborative", weights=[1.0, 0.0], rate=0.1, budget=200)
+    assert first.log_ratio(got.x).mean() > 2.0  # from −½ on average, ½ for the data: samples climb and climb
+    assert got.judged == 200
     # A linear f is nowhere steeper than K, and so dot leaves samples as they are.
     got = refined(*played, key, 256, judge=first, method="dot", weights=[1.0, 0.0])
     assert distance(got.x) == pytest.approx(norm.cdf(0.5) - norm.cdf(-0.5), abs=0.1)
+
+
+def test_collaborative_sampling_stops_where_the_ensemble_tells_samples_from_reals_no_more(played, first, key):
+    got = refined(*played, key, 1000, judge=first, method="collaborative", weights=[1.0, 0.0], rate=0.1, budget=200)
+    assert distance(got.x) < CLOSE
+    assert got.judged == pytest.approx(400, rel=0.01)
 
 
 def test_the_short_call_is_the_long_one(played, first, key):
@@ -147,6 +155,10 @@ def test_what_does_not_fit_is_refused(played, first, key):
         ),
         (lambda: refined(playing, state, key, 4, judge=first, method="best"), "unknown refinement 'best'; known: coll"),
         (lambda: refined(playing, state, key, 4, judge=forest, method="ddls", weights=one), "follows the gradient"),
+        (
+            lambda: refined(playing, state, key, 4, judge=first, weights=one, average=False),
+            "calibrated against averaged generators, and samples are asked of raw generators; give .*, average=False",
+        ),
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, label=1), "label is 1; refinement takes"),
         (
             lambda: refined(playing, state, key, 4, judge=first, weights=one, method="mh", budget=0.5),

@@ -39,6 +39,8 @@ class Judge(NamedTuple):
     rule: str  # how discriminators were combined
     smooth: bool  # whether its gradient says where more real samples lie
     law: np.ndarray | None = None  # [M] weights of the generators of the sampler it was calibrated against
+    average: bool = True  # whether that sampler took averaged generators
+    shape: Partial | None = None  # of refined samples: their own log ratio, as `collaborative` takes it
     before: Quality | None = None  # of σ(score) without calibration, on samples that nothing was fitted on
     after: Quality | None = None  # of σ(score), on the same samples
 
