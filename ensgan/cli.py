@@ -38,7 +38,7 @@ USAGE = """usage: ensgan COMMAND ...
   evaluate RUN                       measure the generators on the report split
   evaluate --real DIR --fake DIR     measure images in one folder against those in another
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD lets a judge choose
-  judge RUN --input FILE             say of samples in a .npz or .npy how real they look
+  judge RUN [--input FILE]           draw how far all discriminators can be trusted; say of samples how real they look
   export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
@@ -252,7 +252,14 @@ def sample(argv: list[str]) -> int:
         [
             ("--num", int, 64, "how many samples"),
             ("--out", str, "samples.png", "file to write, .png or .npz"),
-            ("--from", str, None, "best, mixture or member:I; the mixture where members are parts, else the best"),
+            (
+                "--from",
+                str,
+                None,
+                "best, mixture or member:I; the mixture where members are parts, else the best; or average, the mean "
+                "of the outputs of all generators at the same noise, which is no mixture, and blurred",
+            ),
+            ("--stratified", bool, False, "of a mixture, every generator makes its exact share of the samples"),
             ("--seed", int, 0, "seed of the samples"),
             (
                 "--label",
@@ -289,16 +296,28 @@ def sample(argv: list[str]) -> int:
     if not 1 <= options["num"] <= most:
         raise InputError(f"--num is {options['num']}; give 1 to {most} at a time, and more with other seeds")
     asked = choices.classes(options["label"], game.classes)
+    averaged = options["from"] == "average"
     if options["refine"] is not None:
         sampling.effort(options["refine"], options["budget"])  # what is wrong is told before a judge is fitted
-    weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
+    for flag in ("refine", "stratified"):
+        if averaged and options[flag]:
+            raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
+    if options["refine"] is not None and options["stratified"]:
+        raise InputError("--stratified is of samples as they come, and --refine changes their shares; leave one out")
+    choice = "mixture" if averaged else options["from"]
+    weights, text = choices.weights(choice, game, state, source, settings, options["run"], ", or average")
     key = jax.random.key(options["seed"])
     label = sampling.labels(game, key, options["num"], None if asked is None else np.resize(asked, options["num"]))
     if options["refine"] is None:
         for flag in ("budget", "rate"):
             if options[flag] is not None:
                 raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-        x = np.asarray(ensgan.sample(game, state, key, options["num"], weights=weights, label=label))
+        if averaged:
+            x = np.asarray(sampling.mean_output(game, state, key, options["num"], weights=weights, label=label))
+            text = f"the average of outputs, weighed as {text},"
+        else:
+            how = {"weights": weights, "label": label, "stratified": options["stratified"]}
+            x = np.asarray(ensgan.sample(game, state, key, options["num"], **how))
     else:
         x, label, cost = _refined(game, state, source, key, weights, asked, options)
         text = f"{text}, {cost},"
@@ -349,7 +368,7 @@ def export(argv: list[str]) -> int:
 
 
 def judge(argv: list[str]) -> int:
-    """Says of samples in a file how real they look to all discriminators together."""
+    """Fits a judge of all discriminators, draws how far it can be trusted, and says of samples how real they look."""
     import numpy as np
 
     from ensgan import choices, runs
@@ -364,34 +383,42 @@ def judge(argv: list[str]) -> int:
                 "--input",
                 str,
                 None,
-                "samples in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them",
+                "samples to judge, in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them",
             ),
             ("--out", str, None, "a .npz to write, with `probability` and `logit` of every sample"),
             ("--from", str, None, "what fakes are: best, mixture or member:I, as in `ensgan sample`"),
             *JUDGE,
         ],
     )
-    if options["input"] is None:
-        raise InputError("--input is missing; name a .npz or .npy file of samples")
-    path, out = Path(options["input"]), None if options["out"] is None else Path(options["out"])
+    out = None if options["out"] is None else Path(options["out"])
+    if out is not None and options["input"] is None:
+        raise InputError("--out is given without --input; name a .npz or .npy file of samples to judge")
     if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir()):
         raise InputError(f"--out is {out}; give a name that ends in .npz, in a folder that exists")
-    x, label = images.read_npz(path)
-    x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
+    path = x = label = None
+    if options["input"] is not None:
+        path = Path(options["input"])
+        x, label = images.read_npz(path)
+        x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
     settings = runs.load_run(options["run"])
     game, source, state = runs.restore(options["run"], settings)
-    if len(x) == 0 or x.shape[1:] != game.sample_shape:
+    if x is not None and (len(x) == 0 or x.shape[1:] != game.sample_shape):
         raise InputError(
             f"{path} has samples [{len(x)}, *{x.shape[1:]}]; this run judges samples of {game.sample_shape}"
         )
-    if game.classes is not None:
+    if x is not None and game.classes is not None:
         if label is None:
             raise InputError(
                 f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
             )
         label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
     weights, text = choices.weights(options["from"], game, state, source, settings, options["run"])
-    log_ratio = _judge(game, state, source, weights, options).log_ratio
+    fitted = _judge(game, state, source, weights, options)
+    picture = runs.save_judge(options["run"], fitted, _calibration(options), text, int(state.step))
+    print(f"how far it can be trusted is drawn in {picture}; `ensgan report {options['run']}` shows it")
+    if x is None:
+        return 0
+    log_ratio = fitted.log_ratio
     chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
     part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
     logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
@@ -409,14 +436,19 @@ def judge(argv: list[str]) -> int:
     return 0
 
 
+def _calibration(options: dict[str, Any]) -> str:
+    from ensgan import sampling
+
+    # Isotonic repairs any shape, but is flat in places.
+    return options["calibrate"] or ("logistic" if options.get("refine") in sampling.GRADIENT else "isotonic")
+
+
 def _judge(game: Any, state: Any, source: Any, weights: Any, options: dict[str, Any]) -> Any:
     """A judge of one sampler; what it is worth goes to stderr."""
-    from ensgan import combine, sampling
+    from ensgan import combine
 
     rule = options["rule"]
-    # Isotonic repairs any shape, but is flat in places.
-    calibrate = options["calibrate"] or ("logistic" if options.get("refine") in sampling.GRADIENT else "isotonic")
-    fitted: Any = combine.fit(game, state, source, rule, calibrate=calibrate, weights=weights)
+    fitted: Any = combine.fit(game, state, source, rule, calibrate=_calibration(options), weights=weights)
     before, after = fitted.before, fitted.after
     print(
         f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
@@ -431,10 +463,11 @@ def _judge(game: Any, state: Any, source: Any, weights: Any, options: dict[str, 
 def _refined(
     game: Any, state: Any, source: Any, key: Any, weights: Any, asked: list[int] | None, options: dict[str, Any]
 ) -> tuple[Any, Any, str]:
-    """Refined samples, their labels, and what they cost."""
+    """Refined samples, their labels, and what they cost; how near they are to held-out reals is printed."""
+    import jax
     import numpy as np
 
-    from ensgan import sampling
+    from ensgan import evaluation, reporting, sampling
 
     if asked is not None and len(asked) > 1:
         raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
@@ -448,6 +481,10 @@ def _refined(
             told[0] = 10 * done // num
             print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
 
+    one = None if asked is None else asked[0]
+    if method == "dot" and game.loss.logit != "uncalibrated":
+        text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
+        print(text, file=sys.stderr)
     got = sampling.refined(
         game,
         state,
@@ -458,11 +495,15 @@ def _refined(
         budget=options["budget"],
         rate=options["rate"],
         weights=weights,
-        label=None if asked is None else asked[0],
+        label=one,
         start=start,
         progress=progress,
     )
     x, label = got.x if game.classes is not None else (got.x, None)
+    plain = sampling.sample(game, state, jax.random.fold_in(key, 1), min(num, 1000), weights=weights, label=one)
+    table = evaluation.evaluate_refinement(source, plain, x, one)
+    if table is not None:
+        print(reporting.describe_refinement(table, method))
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
     cost = (
         f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "
@@ -474,12 +515,14 @@ def _refined(
 def report(argv: list[str]) -> int:
     """Writes the report again from what the run left."""
     from ensgan import runs
-    from ensgan.reporting import write_report, write_samples
+    from ensgan.reporting import write_reliability, write_report, write_samples
 
     run = _options("report", argv, [])["run"]
     runs.load_run(run)
     if (run / "samples.npz").is_file():
         write_samples(run)
+    if (run / "judge.json").is_file():
+        write_reliability(run)
     print(write_report(run))
     return 0
 

@@ -32,6 +32,7 @@ from ensgan.evaluation import evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.game import Game, State
 from ensgan.ratings import Ratings
+from ensgan.refine import Judge
 from ensgan.reporting import (
     MetricsLog,
     TensorBoardSink,
@@ -40,6 +41,7 @@ from ensgan.reporting import (
     flatten,
     plain,
     read_metrics,
+    write_reliability,
     write_report,
     write_samples,
 )
@@ -434,6 +436,24 @@ def save_selection(
     }
     rundir.write_json(directory / rundir.SELECTION, plain(record))
     return taken
+
+
+def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step: int) -> Path:
+    """Writes `judge.json`, how far a judge can be trusted, and `reliability.png`; returns the picture's path.
+
+    Args:
+        directory: that of the run.
+        judge: a fitted one.
+        calibrate: how it was calibrated.
+        sampler: what it was calibrated against.
+        step: of the state it is of.
+    """
+    assert judge.before is not None
+    assert judge.after is not None
+    record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
+    record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
+    rundir.write_json(directory / rundir.JUDGE[0], plain(record))
+    return write_reliability(directory)
 
 
 def load_selection(directory: Path, members: int) -> Choice | None:
