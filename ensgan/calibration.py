@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
@@ -68,7 +69,8 @@ def logistic(score: Any, real: Any) -> Calibrator:
 def isotonic(score: Any, real: Any) -> Calibrator:
     """The non-decreasing step function of least squares, by pooling adjacent violators (Zadrozny & Elkan 2002).
 
-    Linear between the pools. Probabilities stay a sample's share from 0 and 1, so that ratios are finite. It is flat in
+    Linear between the pools. One fake is added at the highest score and one real at the lowest: where k reals lie above
+    all fakes, the ratio there is k, and not infinite (in the spirit of Laplace's rule of succession). It is flat in
     places, so its gradients say little.
 
     Args:
@@ -81,9 +83,9 @@ def isotonic(score: Any, real: Any) -> Calibrator:
     from sklearn.isotonic import IsotonicRegression
 
     score, real, offset = _checked(score, real)
-    pools = IsotonicRegression(out_of_bounds="clip").fit(score, real)
-    least = 1.0 / (len(real) + 2.0)
-    p = np.clip(pools.y_thresholds_, least, 1.0 - least)
+    x, y = np.append(score, [score.max(), score.min()]), np.append(real, [False, True])
+    pools = IsotonicRegression(out_of_bounds="clip").fit(x, y)
+    p = pools.y_thresholds_
     knots = jnp.asarray(pools.X_thresholds_, jnp.float32), jnp.asarray(np.log(p / (1.0 - p)) + offset, jnp.float32)
     return Partial(jnp.interp, xp=knots[0], fp=knots[1])
 
@@ -126,6 +128,37 @@ def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -
     found = LogisticRegression(C=1.0 / penalty, max_iter=1000, tol=1e-8).fit((x - mean[None]) / std[None], real)
     weight = found.coef_[0] / std
     return weight, float(found.intercept_[0] - weight @ mean)
+
+
+def regression(fake_Nb: Array, real_Nn: Array, weight_n: Array, steps: int = 200) -> tuple[Array, Array]:
+    """`logistic_regression` inside a compiled program: weights `[N]` and bias, by steps on a bound of the curvature.
+
+    σ′ is at most ¼, so one matrix bounds the curvature everywhere, and no step can overshoot (Böhning & Lindsay 1988).
+
+    Args:
+        fake_Nb: fakes, of N numbers each.
+        real_Nn: reals.
+        weight_n: how much each real counts; fakes count 1.
+        steps: how many.
+    """
+    x = jnp.concatenate([fake_Nb, real_Nn], axis=1)
+    count = jnp.concatenate([jnp.ones(fake_Nb.shape[1]), weight_n])
+    real = jnp.arange(x.shape[1]) >= fake_Nb.shape[1]
+    mean = (x * count[None]).sum(1) / count.sum()
+    x = x - mean[:, None]
+    std = jnp.sqrt((x**2 * count[None]).sum(1) / count.sum())
+    std = jnp.where(std > 0, std, 1.0)
+    x = jnp.concatenate([x / std[:, None], jnp.ones((1, x.shape[1]))])
+    ridge = jnp.ones(len(x)).at[-1].set(0.0)  # ½|w|², and nothing on the bias
+    factor = jax.scipy.linalg.cho_factor(0.25 * (x * count[None]) @ x.T + jnp.diag(ridge))
+
+    def one(_: Any, w: Array) -> Array:
+        slope = x @ (count * (jax.nn.sigmoid(w @ x) - real)) + ridge * w
+        return w - jax.scipy.linalg.cho_solve(factor, slope)
+
+    w = jax.lax.fori_loop(0, steps, one, jnp.zeros(len(x)))
+    weight = w[:-1] / std
+    return weight, w[-1] - weight @ mean
 
 
 def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:

@@ -44,7 +44,7 @@ USAGE = """usage: ensgan COMMAND ...
   evaluate RUN                       measure the generators on the report split
   evaluate --real DIR --fake DIR     measure images in one folder against those in another
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD lets a judge choose
-  judge RUN --input FILE             say of samples in a .npz or .npy how real they look
+  judge RUN [--input FILE]           draw how far all discriminators can be trusted; say of samples how real they look
   export RUN --to DIR                a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
   plan [CONFIG] [--key value ...]    what a training step costs on a mesh of devices that need not exist
@@ -184,7 +184,14 @@ def sample(argv: list[str]) -> int:
         [
             ("--num", int, 64, "how many samples"),
             ("--out", str, "samples.png", "file to write, .png or .npz"),
-            ("--from", str, None, "best, mixture or member:I; the mixture where members are parts, else the best"),
+            (
+                "--from",
+                str,
+                None,
+                "best, mixture or member:I; the mixture where members are parts, else the best; or average, the mean "
+                "of the outputs of all generators at the same noise, which is no mixture, and blurred",
+            ),
+            ("--stratified", bool, False, "of a mixture, every generator makes its exact share of the samples"),
             ("--seed", int, 0, "seed of the samples"),
             (
                 "--label",
@@ -249,7 +256,7 @@ def export(argv: list[str]) -> int:
 
 
 def judge(argv: list[str]) -> int:
-    """Says of samples in a file how real they look to all discriminators together."""
+    """Fits a judge of all discriminators, draws how far it can be trusted, and says of samples how real they look."""
     from ensgan import judging
 
     options = _options(
@@ -260,26 +267,28 @@ def judge(argv: list[str]) -> int:
                 "--input",
                 str,
                 None,
-                "samples in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them",
+                "samples to judge, in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them",
             ),
             ("--out", str, None, "a .npz to write, with `probability` and `logit` of every sample"),
             ("--from", str, None, "what fakes are: best, mixture or member:I, as in `ensgan sample`"),
             *JUDGE,
         ],
     )
-    judging.judge_file(options.pop("run"), options.pop("input"), choice=options.pop("from"), **options)
+    judging.judge(options.pop("run"), options.pop("input"), choice=options.pop("from"), **options)
     return 0
 
 
 def report(argv: list[str]) -> int:
     """Writes the report again from what the run left."""
     from ensgan import runs
-    from ensgan.reporting import write_report, write_samples
+    from ensgan.reporting import write_reliability, write_report, write_samples
 
     run = _options("report", argv, [])["run"]
     runs.load_run(run)
     if (run / "samples.npz").is_file():
         write_samples(run)
+    if (run / "judge.json").is_file():
+        write_reliability(run)
     print(write_report(run))
     return 0
 

@@ -165,12 +165,16 @@ def fit(
 
     naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
     numbers = jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
+    tag = jnp.asarray(first["label"]) if "label" in first else None
+    reals_Nn = jnp.asarray(even_Nn[:, :n][:, half], jnp.float32)
     return Judge(
         score=Partial(_Score(game), state.discriminators, *numbers, head, calibrator),
         meaning="log_ratio",
         rule=rule,
         smooth=rule != "forest" and calibrate != "isotonic",
         law=law,
+        average=average,
+        shape=Partial(_Shape(game), state.discriminators, *numbers, reals_Nn, tag),
         before=calibration.quality(naive[~mine], real[~mine]),
         after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
     )
@@ -201,11 +205,37 @@ class _Score:
     game: Game
 
     def __call__(self, discriminators: Any, scale: Array, shift: Array, head: Any, calibrator: Any, item: Any) -> Array:
-        x, label = item if isinstance(item, tuple) else (item, None)
-        if self.game.classes is not None and label is None:
-            raise InputError("discriminators are told classes; give pairs (samples, labels)")
-        logit_Nn = selection.logits(self.game, discriminators, x, label)
-        return calibrator(head(logit_Nn * scale[:, None] + shift[:, None]))
+        return calibrator(head(_even(self.game, discriminators, scale, shift, item)))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The judge of refined samples: stacking, fitted again on their logits and those of held-out reals.
+
+    Of reals, those of each class count as much as samples of that class, since refinement changes no label.
+    """
+
+    game: Game
+
+    def __call__(
+        self, discriminators: Any, scale: Array, shift: Array, real_Nn: Array, label: Array | None, item: Any
+    ) -> Partial:
+        fake_Nb = _even(self.game, discriminators, scale, shift, item)
+        share = jnp.ones(real_Nn.shape[1])
+        if label is not None and self.game.classes is not None:
+            count = lambda tags: jnp.bincount(tags, length=self.game.classes)
+            share = (count(item[1]) / jnp.maximum(count(label), 1))[label]
+        share = share * fake_Nb.shape[1] / jnp.maximum(share.sum(), 1e-6)
+        head = Partial(_stacked, *calibration.regression(fake_Nb, real_Nn, share))
+        return Partial(_Score(self.game), discriminators, scale, shift, head, Partial(_same))
+
+
+def _even(game: Game, discriminators: Any, scale: Array, shift: Array, item: Any) -> Array:
+    """Logits `[N, n]` of samples, or of pairs (samples, labels), by the scales and offsets that make them alike."""
+    x, label = item if isinstance(item, tuple) else (item, None)
+    if game.classes is not None and label is None:
+        raise InputError("discriminators are told classes; give pairs (samples, labels)")
+    return selection.logits(game, discriminators, x, label) * scale[:, None] + shift[:, None]
 
 
 def _same(score: Array) -> Array:

@@ -10,10 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, judging, runs, sampling
+from ensgan import choices, evaluation, judging, runs, sampling
 from ensgan.data import Source, to_uint8
 from ensgan.gallery import save_picture
 from ensgan.game import Game, State
+from ensgan.reporting import describe_refinement
 from ensgan.types import Array, InputError
 
 MEMORY = 2**32  # bytes of samples that one command holds
@@ -27,6 +28,7 @@ def sample_file(
     choice: str | None = None,
     seed: int = 0,
     label: str | None = None,
+    stratified: bool = False,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
@@ -39,9 +41,10 @@ def sample_file(
         run: the run's folder.
         out: the file.
         num: how many samples.
-        choice: `best`, `mixture` or `member:I`.
+        choice: `best`, `mixture`, `member:I` or `average`, the mean of all generators' outputs at the same noise.
         seed: of the samples.
         label: classes in turn, such as `0,1,2`, of a conditional run.
+        stratified: whether every generator of a mixture makes its exact share.
         refine: a method of `sampling.METHODS`, by which the run's judge refines samples.
         budget: of the method.
         rate: of the method.
@@ -62,17 +65,28 @@ def sample_file(
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= num <= most:
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
-    asked = choices.classes(label, game.classes)
+    asked, averaged = choices.classes(label, game.classes), choice == "average"
     if refine is not None:
         sampling.effort(refine, budget)  # what is wrong is told before a judge is fitted
-    weights, text = choices.weights(choice, game, state, source, settings, run)
+    for flag, given in (("refine", refine), ("stratified", stratified)):
+        if averaged and given:
+            raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
+    if refine is not None and stratified:
+        raise InputError("--stratified is of samples as they come, and --refine changes their shares; leave one out")
+    choice = "mixture" if averaged else choice
+    weights, text = choices.weights(choice, game, state, source, settings, run, ", or average")
     key = jax.random.key(seed)
     tags: Any = sampling.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is None:
         for flag, given in (("budget", budget), ("rate", rate)):
             if given is not None:
                 raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-        x = np.asarray(sampling.sample(game, state, key, num, weights=weights, label=tags))
+        if averaged:
+            x = np.asarray(sampling.mean_output(game, state, key, num, weights=weights, label=tags))
+            text = f"the average of outputs, weighed as {text},"
+        else:
+            how = {"weights": weights, "label": tags, "stratified": stratified}
+            x = np.asarray(sampling.sample(game, state, key, num, **how))
     else:
         how = calibrate or ("logistic" if refine in sampling.GRADIENT else "isotonic")
         judge = lambda: judging.fit(game, state, source, weights, rule=rule, calibrate=how)
@@ -100,7 +114,7 @@ def _refined(
     budget: float | None,
     rate: float | None,
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Refined samples, their labels, and what they cost."""
+    """Refined samples, their labels, and what they cost; how near they are to held-out reals is printed."""
     if asked is not None and len(asked) > 1:
         raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
     reals = source.held_out("select", 1000) if method == "mh" and asked is None else None
@@ -112,6 +126,10 @@ def _refined(
             told[0] = 10 * done // num
             print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
 
+    one = None if asked is None else asked[0]
+    if method == "dot" and game.loss.logit != "uncalibrated":
+        text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
+        print(text, file=sys.stderr)
     got = sampling.refined(
         game,
         state,
@@ -122,11 +140,15 @@ def _refined(
         budget=budget,
         rate=rate,
         weights=weights,
-        label=None if asked is None else asked[0],
+        label=one,
         start=start,
         progress=progress,
     )
     x, label = got.x if game.classes is not None else (got.x, None)
+    plain = sampling.sample(game, state, jax.random.fold_in(key, 1), min(num, 1000), weights=weights, label=one)
+    table = evaluation.evaluate_refinement(source, plain, x, one)
+    if table is not None:
+        print(describe_refinement(table, method))
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
     cost = (
         f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "

@@ -1,17 +1,19 @@
-"""A run's judge: fitted for one sampler, with what it is worth, and asked of samples in a file."""
+"""A run's judge: fitted for one sampler, with what it is worth, drawn, and asked of samples in a file."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ensgan import choices, combine, runs
+from ensgan import choices, combine, records, runs
 from ensgan.data import Source, checks, images
 from ensgan.data.source import dequantized
 from ensgan.game import Game, State
+from ensgan.reporting import write_reliability
 from ensgan.types import InputError
 
 
@@ -29,20 +31,20 @@ def fit(game: Game, state: State, source: Source, weights: np.ndarray, *, rule: 
     return fitted
 
 
-def judge_file(
+def judge(
     run: Path,
-    file: str | None,
+    file: str | None = None,
     *,
     out: str | None = None,
     choice: str | None = None,
     rule: str = "stacking",
     calibrate: str | None = None,
 ) -> None:
-    """Prints how real samples in a file look to all discriminators together.
+    """Draws how far all discriminators together can be trusted, and prints how real samples in a file look to them.
 
     Args:
-        run: the run's folder.
-        file: samples in a `.npz` or `.npy`.
+        run: the run's folder; it gets `judge.json` and `reliability.png`.
+        file: samples in a `.npz` or `.npy`, if there are any to judge.
         out: a `.npz` to write, with `probability` and `logit` of every sample.
         choice: what fakes are: `best`, `mixture` or `member:I`.
         rule: how discriminators become one judge.
@@ -51,33 +53,52 @@ def judge_file(
     Raises:
         InputError: files that cannot be read or written, or samples of another shape.
     """
-    if file is None:
-        raise InputError("--input is missing; name a .npz or .npy file of samples")
-    path, target = Path(file), None if out is None else Path(out)
+    target = None if out is None else Path(out)
+    if target is not None and file is None:
+        raise InputError("--out is given without --input; name a .npz or .npy file of samples to judge")
     if target is not None and (target.suffix != ".npz" or not target.absolute().parent.is_dir()):
         raise InputError(f"--out is {target}; give a name that ends in .npz, in a folder that exists")
-    x, label = images.read_npz(path)
-    x = dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256)
+    found = None if file is None else _read(Path(file))
     settings = runs.load_run(run)
     game, source, state = runs.restore(run, settings)
+    asked = None if file is None or found is None else _checked(Path(file), *found, game)
+    weights, text = choices.weights(choice, game, state, source, settings, run)
+    how = calibrate or "isotonic"  # it repairs any shape, but is flat in places
+    fitted = fit(game, state, source, weights, rule=rule, calibrate=how)
+    records.save_judge(run, fitted, how, text, int(state.step))
+    print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
+    if asked is not None:
+        _tell(fitted.log_ratio, *asked, text, target)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples of a file, and their labels if it has any."""
+    x, label = images.read_npz(path)
+    return dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256), label
+
+
+def _checked(path: Path, x: np.ndarray, label: np.ndarray | None, game: Game) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples that the discriminators of a game can see, and the labels that they are told."""
     if len(x) == 0 or x.shape[1:] != game.sample_shape:
         raise InputError(
             f"{path} has samples [{len(x)}, *{x.shape[1:]}]; this run judges samples of {game.sample_shape}"
         )
-    if game.classes is not None:
-        if label is None:
-            raise InputError(
-                f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'"
-            )
-        label = checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
-    weights, text = choices.weights(choice, game, state, source, settings, run)
-    # Isotonic repairs any shape, but is flat in places.
-    log_ratio = fit(game, state, source, weights, rule=rule, calibrate=calibrate or "isotonic").log_ratio
+    if game.classes is None:
+        return x, None
+    if label is None:
+        raise InputError(f"{path} has no labels, and discriminators of this run are told classes; add them under 'y'")
+    return x, checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
+
+
+def _tell(
+    log_ratio: Callable[[Any], Any], x: np.ndarray, label: np.ndarray | None, sampler: str, target: Path | None
+) -> None:
+    """Prints what a judge of a sampler says of samples, and writes all of it into a file if one is given."""
     chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
-    part = lambda c: x[c] if game.classes is None or label is None else (x[c], label[c])
+    part = lambda c: x[c] if label is None else (x[c], label[c])
     logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
     probability = np.exp(-np.logaddexp(0.0, -logit))
-    print(f"probability of being real rather than from {text}, and its logit")
+    print(f"probability of being real rather than from {sampler}, and its logit")
     for k in range(min(len(x), 20)):
         print(f"{k:>6} {probability[k]:>8.4f} {logit[k]:>9.3f}")
     if len(x) > 20:

@@ -1,4 +1,4 @@
-"""Records of a run: held-out scores and distances as JSON, and what `ensgan select` chose."""
+"""Records of a run as JSON: held-out scores and distances, what `ensgan select` chose, what a judge is worth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ensgan import rundir, selection
 from ensgan.evaluation import DistanceTable, distances
+from ensgan.refine import Judge
 from ensgan.reporting import plain
 from ensgan.types import InputError
 
@@ -111,6 +112,23 @@ def save_selection(
     }
     rundir.write_json(directory / rundir.SELECTION, plain(record))
     return taken
+
+
+def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step: int) -> None:
+    """Writes `judge.json`: how far a judge can be trusted, before and after calibration.
+
+    Args:
+        directory: that of the run.
+        judge: a fitted one.
+        calibrate: how it was calibrated.
+        sampler: what it was calibrated against.
+        step: of the state it is of.
+    """
+    assert judge.before is not None
+    assert judge.after is not None
+    record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
+    record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
+    rundir.write_json(directory / rundir.JUDGE[0], plain(record))
 
 
 def load_selection(directory: Path, members: int) -> Choice | None:

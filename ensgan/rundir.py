@@ -26,6 +26,7 @@ except ImportError:  # not on Windows, where nothing stops two processes from tr
 
 RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
 SELECTION = "selection.json"  # what `ensgan select` chose, later
+JUDGE = ("judge.json", "reliability.png")  # what `ensgan judge` left
 PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -81,7 +82,7 @@ def check_free(directory: Path, overwrite: bool) -> None:
         raise InputError(f"{directory} is a file; give a folder for the run")
     file = directory / "config.json"
     if not file.exists():
-        if found := [name for name in (*RUN_FILES, SELECTION, "checkpoints") if (directory / name).exists()]:
+        if found := [name for name in (*RUN_FILES, SELECTION, *JUDGE, "checkpoints") if (directory / name).exists()]:
             raise InputError(
                 f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
             )
@@ -141,7 +142,7 @@ def make(directory: Path) -> None:
 def clear(directory: Path) -> None:
     """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
     try:
-        for name in (*RUN_FILES, SELECTION):
+        for name in (*RUN_FILES, SELECTION, *JUDGE):
             (directory / name).unlink(missing_ok=True)
         if (directory / "checkpoints").is_dir():
             shutil.rmtree(directory / "checkpoints")

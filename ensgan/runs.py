@@ -1,8 +1,9 @@
 """Runs on disk: the host loop between stretches of steps, and what it leaves in the run directory.
 
 A run directory holds `config.json` (resolved), `versions.json`, `metrics.jsonl`, `clock.json`, `checkpoints/`,
-`samples.npz`, `samples.png` and `report.html`, and `selection.json` once `ensgan select` chose a mixture. Whatever
-interrupts a run, going on from its newest checkpoint gives the same states.
+`samples.npz`, `samples.png` and `report.html`; `selection.json` once `ensgan select` chose a mixture; and `judge.json`
+and `reliability.png` once `ensgan judge` fitted a judge. Whatever interrupts a run, going on from its newest
+checkpoint gives the same states.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ def sample(
     weights: Any = None,
     average: bool = True,
     label: Any = None,
+    stratified: bool = False,
     refine: str | None = None,
     judge: Judge | None = None,
     budget: float | None = None,
@@ -59,6 +60,8 @@ def sample(
         average: whether to use the exponential averages (else the raw weights of the last step).
         label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw each class
             with the same probability, whatever its share of the data; others need none.
+        stratified: whether shares of generators are exact: each makes num · weight of the samples, rounded up or down
+            at random, and their order is random. Which generator makes sample b then depends on `num`.
         refine: None, or how samples are refined: obrs, drs, mh, ddls, dot or collaborative (see `refined`).
         judge: by what: `combine.fit(game, state, source, weights=weights)`.
         budget: how much of it (see `refined`).
@@ -70,6 +73,8 @@ def sample(
         InputError: `num` below 1, weights that are not M finite numbers ≥ 0 with a positive sum, or labels that are
             not `num` whole numbers below the number of classes. As in `refined`, with `refine`.
     """
+    if refine is not None and stratified:
+        raise InputError("stratified shares are of samples as they come, and refinement changes them; leave one out")
     if refine is not None:
         options: dict[str, Any] = {"weights": weights, "average": average, "label": label, "budget": budget}
         x = refined(game, state, key, num, judge=judge, method=refine, **options).x
@@ -79,7 +84,11 @@ def sample(
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
     p = probabilities(game, state, weights)
-    member = np.asarray(components(key, jnp.asarray(p, jnp.float32), jnp.arange(num)))
+    if stratified:
+        among = np.flatnonzero(p)
+        member = among[np.asarray(strata(_keys(key)[0], tuple(p[among].tolist()), num))]
+    else:
+        member = np.asarray(components(key, jnp.asarray(p, jnp.float32), jnp.arange(num)))
     label = labels(game, key, num, label)
 
     out = np.zeros((num, *game.sample_shape), np.float32)
@@ -93,6 +102,54 @@ def sample(
                 fake = _one_member(group, members, average, k, key, jnp.asarray(padded), tags)
                 out[part] = np.asarray(fake)[: len(part)]
     return jnp.asarray(out)
+
+
+def mean_output(
+    game: Game,
+    state: State,
+    key: Array,
+    num: int,
+    *,
+    weights: Any = None,
+    average: bool = True,
+    label: Any = None,
+) -> Array:
+    """The mean of the generators' outputs at the same noise, Σ_i w_i G_i(z): for completeness.
+
+    Not a mixture: generators put the same noise in different places, so a mean of theirs is a point between, blurred in
+    images and off the modes of points. It is sharp only where generators agree, as averages of one run's do. Of one
+    generator it is what `sample` draws with the same key.
+
+    Args:
+        game: what was played.
+        state: the trained state.
+        key: a key.
+        num: how many samples, at least 1.
+        weights: of the M generators, as in `sample`.
+        average: as in `sample`; it is weights of one network that are averaged there, and outputs here.
+        label: as in `sample`.
+
+    Returns:
+        float32 `[num, *sample_shape]`.
+
+    Raises:
+        InputError: as in `sample`; or generators with latents of different shapes, which can have no noise in common.
+    """
+    if num < 1:
+        raise InputError(f"asked for {num} samples; give at least 1")
+    p = probabilities(game, state, weights)
+    among = [_find(game, state.generators, int(i)) for i in np.flatnonzero(p)]
+    shapes = sorted({group.network.in_shape for group, _, _ in among})
+    if len(shapes) > 1:
+        raise InputError(f"generators have latents of shapes {shapes}; a mean at the same noise needs one shape")
+    tags = labels(game, key, num, label)
+    size, out = min(CHUNK, _power_of_two(num)), []
+    for start in range(0, num, size):
+        index = np.arange(start, start + size) % num
+        told = None if tags is None else jnp.asarray(tags[index])
+        each = [_one_member(group, members, average, m, key, jnp.asarray(index), told) for group, members, m in among]
+        out.append(sum(w * x.astype(jnp.float32) for w, x in zip(p[p > 0].tolist(), each, strict=True)))
+    return jnp.concatenate(out)[:num]
 
 
 def refined(
@@ -116,7 +173,11 @@ def refined(
 
     `obrs`, `drs`, `mh` and `collaborative` work on samples of the mixture. `ddls` and `dot` move latents, those of one
     generator after the other; as DDLS turns the law p_i of each into p_i · r/E_i[r], it takes generators with weights
-    in proportion to w_i · E_i[r], so that the whole is right.
+    in proportion to w_i · E_i[r], so that the whole is right. `collaborative` shapes the judge at every step:
+    stacking is fitted again on the samples as they are by then (`Judge.shape`), so that they come to rest where the N
+    discriminators tell them from held-out reals no more. `dot` takes the judge for a Kantorovich potential, as critics
+    of the Wasserstein loss are; with other losses it follows no law. Methods that follow gradients leave labels as they
+    were drawn, each class with the same probability; the others weigh classes as well.
 
     Args:
         game: what was played.
@@ -131,7 +192,7 @@ def refined(
         average: as in `sample`.
         label: in a conditional game, the class of all samples; None for each with the same probability.
         rate: of `ddls`, `dot` and `collaborative`, the size of a step; in proportion to the finest detail of the data
-            for `collaborative`, whose own, 0.1, is for images. None leaves the method's own.
+            for `collaborative`. None leaves the method's own, 0.01.
         start: of `mh`, reals on axis 0 that chains begin with; in a conditional game a pair (reals, labels).
         batch: samples in one compiled call.
         progress: called with the number of samples so far.
@@ -154,6 +215,12 @@ def refined(
             f"the judge was calibrated against generators with weights {np.round(judge.law, 4).tolist()}, and samples "
             f"are asked with {np.round(p, 4).tolist()}; give judge={call}"
         )
+    if judge.average != average:
+        kinds = {True: "averaged generators", False: "raw generators"}
+        raise InputError(
+            f"the judge was calibrated against {kinds[judge.average]}, and samples are asked of {kinds[average]}; give "
+            f"judge={call[:-1]}, average={average})"
+        )
     if method in GRADIENT and not judge.smooth:
         raise InputError(
             f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
@@ -167,6 +234,8 @@ def refined(
         options["rate"] = rate
     if method == "mh":
         options["start"] = start
+    if method == "collaborative":
+        options["shape"] = judge.shape
     if method in ("ddls", "dot"):
         return _by_member(game, state, key, num, judge, method, p, average, label, options)
     draw = Partial(_Mixture(game, tuple(p.tolist()), average, label), state.generators)
@@ -301,6 +370,19 @@ def components(key: Array, p_M: Array, number: Array) -> Array:
     return jax.vmap(pick)(population.member_keys(_keys(key)[0], number))
 
 
+@partial(jax.jit, static_argnums=(1, 2))
+def strata(key: Array, p: tuple[float, ...], n: int) -> Array:
+    """Generators of n samples, int32 `[n]` in random order: shares p, none of them 0, rounded up or down at random."""
+    key_u, key_order = jax.random.split(key)
+    return jax.random.permutation(key_order, _in_order(key_u, p, n))
+
+
+def _in_order(key: Array, p: tuple[float, ...], n: int) -> Array:
+    """The same in the order of generators, by systematic sampling: points 1/n apart, and one offset for all."""
+    point = (jnp.arange(n) + jax.random.uniform(key)) / n
+    return jnp.searchsorted(jnp.asarray(np.cumsum(p)[:-1], jnp.float32), point, side="right")
+
+
 @partial(jax.jit, static_argnums=1)
 def classes(key: Array, count: int, number: Array) -> Array:
     """A class for each of the samples `number` `[b]`, int32 `[b]`, all of them with the same probability."""
@@ -355,10 +437,9 @@ class _Mixture:
 
     def __call__(self, generators: Any, key: Array, n: int) -> Any:
         who = [i for i, w in enumerate(self.weights) if w > 0]
-        p = np.array([self.weights[i] for i in who])
+        p = tuple(self.weights[i] for i in who)
         key_u, key_z, key_label, key_order = jax.random.split(key, 4)
-        point = (jnp.arange(n) + jax.random.uniform(key_u)) / n
-        turn = jnp.searchsorted(jnp.asarray(np.cumsum(p)[:-1], jnp.float32), point, side="right")  # in order of members
+        turn = _in_order(key_u, p, n)
         first = jnp.searchsorted(turn, jnp.arange(len(who)))
         label = _given(self.game.classes, self.label, key_label, n)
         parts = []

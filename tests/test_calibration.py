@@ -48,6 +48,34 @@ def test_temperature_keeps_the_offset_and_isotonic_the_order():
     assert np.isfinite(rising).all()
 
 
+def test_isotonic_ratios_are_no_larger_than_what_was_seen_of_them():
+    """Reals and fakes of one law: the few that happen to lie above all others are no proof of anything."""
+    rng = np.random.default_rng(3)
+    score, real = rng.normal(size=2000), np.arange(2000) < 1000
+    above = int((score[real] > score[~real].max()).sum())
+    below = int((score[~real] < score[real].min()).sum())
+    calibrated = calibration.isotonic(score, real)
+    most, least = (float(calibrated(jnp.array([x], jnp.float32))[0]) for x in (score.max(), score.min()))
+    assert most == pytest.approx(np.log(max(above, 1)), abs=1.0)
+    assert least == pytest.approx(-np.log(max(below, 1)), abs=1.0)
+    # Where all reals lie above all fakes, each kind is seen as often as it was, and one of the other.
+    apart = calibration.isotonic(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]), np.arange(6) > 2)
+    np.testing.assert_allclose(apart(jnp.array([0.0, 5.0])), [-np.log(3), np.log(3)], rtol=1e-5)
+
+
+def test_the_regression_inside_programs_is_that_of_the_library():
+    x = np.stack([X, 3.0 * RATIO + RNG.normal(size=8000)])[:, :400]
+    weight, bias = calibration.logistic_regression(x.T, REAL[:400])
+    found = calibration.regression(jnp.asarray(x[:, ~REAL[:400]]), jnp.asarray(x[:, REAL[:400]]), jnp.ones(200))
+    np.testing.assert_allclose(found[0], weight, atol=2e-3)
+    np.testing.assert_allclose(found[1], bias, atol=2e-3)
+    # A real of weight 3 counts as three.
+    few, thrice = x[:, REAL[:400]][:, :50], jnp.full(50, 3.0)
+    repeated = calibration.regression(jnp.asarray(x[:, ~REAL[:400]]), jnp.asarray(np.repeat(few, 3, 1)), jnp.ones(150))
+    weighted = calibration.regression(jnp.asarray(x[:, ~REAL[:400]]), jnp.asarray(few), thrice)
+    np.testing.assert_allclose(np.append(*repeated), np.append(*weighted), atol=1e-3)
+
+
 def test_measures_of_four_samples_by_hand():
     p = np.array([0.2, 0.2, 0.9, 0.6])
     real = np.array([False, True, True, False])

@@ -115,6 +115,12 @@ def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
         out = tmp_path / f"{k}.npz"
         assert cli.main(["sample", run, "--num", "5", "--out", str(out), "--from", choice, "--seed", "4"]) == 0
         arrays.append(np.load(out)["x"])
+    average = tmp_path / "average.npz"
+    assert cli.main(["sample", run, "--num", "5", "--out", str(average), "--from", "average", "--seed", "4"]) == 0
+    assert "the average of outputs, weighed as the uniform mixture of 2 generators," in capsys.readouterr().out
+    each = tmp_path / "each.npz"
+    assert cli.main(["sample", run, "--num", "5", "--out", str(each), "--from", "member:0", "--seed", "4"]) == 0
+    np.testing.assert_allclose(np.load(average)["x"], (np.load(each)["x"] + arrays[0]) / 2, atol=1e-6)
     assert arrays[0].shape == (5, 2)
     np.testing.assert_array_equal(arrays[0], arrays[1])
     assert not np.array_equal(arrays[0], arrays[2])
@@ -125,7 +131,9 @@ def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
 
 
 def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
-    run, made, scored = str(ring[0] / "runs" / "small-3-1"), tmp_path / "made.npz", tmp_path / "scored.npz"
+    folder, made, scored = tmp_path / "run", tmp_path / "made.npz", tmp_path / "scored.npz"
+    shutil.copytree(ring[0] / "runs" / "small-3-1", folder)
+    run = str(folder)
     argv = [
         "sample",
         run,
@@ -145,6 +153,7 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert re.search(r"60 samples from .*refined by obrs \(acceptance [23]\d\.\d%.*effective sample size \d+", out)
     assert "judge: stacking of 2 discriminators" in err
     assert "refined 60 of 60 samples" in err
+    assert re.search(r"against 60 held-out reals, as they come and refined: precision \d.*squared MMD -?\d", out)
     assert np.load(made)["x"].shape == (60, 2)
     assert cli.main(["judge", run, "--input", str(made), "--out", str(scored), "--from", "mixture"]) == 0
     out = capsys.readouterr().out
@@ -152,7 +161,22 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert "... and 40 more" in out
     found = np.load(scored)
     np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-found["logit"])), atol=1e-5)
-    assert out.splitlines()[1].split() == ["0", f"{found['probability'][0]:.4f}", f"{found['logit'][0]:.3f}"]
+    assert out.splitlines()[2].split() == ["0", f"{found['probability'][0]:.4f}", f"{found['logit'][0]:.3f}"]
+    # What the judge is worth is kept in the run, drawn, and shown by the report.
+    record = json.loads((folder / "judge.json").read_text())
+    assert (record["rule"], record["calibrate"], record["step"]) == ("stacking", "isotonic", 6)
+    assert sum(record["after"]["count"]) == sum(record["before"]["count"]) > 100
+    (folder / "reliability.png").unlink()
+    assert cli.main(["report", run]) == 0
+    assert (folder / "reliability.png").read_bytes()[1:4] == b"PNG"
+    page = (folder / "report.html").read_text()
+    for text in ("Dawid", f"{record['after']['brier']:.4f}", "isotonic", "reliability of the judge before and after"):
+        assert text in page, text
+    (folder / "judge.json").write_text("{}")
+    assert cli.main(["report", run]) == 2
+    assert "judge.json cannot be read as a judge" in capsys.readouterr().err
+    assert cli.main(["judge", run, "--calibrate", "logistic"]) == 0  # without samples, the judge alone
+    assert json.loads((folder / "judge.json").read_text())["calibrate"] == "logistic"
     np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 5), np.float32))
     assert cli.main(["judge", run, "--input", str(tmp_path / "wrong.npz")]) == 2
     assert "this run judges samples of (2,)" in capsys.readouterr().err
@@ -211,7 +235,10 @@ WRONG = [
     (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; of mh it is a whole number"),
     (["sample", "RUN", "--refine", "obrs", "--budget", "2"], 2, "budget is 2.0; it is the share of proposals"),
     (["sample", "RUN", "--refine", "obrs", "--rule", "luck"], 2, "unknown rule 'luck'; known: forest, log_mean"),
-    (["judge", "RUN"], 2, "--input is missing; name a .npz or .npy file"),
+    (["judge", "RUN", "--out", "b.npz"], 2, "--out is given without --input; name a .npz or .npy file"),
+    (["judge", "RUN", "--calibrate", "none"], 2, "unknown calibration 'none'; known: isotonic, logistic, temperature"),
+    (["sample", "RUN", "--from", "average", "--refine", "obrs"], 2, "--refine is of a mixture, and an average"),
+    (["sample", "RUN", "--stratified", "--refine", "obrs"], 2, "--stratified is of samples as they come"),
     (["judge", "RUN", "--input", "no.npz"], 2, "no.npz is missing; expected an .npz or .npy file"),
     (["judge", "RUN", "--input", "a.npz", "--out", "b.png"], 2, "--out is b.png; give a name that ends in .npz"),
     (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),

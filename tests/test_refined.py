@@ -9,10 +9,11 @@ from scipy.stats import kstest, norm
 from test_combine import SOURCE, game, line
 
 import ensgan
-from ensgan import combine, losses, sampling
+from ensgan import combine, evaluation, losses, sampling
 from ensgan.game import Game
 from ensgan.population import Group, normal, uniform
 from ensgan.refine import Judge
+from ensgan.reporting import describe_refinement
 from ensgan.sampling import refined
 from ensgan.types import InputError
 
@@ -46,11 +47,19 @@ def test_a_calibrated_critic_makes_one_generator_the_data(method, budget, played
 
 
 def test_gradients_raise_what_the_judge_says(played, first, key):
-    got = refined(*played, key, 256, judge=first, method="collaborative", weights=[1.0, 0.0], rate=0.1)
-    assert first.log_ratio(got.x).mean() > 0.5  # from −½ on average
+    unshaped = first._replace(shape=None)
+    got = refined(*played, key, 256, judge=unshaped, method="collaborative", weights=[1.0, 0.0], rate=0.1, budget=200)
+    assert first.log_ratio(got.x).mean() > 2.0  # from −½ on average, ½ for the data: samples climb and climb
+    assert got.judged == 200
     # A linear f is nowhere steeper than K, and so dot leaves samples as they are.
     got = refined(*played, key, 256, judge=first, method="dot", weights=[1.0, 0.0])
     assert distance(got.x) == pytest.approx(norm.cdf(0.5) - norm.cdf(-0.5), abs=0.1)
+
+
+def test_collaborative_sampling_stops_where_the_ensemble_tells_samples_from_reals_no_more(played, first, key):
+    got = refined(*played, key, 1000, judge=first, method="collaborative", weights=[1.0, 0.0], rate=0.1, budget=200)
+    assert distance(got.x) < CLOSE
+    assert got.judged == pytest.approx(400, rel=0.01)
 
 
 def test_the_short_call_is_the_long_one(played, first, key):
@@ -82,6 +91,46 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
         )
         > 1
     )
+
+
+def test_stratified_samples_have_their_shares_and_an_average_lies_between(key):
+    """Points at −3, 0 and 5: a mixture has those values alone, and the average of outputs has none of them."""
+    playing = Game([Group(line((1,)), 3, latent=normal(np.zeros(3)))], [Group(line(()), 1)], batch_size=8)
+    state = playing.init(jax.random.key(0))
+    average = {"a": jnp.ones(3), "b": jnp.array([-3.0, 0.0, 5.0])}
+    state = state._replace(generators=(state.generators[0]._replace(average=average),))
+    for k in range(5):
+        at = jax.random.fold_in(key, k)
+        x = np.asarray(ensgan.sample(playing, state, at, 25, weights=[1, 0, 3], stratified=True))[:, 0]
+        assert sorted(np.unique(x)) == [-3, 5]
+        assert (x == -3).sum() in (6, 7)  # of 6.25
+    assert not np.array_equal(x, np.sort(x))
+    found = sampling.mean_output(playing, state, key, 5, weights=[1, 0, 3])
+    np.testing.assert_allclose(found, np.full((5, 1), 3.0))
+    with pytest.raises(InputError, match="stratified shares are of samples as they come"):
+        ensgan.sample(playing, state, key, 4, refine="obrs", stratified=True)
+
+
+def test_an_average_of_outputs_is_that_of_samples_at_the_same_noise(played, key):
+    """And more of them begin with the same ones."""
+    each = [ensgan.sample(*played, key, 1100, weights=w) for w in ([1, 0], [0, 1])]
+    np.testing.assert_allclose(sampling.mean_output(*played, key, 1100), (each[0] + each[1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(sampling.mean_output(*played, key, 3), (each[0] + each[1])[:3] / 2, atol=1e-6)
+
+
+def test_refinement_is_measured_against_reals(key):
+    reals = np.asarray(SOURCE.held_out("select", 300)["x"])
+    table = evaluation.evaluate_refinement(SOURCE, reals + 3.0, reals)
+    assert table.num == 300
+    assert table.mmd[0].value > 0.3 > 0.02 > table.mmd[1].value
+    assert table.coverage[0] < table.coverage[1]
+    assert not table.worse
+    back = evaluation.evaluate_refinement(SOURCE, reals, reals + 3.0)
+    assert back.worse
+    text = describe_refinement(back, "dot")
+    assert text.endswith("caution: by the squared MMD, dot made these samples worse; compare with another --refine")
+    assert "caution" not in describe_refinement(table, "dot")
+    assert evaluation.evaluate_refinement(SOURCE, reals[:7], reals[:7]) is None
 
 
 def test_langevin_takes_generators_in_proportion_to_what_they_have_of_the_data(key):
@@ -147,6 +196,10 @@ def test_what_does_not_fit_is_refused(played, first, key):
         ),
         (lambda: refined(playing, state, key, 4, judge=first, method="best"), "unknown refinement 'best'; known: coll"),
         (lambda: refined(playing, state, key, 4, judge=forest, method="ddls", weights=one), "follows the gradient"),
+        (
+            lambda: refined(playing, state, key, 4, judge=first, weights=one, average=False),
+            "calibrated against averaged generators, and samples are asked of raw generators; give .*, average=False",
+        ),
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, label=1), "label is 1; refinement takes"),
         (
             lambda: refined(playing, state, key, 4, judge=first, weights=one, method="mh", budget=0.5),

@@ -3,7 +3,7 @@
 from ensgan.reporting.console import Console, Watcher
 from ensgan.reporting.html import write_report
 from ensgan.reporting.metrics_log import MetricsLog, plain, read_metrics
-from ensgan.reporting.pictures import sample_picture, write_samples
+from ensgan.reporting.pictures import sample_picture, write_reliability, write_samples
 from ensgan.reporting.scores import (
     describe_classes,
     describe_distances,
@@ -11,6 +11,7 @@ from ensgan.reporting.scores import (
     describe_mixtures,
     describe_modes,
     describe_players,
+    describe_refinement,
     describe_scores,
 )
 from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
@@ -29,6 +30,7 @@ __all__ = [
     "describe_mixtures",
     "describe_modes",
     "describe_players",
+    "describe_refinement",
     "describe_scores",
     "flatten",
     "format_matrix",
@@ -37,6 +39,7 @@ __all__ = [
     "plain",
     "read_metrics",
     "sample_picture",
+    "write_reliability",
     "write_report",
     "write_samples",
 ]

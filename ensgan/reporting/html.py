@@ -18,9 +18,11 @@ from ensgan.reporting.pictures import (
     course,
     curves,
     heat_map,
+    load_judge,
     load_samples,
     member_color,
     png,
+    reliability,
     scatter_panel,
     thumbnails,
     tile,
@@ -65,6 +67,7 @@ def write_report(run_dir: str | Path) -> Path:
         _header(name, config, train, scores, clock, versions),
         _samples(run_dir),
         *(_scores(scores) if scores else [_section("Scores", "<p>No scores yet.</p>")]),
+        _judge(run_dir),
         _losses(train),
         _health(train),
         _time(clock),
@@ -269,6 +272,29 @@ def _distance_curves(scores: list[Record]) -> str:
     text = f"Of {last['num']:,} samples to as many reals that nothing was chosen by (report split), in the features: "
     note = f'<p class="note">{escape(text + last["features"])}.</p>'
     return _section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
+
+
+def _judge(run_dir: Path) -> str:
+    if not (run_dir / "judge.json").is_file():
+        return ""
+    found = load_judge(run_dir)
+    sides = [found["before"], found["after"]]
+    note = (
+        f"Step {found['step']:,}: {found['rule']} of all discriminators, calibrated ({found['calibrate']}) on held-out "
+        f"reals and draws of {found['sampler']}, and measured on {int(sum(sides[1]['count'])):,} others. On the "
+        "diagonal, probabilities hold; whiskers are two standard errors."
+    )
+    rows = [
+        (name, *(form.format(side[key]) for side in sides))
+        for name, key, form in (
+            ("Brier score", "brier", "{:.4f}"),
+            ("calibration error (ECE)", "error", "{:.4f}"),
+            ("Dawid's Z", "z", "{:.1f}"),
+        )
+    ]
+    picture = _image(png(reliability(*sides)), "reliability of the judge before and after calibration", "png")
+    both = f'<div class="pair"><div>{picture}</div><div>{_table(("", "before", "after"), rows)}</div></div>'
+    return _section("Judge", f'<p class="note">{escape(note)}</p>{both}')
 
 
 def _losses(train: list[Record]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import io
+import json
 import math
 import re
 from collections.abc import Collection
@@ -113,6 +114,70 @@ def write_samples(run_dir: str | Path) -> Path:
     picture = sample_picture(samples.generators, samples.real, classes=samples.classes, waits=waits)
     write_atomically(path, png(picture))
     return path
+
+
+def write_reliability(run_dir: str | Path) -> Path:
+    """Draw `reliability.png` from `judge.json` in a run directory, and return its path.
+
+    Raises:
+        InputError: `judge.json` is missing or holds something else.
+    """
+    record = load_judge(run_dir)
+    path = Path(run_dir) / "reliability.png"
+    write_atomically(path, png(reliability(record["before"], record["after"])))
+    return path
+
+
+def load_judge(run_dir: str | Path) -> dict[str, Any]:
+    """Read `judge.json` of a run: what a judge was fitted against, and its quality before and after calibration.
+
+    Raises:
+        InputError: the file is missing, is damaged, or holds something else.
+    """
+    path = Path(run_dir) / "judge.json"
+    if not path.is_file():
+        raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
+    try:
+        record = json.loads(path.read_text())
+        for kind in ("before", "after"):
+            for key in ("predicted", "observed", "count"):
+                record[kind][key] = np.array(record[kind][key], float)  # null becomes NaN
+            record[kind] |= {key: float(record[kind][key]) for key in ("brier", "error", "z")}
+        return {**record, **{key: record[key] for key in ("rule", "calibrate", "sampler", "step")}}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a judge: {error!r}; write it again with `ensgan judge`") from error
+
+
+def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
+    """Reliability diagrams before and after calibration (Guo et al. 2017, arXiv 1706.04599), side by side.
+
+    Above, the share of reals in each bin of probability over the mean probability there, with two standard errors; on
+    the diagonal, probabilities hold. Below, how many samples the bins have.
+
+    Args:
+        before: `predicted`, `observed` and `count` `[bins]`, `brier`, `error` and `z`, as in `calibration.Quality`.
+        after: the same.
+    """
+    picture = Image.new("RGB", (2 * PANEL, PANEL + 60), "white")
+    most = max(float(np.max(side["count"])) for side in (before, after))
+    for k, (title, side, color) in enumerate(
+        (("before calibration", before, FAINT), ("after calibration", after, PALETTE[0]))
+    ):
+        with _style():
+            figure, (axes, bars) = _stacked_figure(PANEL / 100, PANEL / 100 + 0.6)
+            there = side["count"] > 0
+            p, share, count = (side[key][there] for key in ("predicted", "observed", "count"))
+            axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+            axes.errorbar(p, share, 2 * np.sqrt(share * (1 - share) / count), color=color, marker="o", capsize=2)
+            numbers = f"Brier {side['brier']:.4f}   ECE {side['error']:.4f}   Z {side['z']:.1f}"
+            axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of reals", title=f"{title}\n{numbers}")
+            edges = np.linspace(0, 1, len(side["count"]) + 1)
+            bars.bar(edges[:-1], side["count"], width=np.diff(edges), align="edge", color=color, edgecolor="white")
+            bars.set(ylim=(0, 1.05 * most), xlabel="probability of being real", ylabel="samples")
+            for each in (axes, bars):
+                each.spines[["top", "right"]].set_visible(False)
+            picture.paste(_raster(figure), (k * PANEL, 0))
+    return picture
 
 
 def sample_picture(
@@ -413,6 +478,14 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _stacked_figure(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure in inches, with two pairs of axes above each other that share the horizontal one, the upper larger."""
+    figure, axes = _figure(width, height)
+    axes.remove()
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    return figure, (upper, lower)
 
 
 def _raster(figure: Figure) -> Image.Image:

@@ -53,6 +53,18 @@ def describe_scores(scores: Any, split: str = "select") -> str:
     return "\n".join(lines)
 
 
+def describe_refinement(table: Any, method: str) -> str:
+    """What refinement changed, and a caution where it was for the worse."""
+    mmd = ", ".join(f"{value:.5f} ± {error:.5f}" for value, error in table.mmd)
+    line = (
+        f"against {table.num} held-out reals, as they come and refined: precision {table.precision[0]:.3f} "
+        f"{table.precision[1]:.3f}, coverage {table.coverage[0]:.3f} {table.coverage[1]:.3f}, squared MMD {mmd}"
+    )
+    if not table.worse:
+        return line
+    return f"{line}\ncaution: by the squared MMD, {method} made these samples worse; compare with another --refine"
+
+
 def describe_players(scores: Any, meta: Any) -> str:
     """Ratings of both sides, and the meta-game of their matrix."""
     names = [f"{side}{k}" for side, count in zip("GD", scores.fool.shape, strict=True) for k in range(count)]

@@ -1,0 +1,129 @@
+"""What all methods of refinement share: what they take and give, a judge, compiled portions, and checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from ensgan.calibration import Quality
+from ensgan.types import Array, InputError, Tree
+
+Ratio = Callable[[Any], Array]
+Draw = Callable[[Array, int], Any]
+Progress = Callable[[int], None]
+
+PILOT = 2**32 - 1  # sets draws that only measure apart from those of portions and rounds, which count from 0
+
+
+class Refined(NamedTuple):
+    """Samples and what they cost. Host numbers."""
+
+    x: Any  # [num, ...] or a tree of such
+    acceptance: float  # share of proposals that were accepted; of gradient steps, which are always taken, 1
+    generated: float  # evaluations of the generator per sample; one with its gradient counts as one
+    judged: float  # evaluations of the judge per sample, likewise
+    effective: float  # effective sample size for the law p_sampler · exp(log_ratio), at most num; NaN if unknown
+
+
+class Judge(NamedTuple):
+    """Discriminators as one: a score for each sample, what it means, and how far it can be trusted."""
+
+    score: Partial  # of samples [n, ...], or of a pair (samples, labels) in a conditional game, [n]; high is real
+    meaning: str  # `log_ratio`, `log_ratio_plus_constant` or `uncalibrated`, as in `types.Loss`
+    rule: str  # how discriminators were combined
+    smooth: bool  # whether its gradient says where more real samples lie
+    law: np.ndarray | None = None  # [M] weights of the generators of the sampler it was calibrated against
+    average: bool = True  # whether that sampler took averaged generators
+    shape: Partial | None = None  # of refined samples: their own log ratio, as `collaborative` takes it
+    before: Quality | None = None  # of σ(score) without calibration, on samples that nothing was fitted on
+    after: Quality | None = None  # of σ(score), on the same samples
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it was calibrated against a sampler."""
+        return self.law is not None
+
+    @property
+    def log_ratio(self) -> Partial:
+        """The score as an estimate of log p_data/p_sampler.
+
+        Raises:
+            InputError: it is none.
+        """
+        if self.meaning != "log_ratio":
+            raise InputError(
+                f"a logit of this loss is {self.meaning}, so the score is no density ratio; calibrate it with "
+                f"ensgan.combine.fit(game, state, source, {self.rule!r})"
+            )
+        return self.score
+
+
+def portions(
+    run: Callable[[Array, int], tuple[Tree, Array]], key: Array, num: int, batch: int, progress: Progress | None
+) -> tuple[Tree, np.ndarray, float]:
+    """`num` samples and one number each, from calls of one size; third, how many were made for each that is given.
+
+    Sizes are as equal as can be, so that hardly any are made in vain.
+    """
+    check_num(num, batch)
+    count = -(-num // batch)
+    parts, size = [], -(-num // count)
+    for k in range(count):
+        parts.append(jax.tree.map(np.asarray, run(jax.random.fold_in(key, k), size)))
+        if progress is not None:
+            progress(min((k + 1) * size, num))
+    x, number = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)[:num]), *parts)
+    return x, number, count * size / num
+
+
+def finished(x: Tree) -> tuple[Tree, Array]:
+    """Samples, and which of them are finite."""
+    each = [jnp.isfinite(leaf).reshape(len(leaf), -1).all(-1) for leaf in jax.tree.leaves(x)]
+    return x, jnp.stack(each).all(0)
+
+
+def known(f: Array) -> Array:
+    """Log ratios, those that are NaN as the ratio 0."""
+    return jnp.where(jnp.isnan(f), -jnp.inf, f)
+
+
+def as_partial(fn: Callable[..., Any]) -> Partial:
+    """A function that may go into a compiled one, with the arrays it holds as arguments of that."""
+    return fn if isinstance(fn, Partial) else Partial(fn)
+
+
+def check_num(num: int, batch: int) -> None:
+    """Raises InputError unless there is something to draw."""
+    if num < 1 or batch < 1:
+        raise InputError(f"asked for {num} samples, {batch} at a time; both are at least 1")
+
+
+def check_budget(budget: float) -> None:
+    """Raises InputError unless a budget is a share of proposals to accept."""
+    if not 0.0 < budget <= 1.0:
+        raise InputError(f"budget is {budget}; it is the share of proposals to accept, above 0 and at most 1")
+
+
+def check_steps(steps: int) -> None:
+    """Raises InputError unless this is a number of steps."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise InputError(f"steps is {steps!r}; give a whole number, at least 1")
+
+
+def check_rate(rate: float, name: str = "rate") -> None:
+    """Raises InputError unless a number is finite and above 0."""
+    if not 0.0 < rate < math.inf:
+        raise InputError(f"{name} is {rate}; it must be a finite number above 0")
+
+
+def check_finite(finite: np.ndarray, name: str, value: float) -> None:
+    """Raises InputError where samples left the finite numbers, by the number that is to be lowered."""
+    if not np.asarray(finite).all():
+        bad = int((~np.asarray(finite)).sum())
+        raise InputError(f"{bad} of {len(finite)} samples are not finite: the {name} {value:g} is too large; lower it")
