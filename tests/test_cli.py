@@ -109,7 +109,9 @@ def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
 
 
 def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
-    run = str(ring[0] / "runs" / "small-3-1")
+    shutil.copytree(ring[0] / "runs" / "small-3-1", tmp_path / "run")
+    (tmp_path / "run" / "selection.json").unlink(missing_ok=True)  # another test may have chosen a mixture
+    run = str(tmp_path / "run")
     arrays = []
     for k, choice in enumerate(("member:1", "member:1", "mixture", "best")):
         out = tmp_path / f"{k}.npz"
