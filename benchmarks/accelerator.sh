@@ -28,4 +28,5 @@ for members in 1 2 4 16 32; do
 done
 one benchmarks/coverage.py --rounds 5 --full-up-to 64
 one benchmarks/penalty_time.py
+one benchmarks/streaming.py --size 64 --members 8
 echo "rows: $rows, messages: $folder/errors.txt" >&2
