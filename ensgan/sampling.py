@@ -296,7 +296,7 @@ def _by_member(
     count = np.bincount(
         np.asarray(components(key_pick, jnp.asarray(p, jnp.float32), jnp.arange(num))), minlength=game.M
     )
-    size = min(batch, _power_of_two(num))
+    size = min(batch, _power_of_two(int(count.max())))
     parts, total, done = [], np.zeros(3), 0
     for i in np.flatnonzero(count):
         asked = int(-(-count[i] // size) * size)  # whole batches, so that they are compiled once

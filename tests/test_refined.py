@@ -141,6 +141,10 @@ def test_langevin_takes_generators_in_proportion_to_what_they_have_of_the_data(k
         flat = judge._replace(score=Partial(tilted, jnp.float32(factor)), law=np.array([0.5, 0.5]))
         x = np.asarray(refined(playing, state, key, 1000, judge=flat, method="ddls", budget=20, weights=None).x)
         assert (x < 2.0 + factor / 2).mean() == pytest.approx(want, abs=0.06)
+    # 1,024 draws of each to weigh them, and two batches of 64 latents for about 50 samples each.
+    even = flat._replace(score=Partial(tilted, jnp.float32(0.0)))
+    few = refined(playing, state, key, 100, judge=even, method="ddls", budget=20, weights=None)
+    assert few.generated == pytest.approx((2 * 1024 + 2 * 64 * 21) / 100)
 
 
 def tilted(factor, x):
