@@ -99,8 +99,8 @@ def test_what_is_refused_is_raised_or_noted():
         compare(points(50, 0), np.ones((50, 3)))
     with pytest.raises(InputError, match=r"fakes have the shape \[2\], reals \[3\]"):
         compare(points(50, 0), points(50, 1)[:, :2])
-    # Fakes a million times as wide: float32 cannot match them, which no more samples would mend.
-    wide = compare(points(50, 0), 1e6 * points(50, 1), repeats=2, names=["Sinkhorn divergence", "Wasserstein"])
+    # Fakes a billion times as wide: float32 cannot match them, which no more samples would mend.
+    wide = compare(points(50, 0), 1e9 * points(50, 1), repeats=2, names=["Sinkhorn divergence", "Wasserstein"])
     assert set(wide.rows) == {"Wasserstein"}
     assert "misses the marginals" in wide.refused["Sinkhorn divergence"]
     bad = points(50, 1)
