@@ -101,7 +101,8 @@ def of_inception(file: str | Path) -> Features:
     """
     params = inception.load(file)
     name = "inception-v3 2015-12-05 (Fréchet distance = FID, kernel distance = KID, classifier score = Inception score)"
-    forward = jax.jit(lambda pixels: jnp.concatenate(inception.network(params, inception.resized(pixels) / 128 - 1), 1))
+    # Weights are an argument: as a constant, the program would hold 95 MB of them once more.
+    forward = jax.jit(lambda params, x: jnp.concatenate(inception.network(params, inception.resized(x) / 128 - 1), 1))
 
     def of(x: Any) -> np.ndarray:
         x = np.asarray(x)
@@ -116,7 +117,7 @@ def of_inception(file: str | Path) -> Features:
         for at in range(0, len(x), INCEPTION_CHUNK):
             part = pixels[at : at + INCEPTION_CHUNK]
             full = np.pad(part, [(0, INCEPTION_CHUNK - len(part)), (0, 0), (0, 0), (0, 0)])  # one program for all
-            rows.append(np.asarray(forward(full))[: len(part)])
+            rows.append(np.asarray(forward(params, full))[: len(part)])
         return np.concatenate(rows)
 
     return Features(name, of, inception.CLASSES, 10, inception.SHA256)

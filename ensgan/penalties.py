@@ -36,7 +36,7 @@ def geometric(first: Any, final: float, horizon: int) -> Callable[[Array], Array
         if callable(value):
             raise InputError(f"{name} is a schedule; with final, both are numbers above 0")
         check_range(f"a penalty's {name}", value)
-        if not np.all(np.asarray(value) > 0.0):
+        if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0.0):
             raise InputError(f"{name} is {value}; with final, both are numbers above 0")
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
         raise InputError(f"horizon is {horizon!r}; with final, give the steps that it takes, at least 1")

@@ -125,6 +125,9 @@ def test_a_strength_goes_to_its_final_one_by_equal_factors_and_stays():
     seen = np.array([strength(step) for step in (0, 1, 2, 4, 9)])
     np.testing.assert_allclose(seen[:, 0], [0.08, 0.04, 0.02, 0.005, 0.005], rtol=1e-6)
     np.testing.assert_allclose(seen[[0, 2, 3], 1], [0.02, 0.01, 0.005], rtol=1e-6)
+    # Replicas give strengths that are only known while the program runs.
+    traced = jax.jit(lambda first, step: r1(first, final=0.005, horizon=4).strength(step))
+    np.testing.assert_allclose(traced(0.08, 2), 0.02, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
