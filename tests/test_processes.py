@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -111,7 +112,9 @@ def test_one_process_speaks_and_writes(two):
     directory, ((_, out, err), (_, silent, other)) = two
     assert "score matrix" in out
     assert "compiling 4×4" in err
-    assert [line for line in silent.splitlines() if not line.startswith("[Gloo]")] == []
+    # Gloo's threads write over each other, so its lines may be torn anywhere between two words.
+    gloo = "Gloo Rank is connected to peer ranks Expected number of connected peer ranks is"
+    assert set(re.findall("[A-Za-z]+", silent)) <= set(gloo.split())
     assert "compiling" not in other
     assert {path.name for path in directory.iterdir()} == {"config.json", "checkpoints", *rundir.RUN_FILES}
     assert json.loads((directory / "versions.json").read_text())["device"] == "cpu: cpu × 4"
