@@ -82,6 +82,8 @@ class Config:
         held_out: largest number of held-out samples that scores and distances use.
         distances: distances of each generator and of their mixture to held-out reals (report split), taken with the
             scores: frechet, kid, mmd, precision, recall, density, coverage, sliced, wasserstein, sinkhorn, duplicates.
+        features: what distances are taken in: the samples themselves, images at most 8 pixels wide and high; or the
+            last hidden layer of a small classifier, which is trained on the data's labels before the run.
         tensorboard: also write TensorBoard events into the run folder (extra `tensorboard`).
         wandb: also log to Weights & Biases, under this project name (extra `wandb`); empty is off.
     """
@@ -100,6 +102,7 @@ class Config:
     keep: int = 3
     held_out: int = 1000
     distances: tuple[str, ...] = ("frechet", "kid", "mmd")
+    features: Literal["identity", "classifier"] = "identity"
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")

@@ -42,27 +42,6 @@ class ClassTable(NamedTuple):
     classifier: Classifier
 
 
-def evaluate_known(
-    game: Game, state: State, source: Source, *, num: int | None = None, seed: int = 0, steps: int = 1500
-) -> ModeTable | ClassTable | None:
-    """What the source lets one know: modes of a Gaussian mixture, classes of labelled images in memory, or nothing.
-
-    Args:
-        game: what was played.
-        state: where it stands.
-        source: the data it was trained on.
-        num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more.
-        seed: of the samples, and of the classifier.
-        steps: updates of the classifier, which is trained first; 0 leaves classes out.
-    """
-    if source.modes is not None:
-        return evaluate_modes(game, state, source, num=num or 2500, seed=seed)
-    if not features.classifiable(source) or steps == 0:
-        return None
-    classifier = features.train_classifier(source.single or source, seed=seed, steps=steps)
-    return evaluate_classes(game, state, source, classifier, num=num, seed=seed)
-
-
 def evaluate_classes(
     game: Game, state: State, source: Source, classifier: Classifier, *, num: int | None = None, seed: int = 0
 ) -> ClassTable:
@@ -133,6 +112,7 @@ def evaluate_distances(
     num: int = 1000,
     seed: int = 0,
     repeats: int = 100,
+    cache: str | None = None,
 ) -> DistanceTable:
     """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
@@ -151,6 +131,7 @@ def evaluate_distances(
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
         seed: of the samples.
         repeats: halves that an interval is taken from; 0 does without intervals.
+        cache: a folder that keeps features for the next time, as in `features.extract`.
 
     Raises:
         InputError: an unknown metric.
@@ -165,7 +146,7 @@ def evaluate_distances(
     key, features = jax.random.fold_in(jax.random.key(seed), 2), features or identity(comparison.PIXELS)
     members = every_member(game, state, key, len(x), label)
     # Features are taken once of everything, and what follows is given those.
-    rows = lambda samples: extract(features, np.asarray(samples))
+    rows = lambda samples: extract(features, np.asarray(samples), cache=cache)
     known = features._replace(of=lambda taken: taken)
     there, others = rows(x), None if more is None else rows(more)
     floor: dict[str, float] = {}  # the same for all, and so measured once

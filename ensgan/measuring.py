@@ -49,14 +49,24 @@ def select(run: Path, *, num: int | None = None, method: str | None = None) -> N
     print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")
 
 
-def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500, inception: str | None = None) -> None:
+def evaluate(
+    run: Path,
+    *,
+    num: int | None = None,
+    classifier_steps: int = 1500,
+    inception: str | None = None,
+    cache: str | None = None,
+) -> None:
     """Measures the generators of a run on the report split: modes or classes, distances, scores.
+
+    Distances are taken in the features that the run's configuration names, or in Inception's.
 
     Args:
         run: the run's folder.
         num: largest number of held-out samples, and of samples per generator; what each measure takes if not given.
-        classifier_steps: updates of the classifier that counts classes; 0 does without.
+        classifier_steps: updates of the classifier that counts classes; 0 does without, and without its features.
         inception: file of the weights of Inception-v3, by whose features images are then compared.
+        cache: a folder that keeps features.
 
     Raises:
         InputError: a number out of range, other weights, or samples that are no images.
@@ -72,16 +82,24 @@ def evaluate(run: Path, *, num: int | None = None, classifier_steps: int = 1500,
         )
     count = _enough(num) or settings.held_out
     scores = selection.select(game, state, source, num=count, split="report")
-    if source.modes is None and classifier_steps and features.classifiable(source):
+    if source.modes is not None:
+        table = evaluation.evaluate_modes(game, state, source, num=num or 2500, seed=settings.seed)
+        print(describe_modes(table) + "\n")
+    elif features.classifiable(source) and classifier_steps:
         text = (
             f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 does without"
         )
         print(text, file=sys.stderr, flush=True)
-    table = evaluation.evaluate_known(game, state, source, num=num, seed=settings.seed, steps=classifier_steps)
-    if table is not None:
-        print((describe_modes(table) if source.modes is not None else describe_classes(table)) + "\n")
+        single = source.single or source
+        classifier = features.train_classifier(single, seed=settings.seed, steps=classifier_steps)
+        classes = evaluation.evaluate_classes(game, state, source, classifier, num=num, seed=settings.seed)
+        print(describe_classes(classes) + "\n")
+        if of is None and settings.features == "classifier":
+            of = features.of_classifier(classifier)
     best = selection.select(game, state, source, num=settings.held_out).best  # chosen on another split
-    measured = partial(evaluation.evaluate_distances, game, state, source, features=of, num=count, seed=settings.seed)
+    measured = partial(
+        evaluation.evaluate_distances, game, state, source, features=of, num=count, seed=settings.seed, cache=cache
+    )
     each = measured(names=settings.distances, repeats=0)  # as in the log
     print(describe_distances(measured(among=[best]), each) + "\n")
     print(describe_scores(scores, "report"))

@@ -29,6 +29,7 @@ from ensgan.data import Source
 from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, start, to_divide
 from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
 from ensgan.faults import describe_fault, spoiled, stopped
+from ensgan.features import Features, of_classifier, train_classifier
 from ensgan.gallery import save_samples
 from ensgan.game import Game, State
 from ensgan.processes import same_array
@@ -144,6 +145,7 @@ def run(
         selection.check_split(source, "select")
         distances(config.distances)  # an unknown one is told before anything begins
         _check_sinks(config)
+        features = _features(config, source, watcher)
         if resume and not source.resumable:
             raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
     processes.check_same(_facts(config, directory, source, there))
@@ -192,7 +194,7 @@ def run(
         if first:
             log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
             sinks = _sinks(config, directory)
-        loop = _Loop(config, directory, game, source, program, checkpoints, log, clock, watcher, sinks)
+        loop = _Loop(config, directory, game, source, features, program, checkpoints, log, clock, watcher, sinks)
         try:
             state = loop.go(state, begin, caught)
         finally:
@@ -200,6 +202,16 @@ def run(
             for sink in sinks:
                 sink.close()
         return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
+
+
+def _features(config: Config, source: Source, watcher: Watcher) -> Features | None:
+    """What distances are taken in; the same after an interruption, as a classifier follows from data and seed."""
+    if config.features == "identity" or not config.distances:
+        return None
+    if source.single is not None:
+        raise InputError(f"features of a classifier are those of single images, and {source.name!r} stacks them")
+    watcher.note("training the classifier in whose features distances are taken")
+    return of_classifier(train_classifier(source, seed=config.seed))
 
 
 def _facts(config: Config, directory: Path, source: Source, there: Mesh | None) -> dict[str, Any]:
@@ -235,6 +247,7 @@ class _Loop:
     directory: Path
     game: Game
     source: Source
+    features: Features | None  # that distances are taken in, if not the samples themselves
     program: Program
     checkpoints: Checkpoints
     log: MetricsLog | None  # None in all processes but the first
@@ -329,6 +342,7 @@ class _Loop:
                     state,
                     self.source,
                     names=names,
+                    features=self.features,
                     num=self.config.held_out,
                     seed=self.config.seed,
                     repeats=0,

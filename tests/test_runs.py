@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import comparison, config, evaluation, mesh, rundir, runs
+from ensgan import comparison, config, evaluation, measuring, mesh, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.dispatch import Program
@@ -117,6 +118,27 @@ def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, t
         assert spread[name]["mixture"] == pytest.approx(one[name]["mixture"], rel=1e-2)
     np.testing.assert_allclose(final(tmp_path / "mesh").ratings.glicko, final(whole).ratings.glicko, atol=0.5)
     assert "Distances over time" in (whole / "report.html").read_text()
+
+
+def test_distances_in_features_of_a_classifier_survive_an_interruption(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runs, "train_classifier", partial(runs.train_classifier, steps=20))
+    given = settings(
+        data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge"
+    )
+    runs.run(given, tmp_path / "once")
+    runs.run(dataclasses.replace(given, steps=10), tmp_path / "twice")
+    runs.run(given, tmp_path / "twice", resume=True)
+    once, twice = (read_metrics(tmp_path / name / "metrics.jsonl")[-1]["distances"] for name in ("once", "twice"))
+    assert once == twice
+    assert once["features"] == "classifier conv16-128-10"
+    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
+    out = capsys.readouterr().out
+    assert "(report split) in the features: classifier conv16-128-10" in out
+    each = re.search("Fréchet distance of each generator: (.*)", out)[1].split(", ")
+    np.testing.assert_allclose([float(value) for value in each], once["frechet"]["generators"], rtol=1e-3)
+    assert len(list((tmp_path / "cache").iterdir())) == 5  # held-out and training reals, both generators, the mixture
+    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
+    assert capsys.readouterr().out == out
 
 
 def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monkeypatch):
@@ -232,6 +254,8 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_
     [
         ({"augment": "diff_augment"}, "images"),
         ({"wandb": "project"}, "wandb needs wandb"),
+        ({"features": "classifier"}, "a classifier cannot be trained on 'ring': expected labelled images"),
+        ({"features": "classifier", "data": "stacked_digits"}, "those of single images, and 'stacked_digits' stacks"),
         ({"distances": ["frechet", "fid"]}, "unknown distance 'fid'; known: coverage, density"),
         ({"data": {"name": "npz", "path": "small.npz"}}, "the select split has 7 samples; scores need at least 8"),
     ],
