@@ -23,7 +23,7 @@ import numpy as np
 from methods import samples_per_step
 from PIL import Image, ImageDraw
 
-from ensgan import Replicas, combine, comparison, config, features, metrics, rundir, sampling
+from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
 from ensgan.data import to_uint8
 from ensgan.reporting import pictures
 from ensgan.selection import select
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--configs", nargs="+", default=["ring8", "grid25"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--refine", nargs="*", default=list(sampling.METHODS), help="by default all methods")
+    parser.add_argument("--refine", nargs="*", default=list(refining.METHODS), help="by default all methods")
     parser.add_argument("--set", nargs="*", default=[], help="overrides, such as steps=2000")
     parser.add_argument("--out", help="append rows to this file as well")
     parser.add_argument("--pictures", help="a folder for one picture of each configuration: samples of the first seed")
@@ -119,7 +119,7 @@ def samplers(game, state, source, num, seed, methods):
         if method == "collaborative" and source.modes is not None:
             given["rate"] = 0.1 * source.modes.std  # a step in proportion to the finest detail
         try:
-            got = sampling.refined(game, state, key, num, **given)
+            got = refining.refined(game, state, key, num, **given)
         except ValueError as error:  # nothing accepted, or samples that left the finite numbers
             print(f"{method}, seed {seed}: {error}", flush=True)
             yield method, None, [float("nan"), float("nan")]

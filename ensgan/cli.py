@@ -177,7 +177,7 @@ def _evaluate_folders(argv: list[str]) -> int:
 
 def sample(argv: list[str]) -> int:
     """Draws samples into a file."""
-    from ensgan import drawing, sampling
+    from ensgan import drawing, refining
 
     options = _options(
         "sample",
@@ -204,7 +204,7 @@ def sample(argv: list[str]) -> int:
                 "--refine",
                 str,
                 None,
-                f"how samples are refined by the run's judge: {', '.join(sorted(sampling.METHODS))}",
+                f"how samples are refined by the run's judge: {', '.join(sorted(refining.METHODS))}",
             ),
             (
                 "--budget",
@@ -212,7 +212,7 @@ def sample(argv: list[str]) -> int:
                 None,
                 "of obrs and drs, the share of draws to accept, such as 0.5; of the others, steps for each sample",
             ),
-            ("--rate", float, None, f"size of a step of {', '.join(sampling.GRADIENT)}"),
+            ("--rate", float, None, f"size of a step of {', '.join(refining.GRADIENT)}"),
             *JUDGE,
         ],
     )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from ensgan import calibration, metagame, sampling, selection
+from ensgan import calibration, draws, metagame, sampling, selection
 from ensgan.data import Source
 from ensgan.game import Game, State, check_source
 from ensgan.refine import Judge
@@ -131,7 +131,7 @@ def fit(
         raise unknown("calibration", calibrate, calibration.CALIBRATORS)
     check_source(game, source)
     selection.check_split(source, "calibrate")
-    law = sampling.probabilities(game, state, weights)
+    law = draws.probabilities(game, state, weights)
     reals = source.held_out("calibrate", num)
     n = len(reals["x"])
     if n < 2 * selection.LEAST:
@@ -140,7 +140,7 @@ def fit(
             "or a larger num"
         )
     key = jax.random.fold_in(jax.random.key(SEED), seed)
-    label = sampling.labels(game, key, n)
+    label = draws.labels(game, key, n)
     fakes = sampling.sample(game, state, key, n, weights=law, average=average, label=label)
     x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
     tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, evaluation, judging, runs, sampling
+from ensgan import choices, draws, evaluation, judging, refining, runs, sampling
 from ensgan.data import Source, to_uint8
 from ensgan.gallery import save_picture
 from ensgan.game import Game, State
@@ -45,7 +45,7 @@ def sample_file(
         seed: of the samples.
         label: classes in turn, such as `0,1,2`, of a conditional run.
         stratified: whether every generator of a mixture makes its exact share.
-        refine: a method of `sampling.METHODS`, by which the run's judge refines samples.
+        refine: a method of `refining.METHODS`, by which the run's judge refines samples.
         budget: of the method.
         rate: of the method.
         rule: how discriminators become one judge.
@@ -67,7 +67,7 @@ def sample_file(
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
     asked, averaged = choices.classes(label, game.classes), choice == "average"
     if refine is not None:
-        sampling.effort(refine, budget)  # what is wrong is told before a judge is fitted
+        refining.effort(refine, budget)  # what is wrong is told before a judge is fitted
     for flag, given in (("refine", refine), ("stratified", stratified)):
         if averaged and given:
             raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
@@ -76,7 +76,7 @@ def sample_file(
     choice = "mixture" if averaged else choice
     weights, text = choices.weights(choice, game, state, source, settings, run, ", or average")
     key = jax.random.key(seed)
-    tags: Any = sampling.labels(game, key, num, None if asked is None else np.resize(asked, num))
+    tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is None:
         for flag, given in (("budget", budget), ("rate", rate)):
             if given is not None:
@@ -88,8 +88,8 @@ def sample_file(
             how = {"weights": weights, "label": tags, "stratified": stratified}
             x = np.asarray(sampling.sample(game, state, key, num, **how))
     else:
-        how = calibrate or ("logistic" if refine in sampling.GRADIENT else "isotonic")
-        judge = lambda: judging.fit(game, state, source, weights, rule=rule, calibrate=how)
+        smooth = refine in refining.GRADIENT
+        judge = lambda: judging.fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)[0]
         x, tags, cost = _refined(game, state, source, key, num, judge, weights, asked, refine, budget, rate)
         text = f"{text}, {cost},"
     if out.suffix == ".npz":
@@ -130,7 +130,7 @@ def _refined(
     if method == "dot" and game.loss.logit != "uncalibrated":
         text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
         print(text, file=sys.stderr)
-    got = sampling.refined(
+    got = refining.refined(
         game,
         state,
         key,

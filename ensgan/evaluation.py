@@ -180,6 +180,7 @@ class RefinementTable(NamedTuple):
     mmd: tuple[Estimate, Estimate]  # squared MMD
     precision: tuple[float, float]  # share of samples that lie among reals
     coverage: tuple[float, float]  # share of reals that have a sample near them
+    modes: tuple[ModeScores, ModeScores] | None = None  # where they are known
 
     @property
     def worse(self) -> bool:
@@ -215,12 +216,13 @@ def evaluate_refinement(
     scale = metrics.bandwidth(real)
     distances = [metrics.mmd(real, fake, scale) for fake in kinds]
     near = [metrics.neighbours(real, fake) for fake in kinds]
-    pair = lambda of, items: (of(items[0]), of(items[1]))
+    pair, modes = lambda of, items: (of(items[0]), of(items[1])), source.modes
     return RefinementTable(
         num=n,
         mmd=pair(lambda d: Estimate(float(d.value), float(d.error)), distances),
         precision=pair(lambda found: found.precision, near),
         coverage=pair(lambda found: found.coverage, near),
+        modes=None if modes is None else pair(lambda x: mode_scores(x, modes.centers, modes.std), kinds),
     )
 
 

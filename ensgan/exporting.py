@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import population, rundir, sampling
+from ensgan import draws, population, rundir
 from ensgan.game import Game, State
 from ensgan.population import Latent
 from ensgan.scoring import at_least_float32
@@ -111,7 +111,7 @@ def draw(member: Member, key: Array, number: Array, label: Array | None = None) 
     """
     if member.latent is None:
         raise InputError("a discriminator draws no samples; give a generator: ensgan.member(game, state, i)")
-    z = sampling.latents(member.latent, member.network.in_shape, key, number)
+    z = draws.latents(member.latent, member.network.in_shape, key, number)
     return member.network.apply(member.params, member.state, z, label=label, train=False, rng=None)[0]
 
 
@@ -125,17 +125,17 @@ def sampler(game: Game, state: State, weights: Any = None, average: bool = True)
     Raises:
         InputError: wrong weights.
     """
-    p = sampling.probabilities(game, state, weights)
+    p = draws.probabilities(game, state, weights)
     found = {int(i): member(game, state, int(i), average) for i in np.flatnonzero(p)}
 
     def generate(tensors: Tensors, key: Array, number: Array, label: Array | None = None) -> Array:
         key = jax.random.wrap_key_data(key, impl=KEYS)
         if label is not None and game.classes is not None:
-            label = jnp.where(label < 0, sampling.classes(key, game.classes, number), label)
+            label = jnp.where(label < 0, draws.classes(key, game.classes, number), label)
         drawn = lambda i: draw(_filled(found[i], f"generator.{i}", tensors), key, number, label).astype(jnp.float32)
         if len(found) == 1:
             return drawn(*found)
-        which = sampling.components(key, jnp.asarray(p, jnp.float32), number)
+        which = draws.components(key, jnp.asarray(p, jnp.float32), number)
         x = jnp.zeros((number.shape[0], *game.sample_shape), jnp.float32)
         for i in found:
             mine = (which == i).reshape(-1, *(1 for _ in game.sample_shape))

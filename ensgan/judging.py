@@ -17,9 +17,23 @@ from ensgan.reporting import write_reliability
 from ensgan.types import InputError
 
 
-def fit(game: Game, state: State, source: Source, weights: np.ndarray, *, rule: str, calibrate: str) -> Any:
-    """A judge of the sampler that `weights` `[M]` make; what it is worth goes to stderr."""
-    fitted: Any = combine.fit(game, state, source, rule, calibrate=calibrate, weights=weights)
+def fit(
+    game: Game,
+    state: State,
+    source: Source,
+    weights: np.ndarray,
+    *,
+    rule: str,
+    calibrate: str | None = None,
+    smooth: bool = False,
+) -> tuple[Any, str]:
+    """A judge of the sampler that `weights` `[M]` make, and how it is calibrated; what it is worth goes to stderr.
+
+    Unless `calibrate` says how, that is isotonic, which repairs any shape but is flat in places, and logistic where the
+    judge must be `smooth`, for its gradient.
+    """
+    how = calibrate or ("logistic" if smooth else "isotonic")
+    fitted: Any = combine.fit(game, state, source, rule, calibrate=how, weights=weights)
     before, after = fitted.before, fitted.after
     print(
         f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
@@ -28,7 +42,7 @@ def fit(game: Game, state: State, source: Source, weights: np.ndarray, *, rule: 
         file=sys.stderr,
         flush=True,
     )
-    return fitted
+    return fitted, how
 
 
 def judge(
@@ -63,8 +77,7 @@ def judge(
     game, source, state = runs.restore(run, settings)
     asked = None if file is None or found is None else _checked(Path(file), *found, game)
     weights, text = choices.weights(choice, game, state, source, settings, run)
-    how = calibrate or "isotonic"  # it repairs any shape, but is flat in places
-    fitted = fit(game, state, source, weights, rule=rule, calibrate=how)
+    fitted, how = fit(game, state, source, weights, rule=rule, calibrate=calibrate)
     records.save_judge(run, fitted, how, text, int(state.step))
     print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
     if asked is not None:

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import expit
 
 from ensgan import calibration
+from ensgan.reporting.pictures import wilson
 from ensgan.types import InputError
 
 RNG = np.random.default_rng(0)
@@ -119,3 +120,9 @@ def test_scores_that_cannot_be_calibrated_are_refused(score, real, message):
 def test_an_unknown_calibration_lists_the_known():
     with pytest.raises(InputError, match="unknown calibration 'beta'; known: isotonic, logistic, temperature"):
         calibration.fit("beta", RATIO, REAL)
+
+
+def test_whiskers_of_the_reliability_diagram_are_wilsons_intervals():
+    low, high = wilson(np.array([0.0, 0.5, 1.0]), np.array([4, 4, 4]))
+    np.testing.assert_allclose(low, [0.0, 0.5 - 0.125**0.5, 0.5])
+    np.testing.assert_allclose(high, [0.5, 0.5 + 0.125**0.5, 1.0])

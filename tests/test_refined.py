@@ -9,12 +9,12 @@ from scipy.stats import kstest, norm
 from test_combine import SOURCE, game, line
 
 import ensgan
-from ensgan import combine, evaluation, losses, sampling
+from ensgan import combine, data, evaluation, losses, refining, sampling
 from ensgan.game import Game
 from ensgan.population import Group, normal, uniform
 from ensgan.refine import Judge
+from ensgan.refining import refined
 from ensgan.reporting import describe_refinement
-from ensgan.sampling import refined
 from ensgan.types import InputError
 
 CLOSE = 0.1  # 1.95/√1000, and what a judge that was fitted on 800 reals adds; N(0, 1) is 0.38 off
@@ -76,7 +76,7 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
     shift = lambda members, b: members._replace(average={"a": jnp.ones(len(b)), "b": jnp.array(b)})
     generators = (shift(state.generators[0], [-3.0, 0.0, 5.0]), shift(state.generators[1], [9.0]))
     weights, values = (0.5, 0.0, 0.173, 0.327), [-3.0, 0.0, 5.0, 9.0]
-    draw = jax.jit(sampling._Mixture(playing, weights, True, None), static_argnums=2)
+    draw = jax.jit(refining.Mixture(playing, weights, True, None), static_argnums=2)
     total = np.zeros(4)
     for k in range(40):
         x = np.asarray(draw(generators, jax.random.fold_in(key, k), 25))[:, 0]
@@ -133,6 +133,17 @@ def test_refinement_is_measured_against_reals(key):
     assert evaluation.evaluate_refinement(SOURCE, reals[:7], reals[:7]) is None
 
 
+def test_refinement_of_known_modes_tells_their_scores():
+    source = data.gaussian_ring(points=4000)
+    reals = np.asarray(source.held_out("train", 300)["x"])
+    table = evaluation.evaluate_refinement(source, np.concatenate([reals[:100], reals[:100] + 0.5]), reals)
+    before, after = table.modes
+    assert (table.num, before.modes, after.modes) == (200, 8, 8)
+    assert before.hq == pytest.approx(0.5, abs=0.02)
+    assert after.hq > 0.95
+    assert f"modes 8 8, high quality {before.hq:.3f} {after.hq:.3f}, KL" in describe_refinement(table, "mh")
+
+
 def test_langevin_takes_generators_in_proportion_to_what_they_have_of_the_data(key):
     """N(0, 1) and N(4, 1) with equal weights; e^{x/4} has a mean e times as large under the second."""
     playing, state = game([1.0], [0.0], shifts=(0.0, 4.0))
@@ -179,7 +190,7 @@ def test_labels_stay_with_their_samples(method, budget, key):
     assert abs(float(x[label == 0].mean())) < 0.3
     assert float(x[label == 1].mean()) > 2.2
     if method == "obrs":
-        one = sampling._Mixture(playing, (1.0,), True, 1)(state.generators, key, 9)[1]
+        one = refining.Mixture(playing, (1.0,), True, 1)(state.generators, key, 9)[1]
         np.testing.assert_array_equal(one, np.ones(9))
         alone = sampling.sample(playing, state, key, 300, refine=method, judge=judge, budget=budget)
         np.testing.assert_array_equal(alone, x)

@@ -282,7 +282,7 @@ def _judge(run_dir: Path) -> str:
     note = (
         f"Step {found['step']:,}: {found['rule']} of all discriminators, calibrated ({found['calibrate']}) on held-out "
         f"reals and draws of {found['sampler']}, and measured on {int(sum(sides[1]['count'])):,} others. On the "
-        "diagonal, probabilities hold; whiskers are two standard errors."
+        "diagonal, probabilities hold; whiskers are Wilson intervals of two standard errors."
     )
     rows = [
         (name, *(form.format(side[key]) for side in sides))

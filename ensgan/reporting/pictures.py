@@ -151,8 +151,9 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
 def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
     """Reliability diagrams before and after calibration (Guo et al. 2017, arXiv 1706.04599), side by side.
 
-    Above, the share of reals in each bin of probability over the mean probability there, with two standard errors; on
-    the diagonal, probabilities hold. Below, how many samples the bins have.
+    Above, the share of reals in each bin of probability over the mean probability there, with Wilson's interval of two
+    standard errors, which is no point where all of a few samples agree; on the diagonal, probabilities hold. Below, how
+    many samples the bins have.
 
     Args:
         before: `predicted`, `observed` and `count` `[bins]`, `brier`, `error` and `z`, as in `calibration.Quality`.
@@ -168,7 +169,8 @@ def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
             there = side["count"] > 0
             p, share, count = (side[key][there] for key in ("predicted", "observed", "count"))
             axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.errorbar(p, share, 2 * np.sqrt(share * (1 - share) / count), color=color, marker="o", capsize=2)
+            low, high = wilson(share, count)
+            axes.errorbar(p, share, (share - low, high - share), color=color, marker="o", capsize=2)
             numbers = f"Brier {side['brier']:.4f}   ECE {side['error']:.4f}   Z {side['z']:.1f}"
             axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of reals", title=f"{title}\n{numbers}")
             edges = np.linspace(0, 1, len(side["count"]) + 1)
@@ -178,6 +180,14 @@ def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
                 each.spines[["top", "right"]].set_visible(False)
             picture.paste(_raster(figure), (k * PANEL, 0))
     return picture
+
+
+def wilson(share: np.ndarray, count: np.ndarray, z: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the interval for a probability, from a share of `count` samples (Wilson 1927, JASA 22)."""
+    scale = 1 + z**2 / count
+    middle = (share + z**2 / (2 * count)) / scale
+    half = z / scale * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return np.minimum(middle - half, share), np.maximum(middle + half, share)  # but for rounding, at 0 and 1
 
 
 def sample_picture(

@@ -60,6 +60,12 @@ def describe_refinement(table: Any, method: str) -> str:
         f"against {table.num} held-out reals, as they come and refined: precision {table.precision[0]:.3f} "
         f"{table.precision[1]:.3f}, coverage {table.coverage[0]:.3f} {table.coverage[1]:.3f}, squared MMD {mmd}"
     )
+    if table.modes is not None:
+        before, after = table.modes
+        line += (
+            f", modes {before.modes:.0f} {after.modes:.0f}, high quality {before.hq:.3f} {after.hq:.3f}, KL "
+            f"{before.kl:.4f} {after.kl:.4f}, spread {before.spread:.2f} {after.spread:.2f}"
+        )
     if not table.worse:
         return line
     return f"{line}\ncaution: by the squared MMD, {method} made these samples worse; compare with another --refine"

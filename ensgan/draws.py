@@ -1,0 +1,98 @@
+"""What samples of an ensemble are made of: weights, members, classes and latents, by key and number."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan import population
+from ensgan.data.checks import checked_labels
+from ensgan.game import Game, State
+from ensgan.population import Group, Latent, Members
+from ensgan.types import Array, InputError, Shape
+
+CHUNK = 1024  # samples in one compiled call
+SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
+
+
+def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
+    """Weights of generators as `sample` takes them, `[M]`, that sum to 1.
+
+    Raises:
+        InputError: they are not M finite numbers ≥ 0 with a positive sum.
+    """
+    p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
+    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        raise InputError(
+            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
+        )
+    return p / p.sum()
+
+
+def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | None:
+    """The classes of `num` samples, int32 `[num]`, as `sample` takes them; None where there are none.
+
+    Raises:
+        InputError: as in `sample`.
+    """
+    if label is not None:
+        label = np.asarray(label)
+        return checked_labels(np.full(num, label) if label.ndim == 0 else label, num, "label", game.classes)
+    return None if game.classes is None else np.asarray(classes(key, game.classes, jnp.arange(num)))
+
+
+def find(game: Game, generators: Any, i: int) -> tuple[Group, Members, int]:
+    """The group of generator i, its arrays, and the member's number in it."""
+    places = list(zip(population.offsets(game.groups_g), game.groups_g, generators, strict=True))
+    first, group, members = [place for place in places if place[0] <= i][-1]
+    return group, members, i - first
+
+
+def power_of_two(num: int) -> int:
+    """Sizes that are compiled: few of them, and never much larger than what is asked."""
+    return 1 << max(num - 1, 0).bit_length()
+
+
+# What the samples of some numbers are made of; each is a function of the key that `sample` is given, and of its number.
+
+
+@jax.jit
+def components(key: Array, p_M: Array, number: Array) -> Array:
+    """The generator of each of the samples `number` `[b]`, int32 `[b]`."""
+    pick = lambda k: jax.random.categorical(k, jnp.log(p_M))
+    return jax.vmap(pick)(population.member_keys(keys(key)[0], number))
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def strata(key: Array, p: tuple[float, ...], n: int) -> Array:
+    """Generators of n samples, int32 `[n]` in random order: shares p, none of them 0, rounded up or down at random."""
+    key_u, key_order = jax.random.split(key)
+    return jax.random.permutation(key_order, in_order(key_u, p, n))
+
+
+def in_order(key: Array, p: tuple[float, ...], n: int) -> Array:
+    """The same in the order of generators, by systematic sampling: points 1/n apart, and one offset for all."""
+    point = (jnp.arange(n) + jax.random.uniform(key)) / n
+    return jnp.searchsorted(jnp.asarray(np.cumsum(p)[:-1], jnp.float32), point, side="right")
+
+
+@partial(jax.jit, static_argnums=1)
+def classes(key: Array, count: int, number: Array) -> Array:
+    """A class for each of the samples `number` `[b]`, int32 `[b]`, all of them with the same probability."""
+    pick = lambda k: jax.random.randint(k, (), 0, count, jnp.int32)
+    return jax.vmap(pick)(population.member_keys(jax.random.fold_in(key, LABELS), number))
+
+
+def latents(latent: Latent, shape: Shape, key: Array, number: Array) -> Array:
+    """Latents of the samples `number` `[b]` from a prior whose scale is one number, `[b, *shape]`."""
+    draw = lambda k: latent.draw(k, shape)
+    return jax.vmap(draw)(population.member_keys(keys(key)[1], number)) * latent.scale
+
+
+def keys(key: Array) -> Array:
+    """The key that picks members, and that of the latents."""
+    return jax.random.split(jax.random.fold_in(key, SAMPLING))
