@@ -14,7 +14,6 @@ scores in it; `--table` prints means and standard errors over seeds.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import jax
 import numpy as np
 from methods import samples_per_step
 from PIL import Image, ImageDraw
+from rows import emit, read
 
 from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
 from ensgan.data import to_uint8
@@ -49,15 +49,12 @@ def main():
     parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
     options = parser.parse_args()
     if options.table:
-        print(table([json.loads(line) for line in Path(options.table).read_text().splitlines()]))
+        print(table(read(options.table)))
         return
     flags = [part for each in options.set for part in (f"--{each.partition('=')[0]}", each.partition("=")[2])]
     for name in options.configs:
         for row in measure(name, flags, options):
-            print(json.dumps(row), flush=True)
-            if options.out:
-                with open(options.out, "a") as file:
-                    file.write(json.dumps(row) + "\n")
+            emit(row, options.out)
 
 
 def measure(name, flags, options):

@@ -9,13 +9,13 @@ member's own update. Rounds are interleaved over N and coverages.
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rows import emit
 
 from ensgan import Game, Group, losses, networks, optim, pairing, rundir, scoring
 from ensgan.coverage import deal
@@ -48,10 +48,7 @@ def main():
             case.round()
     rows = [case.row(options.rounds) for case in cases]
     for row in rows:
-        print(json.dumps(row))
-        if options.out:
-            with open(options.out, "a") as file:
-                file.write(json.dumps(row) + "\n")
+        emit(row, options.out)
     if options.plot:
         draw(rows, options.plot)
 

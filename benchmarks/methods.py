@@ -10,12 +10,12 @@ and their standard errors; the perfect sampler stands beside them. `--table rows
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
+from rows import emit, read
 
 from ensgan import Replicas, config, rundir
 from ensgan.evaluation import evaluate_modes
@@ -38,15 +38,12 @@ def main():
     parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
     options = parser.parse_args()
     if options.table:
-        print(table([json.loads(line) for line in Path(options.table).read_text().splitlines()]))
+        print(table(read(options.table)))
         return
     for data in options.data:
         for name in options.methods:
             row = measure(name, data, options)
-            print(json.dumps(row), flush=True)
-            if options.out:
-                with open(options.out, "a") as file:
-                    file.write(json.dumps(row) + "\n")
+            emit(row, options.out)
 
 
 def measure(name, data, options):

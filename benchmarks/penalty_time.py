@@ -10,13 +10,13 @@ of it from an M-th of the samples. In units F of a forward pass over M·B fakes,
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rows import emit
 
 from ensgan import networks, rundir
 
@@ -80,24 +80,19 @@ def main():
             jax.block_until_ready(run(params, c_D, c_G, x))
             times[name].append(time.perf_counter() - start)
     median = {name: statistics.median(each) for name, each in times.items()}
-    row = json.dumps(
-        {
-            "benchmark": "penalty_time",
-            "M": M,
-            "N": M,
-            "B": B,
-            "rounds": options.rounds,
-            "milliseconds": {name: round(1e3 * value, 2) for name, value in median.items()},
-            "times_drawn": {name: round(value / median["drawn"], 2) for name, value in median.items()},
-            "gflops": {name: round(run.cost_analysis()["flops"] / 1e9, 2) for name, run in ways.items()},
-            "error_of_fused": float(f"{error:.1e}"),
-            **rundir.versions(),
-        }
-    )
-    print(row)
-    if options.out:
-        with open(options.out, "a") as file:
-            file.write(row + "\n")
+    row = {
+        "benchmark": "penalty_time",
+        "M": M,
+        "N": M,
+        "B": B,
+        "rounds": options.rounds,
+        "milliseconds": {name: round(1e3 * value, 2) for name, value in median.items()},
+        "times_drawn": {name: round(value / median["drawn"], 2) for name, value in median.items()},
+        "gflops": {name: round(run.cost_analysis()["flops"] / 1e9, 2) for name, run in ways.items()},
+        "error_of_fused": float(f"{error:.1e}"),
+        **rundir.versions(),
+    }
+    emit(row, options.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ JSON row: FLOPs, memory and bytes sent, per device and step, as the compiler cou
 """
 
 import argparse
-import json
+
+from rows import emit
 
 from ensgan import Game, Group, data, losses, networks, optim, pairing, plan, rundir
 from ensgan.mesh import Sizes
@@ -30,10 +31,7 @@ def main():
         for scaling in ("weak", "strong"):
             for coverage in ("full", "split"):
                 rows.append(row(scaling, coverage, P))
-                print(json.dumps(rows[-1]), flush=True)
-                if options.out:
-                    with open(options.out, "a") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
+                emit(rows[-1], options.out)
     if options.plot:
         draw(rows, options.plot)
 

@@ -23,6 +23,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rows import emit
 from step_cases import CASES, Problem
 
 from ensgan import rundir
@@ -52,11 +53,7 @@ def main():
             if options.alone:
                 print(json.dumps(alone(problem, options.alone)))
                 continue
-            row = json.dumps(measure(problem, options))
-            print(row, flush=True)
-            if options.out:
-                with open(options.out, "a") as file:
-                    file.write(row + "\n")
+            emit(measure(problem, options), options.out)
 
 
 def contestants():

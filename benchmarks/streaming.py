@@ -9,13 +9,13 @@ not depend on what the others say, and computes nothing twice. All three give th
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rows import emit
 
 from ensgan import networks, rundir
 from ensgan.networks.convolution import with_products
@@ -80,11 +80,7 @@ def main():
     row |= {"B": options.batch_size, "rounds": options.rounds}
     row |= {"MiB": {name: round(run.memory_analysis().temp_size_in_bytes / 2**20) for name, run in ways.items()}}
     row |= {"times_together": {name: round(value / median["together"], 2) for name, value in median.items()}}
-    row = json.dumps(row | rundir.versions())
-    print(row)
-    if options.out:
-        with open(options.out, "a") as file:
-            file.write(row + "\n")
+    emit(row | rundir.versions(), options.out)
 
 
 if __name__ == "__main__":

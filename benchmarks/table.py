@@ -3,8 +3,9 @@
 python benchmarks/table.py benchmarks/records/DATE_step_time.jsonl
 """
 
-import json
 import sys
+
+from rows import read
 
 PEERS = (  # in the order of the columns
     "torch, pooled",
@@ -19,8 +20,7 @@ PEERS = (  # in the order of the columns
 
 def main():
     """Prints the table."""
-    with open(sys.argv[1]) as file:
-        rows = [json.loads(line) for line in file if line.strip()]
+    rows = read(sys.argv[1])
     print("| case | M = N | of the matrix product | " + " | ".join(PEERS) + " |")
     print("|---|---|---|" + "---|" * len(PEERS))
     for row in sorted(rows, key=lambda row: (row["case"], row["M"])):

@@ -7,11 +7,11 @@ of the same mathematics. Rounds are interleaved in one process, and the row hold
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import jax
+from rows import emit
 
 from ensgan import cli, config, rundir
 from ensgan.dispatch import Program
@@ -59,7 +59,7 @@ def main():
         "alternating_over_simultaneous": round(median["alternating"] / median["simultaneous"], 3),
         **rundir.versions(),
     }
-    print(json.dumps(row))
+    emit(row)
 
 
 if __name__ == "__main__":

@@ -351,7 +351,8 @@ def plain_type_error(text: str) -> str:
     if nested:
         return f"unknown argument --{nested[1]}.{nested[2]}: what is chosen for {nested[1]} has no such option"
     text = text.replace(" or NoneType", "")
-    return text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
+    text = text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
+    return re.sub(r"expected an? (tuple|list)\b", """expected a list, such as '[1, 2]' or '["a", "b"]'""", text)
 
 
 def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

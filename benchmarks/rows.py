@@ -1,0 +1,18 @@
+"""Rows of benchmarks: one line of JSON each, printed and kept."""
+
+import json
+from pathlib import Path
+
+
+def emit(row, out=None):
+    """Prints a row, and appends it to the file `out` if there is one."""
+    line = json.dumps(row)
+    print(line, flush=True)
+    if out:
+        with open(out, "a") as file:
+            file.write(line + "\n")
+
+
+def read(path):
+    """All rows of a file."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
