@@ -25,7 +25,7 @@ from rows import emit, read
 
 from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
 from ensgan.data import to_uint8
-from ensgan.reporting import pictures
+from ensgan.reporting import figures, pictures
 from ensgan.selection import select
 from ensgan.training import TABLES, build, train
 
@@ -130,7 +130,7 @@ def write_picture(path, shown, source):
     panels = []
     for title, x in shown.items():
         if x.ndim == 2:
-            panels.append(pictures.scatter_panel(x[:1000], real, "#1f77b4", title))
+            panels.append(figures.scatter_panel(x[:1000], real, "#1f77b4", title))
             continue
         scale = -(-64 // x.shape[1])
         enlarged = to_uint8(x[:24]).repeat(scale, axis=1).repeat(scale, axis=2)

@@ -13,7 +13,8 @@ from ensgan import selection
 from ensgan.data import Source, to_uint8
 from ensgan.game import Game, State
 from ensgan.reporting import write_samples
-from ensgan.reporting.pictures import COLUMNS, png, scatter_panel, tile
+from ensgan.reporting.figures import scatter_panel
+from ensgan.reporting.pictures import COLUMNS, png, tile
 from ensgan.sampling import every_member
 
 

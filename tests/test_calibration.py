@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 
 from ensgan import calibration
-from ensgan.reporting.pictures import wilson
+from ensgan.reporting.figures import wilson
 from ensgan.types import InputError
 
 RNG = np.random.default_rng(0)

@@ -22,17 +22,9 @@ from ensgan.reporting import (
     write_report,
     write_samples,
 )
+from ensgan.reporting.figures import course, curves, heat_map, member_color, scatter_panel, thin
 from ensgan.reporting.html import _duration
-from ensgan.reporting.pictures import (
-    course,
-    curves,
-    heat_map,
-    member_color,
-    scatter_panel,
-    thin,
-    thumbnails,
-    tile,
-)
+from ensgan.reporting.pictures import thumbnails, tile
 from ensgan.types import InputError
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ensgan.reporting import pieces
+from ensgan.reporting.figures import course, curves, heat_map, member_color, reliability, scatter_panel
 from ensgan.reporting.metrics_log import read_metrics, write_atomically
-from ensgan.reporting.pictures import (
-    WAITS,
-    course,
-    curves,
-    heat_map,
-    load_judge,
-    load_samples,
-    member_color,
-    png,
-    reliability,
-    scatter_panel,
-    thumbnails,
-    tile,
-)
+from ensgan.reporting.pictures import WAITS, load_judge, load_samples, png, thumbnails, tile
 from ensgan.types import InputError
 
 Record = dict[str, Any]
@@ -66,21 +53,18 @@ def write_report(run_dir: str | Path) -> Path:
     sections = [
         _header(name, config, train, scores, clock, versions),
         _samples(run_dir),
-        *(_scores(scores) if scores else [_section("Scores", "<p>No scores yet.</p>")]),
+        *(_scores(scores) if scores else [pieces.section("Scores", "<p>No scores yet.</p>")]),
         _judge(run_dir),
         _losses(train),
         _health(train),
         _time(clock),
-        _details("Configuration", _pre(json.dumps(config, indent=2, ensure_ascii=False))),
-        _details("Versions", _table(("", "version"), [(key, str(item)) for key, item in versions.items()])),
+        pieces.details("Configuration", pieces.pre(json.dumps(config, indent=2, ensure_ascii=False))),
+        pieces.details("Versions", pieces.table(("", "version"), [(key, str(item)) for key, item in versions.items()])),
     ]
     body = "\n".join(section for section in sections if section)
     path = run_dir / "report.html"
-    write_atomically(path, PAGE.format(title=escape(name), style=STYLE, body=body).encode())
+    write_atomically(path, pieces.PAGE.format(title=escape(name), style=pieces.STYLE, body=body).encode())
     return path
-
-
-# ------------------------------------------------------------------------------------------------- sections
 
 
 def _header(
@@ -107,7 +91,7 @@ def _header(
 
 def _samples(run_dir: Path) -> str:
     if not (run_dir / "samples.npz").is_file():
-        return _section("Samples", "<p>No samples yet.</p>")
+        return pieces.section("Samples", "<p>No samples yet.</p>")
     samples = load_samples(run_dir)
     generators, real, step, classes, _ = samples
     names = [f"generator {i}" + f" ({WAITS})" * samples.waits(i) for i in range(len(generators))]
@@ -124,11 +108,11 @@ def _samples(run_dir: Path) -> str:
         cards = zip([*names, "real"], pictures, [*range(len(names)), None], strict=True)
     figures = "".join(
         f'<figure class="{"real" if member is None else "member"}">'
-        f"<figcaption>{_chip(name, member)}</figcaption>"
-        f"{_image(png(picture), f'samples: {name}', 'png', 'pixels' if real.ndim == 4 else '')}</figure>"
+        f"<figcaption>{pieces.chip(name, member)}</figcaption>"
+        f"{pieces.image(png(picture), f'samples: {name}', 'png', 'pixels' if real.ndim == 4 else '')}</figure>"
         for name, picture, member in cards
     )
-    return _section("Samples", f'<p class="note">{note}</p><div class="cards">{figures}</div>')
+    return pieces.section("Samples", f'<p class="note">{note}</p><div class="cards">{figures}</div>')
 
 
 def _full_rows(images: np.ndarray, classes: int = 0) -> tuple[np.ndarray, int]:
@@ -163,9 +147,9 @@ def _matrix_section(scores: list[Record]) -> str:
         f"The same pairs from step {int(steps[0]):,} to {int(steps[-1]):,}; each cell reaches from 0 to 1, "
         "with a dotted line at ½."
     )
-    pair = _figure(heat_map(fool[-1]), f"score matrix of {M} generators and {N} discriminators", "Now", now)
-    pair += _figure(course(steps, fool), "course of every entry of the score matrix", "Course", then)
-    return _section("Who fools whom", f'<div class="{"pair" if N <= 8 else "stack"}">{pair}</div>')
+    pair = pieces.figure(heat_map(fool[-1]), f"score matrix of {M} generators and {N} discriminators", "Now", now)
+    pair += pieces.figure(course(steps, fool), "course of every entry of the score matrix", "Course", then)
+    return pieces.section("Who fools whom", f'<div class="{"pair" if N <= 8 else "stack"}">{pair}</div>')
 
 
 def _ranking_section(last: Record) -> str:
@@ -188,7 +172,7 @@ def _ranking_section(last: Record) -> str:
         f"of a row of the matrix, ideal at ½; generators rank {by}. "
         "S(D) is 1 minus the mean of a column; the higher, the sharper.</p>"
     )
-    return _section("Ranking", f'{note}{parts}<div class="pair">{tables}</div>') if tables else ""
+    return pieces.section("Ranking", f'{note}{parts}<div class="pair">{tables}</div>') if tables else ""
 
 
 def _ranking(last: Record, kind: str, word: str) -> str:
@@ -214,7 +198,7 @@ def _ranking(last: Record, kind: str, word: str) -> str:
         mixture = _number(covered[-1], "{:.0%}")
         text = f"Of held-out reals, the mixture covers {mixture}, training reals {floor}."
         note = f'<p class="note">{text}</p>'
-    return f"<div>{_table((word, *columns), rows, order)}{note}</div>"
+    return f"<div>{pieces.table((word, *columns), rows, order)}{note}</div>"
 
 
 def _modes_section(last: Record) -> str:
@@ -231,7 +215,7 @@ def _modes_section(last: Record) -> str:
     rows = [
         (str(name), *(_number(values[row]) for values in columns.values())) for row, name in enumerate(modes["names"])
     ]
-    return _section("Modes", _table(("", *columns), rows))
+    return pieces.section("Modes", pieces.table(("", *columns), rows))
 
 
 def _score_curves(scores: list[Record]) -> str:
@@ -242,16 +226,20 @@ def _score_curves(scores: list[Record]) -> str:
             _, errors = _series(scores, f"error_{kind}", like=values)
             letter = kind.upper()
             picture = curves(steps, values, ylabel=f"S({letter})", errors=errors, line=CHANCE)
-            figures.append(_member_figure(picture, f"S({letter}) of every {word}", _names(word, values.shape[1])))
+            figures.append(
+                pieces.member_figure(picture, f"S({letter}) of every {word}", pieces.names(word, values.shape[1]))
+            )
     steps, values = _series(scores, "mmd")
     if values is not None:
         _, errors = _series(scores, "mmd_error", like=values)
         floor = last.get("mmd_floor")
         line = None if floor is None else (floor, "floor: reals against reals")
         picture = curves(steps, values, ylabel="squared MMD", errors=errors, line=line)
-        figures.append(_member_figure(picture, "Squared MMD of every generator", _names("generator", values.shape[1])))
+        figures.append(
+            pieces.member_figure(picture, "Squared MMD of every generator", pieces.names("generator", values.shape[1]))
+        )
     note = '<p class="note">On held-out data, against the steps of training; bands are standard errors.</p>'
-    return _section("Scores over time", f'{note}<div class="pair">{"".join(figures)}</div>') if figures else ""
+    return pieces.section("Scores over time", f'{note}<div class="pair">{"".join(figures)}</div>') if figures else ""
 
 
 def _distance_curves(scores: list[Record]) -> str:
@@ -266,12 +254,12 @@ def _distance_curves(scores: list[Record]) -> str:
             continue
         line = None if found["floor"] is None else (found["floor"], "floor: reals against reals")
         picture = curves(np.array([score["step"] for score in same]), values, ylabel=found["title"], line=line)
-        figures.append(_member_figure(picture, found["title"], [*_names("generator", members), "mixture"]))
+        figures.append(pieces.member_figure(picture, found["title"], [*pieces.names("generator", members), "mixture"]))
     if not figures:
         return ""
     text = f"Of {last['num']:,} samples to as many reals that nothing was chosen by (report split), in the features: "
     note = f'<p class="note">{escape(text + last["features"])}.</p>'
-    return _section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
+    return pieces.section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
 
 
 def _judge(run_dir: Path) -> str:
@@ -292,9 +280,9 @@ def _judge(run_dir: Path) -> str:
             ("Dawid's Z", "z", "{:.1f}"),
         )
     ]
-    picture = _image(png(reliability(*sides)), "reliability of the judge before and after calibration", "png")
-    both = f'<div class="pair"><div>{picture}</div><div>{_table(("", "before", "after"), rows)}</div></div>'
-    return _section("Judge", f'<p class="note">{escape(note)}</p>{both}')
+    picture = pieces.image(png(reliability(*sides)), "reliability of the judge before and after calibration", "png")
+    both = f'<div class="pair"><div>{picture}</div><div>{pieces.table(("", "before", "after"), rows)}</div></div>'
+    return pieces.section("Judge", f'<p class="note">{escape(note)}</p>{both}')
 
 
 def _losses(train: list[Record]) -> str:
@@ -308,11 +296,11 @@ def _losses(train: list[Record]) -> str:
             # A pair that is not played has no loss, and a weight of 0.
             total = np.where(weight == 0, 0.0, weight * loss).sum(axis=axis)
             picture = curves(steps, total, ylabel="loss")
-            figures.append(_member_figure(picture, f"Loss of every {word}", _names(word, total.shape[1])))
+            figures.append(pieces.member_figure(picture, f"Loss of every {word}", pieces.names(word, total.shape[1])))
     if not figures:
-        return _section("Losses", "<p>No training steps yet.</p>")
+        return pieces.section("Losses", "<p>No training steps yet.</p>")
     note = '<p class="note">Over training batches, weighted as in training: one curve per member.</p>'
-    return _section("Losses", f'{note}<div class="pair">{"".join(figures)}</div>')
+    return pieces.section("Losses", f'{note}<div class="pair">{"".join(figures)}</div>')
 
 
 def _health(train: list[Record]) -> str:
@@ -326,13 +314,15 @@ def _health(train: list[Record]) -> str:
         steps, values = _series(train, key)
         if values is not None and (key != "penalty" or values.any()):
             picture = curves(steps, values, ylabel=key.split("_")[0].replace("grad", "gradient norm"))
-            figures.append(_member_figure(picture, title, _names(word, values.shape[1])))
+            figures.append(pieces.member_figure(picture, title, pieces.names(word, values.shape[1])))
     steps, augment = _series(train, "augment")
     if augment is not None and augment.any():
         picture = curves(steps, augment[:, None], ylabel="strength")
-        figures.append(_figure(picture, "strength of augmentation", "Strength of augmentation", ""))
+        figures.append(pieces.figure(picture, "strength of augmentation", "Strength of augmentation", ""))
     return (
-        _details("Gradients, penalties, augmentation", f'<div class="pair">{"".join(figures)}</div>') if figures else ""
+        pieces.details("Gradients, penalties, augmentation", f'<div class="pair">{"".join(figures)}</div>')
+        if figures
+        else ""
     )
 
 
@@ -355,68 +345,8 @@ def _time(clock: Record) -> str:
     if clock.get("interruptions"):
         notes.append(f"Interruptions: {clock['interruptions']}.")
     note = f'<p class="note">{escape(" ".join(notes))}</p>' if notes else ""
-    table = _table(("", "time", "share"), rows, [*PHASES.values(), None])
-    return _section("Time", f'{note}<div class="bar">{bar}</div>{table}')
-
-
-# --------------------------------------------------------------------------------------------------- pieces
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _details(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{content}</details>"
-
-
-def _pre(text: str) -> str:
-    return f"<pre>{escape(text)}</pre>"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], marks: Sequence[Any] | None = None) -> str:
-    """A table of texts, escaped here; a mark, which is a member or a colour, puts a dot before its row."""
-    rows = list(rows)
-    if not rows:
-        return "<p>None.</p>"
-    marks = marks or [None] * len(rows)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = ""
-    for row, mark in zip(rows, marks, strict=True):
-        dot, cells = "" if mark is None else _dot(mark), "</td><td>".join(map(escape, row))
-        body += f"<tr><td>{dot}{cells}</td></tr>"
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _dot(member: int | str) -> str:
-    color = member if isinstance(member, str) else member_color(member)
-    return f'<span class="dot" style="background:{color}"></span>'
-
-
-def _chip(name: str, member: int | None) -> str:
-    return f'<span class="chip">{"" if member is None else _dot(member)}{escape(name)}</span>'
-
-
-def _image(content: bytes, alt: str, kind: str, style: str = "") -> str:
-    # An SVG as an image, not inline, since the ids in matplotlib's SVGs repeat from figure to figure.
-    mime = {"png": "image/png", "svg": "image/svg+xml"}[kind]
-    source = f"data:{mime};base64,{base64.b64encode(content).decode()}"
-    return f'<img class="{style}" alt="{escape(alt)}" src="{source}">'
-
-
-def _figure(svg: bytes, alt: str, title: str, caption: str) -> str:
-    text = f"<p>{escape(caption)}</p>" if caption else ""
-    return f"<figure><h3>{escape(title)}</h3>{_image(svg, alt, 'svg')}<figcaption>{text}</figcaption></figure>"
-
-
-def _names(word: str, members: int) -> list[str]:
-    return [f"{word} {m}" for m in range(members)]
-
-
-def _member_figure(svg: bytes, title: str, names: Sequence[str]) -> str:
-    legend = "".join(_chip(name, m) for m, name in enumerate(names))
-    image = _image(svg, title, "svg")
-    return f'<figure><h3>{escape(title)}</h3>{image}<figcaption class="legend">{legend}</figcaption></figure>'
+    table = pieces.table(("", "time", "share"), rows, [*PHASES.values(), None])
+    return pieces.section("Time", f'{note}<div class="bar">{bar}</div>{table}')
 
 
 def _series(records: list[Record], key: str, like: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -472,66 +402,3 @@ def _json(path: Path, strict: bool = True) -> Record:
             return {}
         raise InputError(f"{path} holds a {type(content).__name__}; expected a JSON object")
     return content
-
-
-STYLE = """
-:root { color-scheme: light dark;
-  --ground: #f5f6f8; --card: #fff; --ink: #22262d; --faint: #6a717c; --line: #e2e5ea; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #16181c; --card: #1e2126; --ink: #e4e6ea; --faint: #9aa1ac; --line: #31353c; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1100px; margin: 0 auto; padding: 24px 16px 64px; }
-h1 { margin: 0 0 12px; font-size: 26px; line-height: 1.2; overflow-wrap: anywhere; }
-h2 { margin: 0 0 8px; font-size: 18px; }
-h3 { margin: 0 0 6px; font-size: 14px; font-weight: 600; }
-p { margin: 0 0 8px; }
-.note, figcaption p { color: var(--faint); font-size: 13px; }
-header dl { display: flex; flex-wrap: wrap; gap: 8px 32px; margin: 0 0 20px; }
-dt { color: var(--faint); font-size: 12px; }
-dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
-section, details { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 16px 18px; margin-bottom: 16px; }
-summary { cursor: pointer; font-size: 16px; font-weight: 600; }
-details[open] summary { margin-bottom: 12px; }
-figure { margin: 0; min-width: 0; }
-img + figcaption { margin-top: 6px; }
-img { display: block; width: 100%; height: auto; background: #fff; border-radius: 6px; }
-.pixels { image-rendering: pixelated; }
-.pair { display: grid; gap: 20px 24px;
-  grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
-.stack { display: grid; gap: 24px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(190px, 45%), 1fr)); gap: 14px; }
-.cards figure { max-width: 340px; }
-.real { outline: 2px solid var(--faint); outline-offset: 5px; border-radius: 4px; }
-.real .chip { font-weight: 600; }
-.chip { display: inline-flex; align-items: center; font-size: 13px; margin-right: 14px; white-space: nowrap; }
-.dot { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 6px; flex: none; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; max-width: 600px; font-variant-numeric: tabular-nums; }
-th { text-align: right; color: var(--faint); font-size: 12px; font-weight: 500; }
-th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td { text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.scroll + .note { margin-top: 8px; }
-.bar { display: flex; height: 14px; border-radius: 7px; overflow: hidden; margin: 4px 0 10px; }
-pre { margin: 0; overflow-x: auto; font-size: 13px; }
-"""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · ensgan</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
