@@ -82,7 +82,8 @@ def measure(name, flags, options):
     yield from rows(found, game, settings.steps, work, seconds)
 
     steps = round(work / (2 * game.batch_size))
-    more = ["--steps", str(steps), *(["--optimizer.horizon", str(steps)] if "horizon" in tree["optimizer"] else [])]
+    falling = [plug for plug in ("optimizer", "penalty") if "horizon" in tree.get(plug, ())]  # over all of its steps
+    more = ["--steps", str(steps), *(part for plug in falling for part in (f"--{plug}.horizon", str(steps)))]
     game, source = build(config.parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)
     draw = lambda r, seed: sampling.sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
