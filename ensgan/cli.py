@@ -37,6 +37,7 @@ INCEPTION = (
     "compare images by Inception-v3 with the weights in this file: FID, KID and more",
 )
 CACHE = ("--cache", str, None, "a folder that keeps features, means and covariances for the next time")
+REPEATS = ("--repeats", int, 100, "halves of the samples that intervals are taken from; 0 does without, and is faster")
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -143,7 +144,7 @@ def evaluate(argv: list[str]) -> int:
     if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
         return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
-    measuring.evaluate(**_options("evaluate", argv, [NUM, steps, INCEPTION, CACHE]))
+    measuring.evaluate(**_options("evaluate", argv, [NUM, steps, INCEPTION, REPEATS, CACHE]))
     return 0
 
 
@@ -166,6 +167,7 @@ def _evaluate_folders(argv: list[str]) -> int:
             ("--classifier-steps", int, 1500, "updates of the classifier"),
             ("--num", int, None, "most images of each folder; all if not given"),
             ("--seed", int, 0, "of what is drawn at random"),
+            REPEATS,
             CACHE,
         ],
         description=_evaluate_folders.__doc__,

@@ -55,6 +55,7 @@ def evaluate(
     num: int | None = None,
     classifier_steps: int = 1500,
     inception: str | None = None,
+    repeats: int = 100,
     cache: str | None = None,
 ) -> None:
     """Measures the generators of a run on the report split: modes or classes, distances, scores.
@@ -66,6 +67,7 @@ def evaluate(
         num: largest number of held-out samples, and of samples per generator; what each measure takes if not given.
         classifier_steps: updates of the classifier that counts classes; 0 does without, and without its features.
         inception: file of the weights of Inception-v3, by whose features images are then compared.
+        repeats: halves that intervals are taken from; 0 does without.
         cache: a folder that keeps features.
 
     Raises:
@@ -73,6 +75,7 @@ def evaluate(
     """
     if classifier_steps < 0:
         raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
+    _check_repeats(repeats)
     of = None if inception is None else of_inception(inception)
     settings = runs.load_run(run)
     game, source, state = runs.restore(run, settings)
@@ -101,8 +104,13 @@ def evaluate(
         evaluation.evaluate_distances, game, state, source, features=of, num=count, seed=settings.seed, cache=cache
     )
     each = measured(names=settings.distances, repeats=0)  # as in the log
-    print(describe_distances(measured(among=[best]), each) + "\n")
+    print(describe_distances(measured(among=[best], repeats=repeats), each) + "\n")
     print(describe_scores(scores, "report"))
+
+
+def _check_repeats(repeats: int) -> None:
+    if repeats < 0 or repeats == 1:
+        raise InputError(f"--repeats is {repeats}; give 2 or more, or 0 for no intervals")
 
 
 def _enough(num: int | None) -> int | None:
@@ -123,6 +131,7 @@ def evaluate_folders(
     classifier_steps: int = 1500,
     num: int | None = None,
     seed: int = 0,
+    repeats: int = 100,
     cache: str | None = None,
 ) -> None:
     """Compares two folders of images: distances with intervals, and the floor that reals get against reals.
@@ -138,6 +147,7 @@ def evaluate_folders(
         classifier_steps: updates of the classifier.
         num: most images of each folder.
         seed: of what is drawn at random.
+        repeats: halves that intervals are taken from; 0 does without.
         cache: a folder that keeps features, means and covariances.
 
     Raises:
@@ -148,6 +158,7 @@ def evaluate_folders(
             raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
     if features not in FOLDER_FEATURES:
         raise unknown("features", features, FOLDER_FEATURES)
+    _check_repeats(repeats)
     if num is not None and num < 4:
         raise InputError(f"--num is {num}; give at least 4")
     if not 0 <= seed < 2**32:
@@ -171,6 +182,7 @@ def evaluate_folders(
         size=size,
         num=num,
         seed=seed,
+        repeats=repeats,
         cache=cache,
         classifier_steps=steps,
         strict=inception is None,  # most folders have fewer images than it has features, which others do not mind
@@ -181,5 +193,5 @@ def evaluate_folders(
             "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
             f"{judge.accuracy:.2%} of {judge.num} others"
         )
-    print(format_measured({"value [95 % interval]": found.rows}))
+    print(format_measured({"value [95 % interval]" if repeats else "value": found.rows}))
     print(describe_floor(found))

@@ -232,6 +232,7 @@ WRONG = [
     (["sample", "RUN", "--from", "member:2"], 2, "the run has generators 0 to 1"),
     (["sample", "RUN", "--from", "luck"], 2, "give best, mixture, or member:I"),
     (["evaluate", "RUN", "--num", "3"], 2, "at least 8 samples"),
+    (["evaluate", "RUN", "--repeats", "-1"], 2, "--repeats is -1; give 2 or more, or 0 for no intervals"),
     (["sample", "RUN", "--num", "100000000000"], 2, "give 1 to .* at a time, and more with other seeds"),
     (["sample", "RUN", "--refine", "luck"], 2, "unknown refinement 'luck'; known: collaborative, ddls, dot, drs, mh"),
     (["sample", "RUN", "--budget", "0.5"], 2, "--budget is given without --refine"),

@@ -244,6 +244,11 @@ def test_two_folders(tmp_path, capsys):
     assert out.startswith("60 fakes against 120 reals in the features: identity at most 8×8")
     assert re.search(r"\nWasserstein +\d\.\d+ \[\d\.\d+, \d\.\d+\] +\d\.\d+ +60\n", out)
     assert "the floor is what 60 other reals get\n" in out
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(same), "--repeats", "0"]) == 0
+    without = capsys.readouterr().out
+    assert re.search(r"\n +value +floor +n\n", without)
+    value = lambda text: re.search(r"\nWasserstein +(\S+)", text)[1]
+    assert value(without) == value(out)
 
 
 def test_folders_by_a_classifier_of_the_reals(tmp_path):
@@ -291,6 +296,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         (["--real", real, "--fake", real, "--features", "classifier"], "has no classes"),
         (["--real", real, "--fake", real, "--num", "3"], "--num is 3; give at least 4"),
         (["--real", real, "--fake", real, "--pixels", "0"], "size is 0"),
+        (["--real", real, "--fake", real, "--repeats", "1"], "--repeats is 1; give 2 or more, or 0"),
         (["--real", real, "--fake", real, "--steps", "3"], "unrecognized arguments: --steps"),
     ):
         assert cli.main(["evaluate", *argv]) == 2, argv

@@ -44,7 +44,8 @@ def format_measured(columns: Mapping[str, Mapping[str, Any]]) -> str:
     for column in columns.values():
         first = {**column, **first}
     show = lambda value: f"{value:.4g}" if np.isfinite(value) else "-"
-    cell = lambda m: "-" if m is None else f"{show(m.value)} [{show(m.low)}, {show(m.high)}]"
+    interval = lambda m: f" [{show(m.low)}, {show(m.high)}]" if np.isfinite([m.low, m.high]).any() else ""
+    cell = lambda m: "-" if m is None else show(m.value) + interval(m)
     rows = [["", *columns, "floor", "n"]]
     for name, m in first.items():
         rows.append([name, *(cell(column.get(name)) for column in columns.values()), show(m.floor), str(m.n)])
