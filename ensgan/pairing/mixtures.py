@@ -63,6 +63,9 @@ def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: i
     are added or pruned. Solved inside the program by regret matching+ whenever the payoff is new. Rows of W are q and
     columns of P are p, but for `explore`, so that nobody is starved. Samples are drawn by p.
 
+    Without `own`, discriminators all learn the same: columns of the payoff are alike, and the equilibrium is pure, with
+    everything on the generator that they know least, until the next payoff names another. Give some.
+
     Args:
         every: steps between two payoffs, at least 1.
         explore: share of both weights that is spread over all, in [0, 1].
