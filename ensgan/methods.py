@@ -44,7 +44,9 @@ METHODS: dict[str, Method] = {
         "matching", "fakes of others are half real to a discriminator", "Mordido et al. 2020, 2001.03376", "parts"
     ),
     "mix": Method("games", "learned mixtures of both sides, with entropy", "Arora et al. 2017, 1703.00573", "parts"),
-    "nash": Method("games", "Nash mixtures of the held-out payoff", "Aung et al. 2022 (DO-GAN)", _OWN),
+    "nash": Method(
+        "games", "Nash mixtures of the held-out payoff", "Aung et al. 2022 (DO-GAN)", "complete", "own > 0, else parts"
+    ),
     "double_oracle": Method(
         "games",
         "best responses join, members without mass leave",
