@@ -52,6 +52,9 @@ def measure(name, data, options):
     tree, budget = config.read(ROOT / "configs" / "methods" / f"{name}.toml"), 1e6 * options.budget
     given = tree["data"] if isinstance(tree["data"], dict) else {}
     tree["data"] = {**given, "name": data}
+    for group in tree["generators"] + tree["discriminators"]:
+        if "classes" in group.get("network", {}):
+            group["network"]["classes"] = {"ring": 8, "grid": 25}[data]
     game, source = build(config.parse(tree, TABLES)[0])
     if game.schedule is not None and game.schedule.weight is not None:  # stages that fill the budget, a pair each
         tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)

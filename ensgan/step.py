@@ -214,7 +214,7 @@ def _weighed_here(game: Game, met: Round, place: Place) -> Array:
 
 
 def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
-    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3.1), with a signal that no offset of a logit can move.
+    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3), with a signal that no offset of a logit can move.
 
     Each discriminator is asked about the fakes that it learns from, in proportion to P.
     """

@@ -19,7 +19,7 @@ class ModeScores(NamedTuple):
 
 
 def mode_scores(x: np.ndarray, centers: np.ndarray, std: float, weights: np.ndarray | None = None) -> ModeScores:
-    """Modes, high-quality share and KL after PacGAN (Lin et al. 2018, arXiv 1712.04086, section 4.1), and the spread.
+    """Modes, high-quality share and KL after PacGAN (Lin et al. 2018, arXiv 1712.04086), and the spread.
 
     A high-quality share above a perfect sampler's means contracted modes, which is a fault; the spread shows it. It is
     taken over high-quality samples and held against the true law's within the same radius.

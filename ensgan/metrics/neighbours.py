@@ -62,8 +62,8 @@ def from_distances(
 
 
 def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
-    """Share of reals whose k-nearest-neighbour ball holds at least one fake (Naeem et al. 2020, arXiv 2002.09797, eq.
-    5), in float32 for samples of many dimensions.
+    """Share of reals whose k-nearest-neighbour ball holds at least one fake (Naeem et al. 2020, arXiv 2002.09797),
+    in float32 for samples of many dimensions.
 
     Args:
         real: `[n, D]`, n > k.

@@ -42,7 +42,7 @@ class Embedded(nnx.Module):
 
 
 class Projection(nnx.Module):
-    """`ψ(φ(x)) + ⟨embed(label), φ(x)⟩`, one logit per sample (Miyato & Koyama 2018, arXiv 1802.05637, section 3).
+    """`ψ(φ(x)) + ⟨embed(label), φ(x)⟩`, one logit per sample (Miyato & Koyama 2018, arXiv 1802.05637, eq. 3).
 
     Args:
         net: has two halves, `features` (φ), `[B, ...]` to `[B, features]`, and `head` (ψ), from there to one logit.

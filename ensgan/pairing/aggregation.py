@@ -51,7 +51,7 @@ def softmax(lam: float = 1.0, own: float = 0.0) -> Pairing:
 
 
 def max(own: float = 0.0) -> Pairing:
-    """Each generator listens to its harshest discriminator alone (GMAN-max, arXiv 1611.01673, section 4.1).
+    """Each generator listens to its harshest discriminator alone (GMAN-max, arXiv 1611.01673, section 3).
 
     Args:
         own: share of each discriminator's weight on its own generator, in [0, 1].

@@ -74,7 +74,7 @@ def diagonal() -> Pairing:
 def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
     """Each generator hears each discriminator with probability 1 − `rate`, and always at least one of them.
 
-    Discriminators are trained all the same (Mordido et al. 2018, arXiv 1807.11346, section 3).
+    Discriminators are trained all the same (Mordido et al. 2018, arXiv 1807.11346).
 
     Args:
         rate: probability in [0, 1] that a discriminator is left out.
@@ -200,7 +200,7 @@ def local_and_global() -> Pairing:
 
     Generators 0 to L − 1 and discriminators 0 to L − 1 are the local pairs. Generator L plays the messengers,
     discriminators L to 2L − 1, which copy the local discriminators (the schedule `messengers`) and learn from it alone.
-    Discriminator 2L learns from all local generators (SGAN; Chavdarova & Fleuret 2018, arXiv 1712.02330, section 3).
+    Discriminator 2L learns from all local generators (SGAN; Chavdarova & Fleuret 2018, arXiv 1712.02330).
 
     Raises:
         InputError: M and N are not L + 1 and 2L + 1.

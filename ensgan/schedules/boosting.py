@@ -52,7 +52,7 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
 def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule:
     """cGAN: reals that the current discriminator recognises most easily go on to the next pair.
 
-    Those are what its generator models worst (Wang et al. 2016, arXiv 1612.00991, section 3.3). Stage t sees a share
+    Those are what its generator models worst (Wang et al. 2016, arXiv 1612.00991). Stage t sees a share
     shareᵗ of the data, and the mixture has weights in proportion to what each stage kept.
 
     Args:
@@ -136,7 +136,7 @@ def drawn_as_seen(source: Source) -> Array:
 
 
 def boosted_weights(ratio: Array, beta: float) -> Array:
-    """w_i = (λ* − (1 − β) r_i)₊ / β, whose mean is 1 (arXiv 1701.02386, theorem 1 and corollary 2).
+    """w_i = (λ* − (1 − β) r_i)₊ / β, whose mean is 1 (arXiv 1701.02386, eq. 17 and 18).
 
     Args:
         ratio: r_i, density of the mixture so far over that of the data at real i, `[n]`, at least 0.

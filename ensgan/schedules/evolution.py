@@ -101,7 +101,7 @@ def population_based(
     hyper: tuple[str, ...] = ("learning_rate",),
     fitness: str = "score",
 ) -> Schedule:
-    """Population-based training (Jaderberg et al. 2017, arXiv 1711.09846, section 4.1) on the score matrix.
+    """Population-based training (Jaderberg et al. 2017, arXiv 1711.09846, section 4.1.1) on the score matrix.
 
     Exploit: members of the lowest `share` of a side become copies of members of the highest `share`, drawn at random
     among those of the same network. Explore: each hyper-parameter of a copy is multiplied or divided by `factor`.
@@ -210,7 +210,7 @@ def _quality(game: Game, state: State, reals: dict[str, Any]) -> Array:
 def diversity(game: Game, state: State, reals: dict[str, Any]) -> Array:
     """−log‖∇ of log σ(r) + log(1 − σ(s)) by all of D_j's weights‖, a mean over j, for every generator `[M]`.
 
-    The diversity of E-GAN (arXiv 1803.00657, eq. 8): a generator whose samples are alike lets discriminators move far.
+    The diversity of E-GAN (arXiv 1803.00657): a generator whose samples are alike lets discriminators move far.
     """
     fakes = held_out_logits(game, state, reals, average=False)[2]
     x, label = jnp.asarray(reals["x"]), reals.get("label")
