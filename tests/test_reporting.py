@@ -363,9 +363,9 @@ def test_figures_are_the_same_every_time_and_leave_settings_alone():
 
 
 def test_ticks_keep_their_digits():
-    svg = curves(np.arange(3), np.array([[0.0], [0.002], [0.004]]), ylabel="loss").decode()
+    svg = curves(np.arange(3), np.array([[0.0], [0.012], [0.025]]), ylabel="loss").decode()
     ticks = [float(tick) for tick in re.findall(r">(0\.\d+)</text>", svg)]
-    assert 0.002 in ticks
+    assert 0.005 in ticks
     assert len(set(ticks)) == len(ticks)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Margins = tuple[float, float, float, float]  # left, right, below, above, in inches
+
 PANEL = 360  # side of a panel, in pixels
 INK = "#2b2f36"
 FAINT = "#8a919c"
@@ -48,7 +50,7 @@ def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str |
     """
     lo, hi = _frame(real)
     with _style():
-        figure, axes = _figure(PANEL / 100, PANEL / 100)
+        figure, axes = _figure(PANEL / 100, PANEL / 100, (0.5, 0.1, 0.3, 0.3))
         axes.scatter(*real.T, s=5, color=REAL, linewidths=0)
         axes.scatter(*points.T, s=5, color=color, linewidths=0, alpha=0.75)
         axes.set(xlim=(lo[0], hi[0]), ylim=(lo[1], hi[1]), aspect="equal", title=title or "")
@@ -76,7 +78,7 @@ def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
         (("before calibration", before, FAINT), ("after calibration", after, PALETTE[0]))
     ):
         with _style():
-            figure, (axes, bars) = _stacked_figure(PANEL / 100, PANEL / 100 + 0.6)
+            figure, (axes, bars) = _stacked_figure(PANEL / 100, PANEL / 100 + 0.6, (0.6, 0.15, 0.45, 0.45))
             there = side["count"] > 0
             p, share, count = (side[key][there] for key in ("predicted", "observed", "count"))
             axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -178,7 +180,7 @@ def curves(
     errors = np.zeros_like(values) if errors is None else np.nan_to_num(errors[keep])
     members = values.shape[1]
     with _style():
-        figure, axes = _figure(5.2, 2.7)
+        figure, axes = _figure(5.2, 2.7, (0.7, 0.1, 0.42, 0.22))
         for m in range(members):
             color, y, e = member_color(m), values[:, m], errors[:, m]
             if e.any() and len(steps) == 1:  # a band would have no width
@@ -192,6 +194,8 @@ def curves(
             _reference(axes, *line)
         if _spans_decades(values):
             axes.set_yscale("log")
+        else:
+            axes.ticklabel_format(axis="y", scilimits=(-3, 4))  # labels of few digits fit into the margin
         axes.grid(color="#e8eaee", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -233,7 +237,7 @@ def _matrix_figure(M: int, N: int) -> tuple[Figure, Axes]:
     """Half the width of the page for up to 8 columns, else all of it."""
     width = 5.2 if N <= 8 else 10.4
     cell = min(0.9, max(0.28, 0.72 * _cell_points(N) / 72))
-    return _figure(width, M * cell + 0.55)
+    return _figure(width, M * cell + 0.35, (0.5, 0.1, 0.05, 0.3))
 
 
 def _matrix_ticks(axes: Axes, M: int, N: int) -> None:
@@ -259,20 +263,27 @@ def _style() -> Any:
     return matplotlib.rc_context({**SIZES, **colors, **svg, **style})
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure in inches, with one pair of axes."""
+def _empty(width: float, height: float, margins: Margins) -> Figure:
+    """A figure in inches. Margins are fixed, since a layout that finds them draws everything several times."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
+    left, right, bottom, top = margins
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.12)
+    return figure
+
+
+def _figure(width: float, height: float, margins: Margins) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes."""
+    figure = _empty(width, height, margins)
     return figure, figure.add_subplot()
 
 
-def _stacked_figure(width: float, height: float) -> tuple[Figure, tuple[Axes, Axes]]:
-    """A figure in inches, with two pairs of axes above each other that share the horizontal one, the upper larger."""
-    figure, axes = _figure(width, height)
-    axes.remove()
+def _stacked_figure(width: float, height: float, margins: Margins) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure with two pairs of axes above each other that share the horizontal one, the upper larger."""
+    figure = _empty(width, height, margins)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     return figure, (upper, lower)
 
