@@ -26,7 +26,7 @@ def test_the_expected_configurations_ship():
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in ("digits_4x4", "mixed_archs", "mnist_mlp") else pytest.param(name, marks=pytest.mark.slow)
+        name if name in ("digits_4x4", "mnist_mlp") else pytest.param(name, marks=pytest.mark.slow)
         for name in sorted(set(CONFIGS) - {"stacked_mnist"})
     ],
 )

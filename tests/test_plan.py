@@ -57,7 +57,9 @@ def really(game, source, sizes):
     return program._run, [sum(map(here, jax.tree.leaves(tree))) for tree in (state, feed)]
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name", [name if name in ("full", "one device") else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_a_plan_is_what_the_program_takes(name):
     game, source, sizes = CASES[name]
     found = planned(name)

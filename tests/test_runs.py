@@ -120,16 +120,13 @@ def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, t
     assert "Distances over time" in (whole / "report.html").read_text()
 
 
-def test_distances_in_features_of_a_classifier_survive_an_interruption(tmp_path, monkeypatch, capsys):
+def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "train_classifier", partial(runs.train_classifier, steps=20))
     given = settings(
-        data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge"
+        data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge", steps=10
     )
     runs.run(given, tmp_path / "once")
-    runs.run(dataclasses.replace(given, steps=10), tmp_path / "twice")
-    runs.run(given, tmp_path / "twice", resume=True)
-    once, twice = (read_metrics(tmp_path / name / "metrics.jsonl")[-1]["distances"] for name in ("once", "twice"))
-    assert once == twice
+    once = read_metrics(tmp_path / "once" / "metrics.jsonl")[-1]["distances"]
     assert once["features"] == "classifier conv16-128-10"
     measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
     out = capsys.readouterr().out
@@ -137,8 +134,8 @@ def test_distances_in_features_of_a_classifier_survive_an_interruption(tmp_path,
     each = re.search("Fréchet distance of each generator: (.*)", out)[1].split(", ")
     np.testing.assert_allclose([float(value) for value in each], once["frechet"]["generators"], rtol=1e-3)
     assert len(list((tmp_path / "cache").iterdir())) == 5  # held-out and training reals, both generators, the mixture
-    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
-    assert capsys.readouterr().out == out
+    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"), repeats=0)
+    assert re.search("Fréchet distance of each generator: (.*)", capsys.readouterr().out)[1].split(", ") == each
 
 
 def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monkeypatch):
