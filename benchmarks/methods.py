@@ -56,14 +56,16 @@ def measure(name, data, options):
         if "classes" in group.get("network", {}):
             group["network"]["classes"] = {"ring": 8, "grid": 25}[data]
     game, source = build(config.parse(tree, TABLES)[0])
+    stage = None
     if game.schedule is not None and game.schedule.weight is not None:  # stages that fill the budget, a pair each
-        tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
+        stage = tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
         game, source = build(config.parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)
     state, work, steps, each = replicas.init(), 0.0, 0, None
     begin, first = time.perf_counter(), 0.0
     while work < budget:
         num = STRETCH if each is None else int(min(STRETCH, max(1, (budget - work) // each + 1)))
+        num = num if stage is None else min(num, stage - steps % stage)  # or pairs of both stages would be counted
         state, info = train(replicas, state, source, steps=num)
         jax.block_until_ready(state)
         first = first or time.perf_counter() - begin
