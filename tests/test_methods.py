@@ -50,7 +50,9 @@ def test_a_methods_configuration_can_be_played(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_method_trains(name):
-    flags = [] if settings(name).schedule.name == "none" else ["--schedule.every", "10"]
+    given = settings(name)
+    flags = [] if given.schedule.name == "none" else ["--schedule.every", "10"]
+    flags += ["--pairing.every", "10"] if given.pairing.name == "nash" else []  # newcomers need new mixtures
     game, source = build(settings(name, *flags))
     state, info = train(game, game.init(jax.random.key(0)), source, steps=25)
     assert int(state.step) == 25
