@@ -1,6 +1,6 @@
 """What an ensemble is good for: its best member, its mixtures and refined samples, beside one pair of equal work.
 
-    python benchmarks/better_samples.py --configs ring8 grid25 [--seeds 10] [--refine obrs drs ...] --out rows.jsonl
+    python benchmarks/better_samples.py [--configs ring8_parts grid25_parts] [--seeds 10] [--refine obrs ...] --out FILE
     python benchmarks/better_samples.py --table rows.jsonl
 
 All seeds of a configuration are replicas in one program. The single pair has the same networks, batch, loss and
@@ -39,7 +39,7 @@ POINTS, IMAGES = 2500, 2000  # samples that are scored
 def main():
     """Trains, samples, scores and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--configs", nargs="+", default=["ring8", "grid25"])
+    parser.add_argument("--configs", nargs="+", default=["ring8_parts", "grid25_parts"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--refine", nargs="*", default=list(refining.METHODS), help="by default all methods")

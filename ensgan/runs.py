@@ -145,7 +145,6 @@ def run(
         selection.check_split(source, "select")
         distances(config.distances)  # an unknown one is told before anything begins
         _check_sinks(config)
-        features = _features(config, source, watcher)
         if resume and not source.resumable:
             raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
     processes.check_same(_facts(config, directory, source, there))
@@ -172,6 +171,8 @@ def run(
                 "it never acts; lower schedule.every, or give more steps"
             )
         clock = rundir.Clock(directory / "clock.json", resume)
+        with clock.on("evaluate"), processes.together():
+            features = _features(config, source, watcher)
         if begin < config.steps:
             with clock.on("compile"):
                 where = "" if there is None else f" × {there.size} ({mesh.sizes_of(there)})"

@@ -434,13 +434,22 @@ def test_report_of_one_score_with_nulls(tmp_path):
     assert "– ± 0.010" in page.text
 
 
-def test_pairs_that_are_not_played_do_not_spoil_a_loss(tmp_path):
+def test_pairs_that_are_not_played_do_not_spoil_a_loss(tmp_path, monkeypatch):
+    drawn = []
+    keep = lambda steps, values, *, ylabel, **rest: (
+        drawn.append((ylabel, values)) or curves(steps, values, ylabel=ylabel, **rest)
+    )
+    monkeypatch.setattr("ensgan.reporting.html.curves", keep)
     run = make_run(tmp_path / "run", scores=0)
     with MetricsLog(run / "metrics.jsonl") as log:
         record = train_record(np.random.default_rng(0), 3, 2, 31)
         record["loss_g"][0, 0], record["weight_g"][0, 0] = np.nan, 0.0
         log.write(record)
     report(run)
+    losses = [values for ylabel, values in drawn if ylabel == "loss"]
+    assert [values.shape[1] for values in losses] == [3, 2]
+    assert np.isfinite(losses[0]).all()
+    assert losses[0][-1, 0] == pytest.approx(record["weight_g"][0, 1] * record["loss_g"][0, 1], rel=1e-5)
 
 
 def test_report_escapes_what_users_write(tmp_path):
