@@ -47,7 +47,7 @@ class GroupConfig:
             backend.
         remat: hold the activations of one member at a time, for a third more work; where memory is short.
         shared: parts of the network that all members have in common, by names of parameters, such as hidden.1 or last.
-        latent: prior of the latents.
+        latent: prior of the latents of generators.
         latent_scale: scale of the prior, one number or one per member.
     """
 
@@ -125,6 +125,11 @@ class Config:
             raise InputError(f"seed is {self.seed}; it must be at least 0 and below 2³²")
         if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
             raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")
+        for k, group in enumerate(self.discriminators):
+            for key in ("latent", "latent_scale"):
+                if (value := getattr(group, key)) != getattr(GroupConfig, key):
+                    where = f"discriminators.{k}.{key}"
+                    raise InputError(f"{where} is {value!r}, but only generators have latents; leave it out")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _adam(learning_rate: Any, b1: Any, b2: Any, eps: Any) -> optax.GradientTrans
 
 
 def average_decay(decay: float, step: Array) -> Array:
-    """The decay of the exponential average at `step`: short at first, so that early weights are forgotten."""
+    """The decay of the exponential average after `step` updates: short at first, to forget early weights."""
     t = step.astype(jnp.float32)
     return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
@@ -151,6 +151,8 @@ def _finish(
         raise unknown("schedule", schedule, SCHEDULES)
     if schedule != "constant" and horizon < 1:
         raise InputError(f"the {schedule} schedule needs its horizon in steps; got horizon = {horizon}")
+    if schedule == "constant" and horizon:
+        raise InputError(f"horizon is {horizon}, but a constant schedule has no end; give linear or cosine, or 0")
     for name, value in (("warmup", warmup), ("clip_norm", clip_norm), ("weight_clip", weight_clip)):
         check_range(name, value)
 
@@ -198,7 +200,7 @@ def adam(
         b2: decay of the second moment.
         eps: added to the denominator.
         schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
         weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
@@ -225,7 +227,7 @@ def rmsprop(
         decay: decay of the second moment.
         eps: added to the denominator.
         schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
         weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
@@ -250,7 +252,7 @@ def sgd(
         learning_rate: one rate for all members, or one for each member of the group.
         momentum: decay of the velocity; 0 is none.
         schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
         warmup: steps over which the rate rises to its value.
         clip_norm: largest norm of a member's gradient; 0 is no limit.
         weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared

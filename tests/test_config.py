@@ -75,6 +75,8 @@ def test_nothing_given_is_the_defaults():
         ({"steps": 0}, ["steps is 0; it must be at least 1"]),
         ({"keep": -1}, ["keep is -1"]),
         ({"seed": -1}, ["seed is -1"]),
+        ({"discriminators": [{}, {"latent": "uniform"}]}, ["discriminators.1.latent is 'uniform'"]),
+        ({"discriminators": {"latent_scale": [1.0, 2.0]}}, ["discriminators.0.latent_scale is (1.0, 2.0)"]),
     ],
 )
 def test_a_wrong_tree_is_refused_in_one_line(tree, words):
@@ -159,11 +161,10 @@ TREE = {
     "data": {"name": "ring", "modes": 5},
     "generators": [
         {"count": 2, "latent_scale": [1.0, 2.0], "network": {"name": "mlp", "widths": [8, 8]}},
-        {"count": 1},
+        {"count": 1, "latent": "uniform"},
     ],
     "discriminators": {
         "count": 2,
-        "latent": "uniform",
         "optimizer": {"name": "adam", "schedule": "cosine", "horizon": 9},
     },
 }

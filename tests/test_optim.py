@@ -200,6 +200,8 @@ def test_settings_that_do_not_fit_are_refused():
     ]:
         with pytest.raises(InputError, match=message):
             optim.adam(**settings)
+    with pytest.raises(InputError, match="horizon is 5, but a constant schedule has no end"):
+        optim.rmsprop(horizon=5)
     for schedule in ("linear", "cosine"):
         with pytest.raises(InputError, match=f"the {schedule} schedule needs its horizon"):
             optim.sgd(schedule=schedule)
