@@ -286,8 +286,12 @@ class Game:
     @property
     def members(self) -> str:
         """`complete` where each generator is driven to the whole of the data, `parts` where only their mixture is."""
-        decided = None if self.schedule is None else self.schedule.members
-        return "complete" if self.M == 1 else decided or self.pairing.members
+        if self.M == 1:
+            return "complete"
+        if self.schedule is not None and self.schedule.members is not None:
+            return self.schedule.members
+        # Of two generators, a discriminator sees a mixture, however it weighs them.
+        return self.pairing.members if self.M <= self.N else "parts"
 
     def mixture(self, state: State) -> np.ndarray:
         """The weights of generators, `[M]`, that sum to 1, as a host array.

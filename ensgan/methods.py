@@ -16,7 +16,7 @@ class Method(NamedTuple):
 
 
 _GMAN, _HGAN = "Durugkar et al. 2016, 1611.01673", "Albuquerque et al. 2019, 1901.08680"
-_OWN = "parts; complete with own > 0"
+_OWN = "parts; complete with own > 0 and M ≤ N"
 _POSITIVE = "a loss that is never negative for generators"
 
 METHODS: dict[str, Method] = {
@@ -35,7 +35,9 @@ METHODS: dict[str, Method] = {
         "matching", "a new one-to-one matching every step", "Schmiedlechner et al. 2018, 1811.12843", "parts"
     ),
     "diagonal": Method("matching", "M independent pairs", "Wang et al. 2016, 1612.00991", "complete", "M = N"),
-    "own_and_mean": Method("matching", "the own opponent and, with the rest, all", "ensgan", "complete"),
+    "own_and_mean": Method(
+        "matching", "the own opponent and, with the rest, all", "ensgan", "complete", "own > 0 and M ≤ N, else parts"
+    ),
     "grid": Method(
         "matching", "neighbours on a torus", "Schmiedlechner et al. 2018, 1811.12843", _OWN, "M = N, in full rows"
     ),
@@ -45,7 +47,11 @@ METHODS: dict[str, Method] = {
     ),
     "mix": Method("games", "learned mixtures of both sides, with entropy", "Arora et al. 2017, 1703.00573", "parts"),
     "nash": Method(
-        "games", "Nash mixtures of the held-out payoff", "Aung et al. 2022 (DO-GAN)", "complete", "own > 0, else parts"
+        "games",
+        "Nash mixtures of the held-out payoff",
+        "Aung et al. 2022 (DO-GAN)",
+        "complete",
+        "own > 0 and M ≤ N, else parts",
     ),
     "double_oracle": Method(
         "games",
@@ -166,7 +172,7 @@ METHODS: dict[str, Method] = {
 _SHORT = {_OWN: "parts*", "as the pairing says": "by pairing"}
 LEGEND = """M generators, N discriminators. Members are
   parts       only the mixture of all generators is driven to the data
-  parts*      the same, but complete with `--pairing.own` above 0
+  parts*      the same, but complete with `--pairing.own` above 0 and M ≤ N
   complete    each generator is driven to all of the data
   by pairing  one or the other, as the pairing says"""
 

@@ -26,8 +26,8 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
         pairing: the plug.
         M: generators to try it with.
         N: discriminators to try it with.
-        symmetric: whether permuting members must permute the weights; not so for pairings that depend on member
-            numbers or on chance.
+        symmetric: whether permuting members must permute the weights, and members that play nobody must leave those of
+            the others as they are; not so for pairings that depend on member numbers or on chance.
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
     distinct = len({id(leaf) for leaf in jax.tree.leaves(state)})
@@ -91,6 +91,18 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
             moved = moved._replace(gram=moved.gram[:, :, columns])
         want = [permute(a) for a in run(state, evidence, key)[:2]]
         _close("with permuted members the pairing", list(run(state, moved, key)[:2]), want)
+
+        # One more member on each side, which plays nobody.
+        more, state = pairing.init(M + 1, N + 1), pairing.init(M, N)
+        there = jnp.zeros((M + 1, N + 1), bool).at[:M, :N].set(True)
+        for step in range(3):
+            evidence = _evidence(pairing, there, step)
+            fewer = _matrices(evidence, lambda a: a[:M, :N])._replace(mask=there[:M, :N])
+            if fewer.gram is not None:
+                fewer = fewer._replace(gram=fewer.gram[:, :, :N])
+            *weights, more = run(more, evidence, key)
+            *want, state = run(state, fewer, key)
+            _close("beside members that play nobody the pairing", [a[:M, :N] for a in weights], want)
 
 
 def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: int = 3, num: int = 64) -> State:

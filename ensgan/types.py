@@ -157,15 +157,15 @@ class Pairing(NamedTuple):
     """Who plays whom and how much each game counts: weights W for generators, P for discriminators.
 
     Attributes:
-        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none). Raises InputError where M and N do not
-            fit.
+        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none), which belongs to places: it stays
+            where it is when schedules copy members. Raises InputError where M and N do not fit.
         after: `after(state, evidence, key) -> (W, P, state)`. W and P are `[M, N]` and nowhere negative; rows of W and
             columns of P sum to 1, or to 0 where a member plays nobody.
         before: None where all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
             `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, or −1
             for nobody. Opponents are what `neighbours` coverage computes; under `full` they are a mask.
         members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture
-            is.
+            is. A game with fewer discriminators than generators has parts in any case.
         asks: what `after` wants besides losses: any of `gram`, `payoff`.
         payoff_every: how old the held-out payoff may get, in steps, where it is asked for.
         positive: whether `after` needs losses of generators that are never negative.

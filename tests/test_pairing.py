@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 from ensgan import pairing, testing
 from ensgan.pairing import PAIRINGS
@@ -87,6 +88,9 @@ def test_own_and_mean_between_its_ends():
     np.testing.assert_allclose(weights(pairing.own_and_mean(1.0), np.zeros((2, 2)))[1], np.eye(2))
     assert pairing.own_and_mean(0.0).members == "parts"
     assert pairing.own_and_mean(0.1).members == pairing.diagonal().members == "complete"
+    # Of three generators with two discriminators, two share one: it sees their mixture.
+    for M, N, want in ((2, 2, "complete"), (2, 3, "complete"), (3, 2, "parts"), (1, 1, "complete")):
+        assert toys.game(M, N, pairing=pairing.own_and_mean(0.1)).members == want
 
 
 @pytest.mark.parametrize("name", sorted(set(PAIRINGS) - SQUARE - {"mean", "own_and_mean", "random", "mix"}))
@@ -170,6 +174,11 @@ def broken(after):
     return pairing.mean()._replace(after=lambda state, e, key: after(e, *pairing.mean().after(state, e, key)))
 
 
+def counting(e):
+    """Weights that are the milder, the more members there are, whether they play or not."""
+    return pairing.normalize(jnp.exp(jnp.where(e.mask, e.loss_g, 0.0) / e.mask.shape[1]), e.mask, axis=1)
+
+
 @pytest.mark.parametrize(
     ("plug", "message"),
     [
@@ -178,6 +187,7 @@ def broken(after):
         (broken(lambda e, W, P, state: (W + 0 * e.loss_g, P, state)), "with NaN in masked evidence, W is not finite"),
         (broken(lambda e, W, P, state: (jnp.full_like(W, 0.5), P, state)), "W has weight on masked pairs"),
         (broken(lambda e, W, P, state: (W, P, e.step)), "structure"),
+        (broken(lambda e, W, P, state: (counting(e), P, state)), "beside members that play nobody"),
         (pairing.own_and_mean(0.5), "with permuted members"),
         (pairing.mean()._replace(init=lambda M, N: {"age": 0}), "arrays only"),
         (pairing.mean()._replace(init=lambda M, N: [jnp.zeros(M)] * 2), "holds an array twice"),
@@ -194,20 +204,22 @@ def test_neighbours_on_a_ring_and_on_a_torus():
     ring = pairing.ring().before((), KEY, 5, 5)
     assert ring.tolist() == [[0, 4, 1], [1, 0, 2], [2, 1, 3], [3, 2, 4], [4, 3, 0]]
     assert pairing.ring(2).before((), KEY, 5, 5)[0].tolist() == [0, 4, 1, 3, 2]
-    assert pairing.ring(2).before((), KEY, 3, 3)[0].tolist() == [0, 2, 1, -1, -1]
+    assert pairing.ring(2).before((), KEY, 4, 4)[0].tolist() == [0, 3, 1, 2]  # number 2 is met once
     # 3 columns in 3 rows: number 4 stands in the middle of 1, 7, 3 and 5.
     grid = pairing.grid().before((), KEY, 9, 9)
     assert grid[4].tolist() == [4, 1, 7, 3, 5]
     assert grid[0].tolist() == [0, 6, 3, 2, 1]
     # On 2×2 the neighbour above is the one below, and is met once; on one row there is nobody above.
-    assert pairing.grid().before((), KEY, 4, 4)[0].tolist() == [0, 2, -1, 1, -1]
-    assert pairing.grid(1).before((), KEY, 4, 4)[0].tolist() == [0, -1, -1, 3, 1]
+    assert pairing.grid().before((), KEY, 4, 4)[0].tolist() == [0, 2, 1]
+    assert pairing.grid(1).before((), KEY, 4, 4)[0].tolist() == [0, 3, 1]
 
 
 @pytest.mark.parametrize(
     ("plug", "message"),
     [
         (lambda: pairing.ring(0), "radius is 0"),
+        (lambda: pairing.ring(3).init(5, 5), "radius is 3 in a ring of 5; 2 reaches everybody"),
+        (lambda: toys.game(4, 4, pairing=pairing.ring(10**12)), "2 reaches everybody"),  # nothing of that size is made
         (lambda: pairing.ring().init(3, 4), "the ring pairing has 3 generators and 4 discriminators"),
         (lambda: pairing.grid(3).init(8, 8), "8 members do not fill a grid of 3 rows; give 6 or 9 members"),
         (lambda: pairing.grid(-1), "rows is -1"),

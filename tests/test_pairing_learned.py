@@ -97,6 +97,11 @@ def test_the_slack_grows_where_a_generator_comes_no_nearer():
     # The last weights are of the slack before: 1/(3 − 2) : 1/(3 − 1), and 1/(6 − 2) : 1/(6 − 1).
     np.testing.assert_allclose(W, [[2 / 3, 1 / 3], [5 / 9, 4 / 9]], rtol=1e-5)
     assert pairing.hypervolume().init(2, 2).keys() == {"slack"}
+    # Who meets nobody does not grow impatient.
+    mask = [[False, False], [True, True]]
+    for step in range(8, 14):
+        _, _, state = run(state, evidence([[2.0, 1.0]] * 2, [[0.0] * 2] * 2, mask, step), KEY)
+    assert state["slack"].tolist() == [1.5, 4.0]
 
 
 def test_the_bandit_follows_the_change_of_fool():

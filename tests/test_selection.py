@@ -78,8 +78,9 @@ def test_parts_rank_by_what_is_lost_without_them_and_complete_members_by_themsel
     means = mixtures.kernel_means(jnp.asarray(x), list(fakes), metrics.bandwidth(jnp.asarray(x)))
     without = mixtures.squared_mmd(means, np.array([0.0, 0.5, 0.5])).value
     assert lost[0] == pytest.approx(without - mixtures.squared_mmd(means, np.full(3, 1 / 3)).value, abs=1e-6)
-    complete = Game(GAME.groups_g, GAME.groups_d, pairing=pairing.own_and_mean(), batch_size=8)
-    got = select(complete, state, SOURCE)
+    complete = toys.game(3, 3, pairing=pairing.own_and_mean())  # the same generators
+    got = select(complete, complete.init(jax.random.key(0)), SOURCE)
+    assert got.members == "complete"
     assert got.left_out is None
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), scores.mmd, got.mmd)  # found in two ways
     np.testing.assert_array_equal(got.rank_g, rank_generators(got.score_g.value, got.mmd.value))
@@ -193,7 +194,6 @@ def test_log_odds_are_given_only_where_a_logit_is_a_log_ratio(state, scores):
         assert got.log_odds is None
         assert got.accuracy is None
         np.testing.assert_array_equal(got.fool, scores.fool)
-        assert got.members == "complete"
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,18 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ensgan.pairing.matching import _fraction
-from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.pairing.weights import discriminator_weights, driven, normalize
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
 def _by_loss(weigh: Callable[[Array, Array], Array], own: float) -> Pairing:
-    _fraction("own", own)
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
         W = normalize(weigh(evidence.loss_g, evidence.mask), evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
+    return Pairing(lambda M, N: (), after, members=driven(own))
 
 
 def exponentials(value_MN: Array, mask: Array) -> Array:

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ensgan.pairing.aggregation import exponentials
-from ensgan.pairing.matching import _fraction
-from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.pairing.weights import check_share, discriminator_weights, driven, normalize
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
 
 
@@ -34,7 +33,6 @@ def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, ow
     Raises:
         InputError: a number is out of range.
     """
-    _fraction("own", own)
     check_range("rate", rate)
     check_range("cost", cost)
     if not (math.isfinite(lam) and lam > 0.0):
@@ -51,7 +49,7 @@ def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, ow
         return W, discriminator_weights(mask, own), theta
 
     start = lam + math.log(-math.expm1(-lam))  # softplus⁻¹
-    return Pairing(lambda M, N: jnp.full((M,), start, float), after, members="complete" if own > 0.0 else "parts")
+    return Pairing(lambda M, N: jnp.full((M,), start, float), after, members=driven(own))
 
 
 def hypervolume(
@@ -80,7 +78,6 @@ def hypervolume(
         InputError: a number is out of range, or needs patience and there is none. A game refuses losses that may be
             negative.
     """
-    _fraction("own", own)
     check_range("patience", patience)
     for name, value in (("growth", growth), ("limit", limit)):
         if value is not None and not patience:
@@ -105,12 +102,14 @@ def hypervolume(
         distance = state["distance"] + 0.01 * (jnp.abs(fool - 0.5) - state["distance"])
         age = jnp.where(distance < state["best"], 0.0, state["age"] + 1.0)
         larger = jnp.minimum(state["slack"] * growth, limit)
-        return {
+        new = {
             "slack": jnp.where(age >= patience, larger, state["slack"]),
             "distance": distance,
             "best": jnp.minimum(distance, state["best"]),
             "age": jnp.where(age >= patience, 0.0, age),
         }
+        # Who meets nobody learns nothing of it.
+        return {name: jnp.where(evidence.mask.any(axis=1), new[name], state[name]) for name in new}
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
@@ -119,7 +118,7 @@ def hypervolume(
         W = normalize(1.0 / jnp.maximum(nadir - loss, 1e-8), mask, axis=1)
         return W, discriminator_weights(mask, own), grown(state, evidence) if patience else state
 
-    return Pairing(init, after, members="complete" if own > 0.0 else "parts", positive=True)
+    return Pairing(init, after, members=driven(own), positive=True)
 
 
 def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pairing:
@@ -138,8 +137,7 @@ def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pai
     Raises:
         InputError: a number is out of range.
     """
-    _fraction("own", own)
-    _fraction("alpha", alpha)
+    check_share("alpha", alpha)
     if not math.isfinite(sharpness):
         raise InputError(f"sharpness is {sharpness}; it must be finite")
 
@@ -155,7 +153,7 @@ def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pai
         state = {"value": value, "fool": jnp.where(mask, fool, state["fool"]), "met": mask | state["met"]}
         return W, discriminator_weights(mask, own), state
 
-    return Pairing(init, after, members="complete" if own > 0.0 else "parts")
+    return Pairing(init, after, members=driven(own))
 
 
 def _played(evidence: Evidence) -> Array:

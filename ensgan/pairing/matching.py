@@ -9,14 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.pairing.weights import discriminator_weights, normalize, own_MN
+from ensgan.pairing.weights import check_share, discriminator_weights, driven, normalize, own_MN
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0.0 <= value <= 1.0:
-        raise InputError(f"{name} is {value}; it is a share between 0 and 1")
-    return value
 
 
 def mean() -> Pairing:
@@ -30,8 +24,9 @@ def mean() -> Pairing:
 def own_and_mean(own: float = 0.5) -> Pairing:
     """`own` of the weight on a member's own opponent, the rest spread over all.
 
-    With any weight on the own opponent, each generator has a discriminator that sees it apart from the mixture, which
-    is what makes it a complete model of the data; 1 is `diagonal` without its mask, 0 is `mean`.
+    With any weight on the own opponent, and at least as many discriminators as generators, each generator has one that
+    sees it apart from the mixture, which is what makes it a complete model of the data. 1 is `diagonal` without its
+    mask, 0 is `mean`.
 
     Args:
         own: share in [0, 1].
@@ -39,7 +34,6 @@ def own_and_mean(own: float = 0.5) -> Pairing:
     Raises:
         InputError: `own` is outside [0, 1].
     """
-    _fraction("own", own)
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
@@ -49,7 +43,7 @@ def own_and_mean(own: float = 0.5) -> Pairing:
         W = normalize(own * opponent + (1.0 - own) * everybody, evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
+    return Pairing(lambda M, N: (), after, members=driven(own))
 
 
 def diagonal() -> Pairing:
@@ -83,8 +77,7 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
     Raises:
         InputError: `rate` or `own` is outside [0, 1].
     """
-    _fraction("rate", rate)
-    _fraction("own", own)
+    check_share("rate", rate)
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         M, N = evidence.mask.shape
@@ -102,7 +95,7 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
         W = normalize(keep.astype(jnp.float32), evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members="complete" if own > 0.0 else "parts")
+    return Pairing(lambda M, N: (), after, members=driven(own))
 
 
 def random() -> Pairing:
@@ -134,16 +127,22 @@ def ring(radius: int = 1, own: float = 0.0) -> Pairing:
     those pairs alone. On a small ring, a neighbour that would be met twice is met once.
 
     Args:
-        radius: how many neighbours on each side, at least 1.
+        radius: how many neighbours on each side, at least 1; half of the ring is everybody.
         own: share of a member's weight on its own opponent, in [0, 1]; the rest is spread over the neighbourhood.
 
     Raises:
-        InputError: `own` or `radius` is out of range, or M and N differ.
+        InputError: `own` or `radius` is out of range, M and N differ, or `radius` is more than half of the ring.
     """
     if not isinstance(radius, int) or radius < 1:
         raise InputError(f"radius is {radius}; it counts neighbours on each side and is at least 1")
-    steps = [0, *(sign * k for k in range(1, radius + 1) for sign in (-1, 1))]
-    return _neighbourhood("ring", lambda M: (np.arange(M)[:, None] + np.array(steps)[None]) % M, own)
+
+    def places(M: int) -> np.ndarray:
+        if radius > (half := max(M // 2, 1)):
+            raise InputError(f"radius is {radius} in a ring of {M}; {half} reaches everybody, so give at most that")
+        steps = [0, *(sign * k for k in range(1, radius + 1) for sign in (-1, 1))]
+        return (np.arange(M)[:, None] + np.array(steps)[None]) % M
+
+    return _neighbourhood("ring", places, own)
 
 
 def grid(rows: int = 0, own: float = 0.0) -> Pairing:
@@ -178,7 +177,10 @@ def grid(rows: int = 0, own: float = 0.0) -> Pairing:
 
 
 def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -> Pairing:
-    """Own opponent and neighbours, of which `places(M)` gives the numbers `[M, k]`, repetitions and all."""
+    """Own opponent and neighbours, of which `places(M)` gives the numbers `[M, k]`, repetitions and all.
+
+    All members have as many: rings and tori look alike from everywhere.
+    """
 
     def init(M: int, N: int) -> Tree:
         if M != N:
@@ -188,9 +190,7 @@ def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -
 
     def before(state: Tree, key: Array, M: int, N: int) -> Array:
         del state, key, N
-        table = places(M)
-        again = np.stack([(table[:, :k] == table[:, k, None]).any(axis=1) for k in range(table.shape[1])], axis=1)
-        return jnp.asarray(np.where(again, -1, table), jnp.int32)
+        return jnp.array([list(dict.fromkeys(row)) for row in places(M).tolist()], jnp.int32)
 
     return own_and_mean(own)._replace(init=init, before=before)
 

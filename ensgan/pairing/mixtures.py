@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from ensgan import metagame
-from ensgan.pairing.matching import _fraction
-from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.pairing.weights import check_share, discriminator_weights, driven, normalize
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
 
 
@@ -38,20 +37,24 @@ def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
         mask, now = evidence.mask, state["logits"]
-
-        def pays(loss: Array, logit_g: Array, logit_d: Array, mine: Array) -> Array:
-            share = jax.nn.softmax(logit_g)[:, None] * jax.nn.softmax(logit_d)[None]
-            return jnp.sum(share * jnp.where(mask, loss, 0.0)) - cost * jax.nn.log_softmax(mine).mean()
-
-        grads = {
-            "g": jax.grad(lambda u: pays(evidence.loss_g, u, now["d"], u))(now["g"]),
-            "d": jax.grad(lambda v: pays(evidence.loss_d, now["g"], v, v))(now["d"]),
-        }
-        updates, memory = adam.update(grads, state["adam"])
-        new = {"logits": optax.apply_updates(now, updates), "adam": memory}
         p, q = jax.nn.softmax(now["g"]), jax.nn.softmax(now["d"])
         W = normalize(jnp.broadcast_to(q[None], mask.shape), mask, axis=1)
-        return W, discriminator_weights(mask, 0.0, jnp.broadcast_to(p[:, None], mask.shape)), new
+        P = discriminator_weights(mask, 0.0, jnp.broadcast_to(p[:, None], mask.shape))
+
+        def slope(logit: Array, loss: Array, weight: Array, axis: int) -> Array:
+            there = mask.any(axis=axis)  # who meets nobody pays nothing, and must not look cheap for that
+            paid = jnp.sum(weight * jnp.where(mask, loss, 0.0), axis=axis)
+
+            def pays(logit: Array) -> Array:
+                logit = jnp.where(there, logit, -1e30)
+                price = jnp.sum(jnp.where(there, jax.nn.log_softmax(logit), 0.0)) / jnp.maximum(there.sum(), 1)
+                return jnp.sum(jax.nn.softmax(logit) * paid) - cost * price
+
+            return jax.grad(pays)(logit)
+
+        grads = {"g": slope(now["g"], evidence.loss_g, W, 1), "d": slope(now["d"], evidence.loss_d, P, 0)}
+        updates, memory = adam.update(grads, state["adam"])
+        return W, P, {"logits": optax.apply_updates(now, updates), "adam": memory}
 
     return Pairing(init, after, mixture=lambda state: jax.nn.softmax(state["logits"]["g"]))
 
@@ -68,15 +71,14 @@ def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: i
 
     Args:
         every: steps between two payoffs, at least 1.
-        explore: share of both weights that is spread over all, in [0, 1].
+        explore: share of both weights that is spread over all who play, in [0, 1].
         own: share of each discriminator's weight on its own generator, in [0, 1].
         iterations: turns of the solver, at least 1.
 
     Raises:
         InputError: a number is out of range.
     """
-    _fraction("explore", explore)
-    _fraction("own", own)
+    check_share("explore", explore)
     for name, value in (("every", every), ("iterations", iterations)):
         if not isinstance(value, int) or value < 1:
             raise InputError(f"{name} is {value}; give a whole number, at least 1")
@@ -91,14 +93,15 @@ def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: i
         )
         # The step is no part of a batch of replicas, so only one branch runs.
         state = jax.lax.cond(evidence.step % every == 0, solve, lambda payoff: state, payoff)
-        p, q = ((1.0 - explore) * share + explore / len(share) for share in (state["p"], state["q"]))
+        spread = lambda share, there: (1.0 - explore) * share + explore * there / jnp.maximum(there.sum(), 1)
+        p, q = spread(state["p"], there["rows"]), spread(state["q"], there["columns"])
         W = normalize(jnp.broadcast_to(q[None], mask.shape), mask, axis=1)
         return W, discriminator_weights(mask, own, jnp.broadcast_to(p[:, None], mask.shape)), state
 
     return Pairing(
         lambda M, N: {"p": jnp.full((M,), 1.0 / M, float), "q": jnp.full((N,), 1.0 / N, float)},
         after,
-        members="complete" if own > 0.0 else "parts",
+        members=driven(own),
         asks=frozenset({"payoff"}),
         payoff_every=every,
         mixture=lambda state: state["p"],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ensgan.pairing.matching import _fraction
-from ensgan.pairing.weights import discriminator_weights, normalize
+from ensgan.pairing.weights import discriminator_weights, driven, normalize
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
@@ -25,7 +24,6 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
     Raises:
         InputError: `own` or `iterations` is out of range.
     """
-    _fraction("own", own)
     if iterations < 1:
         raise InputError(f"iterations is {iterations}; the solver takes at least 1 turn")
 
@@ -35,8 +33,7 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
         W = jax.vmap(lambda gram, mask: smallest_norm(gram, mask, iterations))(evidence.gram, evidence.mask)
         return normalize(W, evidence.mask, axis=1), discriminator_weights(evidence.mask, own), state
 
-    members = "complete" if own > 0.0 else "parts"
-    return Pairing(lambda M, N: (), after, members=members, asks=frozenset({"gram"}))
+    return Pairing(lambda M, N: (), after, members=driven(own), asks=frozenset({"gram"}))
 
 
 def smallest_norm(gram: Array, mask: Array, iterations: int) -> Array:

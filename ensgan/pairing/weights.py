@@ -1,10 +1,31 @@
-"""Pieces that pairings are made of: who is whose own opponent, and how rows and columns are made to sum to one."""
+"""Pieces that pairings are made of: shares, who is whose own opponent, and rows and columns that sum to one."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax.numpy as jnp
 
-from ensgan.types import Array
+from ensgan.types import Array, InputError
+
+
+def check_share(name: str, value: float) -> None:
+    """Raises InputError unless a number is in [0, 1]."""
+    if not 0.0 <= value <= 1.0:
+        raise InputError(f"{name} is {value}; it is a share between 0 and 1")
+
+
+def driven(own: float) -> Literal["complete", "parts"]:
+    """What generators are where discriminators keep the share `own` of their weight for their own generator.
+
+    Any share makes them `complete`, in games with a discriminator for each of them (`Game.members`): of several
+    generators that share one, it sees the mixture.
+
+    Raises:
+        InputError: `own` is outside [0, 1].
+    """
+    check_share("own", own)
+    return "complete" if own > 0.0 else "parts"
 
 
 def own_MN(M: int, N: int) -> Array:
