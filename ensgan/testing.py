@@ -148,7 +148,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
 
 
 def check_loss(loss: Loss) -> None:
-    """Checks that a loss is elementwise, finite for logits in ±10⁴, and relativistic where it says so."""
+    """Checks that a loss is elementwise, finite for logits in ±10⁴, relativistic and numbered where it says so."""
     assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
     M, N, heads = 2, 4, () if loss.heads is None else (loss.heads(2),)
     k_s, k_r = jax.random.split(jax.random.key(0))
@@ -164,6 +164,12 @@ def check_loss(loss: Loss) -> None:
                 assert loss.relativistic or not others.any(), f"{name} looks at reals; declare relativistic=True"
             others[(1, 2, 3) if field == "s" and name != "real" else (Ellipsis, 2, 3)] = False
             assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
+        for side, axis in (("g", 0), ("d", 1)):
+            turn = lambda a, axis=axis: jnp.roll(a, 1, axis)
+            want = turn(out[None])[0] if name == "real" else turn(out)
+            same = np.allclose(fn(turn(s), turn(r)), want, atol=1e-5)
+            free = same or loss.start is not None or side in loss.numbered
+            assert free, f"{name} depends on the numbers of members; declare numbered=('{side}',)"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
             a, b = (

@@ -97,6 +97,8 @@ class Loss(NamedTuple):
         judge: None, or `judge(s, j)`, the one logit that scores are made of, high for what looks real: `[..., N, B]`
             of logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
         start: of a loss that `of` reads from `hyper`, what it is at the start: arrays `[M]` or `[N]` by name.
+        numbered: sides, `g` or `d`, whose members have roles by their numbers: a copy in another place would be for
+            something else.
     """
 
     real: Callable[[Array], Array]
@@ -108,6 +110,7 @@ class Loss(NamedTuple):
     heads: Callable[[int], int] | None = None
     judge: Callable[[Array, Array], Array] | None = None
     start: Mapping[str, np.ndarray] | None = None
+    numbered: tuple[Literal["g", "d"], ...] = ()
 
 
 class Penalty(NamedTuple):

@@ -18,6 +18,10 @@ def test_every_loss_keeps_the_contract(name):
     testing.check_loss(NAMED[name]())
 
 
+def test_micro_batches_keep_the_contract():
+    testing.check_loss(microbatch(losses.non_saturating, 0.3, 2, 4))
+
+
 # At s = 1 and r = 2. softplus(x) = log(1 + e^x) is 1.313262 at 1, .313262 at -1 and .126928 at -2.
 VALUES = {
     "minimax": (0.126928, 1.313262, -1.313262),  # -log σ(2), -log(1 - σ(1)), log(1 - σ(1))
@@ -120,6 +124,9 @@ def test_the_contract_check_finds_what_is_broken(change, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_loss(losses.wasserstein._replace(**change))
     assert isinstance(losses.wasserstein, Loss)
+    for loss, side in ((losses.mad(), "g"), (losses.mgan(), "g"), (losses.d2(), "d")):
+        with pytest.raises(AssertionError, match=rf"numbers of members; declare numbered=\('{side}',\)"):
+            testing.check_loss(loss._replace(numbered=()))
 
 
 def test_the_classes_of_mad_by_hand():

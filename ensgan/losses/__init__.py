@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ensgan.losses.members import by_discriminator, microbatch, per_member
 from ensgan.losses.plain import (
+    LOSSES,
     hinge,
     least_squares,
     minimax,
@@ -20,17 +21,6 @@ from ensgan.losses.plain import (
 )
 from ensgan.losses.roles import d2, mad, mgan
 from ensgan.types import Loss, unknown
-
-LOSSES: dict[str, Loss] = {
-    "minimax": minimax,
-    "non_saturating": non_saturating,
-    "least_squares": least_squares,
-    "hinge": hinge,
-    "wasserstein": wasserstein,
-    "relativistic": relativistic,
-    "relativistic_least_squares": relativistic_least_squares,
-}
-"""Those that all members share and that have no options."""
 
 
 def mixed(generators: tuple[str, ...], discriminators: tuple[str, ...]) -> Loss:

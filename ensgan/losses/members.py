@@ -104,7 +104,11 @@ def by_discriminator(losses: Sequence[Loss]) -> Loss:
         return value
 
     return of(None, np.arange(len(losses)), {})._replace(
-        real=all_of_them("real", 0), fake=all_of_them("fake", 1), generator=all_of_them("generator", 1), of=of
+        real=all_of_them("real", 0),
+        fake=all_of_them("fake", 1),
+        generator=all_of_them("generator", 1),
+        of=of,
+        numbered=("d",),
     )
 
 
@@ -118,7 +122,8 @@ def microbatch(loss: Loss, alpha: Any, M: int, N: int) -> Loss:
 
     where generators pay its sum over j. Other losses put `real` and `fake` in the place of −log D and −log(1 − D), and
     against a discriminator that is not its own a generator then pays `fake`: it wants to be told from the data there.
-    With α = 0 each discriminator has its own generator alone.
+    With α = 0 each discriminator has its own generator alone: members are then complete, where M ≤ N, though `mean`
+    calls them parts.
 
     In the paper, micro-batches are the parts of one generator's batch, and α rises in training. Here each is the batch
     of a generator of its own, an ensemble's reading of it, and α is constant: the same only where all generators have
@@ -166,7 +171,14 @@ def microbatch(loss: Loss, alpha: Any, M: int, N: int) -> Loss:
 
         return value
 
-    return Loss(loss.real, all_of_them("fake"), all_of_them("generator"), logit="uncalibrated", of=of)
+    return Loss(
+        loss.real,
+        all_of_them("fake"),
+        all_of_them("generator"),
+        logit="uncalibrated",
+        of=of,
+        numbered=("g", "d"),
+    )
 
 
 def _check_alike(name: str, losses: Sequence[Loss]) -> None:

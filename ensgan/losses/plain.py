@@ -76,6 +76,7 @@ LOSSES: dict[str, Loss] = {
     "relativistic": relativistic,
     "relativistic_least_squares": relativistic_least_squares,
 }
+"""Those that all members share and that have no options."""
 
 
 def never_negative(loss: Loss, M: int = 1, N: int = 1) -> bool:

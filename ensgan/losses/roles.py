@@ -111,6 +111,7 @@ def _by_number(against: Callable[[Any], Loss]) -> Loss:
         fake=lambda s, r: all_of_them(s).fake(s, r),
         generator=lambda s, r: all_of_them(s).generator(s, r),
         of=lambda i, j, hyper: against(jnp.asarray(i)),
+        numbered=("g",),
     )
 
 

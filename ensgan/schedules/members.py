@@ -88,10 +88,12 @@ def copyable(game: Game, *sides: Side) -> None:
             "the schedule copies generators, and each has a latent scale of its own, which would stay behind; give all "
             "one scale"
         )
-    if "d" in sides and game.loss.judge is not None and game.loss.heads is None:
-        raise InputError(
-            "the schedule copies discriminators, and in this loss their number says what each is for; use another loss"
-        )
+    for side in sides:
+        if side in game.loss.numbered:
+            raise InputError(
+                f"the schedule copies {SIDES[side]}, and in this loss their number says what each is for; use another "
+                "loss"
+            )
 
 
 def check_every(every: int) -> int:
