@@ -299,7 +299,7 @@ class Game:
         What the schedule or the pairing found, else uniform over those that play.
         """
         if self.schedule is not None and self.schedule.mixture is not None:
-            weights = self.schedule.mixture(state.schedule)
+            weights = self.schedule.mixture(state)
         elif self.pairing.mixture is not None:
             weights = self.pairing.mixture(state.pairing)
         else:

@@ -158,7 +158,13 @@ METHODS: dict[str, Method] = {
         "complete",
         "M ≥ 2; one network a side",
     ),
-    "history": Method("time", "past members stay as opponents", "ensgan", "complete", "one network a side"),
+    "history": Method(
+        "time",
+        "past members stay as opponents",
+        "ensgan",
+        "complete",
+        "one network a side; own > 0 and M ≤ N, else parts",
+    ),
     "sgan": Method(
         "time",
         "independent pairs teach a global pair",

@@ -165,7 +165,13 @@ def run(
         else:
             state = start(game, config.seed, there)
         plan = game.schedule
-        if plan is not None and plan.every >= config.steps and not plan.at_start:
+        if plan is not None and plan.staged and game.M * plan.every > config.steps:
+            some = max(config.steps // plan.every, 1)
+            watcher.note(
+                f"the schedule {config.schedule.name} trains {game.M} pairs for {plan.every} steps each, and the run "
+                f"has {config.steps}: {some} will be in the mixture; lower schedule.every, or give more steps"
+            )
+        elif plan is not None and plan.every >= config.steps and not plan.at_start:
             watcher.note(
                 f"the schedule {config.schedule.name} acts every {plan.every} steps, and the run has {config.steps}: "
                 "it never acts; lower schedule.every, or give more steps"

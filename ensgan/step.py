@@ -184,7 +184,7 @@ def advance(
         # What clips or scales a member's update by all of its weights must not pull shared ones apart.
         updates = group.tied(updates, lambda leaf: total(leaf) / group.count)
         params = optax.apply_updates(old_members.params, updates)
-        decay = optim.average_decay(game.ema, old.step)
+        decay = optim.average_decay(game.ema, updates_of(game, old.step))
         blend = lambda a, p: decay * a + (1.0 - decay) * p
         average = () if old_members.average == () else jax.tree.map(blend, old_members.average, params)
         new = Members(params, net, opt_state, average)
@@ -194,6 +194,14 @@ def advance(
         return population.where(learns, new, old_members)
 
     return tuple(one(*each) for each in zip(groups, population.offsets(groups), members, grads, states, strict=True))
+
+
+def updates_of(game: Game, step: Array) -> Array:
+    """How many updates the members that learn at `step` have had."""
+    plan = game.schedule
+    if plan is None or not plan.staged:
+        return step
+    return step - jnp.minimum(step // plan.every, game.M - 1) * plan.every
 
 
 def _concluded(game: Game, old: State, met: Round, grad_g: tuple[Tree, ...], place: Place) -> State:

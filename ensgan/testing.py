@@ -133,7 +133,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
         assert int(new.step) == int(state.step), "the schedule changes the step"
         _finite("the members after the schedule", [new.generators, new.discriminators])
         if schedule.mixture is not None:
-            weights = np.asarray(schedule.mixture(new.schedule))
+            weights = np.asarray(schedule.mixture(new))
             good = weights.shape == (game.M,) and (weights >= 0).all() and np.isclose(weights.sum(), 1.0, atol=1e-5)
             assert good, f"the mixture is {weights.tolist()}; it must be {game.M} numbers that sum to 1"
         if schedule.weight is not None:

@@ -209,9 +209,11 @@ class Schedule(NamedTuple):
             `optim.per_member`, or `penalty`, a factor `[N]` on every penalty's strength.
         weight: None, or `weight(state) -> [n]`, weights by which the n samples of the train split are drawn, from
             `state.schedule`; the data must then be held in memory.
-        mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from `state.schedule`.
+        mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from the whole state.
         members: None, or whether members become `complete` or `parts`, where it decides and not the pairing.
         at_start: whether it is also called before the first step.
+        staged: whether pair k learns in stretch k alone, the last one on to the end. A run then needs M · every steps,
+            and the average of a generator begins with its stretch.
     """
 
     every: int
@@ -220,9 +222,10 @@ class Schedule(NamedTuple):
     roster: Callable[[int, int], Roster] | None = None
     hyper: frozenset[str] = frozenset()
     weight: Callable[[Tree], Array] | None = None
-    mixture: Callable[[Tree], Array] | None = None
+    mixture: Callable[[Any], Array] | None = None
     members: Literal["complete", "parts"] | None = None
     at_start: bool = False
+    staged: bool = False
 
 
 class Augment(NamedTuple):

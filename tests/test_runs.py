@@ -442,6 +442,16 @@ def test_a_schedule_that_never_acts_is_told(every, tmp_path):
     assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
 
 
+@pytest.mark.parametrize("every", [2, 3])
+def test_stages_that_a_run_is_too_short_for_are_told(every, tmp_path):
+    watcher = Notes()
+    changes = {"data": {"name": "ring", "points": 200}, "pairing": "diagonal"}
+    schedule = {"name": "cascade", "every": every}
+    runs.run(settings(steps=5, schedule=schedule, **changes), tmp_path / "run", watcher=watcher)
+    told = "the schedule cascade trains 2 pairs for 3 steps each, and the run has 5: 1 will be in the mixture; lower"
+    assert any(note.startswith(told) for note in watcher.notes) == (every == 3)
+
+
 def test_records_are_means_since_the_last_one_whatever_cuts_the_steps(tmp_path):
     runs.run(settings(steps=8, log_every=8, checkpoint_every=3), tmp_path / "cut")
     runs.run(settings(steps=8, log_every=1), tmp_path / "each")

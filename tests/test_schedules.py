@@ -13,11 +13,11 @@ from ensgan import dispatch, losses, optim, pairing, penalties, schedules, testi
 from ensgan.data import gaussian_ring, resident
 from ensgan.replicas import Replicas
 from ensgan.reporting import describe_scores
-from ensgan.schedules import boosted_weights, copied, fit_classifier
+from ensgan.schedules import boosted_weights, boosting, copied, evolution, fit_classifier
 from ensgan.schedules.evolution import _rivals
 from ensgan.schedules.members import become
 from ensgan.selection import select
-from ensgan.step import step
+from ensgan.step import step, updates_of
 from ensgan.training import between, train
 from ensgan.types import InputError
 
@@ -83,6 +83,32 @@ def test_a_tournament_replaces_the_worst_by_somebody_better_and_nobody_else():
         np.testing.assert_array_equal(params(new, side), params(state, side)[want])
 
 
+def test_a_tournament_replaces_the_worst_of_those_that_have_somebody_to_copy(monkeypatch):
+    two, one = toys.game(2, 1), toys.game(1, 1)
+    plug = schedules.tournament(10, size=50)
+    game = dataclasses.replace(two, generators=(*one.groups_g, *two.groups_g), schedule=plug)
+    fit = {"g": np.array([0.0, 1.0, 2.0]), "d": np.array([0.0])}  # the worst is alone of its network
+    monkeypatch.setattr(evolution, "measured", lambda *args: fit)
+    state = game.init(jax.random.key(0))
+    new = plug.between(game, state, SOURCE, 64)
+    before, after = (np.asarray(each.generators[1].params["w1"]) for each in (state, new))
+    np.testing.assert_array_equal(after, before[[1, 1]])
+    np.testing.assert_array_equal(params(new), params(state))
+    np.testing.assert_array_equal(params(new, "discriminators"), params(state, "discriminators"))
+    with pytest.raises(InputError, match="no two have one; give a group of at least 2"):
+        dataclasses.replace(one, generators=one.groups_g * 2, schedule=schedules.tournament(10))
+
+
+def test_settings_of_a_tournament_that_would_do_nothing_are_refused():
+    for settings, message in (
+        ({"size": 3, "learning_rate": 0.1}, "size is 3, but with replace = 0"),
+        ({"fitness": "distance", "learning_rate": 0.1}, "fitness is distance, but with replace = 0"),
+        ({}, "nobody would ever change"),
+    ):
+        with pytest.raises(InputError, match=message):
+            schedules.tournament(10, replace=0, **settings)
+
+
 def test_mutation_moves_the_learning_rates_and_losses_of_members():
     loss = losses.per_member([losses.minimax, losses.hinge] * 2, [losses.least_squares] * 4)
     plug = schedules.tournament(10, replace=0, learning_rate=0.2, mutate_loss=True)
@@ -133,6 +159,8 @@ def test_the_fittest_child_becomes_its_family():
     np.testing.assert_array_equal(new.hyper["loss_g"], state.hyper["loss_g"])
     with pytest.raises(InputError, match="give it 6"):
         toys.game(5, 2, schedule=schedules.children(1))
+    with pytest.raises(InputError, match="differ by their losses, but all of them have one"):
+        toys.game(6, 2, schedule=schedules.children(1))
 
 
 def test_the_diversity_of_a_generator_is_the_gradient_it_gives_to_discriminators():
@@ -159,10 +187,10 @@ def test_the_diversity_of_a_generator_is_the_gradient_it_gives_to_discriminators
 def test_snapshots_fill_their_slots_in_turn_and_wait_there():
     game, plug = made("snapshots")
     state = game.init(jax.random.key(0))
-    assert plug.mixture(state.schedule).tolist() == [1, 0, 0]
+    assert plug.mixture(state).tolist() == [1, 0, 0]
     state, _ = train(game, state, SOURCE, steps=25)
     after = params(state)
-    assert np.allclose(plug.mixture(state.schedule), 1 / 3)
+    assert np.allclose(plug.mixture(state), 1 / 3)
     assert len({row.tobytes() for row in after}) == 3  # of steps 10 and 20, and the one that learns
     state, _ = train(game, state, SOURCE, steps=1)
     np.testing.assert_array_equal(params(state)[1:], after[1:])
@@ -190,12 +218,18 @@ def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
     assert sorted(select(game, state, SOURCE, num=64).rank_g) == [0, 1]
 
 
-def test_copies_have_the_ratings_of_whom_they_copy():
-    game = toys.game(3, 2)
+def test_copies_have_the_ratings_payoffs_and_running_means_of_whom_they_copy():
+    game = toys.game(3, 2, coverage="split")
     state = game.init(jax.random.key(0))
-    state = state._replace(ratings=state.ratings._replace(elo=jnp.arange(5.0)))
+    state = state._replace(
+        ratings=state.ratings._replace(elo=jnp.arange(5.0)),
+        payoff=jnp.arange(6.0).reshape(3, 2),
+        running=jnp.arange(18.0).reshape(3, 3, 2),
+    )
     new = become(game, become(game, state, "g", [0, 0, 1]), "d", [1, 0])
     assert new.ratings.elo.tolist() == [0, 0, 1, 4, 3]
+    assert new.payoff.tolist() == [[1, 0], [1, 0], [3, 2]]
+    assert new.running[1].tolist() == [[7, 6], [7, 6], [9, 8]]
     assert new.ratings.glicko.tolist() == [1500.0] * 5
     # A slot that waits meets nobody: its deviation grows. One of the mixture is rated though it does not play.
     game, _ = made("snapshots")
@@ -214,6 +248,8 @@ def test_logits_are_taken_for_log_odds_only_as_long_as_losses_are():
 
 def test_past_members_play_on_and_do_not_learn():
     game, _ = made("history")
+    assert game.members == "parts"  # discriminator 0 sees past and present generators as one
+    assert dataclasses.replace(game, pairing=pairing.own_and_mean()).members == "complete"
     state, info = train(game, game.init(jax.random.key(0)), SOURCE, steps=10)
     assert np.isfinite(info.fool[0, 0])
     assert np.isnan(np.asarray(info.fool)[1:]).all()
@@ -239,7 +275,7 @@ def test_the_double_oracle_grows_prunes_and_plays_the_mixture():
         assert (W[:, ~np.asarray(roster.plays_d)] == 0).all()
     assert playing[0] == 1
     assert max(playing) >= 2
-    assert float(plug.mixture(state.schedule).sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(plug.mixture(state).sum()) == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(InputError, match="use nash"):
         toys.game(3, 3, schedule=schedules.double_oracle(10))
 
@@ -258,14 +294,14 @@ def test_the_double_oracle_drops_who_has_no_mass_and_copies_who_has_most(monkeyp
     assert new.roster.plays_d.tolist() == [True, False, True]
     np.testing.assert_array_equal(params(new)[0], params(state)[1])
     np.testing.assert_array_equal(params(new, "discriminators")[0], params(state, "discriminators")[2])
-    assert plug.mixture(new.schedule).tolist() == pytest.approx([0, 1, 0])
+    assert plug.mixture(new).tolist() == pytest.approx([0, 1, 0])
     # Where no slot is free, the weakest makes room: it has no share any more. Of equals it is not the one to copy.
     for shares, slot, want in (([0.5, 0.3, 0.2], 2, [0.625, 0.375, 0]), ([1 / 3] * 3, 1, [0.5, 0, 0.5])):
         mass = np.array(shares)
         monkeypatch.setattr(schedules.slots.metagame, "linear_program", lambda *args, mass=mass: (mass, mass))
         new = plug.between(game, state, SOURCE, 64)
         assert new.roster.learns_g.tolist() == new.roster.learns_d.tolist() == (np.arange(3) == slot).tolist()
-        np.testing.assert_allclose(plug.mixture(new.schedule), want, atol=1e-6)
+        np.testing.assert_allclose(plug.mixture(new), want, atol=1e-6)
         np.testing.assert_array_equal(params(new)[slot], params(state)[0])
 
 
@@ -329,20 +365,40 @@ def test_stages_of_boosting_and_of_the_cascade():
     game, plug = made("adagan")
     state = game.init(jax.random.key(0))
     start = params(state)
-    state, _ = train(game, state, SOURCE, steps=15)
+    state, _ = train(game, state, SOURCE, steps=11)
+    # The average begins with the stage: one update in, nine tenths of it are that update.
+    average = np.asarray(state.generators[0].average["w1"])
+    np.testing.assert_allclose(average[1], 0.1 * start[1] + 0.9 * params(state)[1], rtol=1e-5)
+    state, _ = train(game, state, SOURCE, steps=4)
     assert (params(state) != start).any((1, 2)).tolist() == [True, True, False]
-    np.testing.assert_allclose(plug.mixture(state.schedule), [0.5, 0.5, 0])
+    np.testing.assert_allclose(plug.mixture(state), [1, 0, 0])  # the second has just begun
     assert float(state.schedule["weight"].std()) > 0
     first = params(state)[0]
     state, _ = train(game, state, SOURCE, steps=10)
     np.testing.assert_array_equal(params(state)[0], first)
+    np.testing.assert_allclose(plug.mixture(state), [0.5, 0.5, 0])
+    state, _ = train(game, state, SOURCE, steps=10)  # the last pair goes on, with the average that it has
+    np.testing.assert_allclose(plug.mixture(state), [1 / 3] * 3, rtol=1e-6)
+    assert int(updates_of(game, state.step)) == 15
 
     game, plug = made("cascade")
     state, _ = train(game, game.init(jax.random.key(0)), SOURCE, steps=21)
     weight = np.asarray(state.schedule["weight"])
     assert (weight > 0).sum() == TRAIN // 2 // 2
     assert weight.sum() == pytest.approx(TRAIN, rel=1e-4)
-    np.testing.assert_allclose(plug.mixture(state.schedule), [0.5, 0.25, 0.25])
+    np.testing.assert_allclose(plug.mixture(state), [0.5, 0.5, 0])
+    np.testing.assert_allclose(plug.mixture(state._replace(step=jnp.int32(30))), [0.5, 0.25, 0.25])
+
+
+def test_reals_are_weighed_a_part_at_a_time(monkeypatch):
+    group, x, seen = toys.game(1, 1).groups_d[0], jnp.asarray(POINTS[:20]), []
+    one = boosting._logits_of
+    params_of, net = group.network.init(jax.random.key(0))
+    whole = one(group, params_of, net, x)
+    monkeypatch.setattr(boosting, "CHUNK", 8)
+    monkeypatch.setattr(boosting, "_logits_of", lambda *args: (seen.append(len(args[-1])), one(*args))[1])
+    np.testing.assert_allclose(boosting._logits(group, params_of, net, x), whole, atol=1e-6)
+    assert seen == [8, 8, 4]
 
 
 def test_a_batch_without_weight_teaches_nothing_of_the_data_and_breaks_nobody():
@@ -427,6 +483,14 @@ def test_schedules_that_do_not_fit_are_refused():
         toys.game(2, 2, loss=losses.mad(), heads=(3,), schedule=boosted)
     with pytest.raises(InputError, match="use another loss"):
         toys.game(2, 2, loss=losses.d2(), schedule=boosted)
+    for side, loss, heads in (
+        ("generators", losses.mad(), (5,)),
+        ("generators", losses.mgan(), (5,)),
+        ("generators", losses.microbatch(losses.hinge, 0.3, 4, 4), ()),
+        ("discriminators", losses.by_discriminator([losses.hinge, losses.least_squares]), ()),
+    ):
+        with pytest.raises(InputError, match=f"copies {side}, and in this loss their number says"):
+            toys.game(4, 4, loss=loss, heads=heads, schedule=schedules.tournament(10))
     with pytest.raises(InputError, match="every is 0"):
         schedules.snapshots(0)
     with pytest.raises(InputError, match="split coverage deals batches out"):

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ensgan.data import Source
+from ensgan.draws import CHUNK
 from ensgan.game import Game, State
 from ensgan.population import Group
 from ensgan.sampling import sample
@@ -27,7 +28,8 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
     """AdaGAN: each stage trains a new pair on reweighted data (Tolstikhin et al. 2017, arXiv 1701.02386).
 
     After stage t a classifier c tells reals from the mixture so far, and the next generator, of share β = 1/(t + 2),
-    learns from reals with weights (λ* − (1 − β)(1 − c)/c)₊ / β, their λ* in closed form. The mixture is then uniform.
+    learns from reals with weights (λ* − (1 − β)(1 − c)/c)₊ / β, their λ* in closed form. The mixture is uniform over
+    the pairs whose stages are over, and of the first one before.
 
     Args:
         every: steps of a stage; a run of M stages has M · every steps.
@@ -46,14 +48,15 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
         logit = fit_classifier(game.groups_d[0], key_fit, x, fakes, classifier_steps, game.batch_size)
         return boosted_weights(jnp.exp(-logit), 1.0 / (stage + 1))
 
-    return _staged(every, samples, weigh, lambda M: jnp.ones((M,)))
+    return _staged(every, samples, weigh, np.ones)
 
 
 def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule:
     """cGAN: reals that the current discriminator recognises most easily go on to the next pair.
 
     Those are what its generator models worst (Wang et al. 2016, arXiv 1612.00991). Stage t sees a share
-    shareᵗ of the data, and the mixture has weights in proportion to what each stage kept.
+    shareᵗ of the data. The mixture is of the stages that are over, in proportion to what each kept; the last of them
+    kept all that it saw.
 
     Args:
         every: steps of a stage; a run of M stages has M · every steps.
@@ -76,15 +79,15 @@ def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule
         chosen = (rank < few).astype(jnp.float32)
         return chosen * len(x) / chosen.sum()
 
-    def kept(M: int) -> Array:
-        left = share ** jnp.arange(M, dtype=jnp.float32)
-        return left.at[: M - 1].multiply(1.0 - share)
+    def kept(stages: int) -> np.ndarray:
+        seen = share ** np.arange(stages)
+        return seen * np.where(np.arange(stages) < stages - 1, 1.0 - share, 1.0)
 
     return _staged(every, samples, weigh, kept)
 
 
-def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], Array]) -> Schedule:
-    """Pair t learns in stage t, alone; `shares(M)` are the weights of the whole mixture, up to a factor."""
+def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.ndarray]) -> Schedule:
+    """Pair t learns in stage t, alone; `shares(t)` are the weights of the first t pairs, up to a factor."""
     check_every(every)
 
     def alone(M: int, N: int, stage: int) -> Roster:
@@ -103,7 +106,7 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], Arra
             )
         if samples < 1:
             raise InputError("boosting gives weights to samples; say how many there are: samples=source.num['train']")
-        return {"weight": jnp.ones((samples,)), "mixture": jnp.zeros((game.M,)).at[0].set(1.0)}
+        return {"weight": jnp.ones((samples,))}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         del num
@@ -112,12 +115,17 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], Arra
             return state
         # Weights are those of samples as they are stored; one draw of dequantising noise stands for all.
         x = drawn_as_seen(source)
-        mixture = jnp.where(jnp.arange(game.M) <= stage, shares(game.M), 0.0)
-        weight = weigh(game, state, source, x, stage)
         return state._replace(
             roster=jax.tree.map(jnp.asarray, alone(game.M, game.N, stage)),
-            schedule={"weight": weight, "mixture": mixture / mixture.sum()},
+            schedule={"weight": weigh(game, state, source, x, stage)},
         )
+
+    def mixture(state: State) -> Array:
+        """Of the pairs whose stages are over: one that has just begun makes noise."""
+        M = len(state.roster.plays_g)
+        over = min(max(int(state.step) // every, 1), M)
+        share = shares(over)
+        return jnp.asarray(np.pad(share / share.sum(), (0, M - over)), jnp.float32)
 
     return Schedule(
         every,
@@ -125,8 +133,9 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], Arra
         init,
         roster=lambda M, N: alone(M, N, 0),
         weight=lambda tree: tree["weight"],
-        mixture=lambda tree: tree["mixture"],
+        mixture=mixture,
         members="parts",
+        staged=True,
     )
 
 
@@ -188,6 +197,12 @@ def _classifier_step(
     return optax.apply_updates(params, updates), net, state
 
 
-@partial(jax.jit, static_argnums=0)
 def _logits(group: Group, params: Tree, net: Tree, x: Array) -> Array:
+    """The logits of all of `x`, `[n]`, a part at a time: the activations of a whole split may not fit."""
+    parts = [_logits_of(group, params, net, x[at : at + CHUNK]) for at in range(0, len(x), CHUNK)]
+    return jnp.concatenate(parts)
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits_of(group: Group, params: Tree, net: Tree, x: Array) -> Array:
     return at_least_float32(group.apply(params, net, x, label=None, train=False, rng=None)[0])

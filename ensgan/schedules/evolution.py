@@ -46,13 +46,14 @@ def tournament(
     Args:
         every: steps between two selections.
         size: members that are drawn for a tournament, with replacement, from those of the same network.
-        replace: how many of the worst of each side are replaced, at least 0.
+        replace: how many of the worst of each side are replaced, at least 0; who is alone of its network is not.
         learning_rate: deviation of the normal that is added to the logarithm of every member's learning rate.
         mutate_loss: whether every member draws its loss anew; the loss must be one per member (`mixed`).
         fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
 
     Raises:
-        InputError: a number out of range, or an unknown fitness.
+        InputError: a number out of range, an unknown fitness, settings that would change nobody, or members to replace
+            and no two of one network.
     """
     check_every(every)
     _check_kind(fitness)
@@ -60,20 +61,32 @@ def tournament(
     for name, value, least in (("size", size, 1), ("replace", replace, 0)):
         if not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value}; it is a whole number, at least {least}")
+    if not replace:
+        for name, value, default in (("size", size, 2), ("fitness", fitness, "score")):
+            if value != default:
+                raise InputError(f"{name} is {value}, but with replace = 0 there are no tournaments; leave it out")
+        if not learning_rate and not mutate_loss:
+            raise InputError("replace is 0 and nothing mutates, so nobody would ever change; give one of the three")
 
     def init(game: Game) -> Tree:
         copyable(game, "g", "d")
+        if replace and max(group.count for group in (*game.groups_g, *game.groups_d)) < 2:
+            raise InputError(
+                "a tournament replaces members by others of the same network, and no two have one; give a group of at "
+                "least 2, or replace = 0"
+            )
         if mutate_loss:
             _can_be_redrawn(game)
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
         for side, fit in measured(game, state, source, num, fitness).items():
-            groups, count = groups_of(game, side), len(fit)
+            kind, count = group_numbers(groups_of(game, side)), len(fit)
             key = key_of(state, ord(side))
-            rivals = _rivals(key, group_numbers(groups), size)
+            rivals = _rivals(key, kind, size)
             winner = rivals[np.arange(count), fit[rivals].argmax(axis=1)]
-            worst = np.argsort(fit, kind="stable")[: min(replace, count)]
+            worst = np.argsort(fit, kind="stable")
+            worst = worst[np.bincount(kind)[kind[worst]] > 1][:replace]
             chosen = np.arange(count)
             chosen[worst] = np.where(fit[winner[worst]] > fit[worst], winner[worst], worst)
             state = become(game, state, side, chosen)
@@ -169,7 +182,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
         gamma: γ ≥ 0, weight of diversity.
 
     Raises:
-        InputError: a number out of range, or generators that `size` does not divide.
+        InputError: a number out of range, generators that `size` does not divide, or one loss for all.
     """
     check_every(every)
     check_range("gamma", gamma)
@@ -184,6 +197,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
                     f"a group of {group.count} generators does not fill families of {size}; give it "
                     f"{-(-group.count // size) * size}"
                 )
+        _losses_of_their_own(game, "children of a family differ by their losses")
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -239,12 +253,13 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
     return jnp.concatenate(parts)
 
 
-def _can_be_redrawn(game: Game) -> None:
+def _losses_of_their_own(game: Game, why: str) -> None:
     if "loss_g" not in (game.loss.start or {}):
-        raise InputError(
-            "the schedule changes the loss of members, but all of them have one; give losses.per_member(...), or the "
-            "loss mixed"
-        )
+        raise InputError(f"{why}, but all of them have one; give losses.per_member(...), or the loss mixed")
+
+
+def _can_be_redrawn(game: Game) -> None:
+    _losses_of_their_own(game, "the schedule changes the loss of members")
     if game.pairing.positive:
         raise InputError(
             "the schedule draws the losses of members anew, and the pairing needs losses of generators that are never "

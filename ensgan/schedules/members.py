@@ -51,15 +51,21 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
 
 
 def become(game: Game, state: State, side: Side, source: Any, inherit: bool = True) -> State:
-    """The state in which member k of a side is a copy of member `source[k]`, with its rating.
+    """The state in which member k of a side is a copy of member `source[k]`, with its rating, payoff and running means.
 
-    `inherit` says whether it also has the loss and the penalty of that member.
+    `inherit` says whether it also has the loss and the penalty of that member. What the pairing remembers stays with a
+    member's number.
     """
     source = jnp.asarray(source)
     state = with_members(state, side, copied(groups_of(game, side), members_of(state, side), source))
     origin = jnp.arange(game.M + game.N)
     origin = origin.at[: game.M].set(source) if side == "g" else origin.at[game.M :].set(game.M + source)
-    state = state._replace(ratings=jax.tree.map(lambda leaf: leaf[origin], state.ratings))
+    of_source = lambda matrix: jnp.take(matrix, source, axis=-2 if side == "g" else -1)
+    state = state._replace(
+        ratings=jax.tree.map(lambda leaf: leaf[origin], state.ratings),
+        payoff=of_source(state.payoff),
+        running=jax.tree.map(of_source, state.running),
+    )
     if not inherit:
         return state
     names = [name for name in state.hyper if name == f"loss_{side}" or (name == "penalty" and side == "d")]

@@ -38,7 +38,9 @@ def history(every: int = 1000) -> Schedule:
     """Past members stay as opponents: member 0 of each side learns, the others are what it was, and play on.
 
     Generator 0 faces past discriminators as well, and discriminator 0 past generators, so that neither can forget what
-    it once beat (fictitious play over snapshots; as buffers of past images in arXiv 1612.07828, section 2.3).
+    it once beat (fictitious play over snapshots; as buffers of past images in arXiv 1612.07828, section 2.3). Members
+    are what the pairing says: with `mean`, discriminator 0 sees past and present generators as one, and generator 0
+    becomes a part; with `own_and_mean` it is complete.
 
     Args:
         every: steps between two copies.
@@ -85,8 +87,8 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         between,
         init,
         roster=roster,
-        mixture=lambda tree: tree["filled"] / tree["filled"].sum(),
-        members="complete",
+        mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
+        members=None if discriminators else "complete",  # past generators are in the mixture that all see
     )
 
 
@@ -131,7 +133,8 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
     def between(game: Game, state: State, source: Source, num: int) -> State:
         matrix = payoff(game, state, source.held_out("calibrate", num))
         p, q = metagame.linear_program(matrix, state.roster.plays_g, state.roster.plays_d)
-        plan, origins, share = state.roster._asdict(), {}, {}
+        state = state._replace(payoff=matrix)
+        plan, share = state.roster._asdict(), {}
         for side, mass in (("g", p), ("d", q)):
             stays = mass >= max(least, 1e-9)
             stays[mass.argmax()] = True
@@ -140,18 +143,18 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             slot = int(free[0]) if len(free) else int(others.argmin())
             stays[slot] = False
             share[side] = np.where(stays, mass, 0.0)
-            origins[side] = np.arange(len(mass))
-            origins[side][slot] = mass.argmax()
-            state = become(game, state, side, origins[side])
+            origin = np.arange(len(mass))
+            origin[slot] = mass.argmax()
+            state = become(game, state, side, origin)
             stays[slot] = True
             plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
             roster=Roster(**plan),
             schedule={"mixture": jnp.asarray(share["g"] / share["g"].sum(), jnp.float32)},
-            payoff=matrix[origins["g"]][:, origins["d"]],  # newcomers are still who they are copies of
         )
 
-    return Schedule(every, between, init, roster=roster, mixture=lambda tree: tree["mixture"], members="parts")
+    mixture = lambda state: state.schedule["mixture"]
+    return Schedule(every, between, init, roster=roster, mixture=mixture, members="parts")
 
 
 def messengers(every: int = 1) -> Schedule:
