@@ -19,15 +19,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from methods import samples_per_step
+from methods import play
 from PIL import Image, ImageDraw
 from rows import emit, read
 
 from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
 from ensgan.data import to_uint8
+from ensgan.dispatch import Program
 from ensgan.reporting import figures, pictures
 from ensgan.selection import select
-from ensgan.training import TABLES, build, train
+from ensgan.training import TABLES, build
 
 ROOT = Path(__file__).parent.parent
 ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
@@ -98,9 +99,8 @@ def trained(game, source, seeds, steps):
     """All replicas after so many steps, the samples that discriminators looked at, and seconds."""
     replicas = Replicas(game, seeds=seeds)
     begin = time.perf_counter()
-    state, info = train(replicas, replicas.init(), source, steps=steps)
-    jax.block_until_ready(state)
-    return state, replicas, steps * samples_per_step(game, info), time.perf_counter() - begin
+    state, samples = play(Program(replicas, source), replicas, replicas.init(), 0, steps)
+    return state, replicas, samples, time.perf_counter() - begin
 
 
 def samplers(game, state, source, num, seed, methods):

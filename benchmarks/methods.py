@@ -13,14 +13,14 @@ import argparse
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 from rows import emit, read
 
 from ensgan import Replicas, config, rundir
+from ensgan.dispatch import Program
 from ensgan.evaluation import evaluate_modes
 from ensgan.methods import METHODS
-from ensgan.training import TABLES, build, train
+from ensgan.training import TABLES, between, build, periods, stretches
 
 STRETCH = 500  # steps between two counts of the work
 ROOT = Path(__file__).parent.parent
@@ -61,16 +61,15 @@ def measure(name, data, options):
         stage = tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
         game, source = build(config.parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)
-    state, work, steps, each = replicas.init(), 0.0, 0, None
+    program, state = Program(replicas, source), replicas.init()
+    work, steps, each = 0.0, 0, None
     begin, first = time.perf_counter(), 0.0
     while work < budget:
         num = STRETCH if each is None else int(min(STRETCH, max(1, (budget - work) // each + 1)))
         num = num if stage is None else min(num, stage - steps % stage)  # or pairs of both stages would be counted
-        state, info = train(replicas, state, source, steps=num)
-        jax.block_until_ready(state)
+        state, samples = play(program, replicas, state, steps, num)
         first = first or time.perf_counter() - begin
-        each = samples_per_step(game, info)
-        work, steps = work + num * each, steps + num
+        work, steps, each = work + samples, steps + num, samples / num
     seconds = time.perf_counter() - begin
     tables = [evaluate_modes(game, replicas.take(state, r), source, seed=seed) for r, seed in enumerate(seeds)]
     row = {"benchmark": "methods", "method": name, "data": data, "M": game.M, "N": game.N, "replicas": options.replicas}
@@ -93,12 +92,17 @@ def best(game, replicas, state, source, seeds, tables):
     return scores
 
 
-def samples_per_step(game, info):
-    """Samples that discriminators look at in one step of a replica: played pairs and reals, a mean over replicas."""
-    played = ~np.isnan(np.asarray(info.fool))
-    pairs, present = played.sum(axis=(1, 2)).mean(), played.any(axis=1).sum(axis=1).mean()
+def play(program, players, state, begin, num):
+    """`num` steps of replicas; the state, and the samples that discriminators of a replica looked at meanwhile."""
+    game, played = players.first, 0.0
+    for start, end in stretches(begin, begin + num, periods(players)):
+        state = between(players, state, program.source, start)
+        state, (_, counts) = program.tally(state, end - start)
+        played = played + np.asarray(counts.fool)  # [R, M, N], in how many steps each pair was played
+    fakes = played.sum(axis=(1, 2)).mean()
+    reals = np.minimum(played.sum(axis=1), num).sum(axis=1).mean()  # one batch in a step, for any number of opponents
     dealt = game.N if game.coverage == "split" else 1
-    return float(pairs + present) * game.batch_size / dealt * max(game.n_critic, 1)
+    return state, float(fakes + reals) * game.batch_size / dealt * max(game.n_critic, 1)
 
 
 def summary(scores):

@@ -147,17 +147,20 @@ class R3GAN(nn.Module):
             x = _point(self.from_image, x)
         for i, stage in enumerate(self.stages):
             if i:
-                change = self.changes[i - 1]
-                change = change if isinstance(change, nn.Identity) else lambda y, c=change: _point(c, y)
                 if self.generates:
-                    x = F.interpolate(change(x), scale_factor=2, mode="bilinear", align_corners=False)
+                    x = F.interpolate(self.change(i, x), scale_factor=2, mode="bilinear", align_corners=False)
                 else:
-                    x = change(F.avg_pool2d(x, 2))
+                    x = self.change(i, F.avg_pool2d(x, 2))
             for block in stage:
                 x = block(x)
         if self.generates:
             return _point(self.to_image, x)
         return self.logit((x * self.table.permute(2, 0, 1)[None]).sum((2, 3)))[:, 0]
+
+    def change(self, i, x):
+        """`x` with as many channels as stage i has."""
+        layer = self.changes[i - 1]
+        return x if isinstance(layer, nn.Identity) else _point(layer, x)
 
 
 def build(problem, side, statistics=True):

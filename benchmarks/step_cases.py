@@ -78,7 +78,7 @@ class Problem:
 
     def first(self):
         """Noise `[M, B, Z]` of the first step and reals `[B, ...]`, for the comparison of gradients."""
-        key = jax.random.split(jax.random.key(3), 5)[0]  # what `step.play` draws from the key 3
+        key = jax.random.split(jax.random.key(3), 5)[0]  # what `rounds.play` draws from the key 3
         z = population.noise(self.game.groups_g[0], key, 0, self.batch_size)
         return np.asarray(z), self.reals[: self.batch_size]
 

@@ -9,11 +9,14 @@ peers, those of generators across all that can take them at the same parameters;
 benchmark. Rows whose mathematics differs say so: alternating updates take the generators' gradients after the
 discriminators' step, and pair by pair makes M·N updates of one pair each.
 
-Rounds are interleaved in one process; a row holds medians, and only its ratios are claims. Peak memory is taken in a
-process of its own for each peer. One JSON row for each case and number of members.
+Products and convolutions are those of float32 on both sides, on a GPU too; with `--precision tensorfloat32` both may
+round their factors as a GPU's matrix units do. Rounds are interleaved in one process; a row holds medians, and only its
+ratios are claims. Peak memory is taken in a process of its own for each peer. One JSON row for each case and number of
+members.
 """
 
 import argparse
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -44,9 +47,11 @@ def main():
     parser.add_argument("--execute", default="auto", help="how ensgan runs members")
     parser.add_argument("--peers", nargs="*", help="names to take part, by default all; ensgan always does")
     parser.add_argument("--pairs-up-to", type=int, default=8, help="leave out pair by pair beyond so many members")
+    parser.add_argument("--precision", default="float32", choices=["float32", "tensorfloat32"], help="of products")
     parser.add_argument("--out", help="append rows to this file as well")
     parser.add_argument("--alone", help=argparse.SUPPRESS)  # a peer whose memory is measured
     options = parser.parse_args()
+    set_precision(options.precision)
     for case in options.case:
         for members in options.members:
             problem = Problem(CASES[case], members, options.batch_size, options.execute)
@@ -54,6 +59,15 @@ def main():
                 print(json.dumps(alone(problem, options.alone)))
                 continue
             emit(measure(problem, options), options.out)
+
+
+def set_precision(precision):
+    """The same products in both libraries, whose defaults differ on a GPU."""
+    jax.config.update("jax_default_matmul_precision", precision)
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tensorfloat32"
 
 
 def contestants():
@@ -111,13 +125,14 @@ def measure(problem, options):
         "B": problem.batch_size,
         "execute": [problem.game.groups_g[0].how, problem.game.groups_d[0].how_shared],
         "convolutions": "products" if problem.game.groups_d[0].products else "as they are",
+        "precision": options.precision,
         "rounds": options.rounds,
         "milliseconds": {name: round(1e3 * value, 2) for name, value in median.items()},
         "spread": {name: round((max(each) - min(each)) / median[name], 2) for name, each in times.items()},
         "times_ensgan": {name: round(value / median["ensgan"], 2) for name, value in median.items()},
         "mathematics": {name: peer.mathematics for name, peer in peers.items()},
         "compile_seconds": {name: round(value, 1) for name, value in compiled.items()},
-        "peak_mib": {name: memory(problem, name) for name in peers},
+        "peak_mib": {name: memory(problem, name, options.precision) for name in peers},
         "model_gflops": round(problem.flops() / 1e9, 2),
         "of_matrix_product": round(achieved / peak, 3),
         "gradient_error": {name: float(f"{value:.1e}") for name, value in errors.items() if value},
@@ -165,10 +180,11 @@ def matrix_product(size=2048):
     return 2 * size**3 / (time.perf_counter() - start)
 
 
-def memory(problem, name):
+def memory(problem, name, precision):
     """Largest memory of a peer in a process of its own, beyond what its start took, in MiB; None where it failed."""
     command = [sys.executable, __file__, "--case", problem.case.name, "--members", str(problem.members)]
-    command += ["--batch-size", str(problem.batch_size), "--execute", problem.game.groups_d[0].execute, "--alone", name]
+    command += ["--batch-size", str(problem.batch_size), "--execute", problem.game.groups_d[0].execute]
+    command += ["--precision", precision, "--alone", name]
     done = subprocess.run(command, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])["peak_mib"] if done.returncode == 0 else None
 

@@ -102,8 +102,9 @@ def train(argv: list[str]) -> int:
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
     with joined("train --overwrite" if options["overwrite"] else "train", options):
-        given = options["run_dir"] or str(_free_directory(settings.name, settings.seed))
-        directory = Path(given if options["run_dir"] else processes.from_first(given))
+        processes.check_same({"whether there is a --run-dir": options["run_dir"] is not None})
+        free = lambda: processes.from_first(str(_free_directory(settings.name, settings.seed)))
+        directory = Path(options["run_dir"] or free())
         outcome = runs.run(
             settings, directory, overwrite=options["overwrite"], watcher=_console(), sizes=mesh.parse(options["mesh"])
         )
@@ -319,8 +320,8 @@ def plan(argv: list[str]) -> int:
 
     def arguments(parser: ArgumentParser) -> None:
         parser.usage = f"ensgan plan [CONFIG] {' '.join(f'[{flag}]' for flag in own)} [--key value ...]"
-        text = "sizes of the mesh, such as member=4,data=2, or auto: as many devices as fit; one device if not given"
-        parser.add_argument("--mesh", type=str, default="", help=f"{text}, or auto with a topology")
+        text = "sizes of the mesh, such as member=4,data=2; auto, all devices that fit, is that of a topology"
+        parser.add_argument("--mesh", type=str, default="", help=f"{text}; one device if not given, or auto with one")
         text = "TPUs to compile for, such as v5e:4x4 (needs libtpu); CPU devices, made up, if not given"
         parser.add_argument("--topology", type=str | None, default=None, help=text)
         parser.add_argument("--bandwidth", type=float, default=100.0, help="GB/s that a device sends")
@@ -339,6 +340,8 @@ def plan(argv: list[str]) -> int:
             raise InputError(f"--{flag} is {options[flag]}; give a number above 0")
     auto = "auto" if options["topology"] is not None else "member=1,data=1"
     sizes = mesh.parse(options["mesh"] or auto)
+    if sizes is None and options["topology"] is None:
+        raise InputError("--mesh auto says no number of devices; give sizes, such as member=4,data=2, or a --topology")
     plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
     given = {"shape": choices.shape(options["sample_shape"]), "num": options["samples"]}
     outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)

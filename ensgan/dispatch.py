@@ -83,7 +83,7 @@ class Program:
         """Compiles for states of this form now; else the first call does it."""
         if self.streamed and not self.source.resumable:
             return  # looking at a batch would use it up
-        feed = (self._next(state),) if self.streamed else (self.arrays,)
+        feed = (self._batches(int(jax.device_get(state.step))),) if self.streamed else (self.arrays,)
         num = (self.put(np.int32(1)),) if self.loops else ()
         lower = self._run.func.lower(*self._run.args, state, *feed, *num)
         self._run = lower.compile()
@@ -98,18 +98,19 @@ class Program:
         if self.loops:
             return self._run(state, self.arrays, self.put(np.int32(num)))
         total: Any = None
-        for _ in range(num):
+        first = int(jax.device_get(state.step)) if self.streamed else 0
+        for k in range(num):
             try:
-                feed = self._next(state) if self.streamed else self.arrays
+                feed = self._batches(first + k) if self.streamed else self.arrays
             except InputError as error:
                 raise Interrupted(str(error), state) from error
             state, info = self._run(state, feed)
             total = added(total, _tally(info))
         return state, total
 
-    def _next(self, state: State) -> dict[str, Any]:
-        """The batches of the next step from the host, put on the device."""
-        first = int(jax.device_get(state.step)) * self.game.n_critic
+    def _batches(self, step: int) -> dict[str, Any]:
+        """The batches of a step from the host, put on the device."""
+        first = step * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         specs = _batch_specs(self.game, batch)

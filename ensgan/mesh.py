@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -253,6 +254,12 @@ def put(mesh: Mesh, tree: Tree, spec: PartitionSpec) -> Tree:
 
 def local(mesh: Mesh, tree: Tree) -> Tree:
     """A copy of a tree that is spread over a mesh, whole and on one device of this process. All processes must call."""
-    whole = NamedSharding(mesh, PartitionSpec())
-    tree = jax.jit(lambda tree: tree, out_shardings=jax.tree.map(lambda _: whole, tree))(tree)
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, mesh.devices.flat[0])
+    # A leaf at a time, as each is on every device until its copy there is let go.
+    return jax.tree.map(lambda leaf: _replicated(mesh)(leaf).addressable_data(0), tree)
+
+
+@cache
+def _replicated(mesh: Mesh) -> Any:
+    return jax.jit(lambda leaf: leaf, out_shardings=NamedSharding(mesh, PartitionSpec()))

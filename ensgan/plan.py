@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import mesh_utils, topologies
-from jax.extend import core
 from jax.sharding import AxisType, Mesh
 
 from ensgan import mesh as meshes
+from ensgan.counting import Collective, collectives, repeated_flops, size_in_bytes
 from ensgan.data import Source
 from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
 from ensgan.game import Game, State, check_source
@@ -29,15 +29,6 @@ from ensgan.mesh import AXES, Sizes
 from ensgan.types import InputError, Tree
 
 VIRTUAL = 2048  # devices that JAX makes up at most
-KINDS = {
-    "psum": "all-reduce",
-    "pmax": "all-reduce",
-    "pmin": "all-reduce",
-    "all_gather": "all-gather",
-    "reduce_scatter": "reduce-scatter",
-    "all_to_all": "all-to-all",
-    "ppermute": "permute",
-}
 
 
 class Members(NamedTuple):
@@ -46,16 +37,6 @@ class Members(NamedTuple):
     name: str
     count: int
     parameters: int  # of one member
-
-
-class Collective(NamedTuple):
-    """All collectives of one kind along one axis, in one step, as one device sees them."""
-
-    kind: str
-    axis: str
-    number: int  # arrays; a compiler sends several at once
-    bytes: int  # of whole arrays: what a gather gives, what a reduction or an exchange takes
-    travel: int  # bytes that the device sends, around a ring
 
 
 class Plan(NamedTuple):
@@ -137,12 +118,13 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     traced = trace(game, source, mesh, loop=loop)
     with _quiet() if topology is not None else contextlib.nullcontext():
         compiled = _compiled(traced, topology)
-    memory, flops = compiled.memory_analysis(), compiled.cost_analysis()["flops"]
+    memory = compiled.memory_analysis()
+    flops = compiled.cost_analysis()["flops"] + repeated_flops(traced.jaxpr)
     platform = devices[0].platform
     peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     peak += memory.output_size_in_bytes - memory.alias_size_in_bytes
     state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
-    whole = _bytes(state)
+    whole = size_in_bytes(state)
     here = whole if mesh is None else _bytes_here(state, shardings(game, mesh, state))
     return Plan(
         platform=platform if platform == "cpu" else devices[0].device_kind,
@@ -208,75 +190,6 @@ def tpus(topology: str) -> Sequence[Any]:
         ) from error
 
 
-def collectives(jaxpr: Any, sizes: dict[str, int]) -> tuple[Collective, ...]:
-    """The collectives of a traced program, by kind and axis, largest first.
-
-    They are read from what is traced and not from what is compiled, since a CPU's compiler widens bfloat16. What is in
-    a loop counts once for a loop of unknown length, and of two branches the one that sends more counts.
-
-    Args:
-        jaxpr: of the program.
-        sizes: how many devices each axis has.
-    """
-    total: dict[tuple[str, str], list[int]] = {}
-    for kind, axis, size in _collectives(jaxpr.jaxpr, sizes):
-        count = total.setdefault((kind, axis), [0, 0, 0])
-        for k, value in enumerate((1, size, _travel(kind, size, _group(axis, sizes)))):
-            count[k] += value
-    rows = [Collective(*key, *count) for key, count in total.items()]
-    return tuple(sorted(rows, key=lambda row: -row.bytes))
-
-
-def _collectives(jaxpr: Any, sizes: dict[str, int], live: Sequence[bool] = ()) -> list[tuple[str, str, int]]:
-    """Kind, axis and whole bytes of every array that is sent for an output; `live` says which outputs are needed."""
-    found: list[tuple[str, str, int]] = []
-    outputs = zip(jaxpr.outvars, live or [True] * len(jaxpr.outvars), strict=True)
-    needed = {out for out, is_live in outputs if is_live and isinstance(out, core.Var)}
-    for equation in reversed(jaxpr.eqns):
-        name, live = equation.primitive.name, [out in needed for out in equation.outvars]
-        if not any(live) and not equation.effects:
-            continue  # as a compiler leaves it out
-        needed.update(each for each in equation.invars if isinstance(each, core.Var))
-        # Of a loop, every output of the body goes into its next turn.
-        alike = name not in ("while", "scan")
-        parts = [part for value in equation.params.values() for part in _jaxprs(value)]
-        inner = [_collectives(p, sizes, live if alike and len(p.outvars) == len(live) else ()) for p in parts]
-        kind = KINDS.get(name.removesuffix("_invariant"))
-        if kind is not None:
-            axes = equation.params.get("axes", equation.params.get("axis_name"))
-            axes = [axis for axis in (axes if isinstance(axes, tuple | list) else (axes,)) if axis in sizes]
-            arrays = zip(equation.invars, equation.outvars, live, strict=True)
-            sent = [max(_bytes(one.aval), _bytes(out.aval)) for one, out, is_live in arrays if axes and is_live]
-            found += [(kind, ",".join(axes), size) for size in sent]
-        elif name == "cond":
-            traffic = lambda rows: sum(_travel(kind, size, _group(axis, sizes)) for kind, axis, size in rows)
-            found += max(inner, key=traffic)
-        else:
-            length = equation.params["length"] if name == "scan" else 1
-            found += [row for part in inner for row in part] * length
-    return found
-
-
-def _jaxprs(value: Any) -> Iterator[Any]:
-    if isinstance(value, core.ClosedJaxpr):
-        yield value.jaxpr
-    elif isinstance(value, core.Jaxpr):
-        yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _jaxprs(part)
-
-
-def _group(axis: str, sizes: dict[str, int]) -> int:
-    return math.prod(sizes[name] for name in axis.split(","))
-
-
-def _travel(kind: str, size: int, group: int) -> int:
-    """Bytes that each of `group` devices sends around a ring, for an array of `size` bytes."""
-    rounds = {"all-reduce": 2 * (group - 1), "permute": group}.get(kind, group - 1)
-    return round(size * rounds / group)
-
-
 def _batched(game: Game) -> Game:
     batched = lambda groups: [dataclasses.replace(g, execute="vmap") if g.execute == "auto" else g for g in groups]
     return dataclasses.replace(game, generators=batched(game.groups_g), discriminators=batched(game.groups_d))
@@ -324,13 +237,9 @@ def _members(game: Game, state: State) -> tuple[Members, ...]:
 
 def _data_bytes(game: Game, source: Source, sizes: Sizes) -> int:
     if source.draw is not None:
-        return _bytes(jax.eval_shape(lambda tree: tree, source.arrays["train"]))
+        return size_in_bytes(jax.eval_shape(lambda tree: tree, source.arrays["train"]))
     each = 4 * math.prod(source.shape) + 4 * (source.classes is not None)
     return game.n_critic * game.batch_size // sizes.data * each
-
-
-def _bytes(tree: Tree) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def _bytes_here(tree: Tree, sharding: Tree) -> int:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ class Agreed(InputError):
     """An error that all processes of a run raise, so that one of them is enough to tell it."""
 
 
+RETRY = 1  # seconds between two looks for a host
 SILENCE = 30  # seconds without a sign of life, after which a process counts as dead
 
 
@@ -61,7 +63,7 @@ def join(
             raise InputError(f"the coordinator is {coordinator!r}; give host:port of process 0, such as node0:1234")
         if num < 1 or not 0 <= index < num:
             raise InputError(f"process {index} of {num}; processes are counted from 0, and there is at least one")
-        _check_host(host)
+        _check_host(host, timeout)
         if index == 0:
             _check_port(int(port))
     if timeout < 1:
@@ -77,6 +79,10 @@ def join(
         jax.distributed.initialize(
             coordinator, num, index, devices, initialization_timeout=timeout + 60, heartbeat_timeout_seconds=SILENCE
         )
+        jax.local_devices()  # those that were named must be there
+    except RuntimeError as error:
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"{where} could not join the others of its run: {text}") from error
     except ValueError as error:  # what it says when nothing tells it where the others are
         raise InputError(
             f"no cluster was found ({error}): none of Slurm, Open MPI, Kubernetes or a TPU pod has set its variables; "
@@ -99,11 +105,20 @@ def _default_interrupt() -> Callable[[], Any]:
 _LATE = "start all of them, with the same coordinator and number, and see that its port can be reached"
 
 
-def _check_host(host: str) -> None:
-    try:
-        socket.getaddrinfo(host.strip("[]"), None)
-    except OSError as error:
-        raise InputError(f"the coordinator's host {host} is not known here: {error.strerror}") from error
+def _check_host(host: str, timeout: int) -> None:
+    """Waits for a name that is not known yet, as that of a pod that is about to start."""
+    last = time.monotonic() + timeout
+    while True:
+        try:
+            socket.getaddrinfo(host.strip("[]"), None)
+            return
+        except OSError as error:
+            text = f"the coordinator's host {host} is not known here: {error.strerror}"
+            if time.monotonic() + RETRY > last:
+                raise InputError(text) from error
+            if last - time.monotonic() > timeout - RETRY:
+                print(f"ensgan: {text}; trying for {timeout} s", file=sys.stderr, flush=True)
+        time.sleep(RETRY)
 
 
 def _check_port(port: int) -> None:

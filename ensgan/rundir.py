@@ -17,6 +17,7 @@ import jax
 
 from ensgan.config import read
 from ensgan.reporting import read_metrics
+from ensgan.reporting.metrics_log import write_atomically
 from ensgan.types import InputError
 
 try:
@@ -45,10 +46,8 @@ class Clock:
             "interruptions": 0,
         }
         if resume and path.is_file():
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                found = json.loads(path.read_text())
-                numbers = {k: v for k, v in dict(found).items() if isinstance(v, int | float)}
-                self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
+            numbers = {k: v for k, v in _dictionary(path).items() if isinstance(v, int | float)}
+            self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
             self.spent["interruptions"] += 1
         self._before, self._start = self.spent["total"], time.perf_counter()
 
@@ -124,11 +123,21 @@ def versions() -> dict[str, str]:
     return {**found, "device": f"{device.platform}: {device.device_kind} × {jax.device_count()}"}
 
 
+def versions_of(directory: Path) -> dict[str, Any]:
+    """What a run last noted of its versions and data; empty where it noted nothing that can be read."""
+    return _dictionary(directory / "versions.json")
+
+
+def _dictionary(path: Path) -> dict[str, Any]:
+    """What a JSON file that only helps holds; empty if it is missing or spoiled."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return dict(json.loads(path.read_text()))
+    return {}
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON such that a reader finds the old file or the new one."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    """Writes JSON such that a reader, or a crash, finds the old file or the new one."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def make(directory: Path) -> None:
@@ -144,8 +153,9 @@ def clear(directory: Path) -> None:
     try:
         for name in (*RUN_FILES, SELECTION, *JUDGE):
             (directory / name).unlink(missing_ok=True)
-        if (directory / "checkpoints").is_dir():
-            shutil.rmtree(directory / "checkpoints")
+        for name in ("checkpoints", "tensorboard"):
+            if (directory / name).is_dir():
+                shutil.rmtree(directory / name)
     except OSError as error:
         raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
 

@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import signal
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -36,7 +35,7 @@ from ensgan.processes import same_array
 from ensgan.records import distance_record, mode_record, score_record
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
 from ensgan.step import Info
-from ensgan.training import TABLES, between, build, periods, stretches
+from ensgan.training import TABLES, bare, between, build, periods, stretches
 from ensgan.types import InputError
 
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
@@ -63,21 +62,38 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
 
 
 def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
-    """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`."""
+    """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`.
+
+    Raises:
+        InputError: the data are not those of the run, or it has no complete checkpoint, or one that cannot be read.
+    """
     game, source = build(config)
-    return game, source, _newest(directory, config, game, None)[1]
+    _check_data(directory, source.checksum())
+    found = _newest(directory, config, game, None)
+    if found is None:
+        raise InputError(
+            f"{directory} has no complete checkpoint, since it was stopped before one; `ensgan resume` starts it again"
+        )
+    return game, source, found[1]
 
 
-def _newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State]:
-    """The newest checkpoint and its step. Only reads: a process that trains in the directory is not disturbed."""
+def _newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State] | None:
+    """The newest checkpoint and its step, if any. Only reads: what trains in the directory is not disturbed."""
     place = directory / "checkpoints"
-    if place.is_dir():
-        with Checkpoints(place, config.keep, read_only=True) as checkpoints:
-            if checkpoints.steps:
-                return checkpoints.restore(_placed(game, there))
-    raise InputError(
-        f"{directory} has no complete checkpoint; it was stopped before it saved one; start again with --overwrite"
-    )
+    if not place.is_dir():
+        return None
+    with Checkpoints(place, config.keep, read_only=True) as checkpoints:
+        return checkpoints.restore(_placed(game, there)) if checkpoints.steps else None
+
+
+def _check_data(directory: Path, checksum: str) -> None:
+    """Raises InputError where a run began with other data: what was held out then might be trained with now."""
+    before = rundir.versions_of(directory).get("data", checksum)
+    if before != checksum:
+        raise InputError(
+            f"the data are not those that {directory} began with (checksum {checksum}, then {before}): those held out "
+            "for scores would be others; give back those data, or train anew"
+        )
 
 
 def _placed(game: Game, there: Mesh | None) -> Any:
@@ -144,12 +160,17 @@ def run(
         program = Program(game, source, there)
         selection.check_split(source, "select")
         distances(config.distances)  # an unknown one is told before anything begins
+        if config.features != "identity" and not config.distances:
+            raise InputError(f"features are those of a {config.features}, but no distances are taken; name some")
         _check_sinks(config)
+        checksum = source.checksum()
         if resume and not source.resumable:
             raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
-    processes.check_same(_facts(config, directory, source, there))
+        if resume:
+            _check_data(directory, checksum)
+    processes.check_same(_facts(config, directory, checksum, there))
     with contextlib.ExitStack() as stack:
-        begin, caught = 0, []
+        begin, found, caught = 0, None, []
         if processes.several():  # one that a signal ends while it compiles would leave the others waiting
             caught = stack.enter_context(_signals())
         if resume:
@@ -157,13 +178,14 @@ def run(
                 if first:
                     stack.enter_context(rundir.locked(directory))
             with processes.together():
-                begin, state = _newest(directory, config, game, there)
+                found = _newest(directory, config, game, there)
+                begin = 0 if found is None else found[0]
                 if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
                     raise InputError(
                         f"{directory} is already at step {begin} of {config.steps}; give more with --steps"
                     )
-        else:
-            state = start(game, config.seed, there)
+            _note_resumed(directory, begin, watcher)
+        state = start(game, config.seed, there) if found is None else found[1]
         plan = game.schedule
         if plan is not None and plan.staged and game.M * plan.every > config.steps:
             some = max(config.steps // plan.every, 1)
@@ -192,7 +214,7 @@ def run(
                     rundir.check_free(directory, overwrite)
                     rundir.clear(directory)
                 rundir.write_json(directory / "config.json", to_dict(config))
-                rundir.write_json(directory / "versions.json", rundir.versions())
+                rundir.write_json(directory / "versions.json", {**rundir.versions(), "data": checksum})
 
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
         if not processes.several():
@@ -221,20 +243,27 @@ def _features(config: Config, source: Source, watcher: Watcher) -> Features | No
     return of_classifier(train_classifier(source, seed=config.seed))
 
 
-def _facts(config: Config, directory: Path, source: Source, there: Mesh | None) -> dict[str, Any]:
+def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
+    """What is worth knowing of a run that goes on."""
+    if begin == 0:
+        watcher.note(f"{directory} was stopped before its first checkpoint: it starts again")
+    now, then = rundir.versions(), rundir.versions_of(directory)
+    names = [name for name in rundir.PACKAGES if then.get(name, now.get(name)) != now.get(name)]
+    if changed := "; ".join(f"{name} {then[name]}, now {now.get(name, 'none')}" for name in names):
+        watcher.note(f"it began with {changed}: its steps may differ in their last bits from those of one run")
+
+
+def _facts(config: Config, directory: Path, checksum: str, there: Mesh | None) -> dict[str, Any]:
     """What must be the same in all processes of a run."""
     if not processes.several():
         return {}
     versions = rundir.versions()
-    data = [source.arrays, source.held_out("select", selection.LEAST)]
     return {
         **{f"the version of {name}": versions[name] for name in rundir.PACKAGES if name in versions},
         **flatten_settings(to_dict(config)),
         "the run directory": directory.absolute(),
         "the mesh": mesh.sizes_of(there) if there is not None else mesh.Sizes(),
-        "the checksum of the data": hex(
-            zlib.crc32(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(data)))
-        ),
+        "the checksum of the data": checksum,
     }
 
 
@@ -281,7 +310,9 @@ class _Loop:
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
                     state, more = self.program.tally(state, end - begun)
-                except Interrupted as error:
+                except Interrupted as error:  # what is saved, all processes save; but the others know nothing of it
+                    if processes.several():
+                        raise
                     self.give_up(error.state, str(error))
                 total = added(total, more)
                 fault = describe_fault(jax.device_get(state.fault))  # waits for the device
@@ -338,7 +369,7 @@ class _Loop:
         """
         self.watcher.scoring()
         with self.clock.on("evaluate"):
-            state = whole if self.program.mesh is None else bare_copy(self.program.mesh, whole)
+            state = whole if self.program.mesh is None else mesh.local(self.program.mesh, bare(whole))
             self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
@@ -385,14 +416,7 @@ class _Loop:
         self.keep_time(step)
         if self.log is not None:
             write_report(self.directory)
-        raise InputError(f"{reason}; {where}{advice}")
-
-
-def bare_copy(there: Mesh, state: State) -> State:
-    """A copy of what scores and samples need, whole and on one device: everything but the optimisers' states."""
-    bare = lambda side: tuple(members._replace(optimizer=()) for members in side)
-    state = state._replace(generators=bare(state.generators), discriminators=bare(state.discriminators))
-    return mesh.local(there, state)
+        raise processes.Agreed(f"{reason}; {where}{advice}")  # faults are seen by all processes
 
 
 def _host(info: Info) -> dict[str, Any]:

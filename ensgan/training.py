@@ -225,7 +225,7 @@ def between(
     if not scored and not acts:
         return state
 
-    here = state if mesh is None else local(mesh, state)
+    here = state if mesh is None else local(mesh, state if acts else bare(state))
     new = apply_each(game, here, lambda game, state: _between(game, state, source, num, scored, acts))
     if mesh is None:
         return new
@@ -235,6 +235,12 @@ def between(
     fields: dict[str, Any] = same_array({name: tree for name, tree in new._asdict().items() if name != "key"})
     where = specs(game)
     return State(**{name: put(mesh, tree, getattr(where, name)) for name, tree in fields.items()}, key=state.key)
+
+
+def bare(state: State) -> State:
+    """What scores and samples need: everything but the optimisers' states."""
+    side = lambda groups: tuple(members._replace(optimizer=()) for members in groups)
+    return state._replace(generators=side(state.generators), discriminators=side(state.discriminators))
 
 
 def _between(game: Game, state: State, source: Source, num: int, scored: bool, acts: bool) -> State:

@@ -19,7 +19,7 @@ import toys
 from jax.sharding import PartitionSpec
 from test_mesh import collectives as in_text
 
-from ensgan import cli, config, data, mesh, networks, pairing, plan, training
+from ensgan import cli, config, counting, data, mesh, networks, pairing, plan, training
 from ensgan.data import Source, resident
 from ensgan.dispatch import Program, start
 from ensgan.game import Game
@@ -51,7 +51,7 @@ def really(game, source, sizes):
     there = mesh.make(*sizes) if sizes.devices > 1 else None
     state, program = start(game, 0, there), Program(game, source, there)
     program.compile(state)
-    feed = program._next(state) if program.streamed else program.arrays
+    feed = program._batches(0) if program.streamed else program.arrays
     here = lambda leaf: leaf.addressable_shards[0].data.nbytes
     state = state._replace(key=jax.random.key_data(state.key))
     return program._run, [sum(map(here, jax.tree.leaves(tree))) for tree in (state, feed)]
@@ -99,7 +99,7 @@ def test_parameters_and_state_are_counted_by_hand():
 
 
 def test_the_share_of_communication():
-    sent = (plan.Collective("all-gather", "member", 1, 8, 10**6),)
+    sent = (counting.Collective("all-gather", "member", 1, 8, 10**6),)
     found = plan.Plan(**{**dict.fromkeys(plan.Plan._fields), "flops": 3e9, "collectives": sent})
     assert found.seconds(bandwidth=1e9, peak=1e12) == pytest.approx((1e-3, 3e-3))
     assert found.communication_share(bandwidth=1e9, peak=1e12) == pytest.approx(0.25)
@@ -118,7 +118,7 @@ def test_loops_branches_and_kinds_are_counted():
     out = (spec, PartitionSpec(("member", "data")))
     spread = jax.jit(jax.shard_map(work, mesh=there, in_specs=spec, out_specs=out, check_vma=False))
     traced = spread.trace(jax.ShapeDtypeStruct((4, 8), jnp.float32))
-    found = {row[:2]: row[2:] for row in plan.collectives(traced.jaxpr, {"member": 2, "data": 2})}
+    found = {row[:2]: row[2:] for row in counting.collectives(traced.jaxpr, {"member": 2, "data": 2})}
     assert found == {
         ("all-reduce", "data"): (4, 4 * 32, 4 * 32),
         ("all-gather", "member"): (1, 2 * 16, 16),
@@ -126,6 +126,27 @@ def test_loops_branches_and_kinds_are_counted():
         ("all-reduce", "member,data"): (1, 32, 48),
         ("reduce-scatter", "member"): (1, 32, 16),
     }
+
+
+def test_products_of_every_turn_of_a_loop_are_counted():
+    def work(x, w):
+        x = jax.lax.scan(lambda x, _: (x @ w, None), x, None, length=5)[0]
+        return jax.lax.map(lambda row: jax.lax.cond(row[0] > 0, lambda r: w @ r, lambda r: r, row), x)
+
+    x, w = jax.ShapeDtypeStruct((3, 8), jnp.float32), jax.ShapeDtypeStruct((8, 8), jnp.float32)
+    traced = jax.jit(work).trace(x, w)
+    assert counting.repeated_flops(traced.jaxpr) == 4 * 2 * 3 * 8 * 8 + 2 * 2 * 8 * 8
+    kernel, layout = jax.ShapeDtypeStruct((3, 3, 2, 6), jnp.float32), ("NHWC", "HWIO", "NHWC")
+    convolve = lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout)
+    looped = jax.jit(lambda xs, k: jax.lax.map(lambda x: convolve(x, k), xs))
+    traced = looped.trace(jax.ShapeDtypeStruct((7, 1, 4, 4, 2), jnp.float32), kernel)
+    assert counting.repeated_flops(traced.jaxpr) == 6 * 2 * (4 * 4 * 6) * (3 * 3 * 2)
+
+
+def test_members_that_are_computed_again_cost_a_forward_pass_more():
+    again = lambda groups: [dataclasses.replace(group, remat=True) for group in groups]
+    game = dataclasses.replace(FULL, generators=again(FULL.groups_g), discriminators=again(FULL.groups_d))
+    assert 1 < plan.plan(game, RESIDENT, Sizes()).flops / plan.plan(FULL, RESIDENT, Sizes()).flops < 1.5
 
 
 def test_nothing_is_allocated():

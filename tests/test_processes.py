@@ -260,7 +260,7 @@ def test_wrong_places_are_one_line(arguments, message, tree, tmp_path):
 )
 def test_a_group_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        processes.join(*arguments)
+        processes.join(*arguments, timeout=2)
 
 
 def test_a_port_in_use_is_told():

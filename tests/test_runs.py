@@ -251,6 +251,7 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_
     [
         ({"augment": "diff_augment"}, "images"),
         ({"wandb": "project"}, "wandb needs wandb"),
+        ({"features": "classifier", "distances": []}, "features are those of a classifier, but no distances are taken"),
         ({"features": "classifier"}, "a classifier cannot be trained on 'ring': expected labelled images"),
         ({"features": "classifier", "data": "stacked_digits"}, "those of single images, and 'stacked_digits' stacks"),
         ({"distances": ["frechet", "fid"]}, "unknown distance 'fid'; known: coverage, density"),
@@ -358,11 +359,55 @@ def test_no_run_no_resume(tmp_path):
     with pytest.raises(InputError, match=r"no run at .*: it has no config.json"):
         runs.load_run(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
-    with pytest.raises(InputError, match=r"has no complete checkpoint; .* start again with --overwrite"):
-        runs.run(settings(), tmp_path, resume=True)
+    with pytest.raises(InputError, match=r"has no complete checkpoint, .* `ensgan resume` starts it again"):
+        runs.restore(tmp_path, settings())
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(InputError, match="is not valid JSON"):
         runs.load_run(tmp_path)
+
+
+class Notes(Watcher):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, tmp_path):
+    shutil.copy(whole / "config.json", tmp_path)
+    versions = {**rundir.versions(), "optax": "0.0.1"}
+    rundir.write_json(tmp_path / "versions.json", versions)
+    watcher = Notes()
+    runs.run(settings(), tmp_path, resume=True, watcher=watcher)
+    assert_same_bits(final(tmp_path), final(whole))
+    assert watcher.notes[0] == f"{tmp_path} was stopped before its first checkpoint: it starts again"
+    assert f"it began with optax 0.0.1, now {rundir.versions()['optax']}" in watcher.notes[1]
+    assert len([r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "train"]) == 5
+
+
+def test_other_data_than_those_of_the_run_are_refused(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (100, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "images.npz", x=images)
+    mlp = {"name": "mlp", "widths": [8]}
+    given = settings(
+        steps=1,
+        held_out=8,
+        data={"name": "npz", "path": str(tmp_path / "images.npz")},
+        generators={"count": 2, "network": {**mlp, "latent": 2}},
+        discriminators={"count": 2, "network": mlp},
+    )
+    runs.run(given, tmp_path / "run")
+    np.savez(tmp_path / "images.npz", x=np.concatenate([images, images[:10]]))
+    message = "the data are not those that .* began with"
+    with pytest.raises(InputError, match=message):
+        runs.restore(tmp_path / "run", given)
+    with pytest.raises(InputError, match=message):
+        runs.run(dataclasses.replace(given, steps=2), tmp_path / "run", resume=True)
+    np.savez(tmp_path / "images.npz", x=images)
+    runs.restore(tmp_path / "run", given)
 
 
 def test_a_finished_run_asks_for_more_steps(whole):
@@ -423,14 +468,6 @@ def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
     with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
         runs.restore(copied, other)
-
-
-class Notes(Watcher):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.mark.parametrize("every", [4, 5])
