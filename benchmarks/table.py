@@ -1,6 +1,6 @@
-"""Rows of `step_time.py` as the Markdown table of the README.
+"""Rows of `step_time.py` as the Markdown table of the README; of two rows of one case, that of the later file.
 
-python benchmarks/table.py benchmarks/records/DATE_step_time.jsonl
+python benchmarks/table.py benchmarks/records/*_step_time*/rows.jsonl
 """
 
 import sys
@@ -20,13 +20,13 @@ PEERS = (  # in the order of the columns
 
 def main():
     """Prints the table."""
-    rows = read(sys.argv[1])
-    print("| case | M = N | of the matrix product | " + " | ".join(PEERS) + " |")
-    print("|---|---|---|" + "---|" * len(PEERS))
-    for row in sorted(rows, key=lambda row: (row["case"], row["M"])):
+    rows = {(row["case"], row["M"], row["B"]): row for file in sys.argv[1:] for row in read(file)}
+    print("| case | M = N | B | of the matrix product | " + " | ".join(PEERS) + " |")
+    print("|---|---|---|---|" + "---|" * len(PEERS))
+    for _, row in sorted(rows.items()):
         ratios = [row["times_ensgan"].get(name) for name in PEERS]
         cells = ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-        print(f"| {row['case']} | {row['M']} | {row['of_matrix_product']:.2f} | " + " | ".join(cells) + " |")
+        print(f"| {row['case']} | {row['M']} | {row['B']} | {row['of_matrix_product']:.2f} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
