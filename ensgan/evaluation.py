@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -43,7 +43,14 @@ class ClassTable(NamedTuple):
 
 
 def evaluate_classes(
-    game: Game, state: State, source: Source, classifier: Classifier, *, num: int | None = None, seed: int = 0
+    game: Game,
+    state: State,
+    source: Source,
+    classifier: Classifier,
+    *,
+    num: int | None = None,
+    seed: int = 0,
+    weights: Any = None,
 ) -> ClassTable:
     """Classes drawn and their KL to uniform, after Metz et al. 2017 (arXiv 1611.02163), and distances to the data.
 
@@ -55,6 +62,7 @@ def evaluate_classes(
         num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more:
             25,600 for 1000 classes, as published.
         seed: of the samples.
+        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source has no labels or is streamed, or the classifier takes other images.
@@ -72,8 +80,8 @@ def evaluate_classes(
         scores.append(class_scores(found, law))
         certainty.append(float(probability.mean()))
 
-    for weights in [*np.eye(game.M), game.mixture(state)]:
-        add(np.asarray(sample(game, state, key, num, weights=weights, label=label)))
+    for each in [*np.eye(game.M), weights]:
+        add(np.asarray(sample(game, state, key, num, weights=each, label=label)))
     reals = source.held_out("report", num)["x"]
     add(reals)
     names += [f"{len(reals)} reals", "perfect sampler"]
@@ -113,6 +121,7 @@ def evaluate_distances(
     seed: int = 0,
     repeats: int = 100,
     cache: str | None = None,
+    weights: Any = None,
 ) -> DistanceTable:
     """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
@@ -132,6 +141,7 @@ def evaluate_distances(
         seed: of the samples.
         repeats: halves that an interval is taken from; 0 does without intervals.
         cache: a folder that keeps features for the next time, as in `features.extract`.
+        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: an unknown metric.
@@ -169,7 +179,7 @@ def evaluate_distances(
         floor.update({name: row.floor for name, row in found.rows.items()})
         return found
 
-    mixture = against(sample(game, state, key, len(x), label=label))
+    mixture = against(sample(game, state, key, len(x), weights=weights, label=label))
     return DistanceTable({i: against(members[i]) for i in (range(game.M) if among is None else among)}, mixture)
 
 
@@ -227,7 +237,14 @@ def evaluate_refinement(
 
 
 def evaluate_modes(
-    game: Game, state: State, source: Source, *, num: int = 2500, seed: int = 0, repeats: int = 20
+    game: Game,
+    state: State,
+    source: Source,
+    *,
+    num: int = 2500,
+    seed: int = 0,
+    repeats: int = 20,
+    weights: Any = None,
 ) -> ModeTable:
     """Modes covered, high-quality share, KL to uniform and spread within modes, after PacGAN (arXiv 1712.04086).
 
@@ -235,9 +252,10 @@ def evaluate_modes(
         game: what was played.
         state: where it stands; averaged generators are used.
         source: a Gaussian mixture.
-        num: samples of each generator and of the mixture (that of `game.mixture`); PacGAN takes 2,500.
+        num: samples of each generator and of the mixture; PacGAN takes 2,500.
         seed: of the samples.
         repeats: how often the perfect sampler is drawn; its mean and standard deviation are given.
+        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source is no Gaussian mixture.
@@ -248,7 +266,7 @@ def evaluate_modes(
     key = jax.random.fold_in(jax.random.key(seed), 1)
     members = np.asarray(every_member(game, state, key, num))
     scores = [mode_scores(x, centers, std) for x in members]
-    scores.append(mode_scores(np.asarray(sample(game, state, key, num)), centers, std))
+    scores.append(mode_scores(np.asarray(sample(game, state, key, num, weights=weights)), centers, std))
 
     rng = np.random.default_rng(seed)
     draw = lambda: centers[rng.integers(len(centers), size=num)] + std * rng.standard_normal((num, centers.shape[1]))

@@ -10,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan import metagame, metrics, mixtures, population, ratings
+from ensgan.comparison import PAIRS
 from ensgan.data import Source
+from ensgan.draws import portions, probabilities
 from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
 from ensgan.mixtures import FITS, Evidence, Fitted
 from ensgan.ratings import Ratings
 from ensgan.sampling import every_member
 from ensgan.scoring import at_least_float32
-from ensgan.types import Array, InputError, Roster
+from ensgan.types import Array, InputError
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
@@ -40,7 +42,7 @@ class Selection(NamedTuple):
     rank_d: np.ndarray  # the same of discriminators
     coverage: np.ndarray  # [M + 1] share of held-out reals that each member covers, and the mixture last
     coverage_floor: float  # the same of training reals
-    mixture: np.ndarray  # [M] weights for `sample`, those of `Game.mixture`
+    mixture: np.ndarray  # [M] weights for `sample`: those of `Game.mixture`, or that were given
     members: str  # `complete` or `parts`
     num: int  # held-out reals, and fakes of each generator
     left_out: Estimate | None  # [M] growth of the mixture's squared MMD without a member; only where members are parts
@@ -82,6 +84,10 @@ def held_out_logits(
 
 def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None) -> Array:
     """The one logit that scores are made of, of every discriminator on every sample, float32 `[N, n]`."""
+    rows = portions(len(x))
+    if len(rows) > 1:
+        each = [logits(game, discriminators, x[at], None if label is None else label[at]) for at in rows]
+        return jnp.concatenate(each, axis=1)[:, : len(x)]
     logit = jnp.concatenate(
         [
             _logits(group, members.params, members.state, x, label)
@@ -140,6 +146,7 @@ def select(
     num: int = 1000,
     split: str = "select",
     fit: bool = False,
+    weights: Any = None,
 ) -> Selection:
     """Scores every pair on held-out reals with common noise, ranks both sides, and fits mixtures if asked to.
 
@@ -155,15 +162,18 @@ def select(
         game: what was played.
         state: where it stands.
         source: the data it was trained on.
-        num: largest number of held-out reals, and of fakes per generator.
+        num: largest number of held-out reals, and of fakes per generator; the MMD, coverage and `probability` compare
+            all pairs, and take at most 2,000 of both.
         split: which of the four splits.
         fit: whether to fit mixtures as well, by `fit_mixtures`.
+        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Returns:
         The matrices, scores and rankings.
 
     Raises:
-        InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game.
+        InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game,
+            or weights are none.
     """
     check_source(game, source)
     check_split(source, split)
@@ -177,23 +187,24 @@ def select(
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
 
-    x = _flat(reals["x"])
-    trained = _flat(source.held_out("train", n)["x"]) if source.resumable else None
+    few = min(n, PAIRS)
+    x, fakes = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
+    trained = _flat(source.held_out("train", few)["x"]) if source.resumable else None
     scale = metrics.bandwidth(x)
-    mixture = game.mixture(state)
+    mixture = probabilities(game, state, weights)
     if game.members == "parts":
-        means = mixtures.kernel_means(x, [_flat(f) for f in fakes], scale)
+        means = mixtures.kernel_means(x, fakes, scale)
         distances = [mixtures.squared_mmd(means, one) for one in np.eye(game.M)]
         left_out = mixtures.leave_one_out(means, mixture)
     else:
-        distances, left_out = [metrics.mmd(x, _flat(f), scale) for f in fakes], None
+        distances, left_out = [metrics.mmd(x, f, scale) for f in fakes], None
     mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
-    floor = float("nan") if trained is None or len(trained) < n else metrics.mmd(trained, x, scale).value
+    floor = float("nan") if trained is None or len(trained) < few else metrics.mmd(trained, x, scale).value
 
-    calibrated = game.loss.logit == "log_ratio" and not _redrawn(game, state)
-    cover = [metrics.coverage(np.asarray(x), np.asarray(_flat(f))) for f in fakes]
-    edges = np.rint(n * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
-    mixed = np.concatenate([np.asarray(_flat(f))[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
+    calibrated = meaning(game, state) == "log_ratio"
+    cover = [metrics.coverage(np.asarray(x), np.asarray(f)) for f in fakes]
+    edges = np.rint(few * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
+    mixed = np.concatenate([np.asarray(f)[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
     among = np.flatnonzero(there_g)
     if left_out is None:
         order = rank_generators(score_g.value[among], mmd.value[among])
@@ -201,7 +212,7 @@ def select(
         order = rank_parts(left_out.value[among], mmd.value[among], mixture[among])
     return Selection(
         fool=fool,
-        probability=np.asarray(_pairwise(fake, real)),
+        probability=np.asarray(_pairwise(fake[..., :few], real[:, :few])),
         log_odds=np.asarray(jax.nn.sigmoid(fake).mean(-1)) if calibrated else None,
         accuracy=np.asarray(0.5 * ((fake < 0).mean(-1) + (real > 0).mean(-1)[None])) if calibrated else None,
         score_g=score_g,
@@ -229,10 +240,11 @@ def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray
     return Ratings(*(leaf.astype(np.float32) for leaf in ratings.rate(fool, before, rows, columns)))
 
 
-def _redrawn(game: Game, state: State) -> bool:
-    """Whether a schedule has given discriminators other losses than `Loss.logit` speaks of."""
+def meaning(game: Game, state: State) -> str:
+    """What a logit is by now, as in `types.Loss`: `uncalibrated` once a schedule drew discriminators' losses anew."""
     start = (game.loss.start or {}).get("loss_d")
-    return start is not None and not np.array_equal(start, state.hyper["loss_d"])
+    redrawn = start is not None and not np.array_equal(start, state.hyper["loss_d"])
+    return "uncalibrated" if redrawn else game.loss.logit
 
 
 def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -> Fitted:
@@ -240,21 +252,21 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
     They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
     split, and the report split measures them. Each split has noise of its own, the same for all generators, so that
-    nothing was fitted to the samples that it is measured with. Who does not play has no weight.
+    nothing was fitted to the samples that it is measured with. Who takes no part (`Game.taking_part`) has no weight.
 
     Args:
         game: what was played.
         state: where it stands.
         source: the data it was trained on.
-        num: largest number of held-out reals of each split, and of fakes per generator.
+        num: largest number of held-out reals of each split, and of fakes per generator; of both, at most 2,000.
 
     Raises:
         InputError: one of the splits has fewer than 8 samples.
     """
     for split in ("calibrate", "select", "report"):
         check_split(source, split)
-    plays_g, plays_d = _players(game, state)
-    here = np.flatnonzero(plays_g)
+    there_g, there_d = game.taking_part(state)
+    here, num = np.flatnonzero(there_g), min(num, PAIRS)
     key = jax.random.key(NOISE_SEED)
     scale = metrics.bandwidth(_flat(source.held_out("select", num)["x"]))
 
@@ -264,8 +276,8 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
         return mixtures.kernel_means(_flat(reals["x"]), [_flat(fakes[i]) for i in here], scale)
 
     fake, real, _ = held_out_logits(game, state, source.held_out("calibrate", num), key=jax.random.fold_in(key, 0))
-    fool = np.asarray(auc(fake, real))[np.ix_(plays_g, plays_d)]
-    calibrate, trained = means(0, "calibrate"), game.mixture(state)[here]
+    fool = np.asarray(auc(fake, real))[np.ix_(there_g, there_d)]
+    calibrate, trained = means(0, "calibrate"), game.mixture(state)[here]  # who has weight takes part
     distance = np.array([mixtures.squared_mmd(calibrate, one).value for one in np.eye(len(here))])
     if game.members == "parts":
         order = rank_parts(mixtures.leave_one_out(calibrate, trained).value, distance, trained)
@@ -278,7 +290,7 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
 
 class MetaGame(NamedTuple):
-    """What the matrix `fool` says as a game of two sides, of those that play. Host arrays."""
+    """What the matrix `fool` says as a game of two sides, of those that take part. Host arrays."""
 
     win_g: np.ndarray  # [M] share of discriminators that each generator fools more often than not
     win_d: np.ndarray  # [N] share of generators that each discriminator tells more often than not
@@ -290,29 +302,22 @@ class MetaGame(NamedTuple):
 
 
 def meta_game(game: Game, state: State, fool: np.ndarray) -> MetaGame:
-    """Win rates, equilibrium, α-rank and GMAM of a matrix; who does not play has 0, and wins are NaN.
+    """Win rates, equilibrium, α-rank and GMAM of a matrix; who takes no part has 0, and wins are NaN.
 
     Args:
         game: what was played.
         state: where it stands.
         fool: `[M, N]`, held-out AUC.
     """
-    plays_g, plays_d = _players(game, state)
+    rows, columns = game.taking_part(state)
     win_g, win_d = np.full(game.M, np.nan), np.full(game.N, np.nan)
-    win_g[plays_g], win_d[plays_d] = ratings.win_rates(fool[np.ix_(plays_g, plays_d)])
-    time = metagame.alpha_rank(fool, plays_g, plays_d)
+    win_g[rows], win_d[columns] = ratings.win_rates(fool[np.ix_(rows, columns)])
+    time = metagame.alpha_rank(fool, rows, columns)
     # Who fools nobody at all would have the logarithm of 0.
     crossed = ratings.gmam(fool.clip(1e-6)) if game.M == game.N else None
     return MetaGame(
-        win_g, win_d, *metagame.linear_program(fool, plays_g, plays_d), time.sum(axis=1), time.sum(axis=0), crossed
+        win_g, win_d, *metagame.linear_program(fool, rows, columns), time.sum(axis=1), time.sum(axis=0), crossed
     )
-
-
-def _players(game: Game, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """Who plays, bool `[M]` and `[N]`."""
-    if isinstance(state.roster, Roster):
-        return np.asarray(state.roster.plays_g, bool), np.asarray(state.roster.plays_d, bool)
-    return np.ones(game.M, bool), np.ones(game.N, bool)
 
 
 def _flat(x: Any) -> Array:

@@ -16,7 +16,7 @@ from ensgan.reporting import describe_scores
 from ensgan.schedules import boosted_weights, boosting, copied, evolution, fit_classifier
 from ensgan.schedules.evolution import _rivals
 from ensgan.schedules.members import become
-from ensgan.selection import select
+from ensgan.selection import meta_game, select
 from ensgan.step import step, updates_of
 from ensgan.training import between, train
 from ensgan.types import InputError
@@ -216,6 +216,20 @@ def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
     game, _ = made("snapshots")
     state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
     assert sorted(select(game, state, SOURCE, num=64).rank_g) == [0, 1]
+
+
+# A boosted pair has no weight until its stage is over.
+@pytest.mark.parametrize(("name", "trained"), [("snapshots", [0.5, 0.5, 0.0]), ("adagan", [1.0, 0.0, 0.0])])
+def test_a_mixture_keeps_the_members_that_play_no_more(name, trained):
+    game, _ = made(name)
+    state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
+    assert np.asarray(state.roster.plays_g).sum() == 1
+    got = select(game, state, SOURCE, num=64, fit=True)
+    np.testing.assert_allclose(got.fitted.weights["trained"], trained)
+    np.testing.assert_allclose(got.fitted.weights["uniform"], [0.5, 0.5, 0.0])
+    meta = meta_game(game, state, got.fool)
+    assert np.isfinite(meta.win_g).tolist() == [True, True, False]
+    assert (meta.alpha_g > 0).tolist() == [True, True, False]
 
 
 def test_copies_have_the_ratings_payoffs_and_running_means_of_whom_they_copy():

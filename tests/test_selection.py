@@ -8,7 +8,7 @@ import pytest
 import toys
 from scipy.special import expit
 
-from ensgan import evaluation, losses, metrics, mixtures, pairing, ratings, selection
+from ensgan import draws, evaluation, losses, metrics, mixtures, pairing, ratings, sampling, selection
 from ensgan.data import gaussian_ring, resident
 from ensgan.draws import SAMPLING
 from ensgan.game import Game
@@ -178,6 +178,29 @@ def test_scores_are_the_same_every_time(state, scores):
     jax.tree.map(np.testing.assert_array_equal, again._replace(members=0), scores._replace(members=0))
 
 
+def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monkeypatch):
+    sizes = []
+
+    def seen(call, place):
+        return lambda *args: sizes.append(len(args[place])) or call(*args)
+
+    monkeypatch.setattr(draws, "CHUNK", 16)
+    monkeypatch.setattr(selection, "_logits", seen(selection._logits, 3))
+    monkeypatch.setattr(sampling, "_all_members", seen(sampling._all_members, 5))
+    got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
+    assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals
+    for part, want in zip(got, logits, strict=True):
+        np.testing.assert_allclose(part, want, rtol=1e-4, atol=1e-5)
+    # What compares all pairs takes a part of the samples.
+    monkeypatch.setattr(selection, "PAIRS", 10)
+    few, fewer = select(GAME, state, SOURCE, fit=True), select(GAME, state, SOURCE, num=10, fit=True)
+    np.testing.assert_allclose(few.fool, scores.fool, atol=1e-6)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    for name in ("mmd", "mmd_floor", "coverage", "left_out"):
+        jax.tree.map(close, getattr(few, name), getattr(fewer, name))
+    jax.tree.map(close, few.fitted.report, fewer.fitted.report)
+
+
 def test_permuting_generators_permutes_rows(state, scores):
     order = jnp.array([2, 0, 1])
     moved = state._replace(generators=jax.tree.map(lambda leaf: leaf[order], state.generators))
@@ -335,6 +358,8 @@ def test_a_perfect_generator_scores_as_the_perfect_sampler():
     assert mixed.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5), abs=0.02)
     assert perfect.kl < 0.01
     assert 0 < table.perfect_error.hq < 0.01
+    only = evaluation.evaluate_modes(game, state._replace(generators=(half,)), source, repeats=1, weights=[0.0, 1.0])
+    assert only.scores[2].modes == 4
 
 
 def test_modes_of_other_data_are_not_known(state):
