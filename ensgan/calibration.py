@@ -23,7 +23,7 @@ class Quality(NamedTuple):
 
     brier: float  # mean (p − real)², 0 to 1; ¼ for p = ½ everywhere
     error: float  # expected calibration error, 0 to 1
-    z: float  # Dawid's statistic, standard normal where probabilities are calibrated
+    z: float  # Dawid's statistic; see `quality`
     predicted: np.ndarray  # [bins] mean p of each bin, NaN where it is empty
     observed: np.ndarray  # [bins] share of reals there
     count: np.ndarray  # [bins] samples there
@@ -164,7 +164,10 @@ def regression(fake_Nb: Array, real_Nn: Array, weight_n: Array, steps: int = 200
 def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:
     """Brier score, calibration error, Dawid's Z and the reliability curve of σ(log ratio).
 
-    Reals and fakes should be as many as each other: otherwise σ(log ratio) is no probability of being real.
+    Reals and fakes should be as many as each other: otherwise σ(log ratio) is no probability of being real. Z is Σ(y −
+    p)/√Σp(1 − p), as in MH-GAN (Turner et al. 2019, arXiv 1811.11357). It would be standard normal if it were drawn for
+    each sample whether it is a real; as their numbers are fixed, it varies less, with twice the standard deviation of
+    p for a calibrated judge. So a large |Z| speaks against calibration, and a small one says little.
 
     Args:
         log_ratio: `[n]`.

@@ -61,8 +61,18 @@ FITTED = ("weighted", "nash", "stacking", "forest")
 """Rules that are fitted: see `fit`."""
 
 
+def judges(game: Game, state: State) -> np.ndarray:
+    """Numbers of the discriminators that judge: those that take part (`Game.taking_part`)."""
+    return np.flatnonzero(game.taking_part(state)[1])
+
+
+def is_smooth(rule: str | None, calibrate: str | None) -> bool:
+    """Whether such a judge has a gradient: a forest and isotonic calibration are flat in places."""
+    return rule != "forest" and calibrate != "isotonic"
+
+
 def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
-    """Discriminators combined as they are, by a rule of `RULES`.
+    """Discriminators that take part combined as they are, by a rule of `RULES`.
 
     The score is a density ratio only where a logit of the loss is one, and then the ratio to the samples that the
     discriminators were trained on.
@@ -79,9 +89,10 @@ def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
         raise InputError(f"the rule {rule} is fitted on held-out data; use combine.fit(game, state, source, {rule!r})")
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
-    N = game.N
-    score = Partial(_Score(game), state.discriminators, jnp.ones(N), jnp.zeros(N), Partial(RULES[rule]), Partial(_same))
-    return Judge(score, game.loss.logit, rule, smooth=True)
+    who = jnp.asarray(judges(game, state))
+    judging = state.discriminators, who, jnp.ones(len(who)), jnp.zeros(len(who))
+    score = Partial(_Score(game), judging, Partial(RULES[rule]), Partial(_same))
+    return Judge(score, selection.meaning(game, state), rule, smooth=True)
 
 
 def fit(
@@ -98,9 +109,10 @@ def fit(
 ) -> Judge:
     """A judge that estimates log p_data/p_sampler for one sampler: a mixture of generators, or one of them.
 
-    Held-out reals of the calibrate split and as many draws of exactly that sampler are cut in halves. On the first:
+    Those discriminators judge that take part. Held-out reals of the calibrate split and as many draws of exactly that
+    sampler are cut in halves. On the first:
 
-    1. where a logit of the loss is no log ratio, each discriminator's logit gets a scale and an offset by logistic
+    1. where a logit is no log ratio (`selection.meaning`), each discriminator's gets a scale and an offset by logistic
        regression, so that rules compare like with like;
     2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
        better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
@@ -144,16 +156,17 @@ def fit(
     fakes = sampling.sample(game, state, key, n, weights=law, average=average, label=label)
     x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
     tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])
-    logit_Nn = np.asarray(selection.logits(game, state.discriminators, x, tags), np.float64)
+    who = judges(game, state)
+    logit_Nn = np.asarray(selection.logits(game, state.discriminators, x, tags), np.float64)[who]
     real = np.arange(2 * n) < n
     if not np.isfinite(logit_Nn).all():
-        bad = np.flatnonzero(~np.isfinite(logit_Nn).all(1))
+        bad = who[~np.isfinite(logit_Nn).all(1)]
         raise InputError(f"discriminator {bad[0]} has logits that are not finite; the run cannot be judged")
 
     half = np.random.default_rng(seed).permutation(n) < n // 2
     mine = np.concatenate([half, half])
-    scale, shift = np.ones(game.N), np.zeros(game.N)
-    if game.loss.logit != "log_ratio":
+    scale, shift = np.ones(len(who)), np.zeros(len(who))
+    if selection.meaning(game, state) != "log_ratio":
         lines = [calibration.logistic_regression(row[mine][:, None], real[mine]) for row in logit_Nn]
         scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
@@ -164,17 +177,17 @@ def fit(
     calibrator = calibration.fit(calibrate, score[mine] if fitted is None else fitted, real[mine])
 
     naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
-    numbers = jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
+    judging = state.discriminators, jnp.asarray(who), jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
     tag = jnp.asarray(first["label"]) if "label" in first else None
     reals_Nn = jnp.asarray(even_Nn[:, :n][:, half], jnp.float32)
     return Judge(
-        score=Partial(_Score(game), state.discriminators, *numbers, head, calibrator),
+        score=Partial(_Score(game), judging, head, calibrator),
         meaning="log_ratio",
         rule=rule,
-        smooth=rule != "forest" and calibrate != "isotonic",
+        smooth=is_smooth(rule, calibrate),
         law=law,
         average=average,
-        shape=Partial(_Shape(game), state.discriminators, *numbers, reals_Nn, tag),
+        shape=Partial(_Shape(game), judging, reals_Nn, tag),
         before=calibration.quality(naive[~mine], real[~mine]),
         after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
     )
@@ -204,8 +217,8 @@ class _Score:
 
     game: Game
 
-    def __call__(self, discriminators: Any, scale: Array, shift: Array, head: Any, calibrator: Any, item: Any) -> Array:
-        return calibrator(head(_even(self.game, discriminators, scale, shift, item)))
+    def __call__(self, judging: Any, head: Any, calibrator: Any, item: Any) -> Array:
+        return calibrator(head(_even(self.game, judging, item)))
 
 
 @dataclass(frozen=True)
@@ -217,25 +230,27 @@ class _Shape:
 
     game: Game
 
-    def __call__(
-        self, discriminators: Any, scale: Array, shift: Array, real_Nn: Array, label: Array | None, item: Any
-    ) -> Partial:
-        fake_Nb = _even(self.game, discriminators, scale, shift, item)
+    def __call__(self, judging: Any, real_Nn: Array, label: Array | None, item: Any) -> Partial:
+        fake_Nb = _even(self.game, judging, item)
         share = jnp.ones(real_Nn.shape[1])
         if label is not None and self.game.classes is not None:
             count = lambda tags: jnp.bincount(tags, length=self.game.classes)
             share = (count(item[1]) / jnp.maximum(count(label), 1))[label]
         share = share * fake_Nb.shape[1] / jnp.maximum(share.sum(), 1e-6)
         head = Partial(_stacked, *calibration.regression(fake_Nb, real_Nn, share))
-        return Partial(_Score(self.game), discriminators, scale, shift, head, Partial(_same))
+        return Partial(_Score(self.game), judging, head, Partial(_same))
 
 
-def _even(game: Game, discriminators: Any, scale: Array, shift: Array, item: Any) -> Array:
-    """Logits `[N, n]` of samples, or of pairs (samples, labels), by the scales and offsets that make them alike."""
+def _even(game: Game, judging: Any, item: Any) -> Array:
+    """Logits `[N, n]` of samples, or of pairs (samples, labels), by the scales and offsets that make them alike.
+
+    `judging` are all discriminators, the numbers of the N that judge, and their scales and offsets.
+    """
+    discriminators, who, scale, shift = judging
     x, label = item if isinstance(item, tuple) else (item, None)
     if game.classes is not None and label is None:
         raise InputError("discriminators are told classes; give pairs (samples, labels)")
-    return selection.logits(game, discriminators, x, label) * scale[:, None] + shift[:, None]
+    return selection.logits(game, discriminators, x, label)[who] * scale[:, None] + shift[:, None]
 
 
 def _same(score: Array) -> Array:
@@ -258,7 +273,8 @@ def _by_score(fake_Nn: np.ndarray, real_Nn: np.ndarray) -> np.ndarray:
 
 
 def _nash(game: Game, state: State, reals: dict[str, Any]) -> np.ndarray:
-    return metagame.linear_program(selection.payoff(game, state, reals))[1]
+    rows, columns = game.taking_part(state)
+    return metagame.linear_program(selection.payoff(game, state, reals), rows, columns)[1][columns]
 
 
 def _forest(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.ndarray]:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import draws, population, rundir
+from ensgan import draws, population, rundir, selection
 from ensgan.game import Game, State
 from ensgan.population import Latent
 from ensgan.scoring import at_least_float32
@@ -163,7 +163,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
     """The logits of discriminator j, as a function to be exported.
 
     It takes `x`, float32 `[b, *sample_shape]`, and of conditional discriminators `label`, int32 `[b]`. It gives one
-    logit for each sample, `[b]`, high for what looks real; what else a logit says depends on the loss (`Loss.logit`).
+    logit for each sample, `[b]`, high for what looks real; what else a logit says is `logit` in `config.json`.
 
     Raises:
         InputError: a number that the game does not have.
@@ -179,7 +179,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
     def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
         return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}
 
-    about = {"discriminator": j, "logit": game.loss.logit, **_samples(game)}
+    about = {"discriminator": j, "logit": selection.meaning(game, state), **_samples(game)}
     return Portable("score", score, _named(found, f"discriminator.{j}"), inputs, about)
 
 

@@ -23,22 +23,25 @@ def fit(
     source: Source,
     weights: np.ndarray,
     *,
-    rule: str,
+    rule: str | None = None,
     calibrate: str | None = None,
     smooth: bool = False,
 ) -> tuple[Any, str]:
     """A judge of the sampler that `weights` `[M]` make, and how it is calibrated; what it is worth goes to stderr.
 
     Unless `calibrate` says how, that is isotonic, which repairs any shape but is flat in places, and logistic where the
-    judge must be `smooth`, for its gradient.
+    judge must be `smooth`, for its gradient. The rule is stacking if not given.
     """
     how = calibrate or ("logistic" if smooth else "isotonic")
+    rule = "stacking" if rule is None else rule
     fitted: Any = combine.fit(game, state, source, rule, calibrate=how, weights=weights)
     before, after = fitted.before, fitted.after
+    count = len(combine.judges(game, state))
+    some = "" if count == game.N else f"{count} of "
     print(
-        f"judge: {rule} of {game.N} discriminators, calibrated on held-out reals and as many draws of this sampler; on "
-        f"the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration "
-        f"error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
+        f"judge: {rule} of {some}{game.N} discriminators, calibrated on held-out reals and as many draws of this "
+        f"sampler; on the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, "
+        f"calibration error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
         file=sys.stderr,
         flush=True,
     )
@@ -51,7 +54,7 @@ def judge(
     *,
     out: str | None = None,
     choice: str | None = None,
-    rule: str = "stacking",
+    rule: str | None = None,
     calibrate: str | None = None,
 ) -> None:
     """Draws how far all discriminators together can be trusted, and prints how real samples in a file look to them.
@@ -61,7 +64,7 @@ def judge(
         file: samples in a `.npz` or `.npy`, if there are any to judge.
         out: a `.npz` to write, with `probability` and `logit` of every sample.
         choice: what fakes are: `best`, `mixture` or `member:I`.
-        rule: how discriminators become one judge.
+        rule: how discriminators become one judge; stacking if not given.
         calibrate: how its logit is calibrated; isotonic if not given.
 
     Raises:
@@ -85,9 +88,10 @@ def judge(
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples of a file, and their labels if it has any."""
+    """Samples of a file, and their labels if it has any; refined ones may be no pixels."""
     x, label = images.read_npz(path)
-    return dequantized(checks.checked_samples(x, f"samples in {path}"), np.random.default_rng(0), 256), label
+    x = checks.checked_samples(x, f"samples in {path}", pixels=False)
+    return dequantized(x, np.random.default_rng(0), 256), label
 
 
 def _checked(path: Path, x: np.ndarray, label: np.ndarray | None, game: Game) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from ensgan import combine, losses, selection
+from ensgan import combine, exporting, losses, selection
 from ensgan.data import resident
 from ensgan.game import Game
 from ensgan.population import Group
-from ensgan.types import InputError, Network
+from ensgan.types import InputError, Network, Roster
 
 # Data are N(1, 1) and generators N(shift, 1): the log density ratio of the first is x − ½.
 SOURCE = resident("line", (1.0 + np.random.default_rng(1).normal(size=(16_000, 1))).astype(np.float32))
@@ -137,6 +137,35 @@ def test_who_cannot_tell_has_no_weight():
     # Where nobody can, all count alike, and the ratio is 1.
     judge = combine.fit(*game([0.0, 0.0], [1.0, 5.0]), SOURCE, "weighted")
     np.testing.assert_allclose(judge.log_ratio(X), 0.0, atol=0.05)
+
+
+def test_who_takes_no_part_does_not_judge():
+    alone = Roster(jnp.ones(1, bool), jnp.array([False, True]), jnp.ones(1, bool), jnp.array([False, True]))
+    playing, state = game([-90.0, 1.0], [7.0, 0.0])
+    state = state._replace(roster=alone)
+    np.testing.assert_array_equal(combine.judges(playing, state), [1])
+    np.testing.assert_allclose(combine.plain(playing, state, "minimum").log_ratio(X), RATIO, atol=1e-5)
+    want = combine.fit(*game([1.0], [0.0]), SOURCE, "mean_logit").log_ratio(X)
+    for rule in ("mean_logit", "nash", "weighted"):
+        np.testing.assert_allclose(combine.fit(playing, state, SOURCE, rule).log_ratio(X), want, atol=1e-4)
+    shaped = combine.fit(playing, state, SOURCE).shape(1.0 + X)  # the law of X and the data, which have other means
+    assert np.isfinite(shaped(X)).all()
+    broken = game([np.inf, 1.0], [0.0, 0.0])[1]._replace(roster=alone)
+    combine.fit(playing, broken, SOURCE, "mean_logit")  # who does not judge may be whatever it likes
+
+
+def test_losses_that_were_drawn_anew_leave_no_ratio():
+    several = losses.per_member([losses.least_squares], [losses.non_saturating, losses.non_saturating])
+    playing = Game([Group(line((1,)), 1)], [Group(line(()), 2)], loss=several, batch_size=8)
+    state = playing.init(jax.random.key(0))
+    slope = {"a": jnp.array([50.0, 3.0]), "b": jnp.array([-25.0, -1.5])}
+    state = state._replace(discriminators=(state.discriminators[0]._replace(params=slope),))
+    redrawn = state._replace(hyper={**state.hyper, "loss_d": 1 - state.hyper["loss_d"]})
+    assert [combine.plain(playing, each).meaning for each in (state, redrawn)] == ["log_ratio", "uncalibrated"]
+    near, far = (combine.fit(playing, each, SOURCE, "minimum") for each in (redrawn, state))
+    assert np.abs(near.log_ratio(X) - RATIO).max() < 0.25 < np.abs(far.log_ratio(X) - RATIO).max()
+    kinds = [exporting.judge(playing, each, 0).about["logit"] for each in (state, redrawn)]
+    assert kinds == ["log_ratio", "uncalibrated"]
 
 
 def test_the_order_of_discriminators_does_not_matter():

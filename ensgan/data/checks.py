@@ -16,12 +16,13 @@ def check_seed(seed: int) -> None:
         raise InputError(f"seed is {seed}; expected 0 <= seed < 2**32")
 
 
-def checked_samples(x: Any, what: str) -> np.ndarray:
+def checked_samples(x: Any, what: str, pixels: bool = True) -> np.ndarray:
     """A user's samples as uint8 `[n, H, W, C]`, or as finite float32 `[n, D]` or `[n, H, W, C]`.
 
     Args:
         x: uint8 or floating; images `[n, H, W]` get a channel axis. Float images lie in [-1, 1].
         what: names `x` in errors.
+        pixels: whether values of float images must lie there; what a generator makes may be beyond.
 
     Raises:
         InputError: for any other dtype or shape, and for float values that are not finite or no pixels.
@@ -44,7 +45,7 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
         x = x.astype(np.float32)
     if not np.isfinite(x).all():
         raise InputError(f"{what} holds NaN or infinite values: remove those samples")
-    if x.ndim == 4 and x.size and (x.min() < -1.00001 or x.max() > 1.00001):
+    if pixels and x.ndim == 4 and x.size and (x.min() < -1.00001 or x.max() > 1.00001):
         raise InputError(
             f"{what} holds float images in [{x.min():g}, {x.max():g}]; expected [-1, 1]: rescale them, or give uint8"
         )

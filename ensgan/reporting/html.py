@@ -268,8 +268,9 @@ def _judge(run_dir: Path) -> str:
     found = load_judge(run_dir)
     sides = [found["before"], found["after"]]
     note = (
-        f"Step {found['step']:,}: {found['rule']} of all discriminators, calibrated ({found['calibrate']}) on held-out "
-        f"reals and draws of {found['sampler']}, and measured on {int(sum(sides[1]['count'])):,} others. On the "
+        f"Step {found['step']:,}: {found['rule']} of the discriminators that take part, calibrated "
+        f"({found['calibrate']}) on held-out reals and draws of {found['sampler']}, and measured on "
+        f"{int(sum(sides[1]['count'])):,} others. On the "
         "diagonal, probabilities hold; whiskers are Wilson intervals of two standard errors."
     )
     rows = [
