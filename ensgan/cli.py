@@ -16,7 +16,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from ensgan.joining import INTERRUPTED, PLACE, joined, tell
-from ensgan.types import InputError, unknown
+from ensgan.types import InputError, out_of_memory, unknown
 
 DEFAULT = "digits_4x4"
 # How discriminators become one judge: arguments of the commands that need one.
@@ -68,12 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
-    except (InputError, OSError, MemoryError) as error:
+    except (InputError, OSError) as error:
         tell(error)
         return 2
     except KeyboardInterrupt as error:
         tell(error)
         return INTERRUPTED
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        tell(error)
+        return 2
 
 
 def train(argv: list[str]) -> int:

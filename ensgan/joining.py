@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ensgan import mesh, processes
-from ensgan.types import InputError
+from ensgan.types import InputError, out_of_memory
 
 INTERRUPTED = 128 + signal.SIGINT
 SAFE = "Complete checkpoints are safe: start all processes again, with `ensgan resume RUN` if there are any"
@@ -74,7 +74,7 @@ def joined(command: str, options: dict[str, Any]) -> Iterator[None]:
 
 def tell(error: BaseException) -> None:
     """One line on stderr for what a user did, a traceback for what we did."""
-    if isinstance(error, InputError | OSError | MemoryError):
+    if isinstance(error, InputError | OSError) or out_of_memory(error):
         text = str(error) if isinstance(error, InputError) else _system(error)
         print(f"ensgan: {' '.join(text.split())}", file=sys.stderr, flush=True)
     elif isinstance(error, KeyboardInterrupt):
@@ -91,4 +91,4 @@ def _system(error: BaseException) -> str:
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}"
-    return "out of memory; lower batch_size or the number of members"
+    return "out of memory; lower batch_size, the number of members, or --num"

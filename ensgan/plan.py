@@ -26,7 +26,7 @@ from ensgan.data import Source
 from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
 from ensgan.game import Game, State, check_source
 from ensgan.mesh import AXES, Sizes
-from ensgan.types import InputError, Tree
+from ensgan.types import InputError, Tree, out_of_memory
 
 VIRTUAL = 2048  # devices that JAX makes up at most
 
@@ -214,7 +214,7 @@ def _compiled(traced: Any, topology: str | None) -> Any:
     try:
         return traced.lower().compile()
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not out_of_memory(error):
             raise
         # Two ways to say it: "Used 24.00G of 15.75G hbm", "temporaries (24.00G) exceeds available HBM (15.75G)".
         said = re.search(r"([\d.]+) ?([KMGT])(?: of |\) exceeds available HBM \()([\d.]+) ?([KMGT])", str(error))

@@ -36,6 +36,11 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the host, or as XLA says it a device, had too little memory."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
+
+
 def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
     """Raises InputError unless a number, or every number of an array or a tuple, is finite and in [low, high).
 
