@@ -21,7 +21,7 @@ from ensgan.types import InputError, out_of_memory, unknown
 DEFAULT = "digits_4x4"
 # How discriminators become one judge: arguments of the commands that need one.
 JUDGE: list[tuple[str, type, Any, str]] = [
-    ("--rule", str, "stacking", "stacking, forest, weighted, nash, mean_logit, mean_probability, median and more"),
+    ("--rule", str, None, "stacking if not given; forest, weighted, nash, mean_logit, median and more"),
     (
         "--calibrate",
         str,

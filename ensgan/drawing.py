@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, draws, evaluation, judging, refining, runs, sampling
+from ensgan import choices, combine, draws, evaluation, judging, refining, runs, sampling
 from ensgan.data import Source, to_uint8
 from ensgan.gallery import save_picture
 from ensgan.game import Game, State
@@ -32,7 +32,7 @@ def sample_file(
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
-    rule: str = "stacking",
+    rule: str | None = None,
     calibrate: str | None = None,
 ) -> None:
     """Draws samples into a `.png` or `.npz`.
@@ -48,7 +48,7 @@ def sample_file(
         refine: a method of `refining.METHODS`, by which the run's judge refines samples.
         budget: of the method.
         rate: of the method.
-        rule: how discriminators become one judge.
+        rule: how discriminators become one judge; stacking if not given.
         calibrate: how its logit is calibrated; isotonic if not given, logistic where gradients count.
 
     Raises:
@@ -65,33 +65,37 @@ def sample_file(
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= num <= most:
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
+    if out.suffix == ".png" and len(game.sample_shape) != 3 and int(np.prod(game.sample_shape)) < 2:
+        raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
     asked, averaged = choices.classes(label, game.classes), choice == "average"
-    if refine is not None:
-        refining.effort(refine, budget)  # what is wrong is told before a judge is fitted
     for flag, given in (("refine", refine), ("stratified", stratified)):
         if averaged and given:
             raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
     if refine is not None and stratified:
         raise InputError("--stratified is of samples as they come, and --refine changes their shares; leave one out")
+    if refine is not None:  # what is wrong is told before a judge is fitted
+        if asked is not None and len(asked) > 1:
+            raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
+        refining.effort(game, refine, budget, rate)
+        refining.check_smooth(refine, combine.is_smooth(rule, calibrate))
+    for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
+        if refine is None and given is not None:
+            raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
     choice = "mixture" if averaged else choice
     weights, text = choices.weights(choice, game, state, source, settings, run, ", or average")
     key = jax.random.key(seed)
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
-    if refine is None:
-        for flag, given in (("budget", budget), ("rate", rate)):
-            if given is not None:
-                raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-        if averaged:
-            x = np.asarray(sampling.mean_output(game, state, key, num, weights=weights, label=tags))
-            text = f"the average of outputs, weighed as {text},"
-        else:
-            how = {"weights": weights, "label": tags, "stratified": stratified}
-            x = np.asarray(sampling.sample(game, state, key, num, **how))
-    else:
+    if refine is not None:
         smooth = refine in refining.GRADIENT
-        judge = lambda: judging.fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)[0]
-        x, tags, cost = _refined(game, state, source, key, num, judge, weights, asked, refine, budget, rate)
+        judge, _ = judging.fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)
+        how = {"judge": judge, "weights": weights, "budget": budget, "rate": rate}
+        x, tags, cost = _refined(game, state, source, key, num, None if asked is None else asked[0], refine, how)
         text = f"{text}, {cost},"
+    elif averaged:
+        x = np.asarray(sampling.mean_output(game, state, key, num, weights=weights, label=tags))
+        text = f"the average of outputs, weighed as {text},"
+    else:
+        x = np.asarray(sampling.sample(game, state, key, num, weights=weights, label=tags, stratified=stratified))
     if out.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if len(game.sample_shape) == 3 else {})}
         np.savez(out, **arrays if tags is None else {**arrays, "label": tags})
@@ -107,17 +111,15 @@ def _refined(
     source: Source,
     key: Array,
     num: int,
-    judge: Any,
-    weights: np.ndarray,
-    asked: list[int] | None,
+    label: int | None,
     method: str,
-    budget: float | None,
-    rate: float | None,
+    how: dict[str, Any],
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Refined samples, their labels, and what they cost; how near they are to held-out reals is printed."""
-    if asked is not None and len(asked) > 1:
-        raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
-    reals = source.held_out("select", 1000) if method == "mh" and asked is None else None
+    """Refined samples, their labels, and what they cost; how near they are to held-out reals is printed.
+
+    `how` are more arguments of `refining.refined`.
+    """
+    reals = source.held_out("select", 1000) if method == "mh" and label is None else None
     start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
     end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
 
@@ -126,27 +128,15 @@ def _refined(
             told[0] = 10 * done // num
             print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
 
-    one = None if asked is None else asked[0]
     if method == "dot" and game.loss.logit != "uncalibrated":
         text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
         print(text, file=sys.stderr)
-    got = refining.refined(
-        game,
-        state,
-        key,
-        num,
-        judge=judge(),
-        method=method,
-        budget=budget,
-        rate=rate,
-        weights=weights,
-        label=one,
-        start=start,
-        progress=progress,
-    )
-    x, label = got.x if game.classes is not None else (got.x, None)
-    plain = sampling.sample(game, state, jax.random.fold_in(key, 1), min(num, 1000), weights=weights, label=one)
-    table = evaluation.evaluate_refinement(source, plain, x, one)
+    more: dict[str, Any] = {"label": label, "start": start, "progress": progress, **how}
+    got = refining.refined(game, state, key, num, method=method, **more)
+    x, tags = got.x if game.classes is not None else (got.x, None)
+    again = jax.random.fold_in(key, 1)
+    plain = sampling.sample(game, state, again, min(num, 1000), weights=how["weights"], label=label)
+    table = evaluation.evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
@@ -154,4 +144,4 @@ def _refined(
         f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "
         f"generators and {got.judged:.1f} of the judge{size})"
     )
-    return np.asarray(x), None if label is None else np.asarray(label), cost
+    return np.asarray(x), None if tags is None else np.asarray(tags), cost

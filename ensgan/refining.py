@@ -52,10 +52,10 @@ def refined(
     `obrs`, `drs`, `mh` and `collaborative` work on samples of the mixture. `ddls` and `dot` move latents, those of one
     generator after the other; as DDLS turns the law p_i of each into p_i · r/E_i[r], it takes generators with weights
     in proportion to w_i · E_i[r], so that the whole is right. `collaborative` shapes the judge at every step:
-    stacking is fitted again on the samples as they are by then (`Judge.shape`), so that they come to rest where the N
-    discriminators tell them from held-out reals no more. `dot` takes the judge for a Kantorovich potential, as critics
-    of the Wasserstein loss are; with other losses it follows no law. Methods that follow gradients leave labels as they
-    were drawn, each class with the same probability; the others weigh classes as well.
+    stacking is fitted again on the samples of a batch as they are by then (`Judge.shape`), so that they come to rest
+    where the N discriminators tell them from held-out reals no more. `dot` takes the judge for a Kantorovich potential,
+    as critics of the Wasserstein loss are; with other losses it follows no law. Methods that follow gradients leave
+    labels as they were drawn, each class with the same probability; the others weigh classes as well.
 
     Args:
         game: what was played.
@@ -72,7 +72,7 @@ def refined(
         rate: of `ddls`, `dot` and `collaborative`, the size of a step; in proportion to the finest detail of the data
             for `collaborative`. None leaves the method's own, 0.01.
         start: of `mh`, reals on axis 0 that chains begin with; in a conditional game a pair (reals, labels).
-        batch: samples in one compiled call.
+        batch: samples in one compiled call, on which `collaborative` shapes the judge.
         progress: called with the number of samples so far.
 
     Returns:
@@ -82,7 +82,7 @@ def refined(
         InputError: no judge, or one of another sampler; an unknown method; one that follows gradients with a judge that
             has none; a budget out of range; latents that are not normal for `ddls`; or nothing is accepted.
     """
-    options = {**effort(method, budget), "batch": batch, "progress": progress}
+    options = {**effort(game, method, budget, rate), "batch": batch, "progress": progress}
     p = probabilities(game, state, weights)
     call = "ensgan.combine.fit(game, state, source, weights=weights)"
     if not isinstance(judge, Judge) or judge.law is None:
@@ -99,17 +99,9 @@ def refined(
             f"the judge was calibrated against {kinds[judge.average]}, and samples are asked of {kinds[average]}; give "
             f"judge={call[:-1]}, average={average})"
         )
-    if method in GRADIENT and not judge.smooth:
-        raise InputError(
-            f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
-            "judge with rule='stacking' and calibrate='logistic', or use obrs"
-        )
+    check_smooth(method, judge.smooth)
     if label is not None and (game.classes is None or np.ndim(label) or label not in range(game.classes)):
         raise InputError(f"label is {label}; refinement takes one class of all samples, and only in a conditional game")
-    if rate is not None:
-        if method not in GRADIENT:
-            raise InputError(f"rate is {rate}, but {method} takes no steps along a gradient; leave it out")
-        options["rate"] = rate
     if method == "mh":
         options["start"] = start
     if method == "collaborative":
@@ -120,23 +112,40 @@ def refined(
     return METHODS[method](key, draw, judge.log_ratio, num, **options)
 
 
-def effort(method: str, budget: float | None) -> dict[str, Any]:
-    """What a budget means to a method of refinement: the share of proposals to accept, or a number of steps.
+def effort(game: Game, method: str, budget: float | None, rate: float | None) -> dict[str, Any]:
+    """What budget and rate are to a method: the share of proposals to accept, or a number of steps and their size.
 
     Raises:
-        InputError: an unknown method, or a budget out of range.
+        InputError: an unknown method, numbers out of range, or latents that are not normal for `ddls`.
     """
     if method not in METHODS:
         raise unknown("refinement", method, METHODS)
+    if method == "ddls" and any(group.latent.draw is not jax.random.normal for group in game.groups_g):
+        raise InputError("ddls needs the density of latents, and they are not normal here; use obrs or mh")
+    options: dict[str, Any] = {}
+    if rate is not None:
+        if method not in GRADIENT:
+            raise InputError(f"rate is {rate}, but {method} takes no steps along a gradient; leave it out")
+        refine.check_rate(rate)
+        options["rate"] = rate
     if budget is None:
-        return {}
+        return options
     if method in ("drs", "obrs"):
         refine.check_budget(budget)
         return {"budget": budget}
     if budget != budget // 1:
         raise InputError(f"budget is {budget}; of {method} it is a whole number of steps for each sample")
     refine.check_steps(int(budget))
-    return {"steps": int(budget)}
+    return {**options, "steps": int(budget)}
+
+
+def check_smooth(method: str, smooth: bool) -> None:
+    """Raises InputError where a method follows the gradient of a judge that has none."""
+    if method in GRADIENT and not smooth:
+        raise InputError(
+            f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
+            "judge with rule='stacking' and calibrate='logistic', or use obrs"
+        )
 
 
 def _by_member(
@@ -156,8 +165,6 @@ def _by_member(
     batch, progress = options.pop("batch"), options.pop("progress")
     draws, makes = [], []
     for group, members in zip(game.groups_g, state.generators, strict=True):
-        if method == "ddls" and group.latent.draw is not jax.random.normal:
-            raise InputError("ddls needs the density of latents, and they are not normal here; use obrs or mh")
         scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))
         stacked = (members.average if average else members.params, members.state, scale)
         for k in range(group.count):

@@ -185,7 +185,7 @@ def test_collaborative_sampling_with_a_shaped_judge_comes_to_rest_as_the_target(
         kernel = lambda x: jax.scipy.stats.norm.logpdf(x[:, None], samples[None], width)
         return lambda x: target(x) - jax.nn.logsumexp(kernel(x), axis=1) + np.log(len(samples))
 
-    got = refine.collaborative(key, draw, ratio, 400, steps=150, shape=shape, rate=0.05)
+    got = refine.collaborative(key, draw, ratio, 400, steps=150, shape=shape, rate=0.05, batch=400)
     assert distance(got.x) < 0.06
     assert (got.acceptance, got.generated, got.judged) == (1.0, 1.0, 300.0)  # a judge and its shaping at each step
     # With the judge of the first samples alone, samples only climb.
@@ -193,6 +193,19 @@ def test_collaborative_sampling_with_a_shaped_judge_comes_to_rest_as_the_target(
     x = draw(jax.random.fold_in(key, 0), 1000)
     step = 0.1 * jax.nn.sigmoid(-ratio(x)) * jax.vmap(jax.grad(lambda a: ratio(a[None])[0]))(x)
     np.testing.assert_allclose(fixed.x[:1000], x + step, atol=1e-5)
+
+
+def test_samples_do_not_depend_on_how_many_there_are(key):
+    bent = lambda x: 3.0 * jnp.square(x)  # steeper the further out, so that more pairs find a larger slope
+    few, many = (refine.dot(key, draw, bent, n, steps=5, batch=n).x for n in (5, 500))
+    np.testing.assert_allclose(few, many[:5], rtol=1e-5)
+
+    def shape(samples):
+        return lambda x: -jnp.square(x - samples.mean())
+
+    few, many = (refine.collaborative(key, draw, ratio, n, steps=5, shape=shape, batch=256) for n in (5, 500))
+    np.testing.assert_allclose(few.x, many.x[:5], rtol=1e-5)
+    assert (few.generated, few.judged) == (256 / 5, 10 * 256 / 5)
 
 
 def test_trees_of_samples_keep_together_and_labels_do_not_move(key):
@@ -249,6 +262,8 @@ def test_ratios_that_are_not_numbers_count_as_zero(key):
         (lambda k: refine.drs(k, draw, ratio, 8, budget=0.5, gamma=1.0), "one of budget, gamma and percentile"),
         (lambda k: refine.drs(k, draw, ratio, 8, percentile=101.0), "percentile is 101.0"),
         (lambda k: refine.mh(k, draw, ratio, 8, steps=0), "steps is 0; give a whole number"),
+        (lambda k: refine.dot(k, draw, ratio, 8, steps=2**31), "steps is 2147483648; .* below 2³¹"),
+        (lambda k: refine.dot(k, draw, ratio, 0), "asked for 0 samples"),
         (lambda k: refine.mh(k, draw, ratio, 0, steps=1), "asked for 0 samples"),
         (lambda k: refine.obrs(k, draw, ratio, 0), "asked for 0 samples"),
         (lambda k: refine.dot(k, draw, ratio, 8, lipschitz=0.0), "lipschitz is 0.0"),

@@ -8,7 +8,7 @@ compiled once, others whenever a new one comes.
 """
 
 from ensgan.refine.chains import ddls, mh
-from ensgan.refine.contract import Draw, Judge, Progress, Ratio, Refined, check_budget, check_steps
+from ensgan.refine.contract import Draw, Judge, Progress, Ratio, Refined, check_budget, check_rate, check_steps
 from ensgan.refine.gradients import collaborative, dot
 from ensgan.refine.rejection import drs, obrs
 
@@ -19,6 +19,7 @@ __all__ = [
     "Ratio",
     "Refined",
     "check_budget",
+    "check_rate",
     "check_steps",
     "collaborative",
     "ddls",

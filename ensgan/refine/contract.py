@@ -111,9 +111,9 @@ def check_budget(budget: float) -> None:
 
 
 def check_steps(steps: int) -> None:
-    """Raises InputError unless this is a number of steps."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InputError(f"steps is {steps!r}; give a whole number, at least 1")
+    """Raises InputError unless this is a number of steps, which programs count in int32."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps < 2**31:
+        raise InputError(f"steps is {steps!r}; give a whole number, at least 1 and below 2³¹")
 
 
 def check_rate(rate: float, name: str = "rate") -> None:

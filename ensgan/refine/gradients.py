@@ -18,6 +18,7 @@ from ensgan.refine.contract import (
     Refined,
     as_partial,
     check_finite,
+    check_num,
     check_rate,
     check_steps,
     finished,
@@ -25,6 +26,8 @@ from ensgan.refine.contract import (
 )
 from ensgan.refine.trees import distance, gradient, moved, moves, same
 from ensgan.types import Array, Tree
+
+PAIRS = 1024  # of draws; the largest slope between them grows with their number, so `num` does not decide it
 
 
 def dot(
@@ -53,7 +56,7 @@ def dot(
         log_ratio: f; any score that is high on reals, of any scale.
         num: how many samples.
         generate: None to move samples, or samples of latents.
-        lipschitz: K > 0; the largest slope of f between pairs of `batch` draws if not given, so that only samples move
+        lipschitz: K > 0; the largest slope of f between 1,024 pairs of draws if not given, so that only samples move
             where f is steeper than that.
         steps: gradient steps.
         rate: of each step.
@@ -63,6 +66,7 @@ def dot(
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
+    check_num(num, batch)
     check_steps(steps)
     check_rate(rate)
     if lipschitz is not None:
@@ -70,8 +74,8 @@ def dot(
     functions = [as_partial(f) for f in (draw, log_ratio, generate or same)]
     extra = 0.0
     if lipschitz is None:
-        lipschitz = _slope(jax.random.fold_in(key, PILOT), *functions, batch)
-        extra = 2.0 * batch / num
+        lipschitz = _slope(jax.random.fold_in(key, PILOT), *functions)
+        extra = 2.0 * PAIRS / num
     numbers = jnp.float32(lipschitz), jnp.float32(rate), jnp.int32(steps)
     run = lambda key, size: _transport(key, *functions, *numbers, size)
     x, finite, made = portions(run, key, num, batch, progress)
@@ -105,7 +109,7 @@ def collaborative(
         num: how many samples.
         generate: None to move samples, or samples of what `draw` gives: the rest of the generator.
         shape: None, or `shape(samples)`, the log ratio of the data and the law of these `[batch, ...]`; a call of it
-            counts as one evaluation of the judge.
+            counts as one evaluation of the judge. Batches are then whole, so that samples do not depend on `num`.
         steps: gradient steps; the paper's is 50.
         rate: λ, in proportion to the finest detail of the data; the paper's is 0.1.
         batch: samples at a time.
@@ -114,13 +118,17 @@ def collaborative(
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
+    check_num(num, batch)
     check_steps(steps)
     check_rate(rate)
     functions = [as_partial(f) for f in (draw, log_ratio, generate or same)]
     shape = None if shape is None else as_partial(shape)
     run = lambda key, size: _climb(key, *functions, shape, jnp.float32(rate), jnp.int32(steps), size)
-    x, finite, made = portions(run, key, num, batch, progress)
+    most = num if shape is None else -(-num // batch) * batch
+    tell = None if progress is None else lambda done: progress(min(done, num))
+    x, finite, made = portions(run, key, most, batch, tell)
     check_finite(finite, "rate", rate)
+    x, made = jax.tree.map(lambda leaf: leaf[:num], x), made * most / num
     calls = steps * (1.0 if shape is None else 2.0)  # of the judge, and of the generator where latents move
     return Refined(x, 1.0, made * (1.0 if generate is None else calls + 1.0), made * calls, math.nan)
 
@@ -147,9 +155,9 @@ def _climb(
     return finished(generate(jax.lax.fori_loop(0, steps, one, draw(key, num))))
 
 
-@partial(jax.jit, static_argnames="batch")
-def _slope(key: Array, draw: Draw, score: Ratio, generate: Any, batch: int) -> Array:
-    """The largest |f(x) − f(y)| / ‖x − y‖ over `batch` pairs of draws, at least 1e-6."""
-    x, y = (draw(k, batch) for k in jax.random.split(key))
+@jax.jit
+def _slope(key: Array, draw: Draw, score: Ratio, generate: Any) -> Array:
+    """The largest |f(x) − f(y)| / ‖x − y‖ over `PAIRS` pairs of draws, at least 1e-6."""
+    x, y = (draw(k, PAIRS) for k in jax.random.split(key))
     y = jax.tree.map(lambda a, b: b if moves(a) else a, x, y)  # pairs have the same label
     return jnp.maximum((jnp.abs(score(generate(x)) - score(generate(y))) / distance(x, y)).max(), 1e-6)
