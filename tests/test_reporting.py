@@ -243,6 +243,14 @@ def test_sample_picture_breaks_rows_at_sixteen_and_keeps_colours():
     assert picture.getpixel((112, 8 + 8 + 4)) == (10, 20, 30)
 
 
+def test_an_opacity_is_not_drawn():
+    images = np.random.default_rng(0).integers(0, 256, (1, 5, 8, 8, 4)).astype(np.uint8)
+    for channels, drawn in ((2, 1), (4, 3)):
+        whole, part = images[..., :channels], images[..., :drawn]
+        np.testing.assert_array_equal(sample_picture(whole, whole[0]), sample_picture(part, part[0]))
+        np.testing.assert_array_equal(thumbnails(whole[0], 64), thumbnails(part[0], 64))  # shrunk
+
+
 def test_large_images_are_not_enlarged():
     assert (
         sample_picture(np.zeros((1, 1, 80, 80, 3), np.uint8), np.zeros((1, 80, 80, 3), np.uint8)).width == 112 + 80 + 8
@@ -269,7 +277,7 @@ def test_a_diverged_generator_does_not_shrink_the_reals():
     ("generators", "real"),
     [
         (np.zeros((2, 3, 8, 8, 1), np.float32), np.zeros((3, 8, 8, 1), np.float32)),
-        (np.zeros((2, 3, 8, 8, 4), np.uint8), np.zeros((3, 8, 8, 4), np.uint8)),
+        (np.zeros((2, 3, 8, 8, 5), np.uint8), np.zeros((3, 8, 8, 5), np.uint8)),
         (np.zeros((2, 3, 5)), np.zeros((3, 5))),
     ],
 )

@@ -125,7 +125,8 @@ def sample_picture(
     Points are scatter panels side by side, with the reals in grey beneath.
 
     Args:
-        generators: images uint8 `[M, n, H, W, C]` with one or three channels, or points `[M, n, 2]`.
+        generators: images uint8 `[M, n, H, W, C]`, or points `[M, n, 2]`. Of two channels the first is drawn, of four
+            the first three as RGB.
         real: the same of the data, `[n, ...]`; its n may differ.
         scale: how many pixels one pixel becomes; None makes a sample at least 64 pixels high.
         classes: 0, or after how many images their classes start anew with the first.
@@ -141,7 +142,11 @@ def sample_picture(
 
 
 def tile(images: np.ndarray, columns: int, gap: int) -> np.ndarray:
-    """Images `[n, H, W, C]` row by row on a grey ground, `gap` pixels apart: uint8 `[height, width, 3]`."""
+    """Images `[n, H, W, C]` row by row on a grey ground, `gap` pixels apart: uint8 `[height, width, 3]`.
+
+    Of two channels the first is drawn, of four the first three as RGB.
+    """
+    images = _drawn(images)
     n, height, width, _ = images.shape
     rows = math.ceil(n / columns)
     sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
@@ -154,6 +159,7 @@ def tile(images: np.ndarray, columns: int, gap: int) -> np.ndarray:
 
 def thumbnails(images: np.ndarray, pixels: int) -> np.ndarray:
     """So many of the images `[n, H, W, C]` as `pixels` allow, 4 to 36; large ones are shrunk until 4 fit."""
+    images = _drawn(images)
     _, height, width, _ = images.shape
     shrink = math.ceil(math.sqrt(4 * height * width / pixels))
     if shrink > 1:
@@ -171,6 +177,11 @@ def png(picture: Image.Image | np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def _drawn(images: np.ndarray) -> np.ndarray:
+    """The channels that a picture has: an opacity, as the second of two or the fourth of four, is left out."""
+    return images[..., :1] if images.shape[-1] == 2 else images[..., :3]
+
+
 def _check(generators: np.ndarray, real: np.ndarray) -> str:
     seen = f"generators {generators.dtype} {generators.shape} and real {real.dtype} {real.shape}"
     if generators.ndim != real.ndim + 1 or generators.shape[2:] != real.shape[1:]:
@@ -179,9 +190,9 @@ def _check(generators: np.ndarray, real: np.ndarray) -> str:
         raise InputError(f"no samples to draw: {seen}")
     if real.ndim == 2 and real.shape[1] == 2:
         return "points"
-    if real.ndim == 4 and real.shape[-1] in (1, 3) and real.dtype == generators.dtype == np.uint8:
+    if real.ndim == 4 and real.shape[-1] in (1, 2, 3, 4) and real.dtype == generators.dtype == np.uint8:
         return "images"
-    raise InputError(f"cannot draw {seen}; expected images uint8 [..., H, W, 1 or 3] or points [..., 2]")
+    raise InputError(f"cannot draw {seen}; expected images uint8 [..., H, W, 1 to 4] or points [..., 2]")
 
 
 def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int, waits: Collection[int]) -> Image.Image:
