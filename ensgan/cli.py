@@ -37,7 +37,7 @@ INCEPTION = (
     "compare images by Inception-v3 with the weights in this file: FID, KID and more",
 )
 CACHE = ("--cache", str, None, "a folder that keeps features, means and covariances for the next time")
-REPEATS = ("--repeats", int, 100, "halves of the samples that intervals are taken from; 0 does without, and is faster")
+REPEATS = ("--repeats", int, None, "halves that intervals are taken from, 100 if not given; 0 does without")
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; with no CONFIG, 4×4 on handwritten digits
@@ -156,7 +156,7 @@ def evaluate(argv: list[str]) -> int:
 
 def _evaluate_folders(argv: list[str]) -> int:
     """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
-    from ensgan import comparison, measuring
+    from ensgan import measuring
 
     text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
     options = _options(
@@ -169,8 +169,8 @@ def _evaluate_folders(argv: list[str]) -> int:
             INCEPTION,
             ("--moments", bool, False, "the Fréchet distance alone, without an interval: no features need be held"),
             ("--size", int, None, "crop and resize all images to so many pixels a side; else they must have one size"),
-            ("--pixels", int, comparison.PIXELS, "most pixels of a side for identity; larger images are averaged"),
-            ("--classifier-steps", int, 1500, "updates of the classifier"),
+            ("--pixels", int, None, "most pixels of a side for identity, 8 if not given; larger images are averaged"),
+            ("--classifier-steps", int, None, "updates of the classifier; 1500 if not given"),
             ("--num", int, None, "most images of each folder; all if not given"),
             ("--seed", int, 0, "of what is drawn at random"),
             REPEATS,

@@ -87,6 +87,7 @@ class Metric(NamedTuple):
             and fakes j, one number for each of `names`.
         most: the most samples of each kind, as many of both; None takes all there are.
         least: samples of each kind that it needs.
+        half: those that a half needs, for an interval.
         low: the least value that has a meaning.
         high: the greatest.
     """
@@ -95,6 +96,7 @@ class Metric(NamedTuple):
     prepare: Callable[[Sample, Sample, Unit], Callable[[np.ndarray, np.ndarray], Any]]
     most: int | None = PAIRS
     least: int = 4
+    half: int = 2
     low: float = 0.0
     high: Any = np.inf
 
@@ -172,7 +174,7 @@ METRICS = (
     Metric(("Fréchet distance",), _frechet, most=None),
     Metric(("kernel distance (cubic)",), _of_pairs(_cubic, unbiased_mmd), low=-np.inf),
     Metric(("MMD² (Gaussian)",), _of_pairs(_gaussian, unbiased_mmd), low=-np.inf),
-    Metric(NEIGHBOURS, _of_pairs(_squared, from_distances), least=12, high=np.array([1.0, 1.0, np.inf, 1.0])),
+    Metric(NEIGHBOURS, _of_pairs(_squared, from_distances), least=6, half=6, high=np.array([1.0, 1.0, np.inf, 1.0])),
     Metric(("sliced Wasserstein",), _sliced),
     Metric(("Wasserstein",), _wasserstein, most=MATCHED),
     Metric(("Sinkhorn divergence",), _sinkhorn, most=MATCHED),
@@ -223,7 +225,7 @@ def compare(
     Args:
         real: samples `[n, ...]` as networks see them, or points `[n, D]`, in any order.
         fake: samples `[m, ...]`.
-        more: other reals, for the floor.
+        more: other reals, for the floor; as many as fakes are taken.
         features: by default the samples themselves, images at most 8 pixels wide and high. Those with classes add the
             score of their probabilities, and the total variation of classes.
         names: metrics that are taken; all if not given.
@@ -260,7 +262,7 @@ def compare(
     check_pair(reals.features, fakes.features, least=4)
     n, m = len(reals.features), len(fakes.features)
     if more is not None:
-        pair = (reals, samples["other reals"])
+        pair = (reals, samples["other reals"].part(0, m))
     else:
         cut = m if n >= 2 * m else n // 2
         pair = (reals.part(cut, n if n >= 2 * m else 2 * cut), reals.part(0, cut))
@@ -292,18 +294,19 @@ def _measured(
     seed: int,
     known_floor: Sequence[float | None],
 ) -> dict[str, Measured]:
-    def prepared(real: Sample, fake: Sample) -> tuple[Callable[..., Any], tuple[int, int]]:
+    def prepared(real: Sample, fake: Sample, least: int) -> tuple[Callable[..., Any], tuple[int, int]]:
         sizes = (len(real.features), len(fake.features))
-        if min(sizes) < metric.least:
+        if min(sizes) < least:
+            without = ", or take no interval" if min(sizes) >= metric.least else ""
             raise InputError(
-                f"{' and '.join(metric.names)}: there are {min(sizes)} samples; at least {metric.least} are needed: "
-                "give more"
+                f"{' and '.join(metric.names)}: there are {min(sizes)} samples; at least {least} are needed: "
+                f"give more{without}"
             )
         if metric.most is not None:
             sizes = (min(*sizes, metric.most),) * 2
         return metric.prepare(real.part(0, sizes[0]), fake.part(0, sizes[1]), unit), sizes
 
-    of, sizes = prepared(real, fake)
+    of, sizes = prepared(real, fake, max(metric.least, 2 * metric.half if repeats else 0))
     value = np.atleast_1d(of(*map(np.arange, sizes)))
     low = high = np.full(len(value), np.nan)
     if repeats:
@@ -312,7 +315,7 @@ def _measured(
         floor = np.array(known_floor, np.float64)
     else:
         try:
-            against, others = prepared(*pair)
+            against, others = prepared(*pair, metric.least)
             floor = np.atleast_1d(against(*map(np.arange, others)))
         except InputError:  # there are too few reals for a floor, though not for a value
             floor = np.full(len(value), np.nan)

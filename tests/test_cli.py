@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
+from test_combine import game
 
-from ensgan import cli
+from ensgan import cli, drawing, evaluation, judging, selection
+from ensgan.types import InputError
 
 RING = """
 steps = 6
@@ -65,9 +68,26 @@ def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
     assert re.search(r"\nFréchet distance +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\] +\S+ +200\n", out)
     assert "the floor is what 200 other reals get\n" in out
     assert re.search(r"Fréchet distance of each generator: \d\S*, \d\S*\n", out)
+    assert "score matrix on 64 held-out reals (report split)" in out  # scores are as in the log, whatever --num is
 
 
-def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
+def test_evaluate_prints_the_order_of_the_select_split(ring, capsys, monkeypatch):
+    run, real = str(ring[0] / "runs" / "small-3-1"), selection.select
+
+    def turned(*args, split="select", **options):
+        found = real(*args, split=split, **options)
+        turn = -1 if split == "report" else 1
+        return found._replace(rank_g=np.array([1, 0])[::turn], rank_d=np.array([0, 1])[::turn])
+
+    monkeypatch.setattr(selection, "select", turned)
+    assert cli.main(["evaluate", run, "--repeats", "0"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"\d\. (\w+ \d)", out) == ["generator 1", "generator 0", "discriminator 0", "discriminator 1"]
+    assert out.count("in the order of the select split") == 2
+    assert "generator 1, the best" in out
+
+
+def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, monkeypatch):
     run = tmp_path / "run"
     shutil.copytree(ring[0] / "runs" / "small-3-1", run)
     file = run / "selection.json"
@@ -90,6 +110,14 @@ def test_select_chooses_what_sample_takes(ring, capsys, tmp_path):
     samples, text = drawn("mixture")
     assert "the mixture single of 2 generators" in text
     np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])
+    used = []
+    for name in ("evaluate_modes", "evaluate_distances"):
+        call = getattr(evaluation, name)
+        monkeypatch.setattr(evaluation, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
+    assert cli.main(["evaluate", str(run), "--repeats", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out
+    np.testing.assert_array_equal(used, 3 * [record["weights"]["single"]])
     assert cli.main(["select", str(run)]) == 0
     record = json.loads(file.read_text())
     least = min(record["mmd_select"], key=lambda name: record["mmd_select"][name]["value"])
@@ -184,6 +212,35 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert "this run judges samples of (2,)" in capsys.readouterr().err
 
 
+def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing.runs, "load_run", lambda run: None)
+    monkeypatch.setattr(drawing.runs, "restore", lambda run, settings: (*game([1.0], [0.0])[:1], None, None))
+    with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
+        drawing.sample_file(tmp_path, tmp_path / "a.png", 4)
+
+
+def test_a_judge_reads_images_that_are_no_pixels(tmp_path):
+    """As gradients of a judge leave them."""
+    x = np.linspace(-1.2, 1.2, 32, dtype=np.float32).reshape(2, 4, 4, 1)
+    np.savez(tmp_path / "x.npz", x=x)
+    np.testing.assert_array_equal(judging._read(tmp_path / "x.npz")[0], x)
+    np.savez(tmp_path / "x.npz", x=x * np.inf)
+    with pytest.raises(InputError, match="holds NaN or infinite values"):
+        judging._read(tmp_path / "x.npz")
+
+
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    def full(argv):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 68719476736 bytes")
+
+    monkeypatch.setitem(cli.COMMANDS, "methods", full)
+    assert cli.main(["methods"]) == 2
+    assert capsys.readouterr().err == "ensgan: out of memory; lower batch_size, the number of members, or --num\n"
+    monkeypatch.setitem(cli.COMMANDS, "methods", lambda argv: 1 // 0)
+    with pytest.raises(ZeroDivisionError):  # what is our fault is not hidden
+        cli.main(["methods"])
+
+
 def test_report_is_written_again(ring, capsys):
     run = ring[0] / "runs" / "small-3-1"
     before = (run / "report.html").read_bytes()
@@ -237,6 +294,11 @@ WRONG = [
     (["sample", "RUN", "--refine", "luck"], 2, "unknown refinement 'luck'; known: collaborative, ddls, dot, drs, mh"),
     (["sample", "RUN", "--budget", "0.5"], 2, "--budget is given without --refine"),
     (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; of mh it is a whole number"),
+    (["sample", "RUN", "--refine", "mh", "--budget", "1e10"], 2, "steps is 10000000000; .* below 2³¹"),
+    (["sample", "RUN", "--refine", "obrs", "--rate", "0.1"], 2, "obrs takes no steps along a gradient"),
+    (["sample", "RUN", "--refine", "dot", "--calibrate", "isotonic"], 2, "dot follows the gradient of the judge"),
+    (["sample", "RUN", "--rule", "median"], 2, "--rule is given without --refine"),
+    (["sample", "RUN", "--calibrate", "logistic"], 2, "--calibrate is given without --refine"),
     (["sample", "RUN", "--refine", "obrs", "--budget", "2"], 2, "budget is 2.0; it is the share of proposals"),
     (["sample", "RUN", "--refine", "obrs", "--rule", "luck"], 2, "unknown rule 'luck'; known: forest, log_mean"),
     (["judge", "RUN", "--out", "b.npz"], 2, "--out is given without --input; name a .npz or .npy file"),

@@ -79,6 +79,7 @@ def test_where_the_floor_comes_from(close):
     assert other.floor == 80
     parts = (metrics.moments(part) for part in (real[:80], real[80:]))
     assert other.rows["Fréchet distance"].floor == pytest.approx(metrics.frechet_distance(*parts), rel=1e-5)
+    assert compare(real[:80], fake[:40], more=real[80:]).floor == 40  # as many as there are fakes
     small = compare(points(7, 0), points(6, 1))  # halves of three have no covariance
     assert np.isnan(small.rows["Fréchet distance"].floor)
 
@@ -91,6 +92,11 @@ def test_what_is_refused_is_raised_or_noted(monkeypatch):
     assert set(few.refused) == {*comparison.NEIGHBOURS, "duplicate pairs"}
     assert "at least 12 are needed" in few.refused["recall"]
     assert set(few.rows) == {"Fréchet distance"}
+    with pytest.raises(InputError, match="9 samples; at least 12 are needed: give more, or take no interval"):
+        compare(points(9, 0), points(9, 1), names=["recall"], repeats=2)
+    assert set(compare(points(6, 0), points(9, 1), names=["recall"], repeats=0).rows) == {"recall"}
+    with pytest.raises(InputError, match=r"there are 5 samples; at least 6 are needed: give more$"):
+        compare(points(5, 0), points(9, 1), names=["recall"], repeats=0)
     with pytest.raises(InputError, match="unknown metric 'FID'; known: Fréchet distance, MMD"):
         compare(points(9, 0), points(9, 1), names=["FID"])
     wide = np.random.default_rng(0).standard_normal((20, 30))
@@ -279,7 +285,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         save(tmp_path / "wide", pictures(60, 1, (4, 6))),
         save(tmp_path / "colour", pictures(60, 1, (4, 4, 3))),
     )
-    few, same = save(tmp_path / "few", pictures(9, 1)), save(tmp_path / "same", np.full((60, 4, 4), 7, np.uint8))
+    three, same = save(tmp_path / "three", pictures(3, 1)), save(tmp_path / "same", np.full((60, 4, 4), 7, np.uint8))
     (tmp_path / "empty").mkdir()
     for argv, message in (
         (["--real", real], "--fake is missing"),
@@ -287,7 +293,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         (["--real", str(tmp_path / "none"), "--fake", real], "is no directory"),
         (["--real", real, "--fake", str(wide)], r"real images are 4×4×1, fake ones 4×6×1 .*: give a size"),
         (["--real", real, "--fake", str(colour)], "save both as grey or both as RGB"),
-        (["--real", real, "--fake", str(few)], "a Fréchet distance needs more samples than features: give at least 17"),
+        (["--real", real, "--fake", str(three)], "there are 3 fakes; this needs at least 4"),
         (["--real", real, "--fake", str(same)], "fakes are constant: all 60 have the same features"),
         (
             ["--real", real, "--fake", real, "--features", "inception"],
@@ -297,6 +303,12 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         (["--real", real, "--fake", real, "--num", "3"], "--num is 3; give at least 4"),
         (["--real", real, "--fake", real, "--pixels", "0"], "size is 0"),
         (["--real", real, "--fake", real, "--repeats", "1"], "--repeats is 1; give 2 or more, or 0"),
+        (["--real", real, "--fake", real, "--classifier-steps", "9"], "no classifier is trained without --fea"),
+        (["--real", real, "--fake", real, "--moments", "--repeats", "9"], "--repeats is given, but --moments takes no"),
+        (
+            ["--real", real, "--fake", real, "--features", "classifier", "--pixels", "4"],
+            "--pixels is given, but the features are no pixels; leave it out",
+        ),
         (["--real", real, "--fake", real, "--steps", "3"], "unrecognized arguments: --steps"),
     ):
         assert cli.main(["evaluate", *argv]) == 2, argv
@@ -305,6 +317,15 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         assert err.startswith("ensgan: ")
         assert err.count("\n") == 1
         assert re.search(message, err), err
+
+
+def test_small_folders_are_measured_by_what_they_suffice_for(tmp_path, capsys):
+    real, few = save(tmp_path / "real", pictures(60, 0)), save(tmp_path / "few", pictures(9, 1))
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(few), "--repeats", "0"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\nWasserstein +\d", out)
+    assert re.search(r"\nrecall +\d", out)
+    assert "not measured: there are 9 fakes with 16 features each; a Fréchet distance needs more samples" in out
 
 
 def test_a_run_with_few_samples_says_what_is_not_measured():

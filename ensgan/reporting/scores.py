@@ -9,7 +9,8 @@ from ensgan.reporting.tables import format_matrix, format_measured, format_ranki
 
 
 def describe_scores(scores: Any, split: str = "select") -> str:
-    """The score matrix and both rankings as text, and how they were made."""
+    """The score matrix and both rankings as text, and how they were made: on select, whose order other splits keep."""
+    order = "" if split == "select" else ", in the order of the select split"
     by = "|S(G) − 0.5| and MMD together"
     if scores.left_out is not None:
         by = "leave-one-out: how much the MMD² of the mixture grows without them"
@@ -23,7 +24,7 @@ def describe_scores(scores: Any, split: str = "select") -> str:
         "the same as mean σ(s − r)",
         format_matrix(scores.probability, rows, columns),
         "",
-        f"generators by {by} (MMD² of training reals: {scores.mmd_floor:.5f})",
+        f"generators by {by}{order} (MMD² of training reals: {scores.mmd_floor:.5f})",
     ]
     ranking = format_ranking(list(scores.rank_g), scores.score_g.value, scores.score_g.error).splitlines()
     for place, line in zip(scores.rank_g, ranking, strict=True):
@@ -35,7 +36,7 @@ def describe_scores(scores: Any, split: str = "select") -> str:
     lines += [
         f"the mixture covers {scores.coverage[-1]:.0%}, training reals {scores.coverage_floor:.0%}",
         "",
-        "discriminators by S(D), the mean AUC of telling reals from the fakes of each generator",
+        f"discriminators by S(D), the mean AUC of telling reals from the fakes of each generator{order}",
         format_ranking(list(scores.rank_d), scores.score_d.value, scores.score_d.error, "discriminator"),
     ]
     away = [
