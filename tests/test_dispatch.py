@@ -147,7 +147,7 @@ def test_each_critic_update_has_its_own_batch():
 
 def test_a_stream_is_read_by_the_number_of_the_update():
     program = compiled("streamed, several critics")
-    batch = program._next(fresh(program)._replace(step=jnp.int32(3)))
+    batch = program._batches(3)
     read = lambda number: program.source.read(number, 8)["x"]
     np.testing.assert_array_equal(batch["x"], [read(6), read(7)])  # two critics, so step 3 begins with batch 6
 

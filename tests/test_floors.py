@@ -10,7 +10,7 @@ import ensgan
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [
     ["types", "methods"],
-    ["mesh", "metagame", "ratings", "processes", "calibration", "torch_files"],
+    ["mesh", "counting", "metagame", "ratings", "processes", "calibration", "torch_files"],
     [
         "config",
         "networks",

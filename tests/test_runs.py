@@ -319,7 +319,7 @@ def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, mo
                 raise InputError("image 7 is broken")
             return {"x": points}
 
-        return game, dataclasses.replace(source, draw=None, arrays={}, read=read)
+        return game, dataclasses.replace(source, draw=None, read=read)
 
     monkeypatch.setattr(runs, "build", broken)
     with pytest.raises(InputError, match=r"image 7 is broken; the state of step 7 is saved in"):
