@@ -18,7 +18,9 @@ one() {
 }
 
 for case in mlp dcgan r3gan; do one benchmarks/step_time.py --case $case --members 8 --rounds 5; done
-one benchmarks/step_time.py --case mlp dcgan r3gan --members 8 --rounds 5 --pairs-up-to 4 --precision tensorfloat32
+for case in mlp dcgan r3gan; do
+  one benchmarks/step_time.py --case $case --members 8 --rounds 5 --precision tensorfloat32 --peers "torch, pooled"
+done
 for case in mlp dcgan r3gan; do
   for execute in vmap unroll matmul; do
     one benchmarks/step_time.py --case $case --members 8 --rounds 5 --execute $execute --peers "torch, pooled"

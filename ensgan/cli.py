@@ -106,8 +106,10 @@ def train(argv: list[str]) -> int:
     settings, options = config.parse(tree, TABLES, flags, extra=own)
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
-    with joined("train --overwrite" if options["overwrite"] else "train", options):
-        processes.check_same({"whether there is a --run-dir": options["run_dir"] is not None})
+    command = " ".join(
+        ["train", *(f"--{name.replace('_', '-')}" for name in ("overwrite", "run_dir") if options[name])]
+    )
+    with joined(command, options):
         free = lambda: processes.from_first(str(_free_directory(settings.name, settings.seed)))
         directory = Path(options["run_dir"] or free())
         outcome = runs.run(

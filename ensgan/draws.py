@@ -57,7 +57,7 @@ def power_of_two(num: int) -> int:
     return 1 << max(num - 1, 0).bit_length()
 
 
-def portions(num: int) -> np.ndarray:
+def chunks(num: int) -> np.ndarray:
     """Numbers of `num` samples in rows of one size, at most CHUNK, for one program; the last one fills the end."""
     count = max(-(-num // CHUNK), 1)
     return np.minimum(np.arange(count * -(-num // count)), num - 1).reshape(count, -1)

@@ -111,9 +111,7 @@ def _tell(
     log_ratio: Callable[[Any], Any], x: np.ndarray, label: np.ndarray | None, sampler: str, target: Path | None
 ) -> None:
     """Prints what a judge of a sampler says of samples, and writes all of it into a file if one is given."""
-    chunks = [slice(k, k + 1024) for k in range(0, len(x), 1024)]
-    part = lambda c: x[c] if label is None else (x[c], label[c])
-    logit = np.concatenate([np.asarray(log_ratio(part(c))) for c in chunks])
+    logit = np.asarray(log_ratio(x if label is None else (x, label)))
     probability = np.exp(-np.logaddexp(0.0, -logit))
     print(f"probability of being real rather than from {sampler}, and its logit")
     for k in range(min(len(x), 20)):

@@ -201,19 +201,28 @@ def where(learns: Array, new: Tree, old: Tree) -> Tree:
     return jax.tree.map(pick, new, old)
 
 
-def noise(group: Group, key: Array, first: int, num: int, common: bool = False, place: Place = ALONE) -> Array:
+def noise(group: Group, key: Array, first: int, num: int, place: Place = ALONE) -> Array:
     """Latents of this device's members and samples, `[count, num, *in_shape]` where it is alone.
 
-    Each is keyed by (member, sample), or with `common` by the sample alone; `first` is the number of the group's first
-    member.
+    Each is keyed by (member, sample); `first` is the number of the group's first member.
     """
-    shape, numbers, b = group.network.in_shape, place.numbers(first, group.count), place.samples(num)
-    samples = lambda key: jax.vmap(lambda k: group.latent.draw(k, shape))(member_keys(key, b))
-    if common:
-        z = jnp.broadcast_to(samples(key)[None], (len(numbers), len(b), *shape))
-    else:
-        z = jax.vmap(samples)(member_keys(key, numbers))
-    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[numbers - first]
+    numbers, b = place.numbers(first, group.count), place.samples(num)
+    z = jax.vmap(lambda key: _latents(group, key, b))(member_keys(key, numbers))
+    return _scaled(group, z, numbers - first)
+
+
+def common_noise(group: Group, key: Array, b: Array) -> Array:
+    """Latents `[count, b, *in_shape]` keyed by the numbers `b` alone: the same for all members, but for scales."""
+    z = _latents(group, key, b)
+    return _scaled(group, jnp.broadcast_to(z[None], (group.count, *z.shape)), jnp.arange(group.count))
+
+
+def _latents(group: Group, key: Array, b: Array) -> Array:
+    return jax.vmap(lambda k: group.latent.draw(k, group.network.in_shape))(member_keys(key, b))
+
+
+def _scaled(group: Group, z: Array, members: Array) -> Array:
+    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[members]
     return z * scale.reshape((-1,) + (1,) * (z.ndim - 1))
 
 

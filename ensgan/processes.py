@@ -107,7 +107,7 @@ _LATE = "start all of them, with the same coordinator and number, and see that i
 
 def _check_host(host: str, timeout: int) -> None:
     """Waits for a name that is not known yet, as that of a pod that is about to start."""
-    last = time.monotonic() + timeout
+    last, told = time.monotonic() + timeout, False
     while True:
         try:
             socket.getaddrinfo(host.strip("[]"), None)
@@ -116,8 +116,9 @@ def _check_host(host: str, timeout: int) -> None:
             text = f"the coordinator's host {host} is not known here: {error.strerror}"
             if time.monotonic() + RETRY > last:
                 raise InputError(text) from error
-            if last - time.monotonic() > timeout - RETRY:
+            if not told:
                 print(f"ensgan: {text}; trying for {timeout} s", file=sys.stderr, flush=True)
+            told = True
         time.sleep(RETRY)
 
 

@@ -250,7 +250,7 @@ def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
     now, then = rundir.versions(), rundir.versions_of(directory)
     names = [name for name in rundir.PACKAGES if then.get(name, now.get(name)) != now.get(name)]
     if changed := "; ".join(f"{name} {then[name]}, now {now.get(name, 'none')}" for name in names):
-        watcher.note(f"it began with {changed}: its steps may differ in their last bits from those of one run")
+        watcher.note(f"it last ran with {changed}: its steps may differ in their last bits from those of one run")
 
 
 def _facts(config: Config, directory: Path, checksum: str, there: Mesh | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan import draws, population
-from ensgan.draws import CHUNK, components, find, labels, latents, portions, power_of_two, probabilities, strata
+from ensgan.draws import CHUNK, chunks, components, find, labels, latents, power_of_two, probabilities, strata
 from ensgan.game import Game, State
 from ensgan.population import Group, Members
 from ensgan.refine import Judge
@@ -144,10 +144,10 @@ def every_member(game: Game, state: State, key: Array, num: int, label: Any = No
     `label` is as in `sample`.
     """
     tags, parts = labels(game, key, num, label), []
-    for at in portions(num):
+    for at in chunks(num):
         told = None if tags is None else jnp.asarray(tags[at])
         each = zip(game.groups_g, state.generators, strict=True)
-        of = [_all_members(group, members, average, key, num, jnp.asarray(at), told) for group, members in each]
+        of = [_all_members(group, members, average, key, jnp.asarray(at), told) for group, members in each]
         parts.append(jnp.concatenate(of))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)[:, :num]
 
@@ -162,11 +162,11 @@ def _one_member(
     return group.apply(params, take(members.state), z, label=label, train=False, rng=None)[0]
 
 
-@partial(jax.jit, static_argnums=(0, 2, 4))
+@partial(jax.jit, static_argnums=(0, 2))
 def _all_members(
-    group: Group, members: Members, average: bool, key: Array, num: int, index: Array, label: Array | None
+    group: Group, members: Members, average: bool, key: Array, number: Array, label: Array | None
 ) -> Array:
-    z = population.noise(group, key, 0, num, common=True)[:, index]
+    z = population.common_noise(group, key, number)
     params = members.average if average else members.params
 
     def one(params: Any, state: Any, z: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from ensgan import metagame, metrics, mixtures, population, ratings
 from ensgan.comparison import PAIRS
 from ensgan.data import Source
-from ensgan.draws import portions, probabilities
+from ensgan.draws import chunks, probabilities
 from ensgan.game import Game, State, check_source
 from ensgan.metrics import Estimate
 from ensgan.mixtures import FITS, Evidence, Fitted
@@ -84,7 +84,7 @@ def held_out_logits(
 
 def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None) -> Array:
     """The one logit that scores are made of, of every discriminator on every sample, float32 `[N, n]`."""
-    rows = portions(len(x))
+    rows = chunks(len(x))
     if len(rows) > 1:
         each = [logits(game, discriminators, x[at], None if label is None else label[at]) for at in rows]
         return jnp.concatenate(each, axis=1)[:, : len(x)]

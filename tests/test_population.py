@@ -9,7 +9,7 @@ from flax import nnx
 
 from ensgan import population
 from ensgan.networks import from_nnx
-from ensgan.population import Group, member_vjp, noise, normal, over_members, uniform
+from ensgan.population import Group, common_noise, member_vjp, noise, normal, over_members, uniform
 from ensgan.types import InputError
 
 NET = toys.dense(3, 5, (2,))
@@ -86,10 +86,10 @@ def test_noise_belongs_to_a_member_and_a_sample():
 
 
 def test_common_noise_is_the_same_for_every_member():
-    z = np.asarray(noise(Group(NET, 2), KEY, 0, 4, common=True))
+    z = np.asarray(common_noise(Group(NET, 2), KEY, jnp.arange(4)))
     np.testing.assert_array_equal(z[0], z[1])
     assert len(np.unique(z[0])) == z[0].size
-    np.testing.assert_array_equal(noise(Group(NET, 1), KEY, 5, 4, common=True)[0], z[0])
+    np.testing.assert_array_equal(common_noise(Group(NET, 1), KEY, jnp.arange(2, 4))[0], z[0, 2:])
 
 
 def test_the_scale_of_the_latent_is_each_members_own():

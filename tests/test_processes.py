@@ -197,7 +197,7 @@ def test_one_that_resumes_and_one_that_starts_anew_are_told(two, tree, tmp_path)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     done = finish([*group, subprocess.Popen([str(part) for part in (*other, *place)], env=env, **pipes)])
     assert [code for code, _, _ in done] == [2, 2]
-    assert "the command is resume in process 0 and train --overwrite in process 1" in said(done[0][2])[0]
+    assert "the command is resume in process 0 and train --overwrite --run-dir in process 1" in said(done[0][2])[0]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before
 
 
@@ -261,6 +261,21 @@ def test_wrong_places_are_one_line(arguments, message, tree, tmp_path):
 def test_a_group_that_cannot_be_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         processes.join(*arguments, timeout=2)
+
+
+def test_a_name_that_is_not_known_yet_is_waited_for(monkeypatch, capsys):
+    answers = [OSError("no"), OSError("no"), None]
+
+    def look_up(host, port):
+        assert host == "pod-0.run"
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(processes.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(processes, "RETRY", 0.01)
+    processes._check_host("pod-0.run", 5)
+    assert not answers
+    assert capsys.readouterr().err.count("trying for 5 s") == 1  # told once
 
 
 def test_a_port_in_use_is_told():

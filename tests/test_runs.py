@@ -384,7 +384,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, 
     runs.run(settings(), tmp_path, resume=True, watcher=watcher)
     assert_same_bits(final(tmp_path), final(whole))
     assert watcher.notes[0] == f"{tmp_path} was stopped before its first checkpoint: it starts again"
-    assert f"it began with optax 0.0.1, now {rundir.versions()['optax']}" in watcher.notes[1]
+    assert f"it last ran with optax 0.0.1, now {rundir.versions()['optax']}" in watcher.notes[1]
     assert len([r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "train"]) == 5
 
 

@@ -186,7 +186,7 @@ def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monk
 
     monkeypatch.setattr(draws, "CHUNK", 16)
     monkeypatch.setattr(selection, "_logits", seen(selection._logits, 3))
-    monkeypatch.setattr(sampling, "_all_members", seen(sampling._all_members, 5))
+    monkeypatch.setattr(sampling, "_all_members", seen(sampling._all_members, 4))
     got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
     assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals
     for part, want in zip(got, logits, strict=True):

@@ -16,7 +16,6 @@ from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
 def _by_loss(weigh: Callable[[Array, Array], Array], own: float) -> Pairing:
-
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
         W = normalize(weigh(evidence.loss_g, evidence.mask), evidence.mask, axis=1)
