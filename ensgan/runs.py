@@ -186,18 +186,7 @@ def run(
                     )
             _note_resumed(directory, begin, watcher)
         state = start(game, config.seed, there) if found is None else found[1]
-        plan = game.schedule
-        if plan is not None and plan.staged and game.M * plan.every > config.steps:
-            some = max(config.steps // plan.every, 1)
-            watcher.note(
-                f"the schedule {config.schedule.name} trains {game.M} pairs for {plan.every} steps each, and the run "
-                f"has {config.steps}: {some} will be in the mixture; lower schedule.every, or give more steps"
-            )
-        elif plan is not None and plan.every >= config.steps and not plan.at_start:
-            watcher.note(
-                f"the schedule {config.schedule.name} acts every {plan.every} steps, and the run has {config.steps}: "
-                "it never acts; lower schedule.every, or give more steps"
-            )
+        _note_schedule(config, game, watcher)
         clock = rundir.Clock(directory / "clock.json", resume)
         with clock.on("evaluate"), processes.together():
             features = _features(config, source, watcher)
@@ -241,6 +230,23 @@ def _features(config: Config, source: Source, watcher: Watcher) -> Features | No
         raise InputError(f"features of a classifier are those of single images, and {source.name!r} stacks them")
     watcher.note("training the classifier in whose features distances are taken")
     return of_classifier(train_classifier(source, seed=config.seed))
+
+
+def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
+    """Says where a run is too short for its schedule."""
+    plan, name = game.schedule, config.schedule.name
+    if plan is None:
+        return
+    if plan.staged and game.M * plan.every > config.steps:
+        watcher.note(
+            f"the schedule {name} trains {game.M} pairs for {plan.every} steps each, and the run has {config.steps}: "
+            f"{max(config.steps // plan.every, 1)} will be in the mixture; lower schedule.every, or give more steps"
+        )
+    elif plan.every >= config.steps and not plan.at_start:
+        watcher.note(
+            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}: it never acts; lower "
+            "schedule.every, or give more steps"
+        )
 
 
 def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
