@@ -6,8 +6,9 @@
 All peers have the same networks, batch, loss, optimiser, exponential average and number of updates, and start from the
 same weights. Before any clock starts, the gradients of the first step are compared: those of discriminators across all
 peers, those of generators across all that can take them at the same parameters; a peer that disagrees is not timed, and
-its row says so. Rows whose mathematics differs say so: alternating updates take the generators' gradients after the
-discriminators' step, and pair by pair makes M·N updates of one pair each.
+its row says so; where nobody is left that agrees with ensgan, nothing is timed. Rows whose mathematics differs say so:
+alternating updates take the generators' gradients after the discriminators' step, and pair by pair makes M·N updates of
+one pair each.
 
 Products and convolutions are those of float32 on both sides, on a GPU too; with `--precision tensorfloat32` both may
 round their factors as a GPU's matrix units do. Rounds are interleaved in one process; a row holds medians, and only its
@@ -101,6 +102,8 @@ def measure(problem, options):
             failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
             print(f"{name} is left out: {failed[name]}", file=sys.stderr)
             peers.pop(name, None)
+    if failed and not any(errors.values()):
+        raise SystemExit("nobody is left whose gradients agree with those of ensgan: nothing is timed")
     compiled = {name: peer.compile() for name, peer in peers.items()}
 
     steps, times = {}, {name: [] for name in peers}
