@@ -130,6 +130,30 @@ def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -
     return weight, float(found.intercept_[0] - weight @ mean)
 
 
+def shrunk_regression(x: np.ndarray, real: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float, np.ndarray]:
+    """`logistic_regression` that does not flatter itself: weights `[F]`, bias, and scores `[n]` to calibrate on.
+
+    A regression on few samples is surer of itself than it is right. Here each tenth of the samples is scored by the
+    regression on the others, and the slope of the log odds on those scores, below 1 where there was little to learn and
+    never below 0, is a factor on the weights (van Houwelingen & Le Cessie 1990, Statistics in Medicine 9).
+
+    Args:
+        x: `[n, F]`.
+        real: bool `[n]`, at least two of each kind.
+        seed: of the tenths, each with its share of both kinds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    parts = min(10, int(min(real.sum(), (~real).sum())))
+    outside = np.zeros(len(x))
+    for others, mine in StratifiedKFold(parts, shuffle=True, random_state=seed).split(x, real):
+        weight, bias = logistic_regression(x[others], real[others])
+        outside[mine] = x[mine] @ weight + bias
+    slope = max(logistic_regression(outside[:, None], real)[0][0], 0.0)
+    weight, bias = logistic_regression(x, real)
+    return slope * weight, slope * bias, slope * outside
+
+
 def regression(fake_Nb: Array, real_Nn: Array, weight_n: Array, steps: int = 200) -> tuple[Array, Array]:
     """`logistic_regression` inside a compiled program: weights `[N]` and bias, by steps on a bound of the curvature.
 

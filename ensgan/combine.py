@@ -116,9 +116,9 @@ def fit(
        regression, so that rules compare like with like;
     2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
        better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
-       equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits; `forest`, a random
-       forest on them;
-    3. the calibrator, for a forest on its out-of-bag scores.
+       equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits, shrunk by what it is
+       worth on samples it has not seen; `forest`, a random forest on them;
+    3. the calibrator, for both of these on scores of samples that each part was not fitted on.
 
     The second half measures Brier score, calibration error and Z before and after.
 
@@ -205,8 +205,8 @@ def _head(
     if rule == "forest":
         return _forest(logit_Nn.T, real, seed)
     if rule == "stacking":
-        weight, bias = calibration.logistic_regression(logit_Nn.T, real)
-        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), None
+        weight, bias, outside = calibration.shrunk_regression(logit_Nn.T, real, seed)
+        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), outside
     share = _nash(game, state, reals) if rule == "nash" else _by_score(logit_Nn[:, ~real], logit_Nn[:, real])
     return Partial(_weighted, jnp.asarray(share, jnp.float32)), None
 

@@ -16,6 +16,8 @@ from ensgan.game import Game, State
 from ensgan.reporting import write_reliability
 from ensgan.types import InputError
 
+CHANCE = 0.25  # Brier score of ½ for everything
+
 
 def fit(
     game: Game,
@@ -45,6 +47,13 @@ def fit(
         file=sys.stderr,
         flush=True,
     )
+    if after.brier >= CHANCE:
+        print(
+            "caution: on that half this judge is no better than a coin; what it says of samples means little, and so "
+            "does what refinement makes of them",
+            file=sys.stderr,
+            flush=True,
+        )
     return fitted, how
 
 

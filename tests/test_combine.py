@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from ensgan import combine, exporting, losses, selection
+from ensgan import combine, exporting, judging, losses, selection
 from ensgan.data import resident
 from ensgan.game import Game
 from ensgan.population import Group
@@ -137,6 +137,12 @@ def test_who_cannot_tell_has_no_weight():
     # Where nobody can, all count alike, and the ratio is 1.
     judge = combine.fit(*game([0.0, 0.0], [1.0, 5.0]), SOURCE, "weighted")
     np.testing.assert_allclose(judge.log_ratio(X), 0.0, atol=0.05)
+
+
+def test_a_judge_that_cannot_tell_says_so(capsys):
+    for slopes, told in (([1.0, 2.0], False), ([0.0, 0.0], True)):
+        judging.fit(*game(slopes, [1.0, 5.0]), SOURCE, np.ones(1))
+        assert ("no better than a coin" in capsys.readouterr().err) == told
 
 
 def test_who_takes_no_part_does_not_judge():
