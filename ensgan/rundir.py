@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +27,10 @@ except ImportError:  # not on Windows, where nothing stops two processes from tr
     fcntl = None  # type: ignore[assignment]
 
 RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
+WANDB = "wandb.json"  # the run's id there
 SELECTION = "selection.json"  # what `ensgan select` chose, later
 JUDGE = ("judge.json", "reliability.png")  # what `ensgan judge` left
+ALL_FILES = (*RUN_FILES, WANDB, SELECTION, *JUDGE)
 PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -81,7 +84,7 @@ def check_free(directory: Path, overwrite: bool) -> None:
         raise InputError(f"{directory} is a file; give a folder for the run")
     file = directory / "config.json"
     if not file.exists():
-        if found := [name for name in (*RUN_FILES, SELECTION, *JUDGE, "checkpoints") if (directory / name).exists()]:
+        if found := [name for name in (*ALL_FILES, "checkpoints") if (directory / name).exists()]:
             raise InputError(
                 f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
             )
@@ -140,6 +143,14 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
+def wandb_id(directory: Path) -> str:
+    """The id of the run at Weights & Biases, made at its beginning and kept in its folder, so that it goes on there."""
+    file = directory / WANDB
+    if not _dictionary(file).get("id"):
+        write_json(file, {"id": uuid.uuid4().hex[:12]})
+    return str(_dictionary(file)["id"])
+
+
 def make(directory: Path) -> None:
     """Makes the folder and those around it. Raises InputError where that cannot be."""
     try:
@@ -151,7 +162,7 @@ def make(directory: Path) -> None:
 def clear(directory: Path) -> None:
     """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
     try:
-        for name in (*RUN_FILES, SELECTION, *JUDGE):
+        for name in ALL_FILES:
             (directory / name).unlink(missing_ok=True)
         for name in ("checkpoints", "tensorboard"):
             if (directory / name).is_dir():

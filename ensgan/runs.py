@@ -440,7 +440,10 @@ def _check_sinks(config: Config) -> None:
 
 def _sinks(config: Config, directory: Path) -> list[Any]:
     sinks: list[Any] = [TensorBoardSink(directory / "tensorboard")] if config.tensorboard else []
-    return [*sinks, WandbSink(config.wandb, name=config.name, dir=str(directory))] if config.wandb else sinks
+    if not config.wandb:
+        return sinks
+    given = {"name": config.name, "dir": str(directory), "id": rundir.wandb_id(directory), "resume": "allow"}
+    return [*sinks, WandbSink(config.wandb, **given)]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from functools import partial
 
 import jax
@@ -288,6 +289,20 @@ def test_a_choice_goes_with_the_run_that_it_was_made_for(tmp_path):
         rundir.check_free(tmp_path, overwrite=True)
     rundir.clear(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_goes_on_is_the_same_run_elsewhere(tmp_path, monkeypatch):
+    calls = []
+    fake = types.SimpleNamespace(init=lambda **given: calls.append(given), Image=None)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for _ in range(2):
+        runs._sinks(settings(wandb="rings"), tmp_path)
+    first, second = calls
+    assert first == second
+    assert (first["project"], first["resume"], len(first["id"])) == ("rings", "allow", 12)
+    rundir.clear(tmp_path)  # another run in the same folder
+    runs._sinks(settings(wandb="rings"), tmp_path)
+    assert calls[2] == {**first, "id": calls[2]["id"]} != first
 
 
 def test_one_process_at_a_time_trains_in_a_directory(copied):
