@@ -179,19 +179,21 @@ class scorer:
 
 
 def table(rows):
-    """Rows as Markdown tables, one for each configuration; means ± standard errors over seeds."""
+    """Rows as Markdown tables, one for each configuration; means ± standard errors over the seeds of all its runs."""
     lines = []
     for key in dict.fromkeys((row["config"], *row["flags"]) for row in rows):
         mine = [row for row in rows if (row["config"], *row["flags"]) == key]
         names = [name for name in mine[0]["scores"][0] if name != "cost"]
         head = [key[0], "M×N", *names, "G and judge per sample", "steps"]
         lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-        for row in mine:
-            shape, steps = (f"{row['M']}×{row['N']}", str(row["steps"])) if row["sampler"] != "perfect" else ("", "")
-            cells = [show([score[name] for score in row["scores"]]) for name in names]
-            costs = np.array([score.get("cost", [np.nan] * 2) for score in row["scores"]])
+        for sampler in dict.fromkeys(row["sampler"] for row in mine):
+            row = next(row for row in mine if row["sampler"] == sampler)
+            scores = [score for row in mine if row["sampler"] == sampler for score in row["scores"]]
+            shape, steps = (f"{row['M']}×{row['N']}", str(row["steps"])) if sampler != "perfect" else ("", "")
+            cells = [show([score[name] for score in scores]) for name in names]
+            costs = np.array([score.get("cost", [np.nan] * 2) for score in scores])
             cost = " and ".join(f"{value:.3g}" for value in costs.mean(axis=0)) if shape else ""
-            lines.append("| " + " | ".join([row["sampler"], shape, *cells, cost, steps]) + " |")
+            lines.append("| " + " | ".join([sampler, shape, *cells, cost, steps]) + " |")
         lines.append("")
     return "\n".join(lines)
 

@@ -27,7 +27,7 @@ from ensgan.refine.contract import (
 from ensgan.refine.trees import distance, gradient, moved, moves, same
 from ensgan.types import Array, Tree
 
-PAIRS = 1024  # of draws; the largest slope between them grows with their number, so `num` does not decide it
+PAIRS = 100  # of draws, as the author's program takes: the largest slope grows with their number, and then few move
 
 
 def dot(
@@ -56,7 +56,7 @@ def dot(
         log_ratio: f; any score that is high on reals, of any scale.
         num: how many samples.
         generate: None to move samples, or samples of latents.
-        lipschitz: K > 0; the largest slope of f between 1,024 pairs of draws if not given, so that only samples move
+        lipschitz: K > 0; the largest slope of f between 100 pairs of draws if not given, so that only samples move
             where f is steeper than that.
         steps: gradient steps.
         rate: of each step.
