@@ -3,14 +3,17 @@
 import os
 import shutil
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")  # for meshes; whatever is not asked to use them runs on the first
-# Most of the time goes into compiling tiny programs once; XLA's optimisations are not what is tested, except in
-# `test_runs`, which turns them on again.
+# Most of the time goes into compiling tiny programs once, and XLA's optimisations are not what is tested. The tests
+# marked `bits` are run once more with all of them: see CONTRIBUTING.md.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if metadata.version("jaxlib").startswith("0.10."):  # compiles in two thirds of the time; later ones know no such flag
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 # One cache of compiled programs for this session, its workers and the commands they start; never one from before.
 if "ENSGAN_TEST_CACHE" not in os.environ:
     os.environ["ENSGAN_TEST_CACHE"] = tempfile.mkdtemp(prefix="ensgan-test-")

@@ -43,14 +43,6 @@ TREE = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def optimized():
-    """What is promised bit for bit is promised of the program that users get."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
-
-
 def settings(**changes):
     return config.parse({**TREE, **changes}, TABLES)[0]
 
@@ -95,6 +87,7 @@ def test_a_run_leaves_what_it_promises(whole):
         assert checkpoints.steps == [10, 15, 20]  # the newest three
 
 
+@pytest.mark.bits
 def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_path):
     first = tmp_path / "halves"
     runs.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
@@ -139,6 +132,7 @@ def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, m
     assert re.search("Fréchet distance of each generator: (.*)", capsys.readouterr().out)[1].split(", ") == each
 
 
+@pytest.mark.bits
 def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monkeypatch):
     directory, select = tmp_path / "run", runs.selection.select
     runs.run(settings(steps=7), directory)  # scores of step 7 are no period of the whole run
@@ -181,11 +175,12 @@ def command(*arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "JAX_NUM_CPU_DEVICES": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_NUM_CPU_DEVICES": "1"},
         **options,
     )
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     # A long run is interrupted somewhere; what it then does until step `end` is what an undisturbed run does.
@@ -391,6 +386,7 @@ class Notes(Watcher):
         self.notes.append(text)
 
 
+@pytest.mark.bits
 def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, tmp_path):
     shutil.copy(whole / "config.json", tmp_path)
     versions = {**rundir.versions(), "optax": "0.0.1"}
