@@ -51,19 +51,20 @@ def temperature(score: Any, real: Any) -> Calibrator:
     return _affine(factor, 0.0)
 
 
-def logistic(score: Any, real: Any) -> Calibrator:
+def logistic(score: Any, real: Any, least: float = -np.inf) -> Calibrator:
     """a · score + b of least log loss (Platt 1999).
 
     Args:
         score: `[n]`; any scale and offset.
         real: bool `[n]`.
+        least: the smallest slope a. Where it is greater than that of least loss, b = 0.
 
     Raises:
         InputError: shapes differ, a score is not finite, or there are fewer than two reals or two fakes.
     """
     score, real, offset = _checked(score, real)
     weight, bias = logistic_regression(score[:, None], real)
-    return _affine(weight[0], bias + offset)
+    return _affine(weight[0], bias + offset) if weight[0] > least else _affine(least, 0.0)
 
 
 def isotonic(score: Any, real: Any) -> Calibrator:
@@ -97,7 +98,7 @@ CALIBRATORS: dict[str, Callable[[Any, Any], Calibrator]] = {
 }
 
 
-def fit(method: str, score: Any, real: Any) -> Calibrator:
+def fit(method: str, score: Any, real: Any, least: float = -np.inf) -> Calibrator:
     """A calibrator by name: temperature, logistic or isotonic.
 
     Unequal numbers of reals and fakes are accounted for: what comes back is the log density ratio, the log odds for
@@ -107,13 +108,14 @@ def fit(method: str, score: Any, real: Any) -> Calibrator:
         method: the name.
         score: `[n]`.
         real: bool `[n]`.
+        least: the smallest slope of `logistic`; the others never fall.
 
     Raises:
         InputError: an unknown name, or as in `logistic`.
     """
     if method not in CALIBRATORS:
         raise unknown("calibration", method, CALIBRATORS)
-    return CALIBRATORS[method](score, real)
+    return logistic(score, real, least) if method == "logistic" else CALIBRATORS[method](score, real)
 
 
 def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -> tuple[np.ndarray, float]:
@@ -130,12 +132,11 @@ def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -
     return weight, float(found.intercept_[0] - weight @ mean)
 
 
-def shrunk_regression(x: np.ndarray, real: np.ndarray, seed: int = 0) -> tuple[np.ndarray, float, np.ndarray]:
-    """`logistic_regression` that does not flatter itself: weights `[F]`, bias, and scores `[n]` to calibrate on.
+def unseen(x: np.ndarray, real: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Scores `[n]` of samples that no `logistic_regression` was fitted on: each tenth by the regression on the others.
 
-    A regression on few samples is surer of itself than it is right. Here each tenth of the samples is scored by the
-    regression on the others, and the slope of the log odds on those scores, below 1 where there was little to learn and
-    never below 0, is a factor on the weights (van Houwelingen & Le Cessie 1990, Statistics in Medicine 9).
+    What is calibrated on them is shrunk where a regression on few samples is surer of itself than it is right (van
+    Houwelingen & Le Cessie 1990, Statistics in Medicine 9).
 
     Args:
         x: `[n, F]`.
@@ -145,13 +146,11 @@ def shrunk_regression(x: np.ndarray, real: np.ndarray, seed: int = 0) -> tuple[n
     from sklearn.model_selection import StratifiedKFold
 
     parts = min(10, int(min(real.sum(), (~real).sum())))
-    outside = np.zeros(len(x))
+    score = np.zeros(len(x))
     for others, mine in StratifiedKFold(parts, shuffle=True, random_state=seed).split(x, real):
         weight, bias = logistic_regression(x[others], real[others])
-        outside[mine] = x[mine] @ weight + bias
-    slope = max(logistic_regression(outside[:, None], real)[0][0], 0.0)
-    weight, bias = logistic_regression(x, real)
-    return slope * weight, slope * bias, slope * outside
+        score[mine] = x[mine] @ weight + bias
+    return score
 
 
 def regression(fake_Nb: Array, real_Nn: Array, weight_n: Array, steps: int = 200) -> tuple[Array, Array]:

@@ -18,6 +18,9 @@ from ensgan.refine import Judge
 from ensgan.types import Array, InputError, unknown
 
 DEPTH = 8  # of trees
+# The slope of a fitted rule that tells nothing, or the contrary, on samples it has not seen. Its ratio is 1 then, but
+# DOT goes by directions alone, and finds the rare bad samples that the slope over all of them does not show.
+LEAST = 0.01
 SEED = 20_190_226  # of the draws that judges are fitted on
 
 
@@ -116,9 +119,9 @@ def fit(
        regression, so that rules compare like with like;
     2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
        better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
-       equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits, shrunk by what it is
-       worth on samples it has not seen; `forest`, a random forest on them;
-    3. the calibrator, for both of these on scores of samples that each part was not fitted on.
+       equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits; `forest`, a random
+       forest on them;
+    3. the calibrator, for a stacking and a forest on scores of samples that each part of them was not fitted on.
 
     The second half measures Brier score, calibration error and Z before and after.
 
@@ -172,9 +175,12 @@ def fit(
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
 
     first = {name: value[half] for name, value in reals.items()}
-    head, fitted = _head(rule, game, state, first, even_Nn[:, mine], real[mine], seed)
+    head, unseen = _head(rule, game, state, first, even_Nn[:, mine], real[mine], seed)
     score = np.asarray(head(jnp.asarray(even_Nn, jnp.float32)))
-    calibrator = calibration.fit(calibrate, score[mine] if fitted is None else fitted, real[mine])
+    if unseen is None:
+        calibrator = calibration.fit(calibrate, score[mine], real[mine])
+    else:
+        calibrator = calibration.fit(calibrate, unseen, real[mine], LEAST)
 
     naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
     judging = state.discriminators, jnp.asarray(who), jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
@@ -205,8 +211,9 @@ def _head(
     if rule == "forest":
         return _forest(logit_Nn.T, real, seed)
     if rule == "stacking":
-        weight, bias, outside = calibration.shrunk_regression(logit_Nn.T, real, seed)
-        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), outside
+        weight, bias = calibration.logistic_regression(logit_Nn.T, real)
+        unseen = calibration.unseen(logit_Nn.T, real, seed)
+        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), unseen
     share = _nash(game, state, reals) if rule == "nash" else _by_score(logit_Nn[:, ~real], logit_Nn[:, real])
     return Partial(_weighted, jnp.asarray(share, jnp.float32)), None
 
