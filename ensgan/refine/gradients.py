@@ -27,7 +27,7 @@ from ensgan.refine.contract import (
 from ensgan.refine.trees import distance, gradient, moved, moves, same
 from ensgan.types import Array, Tree
 
-PAIRS = 100  # of draws, as the author's program takes: the largest slope grows with their number, and then few move
+PAIRS = 100  # of draws, as the author's program takes; the largest slope grows with their number, so it is fixed
 
 
 def dot(
