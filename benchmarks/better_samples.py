@@ -25,7 +25,7 @@ from rows import emit, read
 
 from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
 from ensgan.data import to_uint8
-from ensgan.dispatch import Program
+from ensgan.game.program import Program
 from ensgan.reporting import figures, pictures
 from ensgan.selection import select
 from ensgan.training import TABLES, build

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit
 
-from ensgan import Game, Group, losses, networks, optim, pairing, rundir, scoring
-from ensgan.coverage import deal
-from ensgan.population import member_keys
-from ensgan.step import step
+from ensgan import Game, Group, losses, networks, optim, pairing, rundir
+from ensgan.game import scoring
+from ensgan.game.coverage import deal
+from ensgan.game.population import member_keys
+from ensgan.game.step import step
 
 OPPONENTS = 4  # of a generator, with neighbours coverage
 

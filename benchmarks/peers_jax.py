@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 from step_cases import B1, B2, EMA, EPS, LATENT, LEARNING_RATE
 
-from ensgan import scoring
 from ensgan.data import resident
-from ensgan.dispatch import Program
-from ensgan.rounds import play
+from ensgan.game import scoring
+from ensgan.game.program import Program
+from ensgan.game.round import play
 
 OPTIMIZER = optax.adam(LEARNING_RATE, b1=B1, b2=B2, eps=EPS)
 

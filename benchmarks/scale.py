@@ -12,7 +12,7 @@ import argparse
 from rows import emit
 
 from ensgan import Game, Group, data, losses, networks, optim, pairing, plan, rundir
-from ensgan.mesh import Sizes
+from ensgan.devices.mesh import Sizes
 
 WEAK, STRONG = "weak: M = N = 2 per device, B = 512", "strong: M = N = 64, B = 256"
 COLORS = {"full": "#d62728", "split": "#1f77b4"}

@@ -6,8 +6,9 @@ from functools import partial
 import jax
 import numpy as np
 
-from ensgan import Group, losses, networks, optim, pairing, population
-from ensgan.game import Game
+from ensgan import Group, losses, networks, optim, pairing
+from ensgan.game import population
+from ensgan.game.game import Game
 
 LEARNING_RATE, B1, B2, EPS = 2e-4, 0.5, 0.999, 1e-8
 EMA = 0.999

@@ -18,8 +18,8 @@ import numpy as np
 from rows import emit
 
 from ensgan import networks, rundir
+from ensgan.game.execution import member_vjp
 from ensgan.networks.convolution import with_products
-from ensgan.population import member_vjp
 
 
 def main():

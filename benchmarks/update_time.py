@@ -14,7 +14,7 @@ import jax
 from rows import emit
 
 from ensgan import cli, config, rundir
-from ensgan.dispatch import Program
+from ensgan.game.program import Program
 from ensgan.training import TABLES, build
 
 

@@ -11,7 +11,6 @@ from ensgan import (
     data,
     features,
     losses,
-    mesh,
     metagame,
     metrics,
     mixtures,
@@ -23,14 +22,16 @@ from ensgan import (
     refine,
     schedules,
 )
+from ensgan.devices import mesh
 from ensgan.evaluation import evaluate_classes, evaluate_modes
 from ensgan.exporting import Member, draw, member
-from ensgan.game import Game, State
-from ensgan.population import Group, normal, uniform
-from ensgan.replicas import Replicas
+from ensgan.game.game import Game
+from ensgan.game.info import Info
+from ensgan.game.population import Group, normal, uniform
+from ensgan.game.replicas import Replicas
+from ensgan.game.state import State
 from ensgan.sampling import sample
 from ensgan.selection import Selection, select
-from ensgan.step import Info
 from ensgan.training import train
 from ensgan.types import InputError
 

@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(argv: list[str]) -> int:
     """Trains from a configuration; see `ensgan train --help`."""
-    from ensgan import config, mesh, processes, runs
+    from ensgan import config, runs
+    from ensgan.devices import mesh, processes
     from ensgan.training import TABLES
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
@@ -120,7 +121,8 @@ def train(argv: list[str]) -> int:
 
 def resume(argv: list[str]) -> int:
     """Goes on from the newest checkpoint."""
-    from ensgan import mesh, processes, runs
+    from ensgan import runs
+    from ensgan.devices import mesh, processes
 
     steps = ("--steps", int, None, "train until this step in all; the run's own number if not given")
     options = _options("resume", argv, [steps, *PLACE])
@@ -310,7 +312,8 @@ def plan(argv: list[str]) -> int:
     import inspect
     import json
 
-    from ensgan import choices, config, data, mesh, plan, training
+    from ensgan import choices, config, data, plan, training
+    from ensgan.devices import mesh
 
     def unread(source: Callable[..., Any]) -> Callable[..., Any]:
         """The same options, for the parser: files need not be named."""
@@ -401,7 +404,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def _finish(outcome: Any, directory: Path) -> int:
-    from ensgan import processes
+    from ensgan.devices import processes
     from ensgan.reporting import describe_scores
 
     if not processes.first():
@@ -492,7 +495,7 @@ def _free_directory(name: str, seed: int) -> Path:
 
 def _console() -> Any:
     """What tells how it goes; the first of several processes speaks for all."""
-    from ensgan import processes
+    from ensgan.devices import processes
     from ensgan.reporting import Console, Watcher
 
     return Console(sys.stderr) if processes.first() else Watcher()

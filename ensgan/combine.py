@@ -13,14 +13,17 @@ from jax.tree_util import Partial
 
 from ensgan import calibration, draws, metagame, sampling, selection
 from ensgan.data import Source
-from ensgan.game import Game, State, check_source
+from ensgan.data.source import LEAST, check_split
+from ensgan.game.game import Game, check_source, meaning
+from ensgan.game.state import State
+from ensgan.metrics import ranks
 from ensgan.refine import Judge
 from ensgan.types import Array, InputError, unknown
 
 DEPTH = 8  # of trees
 # The slope of a fitted rule that tells nothing, or the contrary, on samples it has not seen. Its ratio is 1 then, but
 # DOT goes by directions alone, and finds the rare bad samples that the slope over all of them does not show.
-LEAST = 0.01
+LEAST_SLOPE = 0.01
 SEED = 20_190_226  # of the draws that judges are fitted on
 
 
@@ -95,7 +98,7 @@ def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
     who = jnp.asarray(judges(game, state))
     judging = state.discriminators, who, jnp.ones(len(who)), jnp.zeros(len(who))
     score = Partial(_Score(game), judging, Partial(RULES[rule]), Partial(_same))
-    return Judge(score, selection.meaning(game, state), rule, smooth=True)
+    return Judge(score, meaning(game, state), rule, smooth=True)
 
 
 def fit(
@@ -145,13 +148,13 @@ def fit(
     if calibrate not in calibration.CALIBRATORS:
         raise unknown("calibration", calibrate, calibration.CALIBRATORS)
     check_source(game, source)
-    selection.check_split(source, "calibrate")
+    check_split(source, "calibrate")
     law = draws.probabilities(game, state, weights)
     reals = source.held_out("calibrate", num)
     n = len(reals["x"])
-    if n < 2 * selection.LEAST:
+    if n < 2 * LEAST:
         raise InputError(
-            f"there are {n} reals of the calibrate split, and halves need at least {selection.LEAST}; give more data, "
+            f"there are {n} reals of the calibrate split, and halves need at least {LEAST}; give more data, "
             "or a larger num"
         )
     key = jax.random.fold_in(jax.random.key(SEED), seed)
@@ -169,7 +172,7 @@ def fit(
     half = np.random.default_rng(seed).permutation(n) < n // 2
     mine = np.concatenate([half, half])
     scale, shift = np.ones(len(who)), np.zeros(len(who))
-    if selection.meaning(game, state) != "log_ratio":
+    if meaning(game, state) != "log_ratio":
         lines = [calibration.logistic_regression(row[mine][:, None], real[mine]) for row in logit_Nn]
         scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
@@ -180,7 +183,7 @@ def fit(
     if unseen is None:
         calibrator = calibration.fit(calibrate, score[mine], real[mine])
     else:
-        calibrator = calibration.fit(calibrate, unseen, real[mine], LEAST)
+        calibrator = calibration.fit(calibrate, unseen, real[mine], LEAST_SLOPE)
 
     naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
     judging = state.discriminators, jnp.asarray(who), jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
@@ -274,7 +277,7 @@ def _stacked(weight: Array, bias: Array, logit_Nn: Array) -> Array:
 
 def _by_score(fake_Nn: np.ndarray, real_Nn: np.ndarray) -> np.ndarray:
     """Weights ∝ 2 S(D_j) − 1 against the sampler, none below 0; equal ones where nobody beats chance."""
-    fool = np.asarray(selection.auc(jnp.asarray(fake_Nn)[None], jnp.asarray(real_Nn)))[0]
+    fool = np.asarray(ranks.auc(jnp.asarray(fake_Nn)[None], jnp.asarray(real_Nn)))[0]
     better = np.maximum(1.0 - 2.0 * fool, 0.0)
     return better / better.sum() if better.sum() > 0 else np.full(len(fool), 1.0 / len(fool))
 

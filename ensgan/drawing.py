@@ -13,7 +13,8 @@ import numpy as np
 from ensgan import choices, combine, draws, evaluation, judging, refining, runs, sampling
 from ensgan.data import Source, to_uint8
 from ensgan.gallery import save_picture
-from ensgan.game import Game, State
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.reporting import describe_refinement
 from ensgan.types import Array, InputError
 

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import population
 from ensgan.data.checks import checked_labels
-from ensgan.game import Game, State
-from ensgan.population import Group, Latent, Members
+from ensgan.game import population
+from ensgan.game.game import Game
+from ensgan.game.population import Group, Latent, Members
+from ensgan.game.state import State
 from ensgan.types import Array, InputError, Shape
 
 CHUNK = 1024  # samples in one compiled call
@@ -61,9 +62,6 @@ def chunks(num: int) -> np.ndarray:
     """Numbers of `num` samples in rows of one size, at most CHUNK, for one program; the last one fills the end."""
     count = max(-(-num // CHUNK), 1)
     return np.minimum(np.arange(count * -(-num // count)), num - 1).reshape(count, -1)
-
-
-# What the samples of some numbers are made of; each is a function of the key that `sample` is given, and of its number.
 
 
 @jax.jit

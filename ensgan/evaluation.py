@@ -13,7 +13,8 @@ from ensgan import comparison, features, metrics
 from ensgan.comparison import Comparison
 from ensgan.data import Source
 from ensgan.features import Classifier, Features, extract, identity
-from ensgan.game import Game, State
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.metrics import ClassScores, Estimate, ModeScores, class_floor, class_scores, mode_scores
 from ensgan.sampling import every_member, sample
 from ensgan.types import Array, InputError, unknown

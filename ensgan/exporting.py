@@ -17,10 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import draws, population, rundir, selection
-from ensgan.game import Game, State
-from ensgan.population import Latent
-from ensgan.scoring import at_least_float32
+from ensgan import draws, rundir
+from ensgan.game import population
+from ensgan.game.game import Game, meaning
+from ensgan.game.population import Latent
+from ensgan.game.scoring import at_least_float32
+from ensgan.game.state import State
 from ensgan.types import Array, InputError, Network, Tree, unknown
 
 SIDES = ("generators", "discriminators")
@@ -179,7 +181,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
     def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
         return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}
 
-    about = {"discriminator": j, "logit": selection.meaning(game, state), **_samples(game)}
+    about = {"discriminator": j, "logit": meaning(game, state), **_samples(game)}
     return Portable("score", score, _named(found, f"discriminator.{j}"), inputs, about)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ensgan import selection
 from ensgan.data import Source, to_uint8
-from ensgan.game import Game, State
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.reporting import write_samples
 from ensgan.reporting.figures import scatter_panel
 from ensgan.reporting.pictures import COLUMNS, png, tile

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from ensgan import mesh, processes
+from ensgan.devices import mesh, processes
 from ensgan.types import InputError, out_of_memory
 
 INTERRUPTED = 128 + signal.SIGINT

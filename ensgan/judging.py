@@ -12,7 +12,8 @@ import numpy as np
 from ensgan import choices, combine, records, runs
 from ensgan.data import Source, checks, images
 from ensgan.data.source import dequantized
-from ensgan.game import Game, State
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.reporting import write_reliability
 from ensgan.types import InputError
 

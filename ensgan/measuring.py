@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ensgan import choices, comparison, evaluation, features, records, runs, selection
+from ensgan.data.source import LEAST
 from ensgan.features import identity, of_inception
 from ensgan.reporting import (
     describe_classes,
@@ -121,8 +122,8 @@ def _repeats(repeats: int | None) -> int:
 
 
 def _enough(num: int | None) -> int | None:
-    if num is not None and num < selection.LEAST:
-        raise InputError(f"--num is {num}; scores need at least {selection.LEAST} samples")
+    if num is not None and num < LEAST:
+        raise InputError(f"--num is {num}; scores need at least {LEAST} samples")
     return num
 
 

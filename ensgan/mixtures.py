@@ -95,9 +95,6 @@ def _error(row: np.ndarray) -> np.ndarray:
     return 2.0 * row.std() / np.sqrt(len(row))
 
 
-# Fits. Those that take `gram` make wᵀ gram w small over the simplex.
-
-
 def uniform(members: int) -> np.ndarray:
     """The same weight for all."""
     return np.full(members, 1.0 / members)

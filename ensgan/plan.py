@@ -20,12 +20,14 @@ import numpy as np
 from jax.experimental import mesh_utils, topologies
 from jax.sharding import AxisType, Mesh
 
-from ensgan import mesh as meshes
 from ensgan.counting import Collective, collectives, repeated_flops, size_in_bytes
 from ensgan.data import Source
-from ensgan.dispatch import check_mesh, loops, shardings, to_divide, trace
-from ensgan.game import Game, State, check_source
-from ensgan.mesh import AXES, Sizes
+from ensgan.devices import mesh as meshes
+from ensgan.devices.mesh import AXES, Sizes
+from ensgan.game.game import Game, check_source
+from ensgan.game.placement import check_mesh, shardings, to_divide
+from ensgan.game.program import loops, trace
+from ensgan.game.state import State
 from ensgan.types import InputError, Tree, out_of_memory
 
 VIRTUAL = 2048  # devices that JAX makes up at most

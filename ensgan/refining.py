@@ -14,8 +14,9 @@ from jax.tree_util import Partial
 
 from ensgan import refine
 from ensgan.draws import CHUNK, components, find, in_order, power_of_two, probabilities
-from ensgan.game import Game, State
-from ensgan.population import Group
+from ensgan.game.game import Game
+from ensgan.game.population import Group
+from ensgan.game.state import State
 from ensgan.refine import Judge, Progress, Refined
 from ensgan.types import Array, InputError, unknown
 

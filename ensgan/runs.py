@@ -21,20 +21,24 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ensgan import mesh, processes, rundir, selection
+from ensgan import rundir, selection
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, to_dict
 from ensgan.data import Source
-from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, start, to_divide
+from ensgan.data.source import check_split
+from ensgan.devices import mesh, processes
+from ensgan.devices.processes import same_array
 from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
-from ensgan.faults import describe_fault, spoiled, stopped
 from ensgan.features import Features, of_classifier, train_classifier
 from ensgan.gallery import save_samples
-from ensgan.game import Game, State
-from ensgan.processes import same_array
+from ensgan.game.faults import describe_fault, spoiled, stopped
+from ensgan.game.game import Game
+from ensgan.game.info import Info, Total, added, mean
+from ensgan.game.placement import chosen_mesh, shardings, start
+from ensgan.game.program import Interrupted, Program
+from ensgan.game.state import State
 from ensgan.records import distance_record, mode_record, score_record
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
-from ensgan.step import Info
 from ensgan.training import TABLES, bare, between, build, periods, stretches
 from ensgan.types import InputError
 
@@ -104,26 +108,6 @@ def _placed(game: Game, there: Mesh | None) -> Any:
     return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), like, where)
 
 
-def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
-    """The mesh of a run, or None where it has one device.
-
-    Args:
-        game: what is played.
-        sizes: of the mesh; None chooses them by the number of devices.
-
-    Raises:
-        InputError: the devices, or the game, do not fit.
-    """
-    if sizes is None:
-        sizes = mesh.choose(jax.device_count(), **to_divide(game))
-        if processes.several() and sizes.devices < jax.device_count():
-            raise InputError(
-                f"the largest mesh that fits this game is {sizes}, and several processes must use all of their "
-                f"{jax.device_count()} devices; change the members, batch_size, or the number of processes"
-            )
-    return None if sizes.devices == 1 and not processes.several() else mesh.make(*sizes)
-
-
 def run(
     config: Config,
     directory: Path,
@@ -158,7 +142,7 @@ def run(
         game, source = build(config)
         there = chosen_mesh(game, sizes)
         program = Program(game, source, there)
-        selection.check_split(source, "select")
+        check_split(source, "select")
         distances(config.distances)  # an unknown one is told before anything begins
         if config.features != "identity" and not config.distances:
             raise InputError(f"features are those of a {config.features}, but no distances are taken; name some")

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import draws, population
+from ensgan import draws
 from ensgan.draws import CHUNK, chunks, components, find, labels, latents, power_of_two, probabilities, strata
-from ensgan.game import Game, State
-from ensgan.population import Group, Members
+from ensgan.game import execution, population
+from ensgan.game.game import Game
+from ensgan.game.population import Group, Members
+from ensgan.game.state import State
 from ensgan.refine import Judge
 from ensgan.refining import refined
 from ensgan.types import Array, InputError
@@ -172,4 +174,4 @@ def _all_members(
     def one(params: Any, state: Any, z: Array) -> Array:
         return group.apply(params, state, z, label=label, train=False, rng=None)[0]
 
-    return population.over_members(one, group.how, group.count, (0, 0, 0))(params, members.state, z)
+    return execution.over_members(one, group.how, group.count, (0, 0, 0))(params, members.state, z)

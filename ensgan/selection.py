@@ -9,21 +9,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metagame, metrics, mixtures, population, ratings
+from ensgan import metagame, metrics, mixtures, ratings
 from ensgan.comparison import PAIRS
 from ensgan.data import Source
+from ensgan.data.source import LEAST, check_split
 from ensgan.draws import chunks, probabilities
-from ensgan.game import Game, State, check_source
+from ensgan.game import execution
+from ensgan.game.game import Game, check_source, meaning
+from ensgan.game.scoring import at_least_float32
+from ensgan.game.state import State
 from ensgan.metrics import Estimate
+from ensgan.metrics.ranks import auc_with_placements, pairwise_probability, auc
 from ensgan.mixtures import FITS, Evidence, Fitted
 from ensgan.ratings import Ratings
 from ensgan.sampling import every_member
-from ensgan.scoring import at_least_float32
 from ensgan.types import Array, InputError
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
 NOISE_SEED = 20_180_401
-LEAST = 8  # samples, below which ranks are noise
 MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all that are fitted
 
 
@@ -102,40 +105,13 @@ def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) 
     def one(params: Any, state: Any) -> Array:
         return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
 
-    return population.over_members(one, group.how, group.count, (0, 0))(params, state)
+    return execution.over_members(one, group.how, group.count, (0, 0))(params, state)
 
 
 def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:
     """The held-out AUC matrix `fool` `[M, N]`, for pairings that ask for it."""
     fake, real, _ = held_out_logits(game, state, reals)
     return auc(fake, real)
-
-
-def auc(fake_MNn: Array, real_Nn: Array) -> Array:
-    """`fool` `[M, N]` of logits: P(a fake of G_i is above a real), ties count half."""
-    return _auc(fake_MNn, real_Nn)[0]
-
-
-@jax.jit
-def _auc(fake_MNn: Array, real_Nn: Array) -> tuple[Array, Array, Array]:
-    """`fool` `[M, N]` and the placements of reals `[M, N, n]` and of fakes `[M, N, n]`, as shares that fool."""
-    above = jax.vmap(jax.vmap(metrics.placements), in_axes=(None, 0))  # over discriminators, then generators
-    detect_r, detect_f = above(real_Nn, fake_MNn)
-    return (1.0 - detect_r).mean(-1), 1.0 - detect_r, 1.0 - detect_f
-
-
-@jax.jit
-def _pairwise(fake_MNn: Array, real_Nn: Array) -> Array:
-    """Mean σ(s_a − r_b) over all pairs (a, b), one row of fakes at a time."""
-    over = lambda s, r: jax.lax.map(lambda a: jax.nn.sigmoid(a - r).mean(), s).mean()
-    return jax.vmap(jax.vmap(over), in_axes=(0, None))(fake_MNn, real_Nn)
-
-
-def check_split(source: Source, split: str) -> None:
-    """Raises InputError where a split is too small to be scored on: ranks would be noise."""
-    found = len(source.held_out(split, LEAST)["x"])
-    if found < LEAST:
-        raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")
 
 
 def select(
@@ -182,7 +158,7 @@ def select(
     reals = source.held_out(split, num)
     n = len(reals["x"])
     fake, real, fakes = held_out_logits(game, state, reals)
-    fool, by_real, by_fake = (np.asarray(a) for a in _auc(fake, real))
+    fool, by_real, by_fake = (np.asarray(a) for a in auc_with_placements(fake, real))
     there_g, there_d = game.taking_part(state)
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
@@ -212,7 +188,7 @@ def select(
         order = rank_parts(left_out.value[among], mmd.value[among], mixture[among])
     return Selection(
         fool=fool,
-        probability=np.asarray(_pairwise(fake[..., :few], real[:, :few])),
+        probability=np.asarray(pairwise_probability(fake[..., :few], real[:, :few])),
         log_odds=np.asarray(jax.nn.sigmoid(fake).mean(-1)) if calibrated else None,
         accuracy=np.asarray(0.5 * ((fake < 0).mean(-1) + (real > 0).mean(-1)[None])) if calibrated else None,
         score_g=score_g,
@@ -238,13 +214,6 @@ def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray
     if int(state.rated) == int(state.step):
         return before
     return Ratings(*(leaf.astype(np.float32) for leaf in ratings.rate(fool, before, rows, columns)))
-
-
-def meaning(game: Game, state: State) -> str:
-    """What a logit is by now, as in `types.Loss`: `uncalibrated` once a schedule drew discriminators' losses anew."""
-    start = (game.loss.start or {}).get("loss_d")
-    redrawn = start is not None and not np.array_equal(start, state.hyper["loss_d"])
-    return "uncalibrated" if redrawn else game.loss.logit
 
 
 def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -> Fitted:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.coverage import as_mask
 from ensgan.data import Source
-from ensgan.game import Game, State
+from ensgan.game.coverage import as_mask
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.pairing import own_MN
 from ensgan.types import Array, Augment, Evidence, Loss, Network, Pairing, Penalty, Schedule, Shape, Tree
 

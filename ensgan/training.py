@@ -12,18 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ensgan import augment, losses, networks, optim, penalties, population, schedules, selection
+from ensgan import augment, losses, networks, optim, penalties, schedules, selection
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, VIEWS, Source
-from ensgan.dispatch import Interrupted, Program, Total, added, mean, shardings, specs
-from ensgan.faults import describe_fault, stopped
-from ensgan.game import Game, State, check_source
-from ensgan.mesh import local, put
+from ensgan.devices.mesh import local, put
+from ensgan.devices.processes import same_array
+from ensgan.game import population
+from ensgan.game.faults import describe_fault, stopped
+from ensgan.game.game import Game, check_source
+from ensgan.game.info import Info, Total, added, mean
+from ensgan.game.placement import shardings, specs
+from ensgan.game.population import Group, Latent
+from ensgan.game.program import Interrupted, Program
+from ensgan.game.replicas import Replicas
+from ensgan.game.state import State
 from ensgan.pairing import PAIRINGS
-from ensgan.population import Group, Latent
-from ensgan.processes import same_array
-from ensgan.replicas import Replicas
-from ensgan.step import Info
 from ensgan.types import InputError, Schedule, Shape
 
 TABLES = {

@@ -10,8 +10,8 @@ from scipy.special import expit, logit
 
 from ensgan import combine, exporting, judging, losses, selection
 from ensgan.data import resident
-from ensgan.game import Game
-from ensgan.population import Group
+from ensgan.game.game import Game
+from ensgan.game.population import Group
 from ensgan.types import InputError, Network, Roster
 
 # Data are N(1, 1) and generators N(shift, 1): the log density ratio of the first is x − ½.

@@ -9,17 +9,20 @@ import toys
 from flax import linen, nnx
 from PIL import Image
 
-from ensgan import cli, config, coverage, gallery, losses, mesh, metrics, networks, pairing, runs, testing
+from ensgan import cli, config, gallery, losses, metrics, networks, pairing, runs, testing
 from ensgan.data import from_iterator, gaussian_ring, resident
-from ensgan.dispatch import Program, start
+from ensgan.devices import mesh
 from ensgan.draws import labels
-from ensgan.game import Game
-from ensgan.population import Group
+from ensgan.game import coverage
+from ensgan.game.game import Game
+from ensgan.game.placement import start
+from ensgan.game.population import Group
+from ensgan.game.program import Program
+from ensgan.game.step import step
 from ensgan.reporting import sample_picture
 from ensgan.reporting.pictures import load_samples
 from ensgan.sampling import every_member, sample
 from ensgan.selection import held_out_logits, payoff, select
-from ensgan.step import step
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 

@@ -5,8 +5,10 @@ import typing
 
 import pytest
 
-from ensgan import config, game, population
+from ensgan import config
 from ensgan.config import Config, GroupConfig, Plug, parse, to_dict
+from ensgan.game import population
+from ensgan.game.game import COVERAGES, UPDATES
 from ensgan.training import TABLES
 from ensgan.types import InputError
 
@@ -221,6 +223,6 @@ def test_files(tmp_path):
 
 def test_what_a_configuration_may_say_is_what_the_library_knows():
     allowed = lambda cls, key: set(typing.get_args(typing.get_type_hints(cls)[key]))
-    assert allowed(config.Config, "coverage") == set(game.COVERAGES)
-    assert allowed(config.Config, "update") == set(game.UPDATES)
+    assert allowed(config.Config, "coverage") == set(COVERAGES)
+    assert allowed(config.Config, "update") == set(UPDATES)
     assert allowed(config.GroupConfig, "execute") == set(population.EXECUTE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ensgan import cli, config, runs
-from ensgan.dispatch import Program
+from ensgan.game.program import Program
 from ensgan.reporting import read_metrics
 from ensgan.training import TABLES, build
 

@@ -9,12 +9,13 @@ import optax
 import pytest
 import toys
 
-from ensgan import coverage, losses, networks, pairing, penalties, scoring
+from ensgan import losses, networks, pairing, penalties
 from ensgan.data import resident
-from ensgan.dispatch import Program
-from ensgan.game import Game
-from ensgan.population import Group, member_keys
-from ensgan.step import step
+from ensgan.game import coverage, scoring
+from ensgan.game.game import Game
+from ensgan.game.population import Group, member_keys
+from ensgan.game.program import Program
+from ensgan.game.step import step
 from ensgan.types import Evidence, InputError
 
 M, N, B = 3, 2, 8

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import dispatch, pairing, selection
+from ensgan import pairing, selection
 from ensgan.data import Source, from_iterator, resident
-from ensgan.dispatch import Program
-from ensgan.game import Game
+from ensgan.game import program as game_program
+from ensgan.game.batches import draw_batch
+from ensgan.game.game import Game
+from ensgan.game.program import Interrupted, Program, loops
 from ensgan.training import train
 from ensgan.types import InputError
 
@@ -88,7 +90,7 @@ def test_calls_may_be_cut_anywhere_and_report_the_mean(program):
 def test_other_lengths_do_not_compile_again(program, monkeypatch):
     state, _ = program(fresh(program), 2)  # small helpers are compiled here
     program(state, 2)
-    monkeypatch.setattr(dispatch, "step", None)  # tracing the step once more would call it
+    monkeypatch.setattr(game_program, "step", None)  # tracing the step once more would call it
     events = []
     listen = lambda event, duration, **_: events.append(event) if "backend_compile" in event else None
     state = fresh(program)
@@ -130,7 +132,7 @@ def test_a_resident_program_moves_nothing_at_all_inside_a_call(plain):
 
 def test_batches_are_drawn_anew_in_every_step_from_the_training_split(plain):
     state = fresh(plain)
-    draw = lambda step: dispatch.draw_batch(plain.game, SOURCE.draw, state._replace(step=jnp.int32(step)), plain.arrays)
+    draw = lambda step: draw_batch(plain.game, SOURCE.draw, state._replace(step=jnp.int32(step)), plain.arrays)
     first, again, other = (np.asarray(draw(step)["x"]) for step in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -140,7 +142,7 @@ def test_batches_are_drawn_anew_in_every_step_from_the_training_split(plain):
 
 def test_each_critic_update_has_its_own_batch():
     game = toys.game(2, 2, update="alternating", n_critic=3)
-    batch = dispatch.draw_batch(game, SOURCE.draw, game.init(jax.random.key(0)), SOURCE.arrays["train"])["x"]
+    batch = draw_batch(game, SOURCE.draw, game.init(jax.random.key(0)), SOURCE.arrays["train"])["x"]
     assert batch.shape == (3, 8, 2)
     assert len(np.unique(np.asarray(batch)[:, 0], axis=0)) == 3
 
@@ -161,10 +163,10 @@ def test_data_that_do_not_fit_are_refused():
 
 
 def test_convolutions_that_are_no_products_are_not_looped_over_on_a_cpu():
-    assert dispatch.loops(toys.game(2, 2))
-    assert dispatch.loops(slow()) == (jax.default_backend() != "cpu")
-    assert dispatch.loops(slow("matmul"))
-    assert dispatch.loops(slow("auto"))
+    assert loops(toys.game(2, 2))
+    assert loops(slow()) == (jax.default_backend() != "cpu")
+    assert loops(slow("matmul"))
+    assert loops(slow("auto"))
 
 
 def test_reports_are_means_over_the_steps_in_which_a_pair_was_played():
@@ -194,7 +196,7 @@ def test_an_iterator_that_ends_leaves_the_state_that_was_reached():
     batches = [np.random.default_rng(i).normal(size=(8, 2)).astype(np.float32) for i in range(8)]
     source = from_iterator(iter(batches), held_out=8)
     game = toys.game(2, 2)
-    with pytest.raises(dispatch.Interrupted, match="ended at step 5") as stopped:
+    with pytest.raises(Interrupted, match="ended at step 5") as stopped:
         train(game, game.init(jax.random.key(0)), source, steps=20)
     assert int(stopped.value.state.step) == 5
     assert np.isfinite(stopped.value.state.generators[0].params["w1"]).all()

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 import ensgan
 from ensgan import cli, config, exporting, losses, networks, rundir, runs
 from ensgan.checkpoint import Checkpoints
-from ensgan.game import Game
-from ensgan.population import Group, normal
+from ensgan.game.game import Game
+from ensgan.game.population import Group, normal
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 

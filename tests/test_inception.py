@@ -22,8 +22,8 @@ from test_comparison import save
 from toys import quadrants
 
 from ensgan import cli, evaluation, features, inception, losses, metrics, networks, optim, pairing
-from ensgan.game import Game
-from ensgan.population import Group
+from ensgan.game.game import Game
+from ensgan.game.population import Group
 from ensgan.torch_files import read_tensors
 from ensgan.types import InputError
 

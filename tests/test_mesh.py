@@ -11,13 +11,15 @@ import pytest
 import toys
 from flax import nnx
 
-from ensgan import losses, mesh, networks, pairing, penalties
+from ensgan import losses, networks, pairing, penalties
 from ensgan.data import Source, resident
-from ensgan.dispatch import Program, check_mesh, start, to_divide
-from ensgan.game import Game
-from ensgan.mesh import Sizes
-from ensgan.population import Group, normal
-from ensgan.replicas import Replicas
+from ensgan.devices import mesh
+from ensgan.devices.mesh import Sizes
+from ensgan.game.game import Game
+from ensgan.game.placement import check_mesh, start, to_divide
+from ensgan.game.population import Group, normal
+from ensgan.game.program import Program
+from ensgan.game.replicas import Replicas
 from ensgan.training import train
 from ensgan.types import Augment, InputError, Roster, Schedule
 

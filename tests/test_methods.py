@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ensgan import cli, config, losses, schedules
-from ensgan.dispatch import Program
+from ensgan.game.program import Program
 from ensgan.methods import METHODS, table
 from ensgan.pairing import PAIRINGS
 from ensgan.training import TABLES, build, train

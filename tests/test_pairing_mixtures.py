@@ -10,9 +10,10 @@ import toys
 from jax.extend.core import jaxprs_in_params
 from scipy.optimize import minimize
 
-from ensgan import metagame, optim, pairing, replicas
-from ensgan.coverage import as_mask
+from ensgan import metagame, optim, pairing
 from ensgan.data import resident
+from ensgan.game import replicas
+from ensgan.game.coverage import as_mask
 from ensgan.pairing.multigradient import smallest_norm
 from ensgan.training import train
 from ensgan.types import Evidence

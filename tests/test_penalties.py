@@ -8,9 +8,9 @@ import pytest
 import toys
 
 from ensgan import pairing, penalties, testing
+from ensgan.game.regularization import fakes_by_weight
+from ensgan.game.step import step
 from ensgan.penalties import PENALTIES, gradient_penalty, r1, r1_r2, r2
-from ensgan.regularization import fakes_by_weight
-from ensgan.step import step
 from ensgan.types import InputError, Penalty
 
 REAL = jnp.array([[1.0, 0.0], [0.0, 2.0]])

@@ -19,12 +19,14 @@ import toys
 from jax.sharding import PartitionSpec
 from test_mesh import collectives as in_text
 
-from ensgan import cli, config, counting, data, mesh, networks, pairing, plan, training
+from ensgan import cli, config, counting, data, networks, pairing, plan, training
 from ensgan.data import Source, resident
-from ensgan.dispatch import Program, start
-from ensgan.game import Game
-from ensgan.mesh import Sizes
-from ensgan.population import Group
+from ensgan.devices import mesh
+from ensgan.devices.mesh import Sizes
+from ensgan.game.game import Game
+from ensgan.game.placement import start
+from ensgan.game.population import Group
+from ensgan.game.program import Program
 from ensgan.types import InputError
 
 POINTS = np.zeros((100, 2), np.float32)

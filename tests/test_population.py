@@ -7,9 +7,10 @@ import pytest
 import toys
 from flax import nnx
 
-from ensgan import population
+from ensgan.game import population
+from ensgan.game.execution import member_vjp, over_members
+from ensgan.game.population import Group, common_noise, noise, normal, uniform
 from ensgan.networks import from_nnx
-from ensgan.population import Group, common_noise, member_vjp, noise, normal, over_members, uniform
 from ensgan.types import InputError
 
 NET = toys.dense(3, 5, (2,))

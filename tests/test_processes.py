@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import mesh, processes, rundir, runs
+from ensgan import rundir, runs
+from ensgan.devices import mesh, processes
 from ensgan.reporting import read_metrics
 from ensgan.types import InputError
 

@@ -10,8 +10,8 @@ from test_combine import SOURCE, game, line
 
 import ensgan
 from ensgan import combine, data, evaluation, losses, refining, sampling
-from ensgan.game import Game
-from ensgan.population import Group, normal, uniform
+from ensgan.game.game import Game
+from ensgan.game.population import Group, normal, uniform
 from ensgan.refine import Judge
 from ensgan.refining import refined
 from ensgan.reporting import describe_refinement

@@ -11,8 +11,8 @@ import toys
 
 from ensgan import Replicas, optim, pairing, penalties
 from ensgan.data import Source, resident
-from ensgan.dispatch import Program, drawn_step
-from ensgan.faults import describe_fault
+from ensgan.game.faults import describe_fault
+from ensgan.game.program import Program, drawn_step
 from ensgan.training import train
 from ensgan.types import InputError
 

@@ -19,10 +19,11 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import comparison, config, evaluation, measuring, mesh, rundir, runs
+from ensgan import comparison, config, evaluation, features, measuring, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
-from ensgan.dispatch import Program
+from ensgan.devices import mesh
+from ensgan.game.program import Program
 from ensgan.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
 from ensgan.training import TABLES, build
@@ -115,7 +116,7 @@ def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, t
 
 
 def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "train_classifier", partial(runs.train_classifier, steps=20))
+    monkeypatch.setattr(runs, "train_classifier", partial(features.train_classifier, steps=20))
     given = settings(
         data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge", steps=10
     )

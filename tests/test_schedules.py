@@ -9,15 +9,16 @@ import optax
 import pytest
 import toys
 
-from ensgan import dispatch, losses, optim, pairing, penalties, schedules, testing
+from ensgan import losses, optim, pairing, penalties, schedules, testing
 from ensgan.data import gaussian_ring, resident
-from ensgan.replicas import Replicas
+from ensgan.game.batches import by_weight
+from ensgan.game.replicas import Replicas
+from ensgan.game.step import step, updates_of
 from ensgan.reporting import describe_scores
 from ensgan.schedules import boosted_weights, boosting, copied, evolution, fit_classifier
 from ensgan.schedules.evolution import _rivals
 from ensgan.schedules.members import become
 from ensgan.selection import meta_game, select
-from ensgan.step import step, updates_of
 from ensgan.training import between, train
 from ensgan.types import InputError
 
@@ -539,7 +540,7 @@ def test_copies_stay_within_their_group():
 
 
 def test_reals_are_drawn_by_the_weights_that_a_schedule_gives():
-    draw = dispatch.by_weight(SOURCE.pick)
+    draw = by_weight(SOURCE.pick)
     weight = jnp.zeros((TRAIN,)).at[jnp.array([0, 7, TRAIN - 1])].set(jnp.array([1.0, 2.0, 1.0]))
     keys = jax.vmap(lambda b: jax.random.fold_in(jax.random.key(0), b))(jnp.arange(2000))
     x = np.asarray(jax.jit(draw)((SOURCE.arrays["train"], weight), keys)["x"])
@@ -547,4 +548,4 @@ def test_reals_are_drawn_by_the_weights_that_a_schedule_gives():
     share = [(x == table[i]).all(axis=1).mean() for i in (0, 7, TRAIN - 1)]
     assert sum(share) == pytest.approx(1.0)
     np.testing.assert_allclose(share, [0.25, 0.5, 0.25], atol=0.05)  # over four standard errors
-    assert dispatch.by_weight(SOURCE.pick) is draw
+    assert by_weight(SOURCE.pick) is draw

@@ -11,8 +11,8 @@ from scipy.special import expit
 from ensgan import draws, evaluation, losses, metrics, mixtures, pairing, ratings, sampling, selection
 from ensgan.data import gaussian_ring, resident
 from ensgan.draws import SAMPLING
-from ensgan.game import Game
-from ensgan.population import Group, normal
+from ensgan.game.game import Game
+from ensgan.game.population import Group, normal
 from ensgan.sampling import every_member, sample
 from ensgan.selection import held_out_logits, rank_generators, rank_parts, select
 from ensgan.types import InputError, Network, Roster

@@ -12,7 +12,7 @@ from toys import quadrants
 from ensgan import Game, Group, cli, config, data, evaluation, features, networks, rundir
 from ensgan.checkpoint import Checkpoints
 from ensgan.data.source import sample_keys
-from ensgan.dispatch import Program
+from ensgan.game.program import Program
 from ensgan.training import TABLES, build
 from ensgan.types import InputError, Network
 

@@ -9,11 +9,11 @@ import toys
 from flax import nnx
 
 from ensgan import augment, losses, pairing, penalties
-from ensgan.faults import describe_fault, spoiled, stopped
-from ensgan.game import Game
+from ensgan.game.faults import describe_fault, spoiled, stopped
+from ensgan.game.game import Game
+from ensgan.game.population import Group
+from ensgan.game.step import shares_backward, step
 from ensgan.networks import from_nnx
-from ensgan.population import Group
-from ensgan.step import shares_backward, step
 from ensgan.types import Augment, Evidence, InputError, Pairing, Roster, Schedule
 
 
@@ -260,7 +260,7 @@ def test_a_masked_pair_has_no_influence_not_even_as_nan():
     sick = state._replace(generators=(state.generators[0]._replace(params=broken),))
 
     from ensgan import scoring
-    from ensgan.rounds import play
+    from ensgan.game.round import play
 
     def gradients(state):
         mask = game.pairing.before((), None, 2, 2)

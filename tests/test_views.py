@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import data, losses, mesh, networks, pairing, testing
+from ensgan import data, losses, networks, pairing, testing
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import parse
 from ensgan.data.source import sample_keys
-from ensgan.dispatch import Program, draw_batch, drawn_step, start, trace
-from ensgan.game import Game
+from ensgan.devices import mesh
+from ensgan.game.batches import draw_batch
+from ensgan.game.game import Game
+from ensgan.game.placement import start
+from ensgan.game.population import Group
+from ensgan.game.program import Program, drawn_step, trace
+from ensgan.game.step import step
 from ensgan.networks import projection_of
-from ensgan.population import Group
-from ensgan.step import step
 from ensgan.training import TABLES, build
 from ensgan.types import InputError, Network
 

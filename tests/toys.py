@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan import data, losses, pairing, population
-from ensgan.game import Game
-from ensgan.population import Group
+from ensgan import data, losses, pairing
+from ensgan.game import population
+from ensgan.game.game import Game
+from ensgan.game.population import Group
 from ensgan.types import Network
 
 

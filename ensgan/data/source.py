@@ -236,3 +236,13 @@ def resident(
         classes=classes if classes or label is None else int(label.max()) + 1,
         pick=pick,
     )
+
+
+LEAST = 8  # samples, below which ranks are noise
+
+
+def check_split(source: Source, split: str) -> None:
+    """Raises InputError where a split is too small to be scored on: ranks would be noise."""
+    found = len(source.held_out(split, LEAST)["x"])
+    if found < LEAST:
+        raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from ensgan.types import Array
@@ -27,3 +28,23 @@ def placements(real_N: Array, fake_M: Array) -> tuple[Array, Array]:
         return (left + right) / (2.0 * sorted_scores.shape[0])
 
     return below(jnp.sort(fake_M), real_N), 1.0 - below(jnp.sort(real_N), fake_M)
+
+
+def auc(fake_MNn: Array, real_Nn: Array) -> Array:
+    """`fool` `[M, N]` of logits: P(a fake of G_i is above a real), ties count half."""
+    return auc_with_placements(fake_MNn, real_Nn)[0]
+
+
+@jax.jit
+def auc_with_placements(fake_MNn: Array, real_Nn: Array) -> tuple[Array, Array, Array]:
+    """`fool` `[M, N]` and the placements of reals `[M, N, n]` and of fakes `[M, N, n]`, as shares that fool."""
+    above = jax.vmap(jax.vmap(placements), in_axes=(None, 0))  # over discriminators, then generators
+    detect_r, detect_f = above(real_Nn, fake_MNn)
+    return (1.0 - detect_r).mean(-1), 1.0 - detect_r, 1.0 - detect_f
+
+
+@jax.jit
+def pairwise_probability(fake_MNn: Array, real_Nn: Array) -> Array:
+    """Mean σ(s_a − r_b) over all pairs (a, b), one row of fakes at a time."""
+    over = lambda s, r: jax.lax.map(lambda a: jax.nn.sigmoid(a - r).mean(), s).mean()
+    return jax.vmap(jax.vmap(over), in_axes=(0, None))(fake_MNn, real_Nn)

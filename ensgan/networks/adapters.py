@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from flax.errors import FlaxError
 
-from ensgan.mesh import data_axis
+from ensgan.devices.mesh import data_axis
 from ensgan.types import Array, InputError, Network, Shape, Tree
 
 

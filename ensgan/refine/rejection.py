@@ -11,17 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.refine.contract import (
-    PILOT,
-    Draw,
-    Progress,
-    Ratio,
-    Refined,
-    as_partial,
-    check_budget,
-    check_num,
-    known,
-)
+from ensgan.refine.contract import PILOT, Draw, Progress, Ratio, Refined, as_partial, check_budget, check_num, known
 from ensgan.types import Array, InputError, Tree, check_range
 
 PORTION = 16  # batches of proposals in one compiled call

@@ -13,11 +13,12 @@ import optax
 
 from ensgan.data import Source
 from ensgan.draws import CHUNK
-from ensgan.game import Game, State
-from ensgan.population import Group
+from ensgan.game.game import Game
+from ensgan.game.population import Group
+from ensgan.game.scoring import at_least_float32
+from ensgan.game.state import State
 from ensgan.sampling import sample
 from ensgan.schedules.members import check_every, key_of, one_group
-from ensgan.scoring import at_least_float32
 from ensgan.types import Array, InputError, Roster, Schedule, Tree
 
 # weigh(game, state, source, x, stage) -> weights of the train samples x, which have the mean 1

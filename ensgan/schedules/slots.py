@@ -8,16 +8,9 @@ import numpy as np
 
 from ensgan import metagame
 from ensgan.data import Source
-from ensgan.game import Game, State
-from ensgan.schedules.members import (
-    Side,
-    become,
-    check_every,
-    copyable,
-    groups_of,
-    key_of,
-    one_group,
-)
+from ensgan.game.game import Game
+from ensgan.game.state import State
+from ensgan.schedules.members import Side, become, check_every, copyable, groups_of, key_of, one_group
 from ensgan.selection import payoff
 from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
 

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ensgan.mesh import ALONE, Place
-from ensgan.population import Group, Groups, Population, member_vjp, pieces
+from ensgan.devices.mesh import ALONE, Place
+from ensgan.game.execution import member_vjp
+from ensgan.game.population import Group, Groups, Population, pieces
 from ensgan.types import Array, Loss, Tree
 
 # Where D's scalar is this much smaller than G's, it is raised to it. Smaller than any rounding of D's gradient, large

@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ensgan.game import Game, State
-from ensgan.mesh import Place
-from ensgan.population import Groups, Population, counts
+from ensgan.devices.mesh import Place
+from ensgan.game.game import Game
+from ensgan.game.population import Groups, Population, counts
+from ensgan.game.state import State
 from ensgan.types import Array, Tree
 
 SIDES = ("generator", "discriminator")

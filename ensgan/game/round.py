@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ensgan import coverage, population, scoring
-from ensgan.coverage import View
-from ensgan.game import Game, State
-from ensgan.mesh import ALONE, Place
-from ensgan.scoring import Logits, Weights
+from ensgan.devices.mesh import ALONE, Place
+from ensgan.game import coverage, execution, population, scoring
+from ensgan.game.coverage import View
+from ensgan.game.game import Game
+from ensgan.game.scoring import Logits, Weights
+from ensgan.game.state import State
 from ensgan.types import Array, Evidence, Loss, Tree
 
 
@@ -146,7 +147,7 @@ def generate(
 
         z = population.noise(group, key_noise, first, game.batch_size, place=place)
         keys = population.member_keys(place.own_key(key_net), place.numbers(first, group.count))
-        forward = population.member_vjp(one, group.how, place.here(group.count), (0, 0, 0, 0, None), wrt=1)
+        forward = execution.member_vjp(one, group.how, place.here(group.count), (0, 0, 0, 0, None), wrt=1)
         parts.append(forward(members.params, members.state, z, keys, label))
     outs, states, pulls = zip(*parts, strict=True)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ensgan import population, scoring
-from ensgan.game import Game, State
-from ensgan.mesh import ALONE, Place
-from ensgan.rounds import Round
+from ensgan.devices.mesh import ALONE, Place
+from ensgan.game import execution, population, scoring
+from ensgan.game.game import Game
+from ensgan.game.round import Round
+from ensgan.game.state import State
 from ensgan.types import Array, Penalty, Tree
 
 
@@ -78,7 +79,7 @@ def _penalty(
             keys = population.member_keys(key, samples)
             return strength * jnp.sum(penalty.value(critic, real, fake, keys)) / met.view.size
 
-        one = population.over_members(
+        one = execution.over_members(
             jax.value_and_grad(value),
             group.how_shared,
             place.here(group.count),

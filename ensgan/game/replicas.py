@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.game import Game, State
+from ensgan.game.game import Game
+from ensgan.game.state import State
 from ensgan.types import InputError
 
 # Every leaf of a state counts replicas on axis 0, but the step is the same for all: a `cond` on it stays a `cond`, so

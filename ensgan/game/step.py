@@ -8,35 +8,23 @@ from what the plugs declare.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from ensgan import optim, population, scoring
-from ensgan.faults import GRADIENT, OUTPUT, D, Flags, G, guard
-from ensgan.game import Game, State
-from ensgan.mesh import ALONE, Place
-from ensgan.population import Members, Population
-from ensgan.regularization import penalize
-from ensgan.rounds import Round, play
+from ensgan import optim
+from ensgan.devices.mesh import ALONE, Place
+from ensgan.game import population, scoring
+from ensgan.game.faults import GRADIENT, OUTPUT, D, Flags, G, guard
+from ensgan.game.game import Game
+from ensgan.game.info import Info
+from ensgan.game.population import Members, Population
+from ensgan.game.regularization import penalize
+from ensgan.game.round import Round, play
+from ensgan.game.state import State
 from ensgan.types import Array, Roster, Tree
-
-
-class Info(NamedTuple):
-    """What a step reports. Never feeds back into training. Losses and `fool` of pairs that were not played are NaN."""
-
-    loss_g: Array  # [M, N]
-    loss_d: Array  # [M, N]
-    weight_g: Array  # W [M, N]
-    weight_d: Array  # P [M, N]
-    fool: Array  # [M, N] mean σ(s − r) on the training batch
-    penalty: Array  # [N], with its strength
-    grad_norm_g: Array  # [M]
-    grad_norm_d: Array  # [N]
-    augment: Array  # scalar in [0, 1]
-
 
 Update = Callable[[State], State]  # what a step does to the state once everybody is known to be finite
 

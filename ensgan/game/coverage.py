@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from ensgan import population, scoring
-from ensgan.game import Game
-from ensgan.mesh import Place
+from ensgan.devices.mesh import Place
+from ensgan.game import population, scoring
+from ensgan.game.game import Game
 from ensgan.types import Array
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,11 +11,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
-from ensgan.game import Game, State, check_source
-from ensgan.mesh import ALONE, DATA, MEMBER, Place, Sizes, check_fits, put, sizes_of
-from ensgan.population import member_keys
-from ensgan.replicas import Replicas
-from ensgan.step import Info, step
+from ensgan.devices.mesh import ALONE, Place, put, sizes_of
+from ensgan.game.batches import check_weights, draw_batch, draw_of
+from ensgan.game.game import Game, check_source
+from ensgan.game.info import Info, Total, _tally, added, mean
+from ensgan.game.placement import _batch_specs, check_mesh, specs
+from ensgan.game.replicas import Replicas
+from ensgan.game.state import State
+from ensgan.game.step import step
 from ensgan.types import Array, InputError, Tree
 
 
@@ -26,9 +29,6 @@ class Interrupted(InputError):
         """Keeps the state beside the message."""
         super().__init__(message)
         self.state = state
-
-
-Total = tuple[Info, Info]  # sums over steps, and how many steps are in each
 
 
 def loops(game: Game) -> bool:
@@ -121,116 +121,12 @@ class Program:
         return jax.device_put(tree) if self.mesh is None else put(self.mesh, tree, spec)
 
 
-def check_mesh(game: Game, sizes: Sizes) -> None:
-    """Raises InputError where a game cannot be spread over a mesh of these sizes, with what would fit."""
-    check_fits(sizes, **to_divide(game))
-
-
-def draw_of(game: Game, source: Source) -> Any:
-    """`draw(arrays, keys)` of a source, by the weights of the game's schedule where it gives some."""
-    weighs = game.schedule is not None and game.schedule.weight is not None
-    return by_weight(source.pick) if weighs else source.draw
-
-
-@cache  # one function for one source, so that programs are compiled once
-def by_weight(pick: Any) -> Any:
-    """`draw((arrays, weight), keys)` of samples in proportion to weights `[n]`, from the `pick` of a source."""
-
-    def draw(weighted: tuple[Tree, Array], keys: Array) -> dict[str, Array]:
-        arrays, weight = weighted
-        total = jnp.cumsum(weight)
-
-        def one(key: Array) -> dict[str, Array]:
-            which, noise = jax.random.split(key)
-            point = jax.random.uniform(which) * total[-1]
-            i = jnp.searchsorted(total, point, side="right")
-            return pick(arrays, jnp.minimum(i, len(weight) - 1).astype(jnp.int32), noise)
-
-        return jax.vmap(one)(keys)
-
-    return draw
-
-
-def check_weights(game: Game, source: Source) -> None:
-    """Raises InputError where a schedule gives weights to samples that cannot be counted."""
-    if game.schedule is None or game.schedule.weight is None:
-        return
-    weight = jax.eval_shape(lambda: game.schedule.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
-    num = source.num["train"]
-    if source.draw is None or source.pick is None or num is None or "x" not in source.arrays["train"]:
-        raise InputError(
-            f"the schedule gives weights to samples, and those of {source.name!r} are not a table in memory; use data "
-            "that are (for ring and grid, set points to how many there are)"
-        )
-    if weight.shape != (num,):
-        raise InputError(f"the schedule has weights for {weight.shape[0]} samples, and the train split has {num}")
-
-
-def to_divide(game: Game) -> dict[str, Any]:
-    """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
-    sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
-    groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
-    return {
-        "groups": groups,
-        "batch_size": game.batch_size,
-        "dealt": game.N if game.coverage == "split" else 1,
-        "whole": any(g.network.batch_coupled and not g.network.synced for g in (*game.groups_g, *game.groups_d)),
-    }
-
-
-def specs(players: Game | Replicas) -> State:
-    """How a state is spread over a mesh: members over `member`, everything else on every device."""
-    members = PartitionSpec(None, MEMBER) if isinstance(players, Replicas) else PartitionSpec(MEMBER)
-    spec = {name: PartitionSpec() for name in State._fields}
-    return State(**{**spec, "generators": members, "discriminators": members})  # type: ignore[arg-type]
-
-
-def shardings(players: Game | Replicas, mesh: Mesh, like: State) -> State:
-    """The sharding of every leaf of a state of the form `like`."""
-    of = lambda spec, tree: jax.tree.map(lambda _: NamedSharding(mesh, spec), tree)
-    return State(*(of(spec, tree) for spec, tree in zip(specs(players), like, strict=True)))
-
-
-def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> State:
-    """A fresh state, made on the devices that will hold it. Replicas have seeds of their own.
-
-    A member's weights are the same on every mesh.
-    """
-    init = players.init if isinstance(players, Replicas) else lambda: players.init(jax.random.key(seed))
-    if mesh is None:
-        return jax.jit(init)()
-    return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
-
-
-def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
-    """This device's samples of the batches of the next step: a pure function of (seed, step)."""
-    key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
-    if game.schedule is not None and game.schedule.weight is not None:
-        arrays = (arrays, game.schedule.weight(state.schedule))
-    if game.n_critic == 1:
-        return draw(arrays, member_keys(key, samples))
-    each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))
-    return jax.vmap(each)(jnp.arange(game.n_critic))
-
-
 def drawn_step(
     players: Game | Replicas, draw: Any, state: State, arrays: Tree, place: Place = ALONE
 ) -> tuple[State, Info]:
     """One step of a game, or of each of its replicas, on a batch of its own."""
     one = lambda game, state: step(game, state, draw_batch(game, draw, state, arrays, place), place)
     return players.map(one, state) if isinstance(players, Replicas) else one(players, state)
-
-
-def _batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
-    """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
-    own = {"x": len(game.sample_shape) + 2, "weight": 2}  # axes, where there is one of discriminators
-    critics = 0 if game.n_critic == 1 else 1
-
-    def spec(name: str, leaf: Any) -> PartitionSpec:
-        before = critics + (leaf.ndim - critics == own.get(name, -1))
-        return PartitionSpec(*[None] * before, DATA)
-
-    return {name: spec(name, leaf) for name, leaf in batch.items()}
 
 
 def _on_mesh(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Any) -> Any:
@@ -304,27 +200,3 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
         batch["label"] = jax.ShapeDtypeStruct(size, np.int32)
     specs_of = _batch_specs(game, batch)
     return _one.trace(game, mesh, state, {name: shape(leaf, specs_of[name]) for name, leaf in batch.items()})
-
-
-@jax.jit
-def _tally(info: Info) -> Total:
-    """What is summed: a pair that was not played reports NaN, and counts for nothing."""
-    played = jax.tree.map(lambda a: ~jnp.isnan(a), info)
-    values = jax.tree.map(lambda a, p: jnp.where(p, a, 0.0), info, played)
-    return values, jax.tree.map(lambda p, a: p.astype(a.dtype), played, info)
-
-
-def added(total: Total | None, more: Total) -> Total:
-    """The sum of two stretches; the first may be empty, which is None."""
-    return more if total is None else _add(total, more)
-
-
-@jax.jit
-def _add(total: Total, more: Total) -> Total:
-    return jax.tree.map(jnp.add, total, more)
-
-
-@jax.jit
-def mean(total: Total) -> Info:
-    """What a step reports on average; NaN of a pair that was never played."""
-    return jax.tree.map(jnp.divide, *total)

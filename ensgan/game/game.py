@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan import losses, optim, pairing, population, ratings
+from ensgan import losses, optim, pairing, ratings
 from ensgan.data import Source
-from ensgan.population import Group, Groups, Population
-from ensgan.ratings import Ratings
-from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, Tree, unknown
+from ensgan.game import population
+from ensgan.game.population import Group, Groups
+from ensgan.game.state import State
+from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, unknown
 
 UPDATES = ("simultaneous", "alternating")
 COVERAGES = ("full", "split", "neighbours")
@@ -25,25 +26,6 @@ _LOGITS: dict[str, Any] = {  # shapes of what each part of a loss takes
     "fake": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
     "generator": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
 }
-
-
-class State(NamedTuple):
-    """Everything that training carries: arrays in plain containers, so that any mesh can store and restore it."""
-
-    generators: Population
-    discriminators: Population
-    pairing: Tree  # of the pairing plug
-    payoff: Array  # [M, N] held-out AUC where the pairing asks for it, else ½
-    augment: Array  # scalar in [0, 1]: probability that a sample is augmented
-    hyper: dict[str, Array]  # hyper-parameters that a schedule may change: kinds of losses, factors of penalties
-    roster: Any  # who plays and learns, where that changes, else ()
-    schedule: Tree  # of the schedule plug
-    ratings: Ratings  # float32 [M + N] each: Elo and Glicko-2 of every member by held-out scores
-    rated: Array  # int32 scalar: the step of the last scores that count in them; −1 where there were none
-    running: Any  # [3, M, N] running means of loss_g, loss_d and fool with `split` coverage, else ()
-    fault: Array  # int32 [4]: step, side, member, cause of the first member that was not finite; −1 where all are
-    step: Array  # int32 scalar: updates done
-    key: Array  # the seed; every draw is a pure function of (key, step)
 
 
 @dataclass(frozen=True, eq=False)  # a game is itself: compiled programs are cached by identity
@@ -383,3 +365,10 @@ def check_source(game: Game, source: Source) -> None:
 
 def _initial_strength(augment: Augment | None) -> Any:
     return 0.0 if augment is None else augment.strength
+
+
+def meaning(game: Game, state: State) -> str:
+    """What a logit is by now, as in `types.Loss`: `uncalibrated` once a schedule drew discriminators' losses anew."""
+    start = (game.loss.start or {}).get("loss_d")
+    redrawn = start is not None and not np.array_equal(start, state.hyper["loss_d"])
+    return "uncalibrated" if redrawn else game.loss.logit

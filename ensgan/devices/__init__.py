@@ -1,0 +1,1 @@
+"""Meshes of devices, and the processes that share them."""

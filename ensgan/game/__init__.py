@@ -1,0 +1,1 @@
+"""The method: what M generators and N discriminators play, and one compiled step of it."""

@@ -1,0 +1,88 @@
+"""Where the arrays of a game lie on a mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ensgan.devices import mesh, processes
+from ensgan.devices.mesh import DATA, MEMBER, Sizes, check_fits
+from ensgan.game.game import Game
+from ensgan.game.replicas import Replicas
+from ensgan.game.state import State
+from ensgan.types import InputError
+
+
+def check_mesh(game: Game, sizes: Sizes) -> None:
+    """Raises InputError where a game cannot be spread over a mesh of these sizes, with what would fit."""
+    check_fits(sizes, **to_divide(game))
+
+
+def to_divide(game: Game) -> dict[str, Any]:
+    """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
+    sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
+    groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
+    return {
+        "groups": groups,
+        "batch_size": game.batch_size,
+        "dealt": game.N if game.coverage == "split" else 1,
+        "whole": any(g.network.batch_coupled and not g.network.synced for g in (*game.groups_g, *game.groups_d)),
+    }
+
+
+def specs(players: Game | Replicas) -> State:
+    """How a state is spread over a mesh: members over `member`, everything else on every device."""
+    members = PartitionSpec(None, MEMBER) if isinstance(players, Replicas) else PartitionSpec(MEMBER)
+    spec = {name: PartitionSpec() for name in State._fields}
+    return State(**{**spec, "generators": members, "discriminators": members})  # type: ignore[arg-type]
+
+
+def shardings(players: Game | Replicas, mesh: Mesh, like: State) -> State:
+    """The sharding of every leaf of a state of the form `like`."""
+    of = lambda spec, tree: jax.tree.map(lambda _: NamedSharding(mesh, spec), tree)
+    return State(*(of(spec, tree) for spec, tree in zip(specs(players), like, strict=True)))
+
+
+def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> State:
+    """A fresh state, made on the devices that will hold it. Replicas have seeds of their own.
+
+    A member's weights are the same on every mesh.
+    """
+    init = players.init if isinstance(players, Replicas) else lambda: players.init(jax.random.key(seed))
+    if mesh is None:
+        return jax.jit(init)()
+    return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
+
+
+def _batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
+    """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
+    own = {"x": len(game.sample_shape) + 2, "weight": 2}  # axes, where there is one of discriminators
+    critics = 0 if game.n_critic == 1 else 1
+
+    def spec(name: str, leaf: Any) -> PartitionSpec:
+        before = critics + (leaf.ndim - critics == own.get(name, -1))
+        return PartitionSpec(*[None] * before, DATA)
+
+    return {name: spec(name, leaf) for name, leaf in batch.items()}
+
+
+def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
+    """The mesh of a run, or None where it has one device.
+
+    Args:
+        game: what is played.
+        sizes: of the mesh; None chooses them by the number of devices.
+
+    Raises:
+        InputError: the devices, or the game, do not fit.
+    """
+    if sizes is None:
+        sizes = mesh.choose(jax.device_count(), **to_divide(game))
+        if processes.several() and sizes.devices < jax.device_count():
+            raise InputError(
+                f"the largest mesh that fits this game is {sizes}, and several processes must use all of their "
+                f"{jax.device_count()} devices; change the members, batch_size, or the number of processes"
+            )
+    return None if sizes.devices == 1 and not processes.several() else mesh.make(*sizes)
