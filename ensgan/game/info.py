@@ -28,7 +28,7 @@ Total = tuple[Info, Info]  # sums over steps, and how many steps are in each
 
 
 @jax.jit
-def _tally(info: Info) -> Total:
+def tally(info: Info) -> Total:
     """What is summed: a pair that was not played reports NaN, and counts for nothing."""
     played = jax.tree.map(lambda a: ~jnp.isnan(a), info)
     values = jax.tree.map(lambda a, p: jnp.where(p, a, 0.0), info, played)

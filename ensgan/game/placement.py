@@ -56,7 +56,7 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
     return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
 
 
-def _batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
+def batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
     """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
     own = {"x": len(game.sample_shape) + 2, "weight": 2}  # axes, where there is one of discriminators
     critics = 0 if game.n_critic == 1 else 1

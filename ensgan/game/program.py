@@ -14,8 +14,8 @@ from ensgan.data import Source
 from ensgan.devices.mesh import ALONE, Place, put, sizes_of
 from ensgan.game.batches import check_weights, draw_batch, draw_of
 from ensgan.game.game import Game, check_source
-from ensgan.game.info import Info, Total, _tally, added, mean
-from ensgan.game.placement import _batch_specs, check_mesh, specs
+from ensgan.game.info import Info, Total, tally, added, mean
+from ensgan.game.placement import batch_specs, check_mesh, specs
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
 from ensgan.game.step import step
@@ -105,7 +105,7 @@ class Program:
             except InputError as error:
                 raise Interrupted(str(error), state) from error
             state, info = self._run(state, feed)
-            total = added(total, _tally(info))
+            total = added(total, tally(info))
         return state, total
 
     def _batches(self, step: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Program:
         first = step * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
-        specs = _batch_specs(self.game, batch)
+        specs = batch_specs(self.game, batch)
         return {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
 
     def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
@@ -147,9 +147,9 @@ def _many(
         def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
             state, total = carry
             state, info = drawn_step(players, draw, state, arrays, place)
-            return state, jax.tree.map(jnp.add, total, _tally(info))
+            return state, jax.tree.map(jnp.add, total, tally(info))
 
-        report = jax.eval_shape(lambda s: _tally(drawn_step(players, draw, s, arrays, place)[1]), state)
+        report = jax.eval_shape(lambda s: tally(drawn_step(players, draw, s, arrays, place)[1]), state)
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
         return jax.lax.fori_loop(0, num, body, (state, zero))
 
@@ -167,7 +167,7 @@ def _one_drawn(
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def _one(game: Game, mesh: Mesh | None, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
     one = lambda place, state, batch: step(game, state, batch, place)
-    return _on_mesh(one, game, mesh, _batch_specs(game, batch))(state, batch)
+    return _on_mesh(one, game, mesh, batch_specs(game, batch))(state, batch)
 
 
 def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
@@ -198,5 +198,5 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:
         batch["label"] = jax.ShapeDtypeStruct(size, np.int32)
-    specs_of = _batch_specs(game, batch)
+    specs_of = batch_specs(game, batch)
     return _one.trace(game, mesh, state, {name: shape(leaf, specs_of[name]) for name, leaf in batch.items()})
