@@ -23,10 +23,12 @@ from methods import play
 from PIL import Image, ImageDraw
 from rows import emit, read
 
-from ensgan import Replicas, combine, comparison, config, features, metrics, refining, rundir, sampling
+from ensgan import Replicas, comparison, config, features, metrics, rundir
 from ensgan.data import to_uint8
 from ensgan.game.program import Program
 from ensgan.reporting import figures, pictures
+from ensgan.sampling import combine
+from ensgan.sampling.sampler import METHODS, refined, sample
 from ensgan.selection import select
 from ensgan.training import TABLES, build
 
@@ -43,7 +45,7 @@ def main():
     parser.add_argument("--configs", nargs="+", default=["ring8_parts", "grid25_parts"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--refine", nargs="*", default=list(refining.METHODS), help="by default all methods")
+    parser.add_argument("--refine", nargs="*", default=list(METHODS), help="by default all methods")
     parser.add_argument("--set", nargs="*", default=[], help="overrides, such as steps=2000")
     parser.add_argument("--out", help="append rows to this file as well")
     parser.add_argument("--pictures", help="a folder for one picture of each configuration: samples of the first seed")
@@ -87,7 +89,7 @@ def measure(name, flags, options):
     more = ["--steps", str(steps), *(part for plug in falling for part in (f"--{plug}.horizon", str(steps)))]
     game, source = build(config.parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)
-    draw = lambda r, seed: sampling.sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
+    draw = lambda r, seed: sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
     drawn = [np.asarray(draw(r, seed)) for r, seed in enumerate(seeds)]
     single = [score(x, seed) | {"cost": [1.0, 0.0]} for x, seed in zip(drawn, seeds, strict=True)]
     yield from rows({ONE_PAIR: single}, game, steps, work, seconds)
@@ -110,14 +112,14 @@ def samplers(game, state, source, num, seed, methods):
     mixture = chosen.fitted.weights[chosen.fitted.chosen]
     plain = {"best member": np.eye(game.M)[chosen.best], "uniform mixture": np.ones(game.M), "chosen mixture": mixture}
     for name, weights in plain.items():
-        yield name, np.asarray(sampling.sample(game, state, key, num, weights=weights)), [1.0, 0.0]
+        yield name, np.asarray(sample(game, state, key, num, weights=weights)), [1.0, 0.0]
     judge = combine.fit(game, state, source, weights=mixture, seed=seed)
     for method in methods:
         given = {"judge": judge, "method": method, "weights": mixture}
         if method == "collaborative" and source.modes is not None:
             given["rate"] = 0.1 * source.modes.std  # a step in proportion to the finest detail
         try:
-            got = refining.refined(game, state, key, num, **given)
+            got = refined(game, state, key, num, **given)
         except ValueError as error:  # nothing accepted, or samples that left the finite numbers
             print(f"{method}, seed {seed}: {error}", flush=True)
             yield method, None, [float("nan"), float("nan")]

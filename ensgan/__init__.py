@@ -6,8 +6,6 @@ training weights, ranking, selection and sampling.
 
 from ensgan import (
     augment,
-    calibration,
-    combine,
     data,
     features,
     losses,
@@ -24,13 +22,14 @@ from ensgan import (
 )
 from ensgan.devices import mesh
 from ensgan.evaluation import evaluate_classes, evaluate_modes
-from ensgan.exporting import Member, draw, member
 from ensgan.game.game import Game
 from ensgan.game.info import Info
 from ensgan.game.population import Group, normal, uniform
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
-from ensgan.sampling import sample
+from ensgan.sampling import calibration, combine
+from ensgan.sampling.inference import Member, draw, member
+from ensgan.sampling.sampler import sample
 from ensgan.selection import Selection, select
 from ensgan.training import train
 from ensgan.types import InputError

@@ -189,7 +189,8 @@ def _evaluate_folders(argv: list[str]) -> int:
 
 def sample(argv: list[str]) -> int:
     """Draws samples into a file."""
-    from ensgan import drawing, refining
+    from ensgan import drawing
+    from ensgan.sampling.sampler import GRADIENT, METHODS
 
     options = _options(
         "sample",
@@ -216,7 +217,7 @@ def sample(argv: list[str]) -> int:
                 "--refine",
                 str,
                 None,
-                f"how samples are refined by the run's judge: {', '.join(sorted(refining.METHODS))}",
+                f"how samples are refined by the run's judge: {', '.join(sorted(METHODS))}",
             ),
             (
                 "--budget",
@@ -224,7 +225,7 @@ def sample(argv: list[str]) -> int:
                 None,
                 "of obrs and drs, the share of draws to accept, such as 0.5; of the others, steps for each sample",
             ),
-            ("--rate", float, None, f"size of a step of {', '.join(refining.GRADIENT)}"),
+            ("--rate", float, None, f"size of a step of {', '.join(GRADIENT)}"),
             *JUDGE,
         ],
     )

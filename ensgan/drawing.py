@@ -10,12 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, combine, draws, evaluation, judging, refining, runs, sampling
+from ensgan import choices, evaluation, judging, runs
 from ensgan.data import Source, to_uint8
 from ensgan.gallery import save_picture
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import describe_refinement
+from ensgan.sampling import combine, draws
+from ensgan.sampling.sampler import GRADIENT, check_smooth, effort, mean_output, refined, sample
 from ensgan.types import Array, InputError
 
 MEMORY = 2**32  # bytes of samples that one command holds
@@ -77,8 +79,8 @@ def sample_file(
     if refine is not None:  # what is wrong is told before a judge is fitted
         if asked is not None and len(asked) > 1:
             raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
-        refining.effort(game, refine, budget, rate)
-        refining.check_smooth(refine, combine.is_smooth(rule, calibrate))
+        effort(game, refine, budget, rate)
+        check_smooth(refine, combine.is_smooth(rule, calibrate))
     for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
         if refine is None and given is not None:
             raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
@@ -87,16 +89,16 @@ def sample_file(
     key = jax.random.key(seed)
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is not None:
-        smooth = refine in refining.GRADIENT
+        smooth = refine in GRADIENT
         judge, _ = judging.fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)
         how = {"judge": judge, "weights": weights, "budget": budget, "rate": rate}
         x, tags, cost = _refined(game, state, source, key, num, None if asked is None else asked[0], refine, how)
         text = f"{text}, {cost},"
     elif averaged:
-        x = np.asarray(sampling.mean_output(game, state, key, num, weights=weights, label=tags))
+        x = np.asarray(mean_output(game, state, key, num, weights=weights, label=tags))
         text = f"the average of outputs, weighed as {text},"
     else:
-        x = np.asarray(sampling.sample(game, state, key, num, weights=weights, label=tags, stratified=stratified))
+        x = np.asarray(sample(game, state, key, num, weights=weights, label=tags, stratified=stratified))
     if out.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if len(game.sample_shape) == 3 else {})}
         np.savez(out, **arrays if tags is None else {**arrays, "label": tags})
@@ -133,10 +135,10 @@ def _refined(
         text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
         print(text, file=sys.stderr)
     more: dict[str, Any] = {"label": label, "start": start, "progress": progress, **how}
-    got = refining.refined(game, state, key, num, method=method, **more)
+    got = refined(game, state, key, num, method=method, **more)
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
-    plain = sampling.sample(game, state, again, min(num, 1000), weights=how["weights"], label=label)
+    plain = sample(game, state, again, min(num, 1000), weights=how["weights"], label=label)
     table = evaluation.evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))

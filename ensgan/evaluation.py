@@ -16,7 +16,8 @@ from ensgan.features import Classifier, Features, extract, identity
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.metrics import ClassScores, Estimate, ModeScores, class_floor, class_scores, mode_scores
-from ensgan.sampling import every_member, sample
+from ensgan.sampling.inference import every_member
+from ensgan.sampling.sampler import sample
 from ensgan.types import Array, InputError, unknown
 
 FEWEST = 8  # samples, below which nothing is said of refinement

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,29 +16,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import draws, rundir
-from ensgan.game import population
+from ensgan import rundir
 from ensgan.game.game import Game, meaning
-from ensgan.game.population import Latent
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
-from ensgan.types import Array, InputError, Network, Tree, unknown
+from ensgan.sampling import draws
+from ensgan.sampling.inference import Member, draw, member
+from ensgan.types import Array, InputError, Tree
 
-SIDES = ("generators", "discriminators")
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 KEYS = "threefry2x32"  # the generator of the keys that an exported function takes
 WEIGHTS, ABOUT = "weights.safetensors", "config.json"
 FUNCTIONS = {"generate": "generate.jaxexport", "score": "score.jaxexport"}
 Tensors = Mapping[str, Any]
-
-
-class Member(NamedTuple):
-    """One network with arrays of its own: `network.apply(params, state, x, label=None, train=False, rng=None)[0]`."""
-
-    network: Network
-    params: Tree
-    state: Tree
-    latent: Latent | None  # a generator's prior, with its own scale; None of a discriminator
 
 
 class Portable(NamedTuple):
@@ -58,63 +47,6 @@ class Portable(NamedTuple):
     tensors: dict[str, np.ndarray]
     inputs: Callable[[Any], dict[str, jax.ShapeDtypeStruct]]
     about: dict[str, Any]
-
-
-def member(
-    game: Game,
-    state: State,
-    i: int,
-    average: bool = True,
-    *,
-    side: Literal["generators", "discriminators"] = "generators",
-) -> Member:
-    """One generator, or one discriminator, by its number.
-
-    Args:
-        game: what was played.
-        state: the trained state.
-        i: its number, from 0, through all groups of its side.
-        average: whether a generator has its exponential average (else its raw weights); discriminators have none.
-        side: `generators` or `discriminators`.
-
-    Raises:
-        InputError: another side, or a number that the game does not have.
-    """
-    if side not in SIDES:
-        raise unknown("side", side, SIDES)
-    groups, members = (game.groups_g, state.generators) if side == SIDES[0] else (game.groups_d, state.discriminators)
-    count = population.size(groups)
-    if not 0 <= operator.index(i) < count:
-        raise InputError(f"asked for number {i} of the {side}; the game has {side} 0 to {count - 1}")
-    first = population.offsets(groups)
-    g = int(np.searchsorted(first, i, side="right")) - 1
-    group, k = groups[g], int(i - first[g])
-    take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
-    params = members[g].average if average and side == SIDES[0] else members[g].params
-    return Member(group.network, take(params), take(members[g].state), group.prior(k) if side == SIDES[0] else None)
-
-
-def draw(member: Member, key: Array, number: Array, label: Array | None = None) -> Array:
-    """The samples of some numbers from one generator: those that `sample` draws of it with the same key.
-
-    A pure function of arrays, to be compiled and differentiated as one likes.
-
-    Args:
-        member: a generator.
-        key: a key.
-        number: which samples, int32 `[b]`; `jnp.arange(n)` are the first n.
-        label: their classes, int32 `[b]`, where the network needs them.
-
-    Returns:
-        `[b, *sample_shape]`.
-
-    Raises:
-        InputError: a discriminator.
-    """
-    if member.latent is None:
-        raise InputError("a discriminator draws no samples; give a generator: ensgan.member(game, state, i)")
-    z = draws.latents(member.latent, member.network.in_shape, key, number)
-    return member.network.apply(member.params, member.state, z, label=label, train=False, rng=None)[0]
 
 
 def sampler(game: Game, state: State, weights: Any = None, average: bool = True) -> Portable:

@@ -9,14 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import selection
 from ensgan.data import Source, to_uint8
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_samples
 from ensgan.reporting.figures import scatter_panel
 from ensgan.reporting.pictures import COLUMNS, png, tile
-from ensgan.sampling import every_member
+from ensgan.sampling.inference import NOISE_SEED, every_member
 
 
 def save_samples(directory: Path, game: Game, state: State, source: Source) -> None:
@@ -31,7 +30,7 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
         told = min(COLUMNS, game.classes)
         reals, label = by_class(source.held_out("select", 1000), told, -(-num // told))
     num = len(reals["x"])
-    fakes = np.asarray(every_member(game, state, jax.random.key(selection.NOISE_SEED + 1), num, label))
+    fakes = np.asarray(every_member(game, state, jax.random.key(NOISE_SEED + 1), num, label))
     if image:
         fakes, real = to_uint8(fakes), to_uint8(reals["x"])
     else:  # points are shown by their first two coordinates

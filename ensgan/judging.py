@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ensgan import choices, combine, records, runs
+from ensgan import choices, records, runs
 from ensgan.data import Source, checks, images
 from ensgan.data.source import dequantized
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_reliability
+from ensgan.sampling import combine
 from ensgan.types import InputError
 
 CHANCE = 0.249  # Brier score, hardly better than the ¼ of ½ for everything

@@ -11,8 +11,8 @@ import numpy as np
 
 from ensgan import rundir, selection
 from ensgan.evaluation import DistanceTable, distances
-from ensgan.refine import Judge
 from ensgan.reporting import plain
+from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,20 +12,16 @@ from ensgan import metagame, metrics, mixtures, ratings
 from ensgan.comparison import PAIRS
 from ensgan.data import Source
 from ensgan.data.source import LEAST, check_split
-from ensgan.draws import chunks, probabilities
-from ensgan.game import execution
 from ensgan.game.game import Game, check_source, meaning
-from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
 from ensgan.metrics import Estimate
-from ensgan.metrics.ranks import auc_with_placements, pairwise_probability, auc
+from ensgan.metrics.ranks import auc, auc_with_placements, pairwise_probability
 from ensgan.mixtures import FITS, Evidence, Fitted
 from ensgan.ratings import Ratings
-from ensgan.sampling import every_member
+from ensgan.sampling.draws import probabilities
+from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits
 from ensgan.types import Array, InputError
 
-# Held-out scoring has noise of its own, the same at every step and for every member.
-NOISE_SEED = 20_180_401
 MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all that are fitted
 
 
@@ -61,57 +56,6 @@ class Selection(NamedTuple):
     def best(self) -> int:
         """The generator that ranks first."""
         return int(self.rank_g[0])
-
-
-def held_out_logits(
-    game: Game, state: State, reals: dict[str, Any], average: bool = True, key: Array | None = None
-) -> tuple[Array, Array, Array]:
-    """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
-
-    Sample b of every generator has the label of real b, if there are labels. The noise is that of `key`, or of
-    NOISE_SEED.
-
-    Returns:
-        Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
-    """
-    num = len(reals["x"])
-    label = reals.get("label")
-    key = jax.random.key(NOISE_SEED) if key is None else key
-    fakes = every_member(game, state, key, num, label, average)
-    x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
-    tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
-    logit = logits(game, state.discriminators, x, tags)
-    fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
-    return fake, logit[:, game.M * num :], fakes
-
-
-def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None) -> Array:
-    """The one logit that scores are made of, of every discriminator on every sample, float32 `[N, n]`."""
-    rows = chunks(len(x))
-    if len(rows) > 1:
-        each = [logits(game, discriminators, x[at], None if label is None else label[at]) for at in rows]
-        return jnp.concatenate(each, axis=1)[:, : len(x)]
-    logit = jnp.concatenate(
-        [
-            _logits(group, members.params, members.state, x, label)
-            for group, members in zip(game.groups_d, discriminators, strict=True)
-        ]
-    )
-    return logit if game.loss.judge is None else game.loss.judge(logit, jnp.arange(game.N))
-
-
-@partial(jax.jit, static_argnums=0)
-def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) -> Array:
-    def one(params: Any, state: Any) -> Array:
-        return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
-
-    return execution.over_members(one, group.how, group.count, (0, 0))(params, state)
-
-
-def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:
-    """The held-out AUC matrix `fool` `[M, N]`, for pairings that ask for it."""
-    fake, real, _ = held_out_logits(game, state, reals)
-    return auc(fake, real)
 
 
 def select(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ensgan import augment, losses, networks, optim, penalties, schedules, selection
+from ensgan import augment, losses, networks, optim, penalties, schedules
 from ensgan.config import Config, GroupConfig, Plug
 from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.devices.mesh import local, put
@@ -27,6 +27,7 @@ from ensgan.game.program import Interrupted, Program
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
 from ensgan.pairing import PAIRINGS
+from ensgan.sampling.inference import payoff
 from ensgan.types import InputError, Schedule, Shape
 
 TABLES = {
@@ -248,8 +249,8 @@ def bare(state: State) -> State:
 
 def _between(game: Game, state: State, source: Source, num: int, scored: bool, acts: bool) -> State:
     if scored:
-        payoff = selection.payoff(game, state, source.held_out("calibrate", num))
-        state = state._replace(payoff=payoff)
+        fool = payoff(game, state, source.held_out("calibrate", num))
+        state = state._replace(payoff=fool)
     if acts and game.schedule is not None:
         state = game.schedule.between(game, state, source, num)
     return state

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from ensgan import calibration
 from ensgan.reporting.figures import wilson
+from ensgan.sampling import calibration
 from ensgan.types import InputError
 
 RNG = np.random.default_rng(0)

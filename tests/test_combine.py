@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from ensgan import combine, exporting, judging, losses, selection
+from ensgan import exporting, judging, losses
 from ensgan.data import resident
 from ensgan.game.game import Game
 from ensgan.game.population import Group
+from ensgan.sampling import combine
+from ensgan.sampling.forest import _forest
+from ensgan.sampling.inference import held_out_logits, logits
 from ensgan.types import InputError, Network, Roster
 
 # Data are N(1, 1) and generators N(shift, 1): the log density ratio of the first is x − ½.
@@ -188,7 +191,7 @@ def test_a_forest_is_that_of_its_library():
     rng = np.random.default_rng(0)
     x, real = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300) < 0.5
     real |= x[:, 0] * x[:, 1] > 0.5  # what no sum of logits sees
-    head, outside = combine._forest(x, real, seed=5)
+    head, outside = _forest(x, real, seed=5)
     library = RandomForestClassifier(200, max_depth=8, min_samples_leaf=0.05, oob_score=True, random_state=5).fit(
         x, real
     )
@@ -219,5 +222,5 @@ def test_what_cannot_be_judged_is_refused():
 def test_the_logits_of_a_judge_are_those_of_scores():
     playing, state = game([1.0, 3.0], [0.0, 1.0])
     reals = SOURCE.held_out("select", 20)
-    _, real, _ = selection.held_out_logits(playing, state, reals)
-    np.testing.assert_array_equal(selection.logits(playing, state.discriminators, jnp.asarray(reals["x"])), real)
+    _, real, _ = held_out_logits(playing, state, reals)
+    np.testing.assert_array_equal(logits(playing, state.discriminators, jnp.asarray(reals["x"])), real)

@@ -9,12 +9,14 @@ from scipy.stats import kstest, norm
 from test_combine import SOURCE, game, line
 
 import ensgan
-from ensgan import combine, data, evaluation, losses, refining, sampling
+from ensgan import data, evaluation, losses
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal, uniform
-from ensgan.refine import Judge
-from ensgan.refining import refined
 from ensgan.reporting import describe_refinement
+from ensgan.sampling import combine
+from ensgan.sampling.adapters import Mixture
+from ensgan.sampling.judge import Judge
+from ensgan.sampling.sampler import mean_output, refined, sample
 from ensgan.types import InputError
 
 CLOSE = 0.1  # 1.95/√1000, and what a judge that was fitted on 800 reals adds; N(0, 1) is 0.38 off
@@ -76,7 +78,7 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
     shift = lambda members, b: members._replace(average={"a": jnp.ones(len(b)), "b": jnp.array(b)})
     generators = (shift(state.generators[0], [-3.0, 0.0, 5.0]), shift(state.generators[1], [9.0]))
     weights, values = (0.5, 0.0, 0.173, 0.327), [-3.0, 0.0, 5.0, 9.0]
-    draw = jax.jit(refining.Mixture(playing, weights, True, None), static_argnums=2)
+    draw = jax.jit(Mixture(playing, weights, True, None), static_argnums=2)
     total = np.zeros(4)
     for k in range(40):
         x = np.asarray(draw(generators, jax.random.fold_in(key, k), 25))[:, 0]
@@ -105,7 +107,7 @@ def test_stratified_samples_have_their_shares_and_an_average_lies_between(key):
         assert sorted(np.unique(x)) == [-3, 5]
         assert (x == -3).sum() in (6, 7)  # of 6.25
     assert not np.array_equal(x, np.sort(x))
-    found = sampling.mean_output(playing, state, key, 5, weights=[1, 0, 3])
+    found = mean_output(playing, state, key, 5, weights=[1, 0, 3])
     np.testing.assert_allclose(found, np.full((5, 1), 3.0))
     with pytest.raises(InputError, match="stratified shares are of samples as they come"):
         ensgan.sample(playing, state, key, 4, refine="obrs", stratified=True)
@@ -114,8 +116,8 @@ def test_stratified_samples_have_their_shares_and_an_average_lies_between(key):
 def test_an_average_of_outputs_is_that_of_samples_at_the_same_noise(played, key):
     """And more of them begin with the same ones."""
     each = [ensgan.sample(*played, key, 1100, weights=w) for w in ([1, 0], [0, 1])]
-    np.testing.assert_allclose(sampling.mean_output(*played, key, 1100), (each[0] + each[1]) / 2, atol=1e-6)
-    np.testing.assert_allclose(sampling.mean_output(*played, key, 3), (each[0] + each[1])[:3] / 2, atol=1e-6)
+    np.testing.assert_allclose(mean_output(*played, key, 1100), (each[0] + each[1]) / 2, atol=1e-6)
+    np.testing.assert_allclose(mean_output(*played, key, 3), (each[0] + each[1])[:3] / 2, atol=1e-6)
 
 
 def test_refinement_is_measured_against_reals(key):
@@ -190,9 +192,9 @@ def test_labels_stay_with_their_samples(method, budget, key):
     assert abs(float(x[label == 0].mean())) < 0.3
     assert float(x[label == 1].mean()) > 2.2
     if method == "obrs":
-        one = refining.Mixture(playing, (1.0,), True, 1)(state.generators, key, 9)[1]
+        one = Mixture(playing, (1.0,), True, 1)(state.generators, key, 9)[1]
         np.testing.assert_array_equal(one, np.ones(9))
-        alone = sampling.sample(playing, state, key, 300, refine=method, judge=judge, budget=budget)
+        alone = sample(playing, state, key, 300, refine=method, judge=judge, budget=budget)
         np.testing.assert_array_equal(alone, x)
 
 

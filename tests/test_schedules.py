@@ -168,7 +168,7 @@ def test_the_diversity_of_a_generator_is_the_gradient_it_gives_to_discriminators
     game, _ = made("children")
     state, reals = game.init(jax.random.key(0)), SOURCE.held_out("calibrate", 20)
     got = schedules.diversity(game, state, reals)
-    from ensgan.selection import held_out_logits
+    from ensgan.sampling.inference import held_out_logits
 
     fakes = held_out_logits(game, state, reals, average=False)[2]
     net = game.groups_d[0].network

@@ -8,13 +8,15 @@ import pytest
 import toys
 from scipy.special import expit
 
-from ensgan import draws, evaluation, losses, metrics, mixtures, pairing, ratings, sampling, selection
+from ensgan import evaluation, losses, metrics, mixtures, pairing, ratings, selection
 from ensgan.data import gaussian_ring, resident
-from ensgan.draws import SAMPLING
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
-from ensgan.sampling import every_member, sample
-from ensgan.selection import held_out_logits, rank_generators, rank_parts, select
+from ensgan.sampling import draws, sampler
+from ensgan.sampling.draws import SAMPLING
+from ensgan.sampling.inference import NOISE_SEED, _all_members, _logits, every_member, held_out_logits, payoff
+from ensgan.sampling.sampler import sample
+from ensgan.selection import rank_generators, rank_parts, select
 from ensgan.types import InputError, Network, Roster
 
 SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
@@ -55,8 +57,8 @@ def test_every_matrix_is_its_brute_force(scores, logits):
     np.testing.assert_allclose(scores.log_odds, expit(fake).mean(-1), atol=1e-5)
     np.testing.assert_allclose(scores.accuracy, ((fake < 0).mean(-1) + (real > 0).mean(-1)[None]) / 2, atol=1e-6)
     np.testing.assert_allclose(scores.detect, 1 - scores.fool)
-    payoff = selection.payoff(GAME, GAME.init(jax.random.key(0)), SOURCE.held_out("select", 1000))
-    np.testing.assert_allclose(payoff, scores.fool, atol=1e-6)
+    found = payoff(GAME, GAME.init(jax.random.key(0)), SOURCE.held_out("select", 1000))
+    np.testing.assert_allclose(found, scores.fool, atol=1e-6)
 
 
 def test_scores_are_means_over_opponents_and_sum_to_one(scores):
@@ -109,7 +111,7 @@ def test_mixtures_are_fitted_to_one_split_and_measured_with_other_noise(state):
         assert weights.sum() == pytest.approx(1.0)
     # The same again by hand, on the report split.
     reals = SOURCE.held_out("report", 1000)["x"]
-    key = jax.random.fold_in(jax.random.key(selection.NOISE_SEED), 2)
+    key = jax.random.fold_in(jax.random.key(NOISE_SEED), 2)
     scale = metrics.bandwidth(jnp.asarray(SOURCE.held_out("select", 1000)["x"]))
     one = int(got.weights["single"].argmax())
     want = metrics.mmd(jnp.asarray(reals), every_member(GAME, state, key, len(reals))[one], scale)
@@ -185,8 +187,8 @@ def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monk
         return lambda *args: sizes.append(len(args[place])) or call(*args)
 
     monkeypatch.setattr(draws, "CHUNK", 16)
-    monkeypatch.setattr(selection, "_logits", seen(selection._logits, 3))
-    monkeypatch.setattr(sampling, "_all_members", seen(sampling._all_members, 4))
+    monkeypatch.setattr(selection, "_logits", seen(_logits, 3))
+    monkeypatch.setattr(sampler, "_all_members", seen(_all_members, 4))
     got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
     assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals
     for part, want in zip(got, logits, strict=True):
@@ -256,7 +258,7 @@ def test_fakes_are_made_and_judged_with_the_labels_of_the_reals():
     state, label = game.init(jax.random.key(0)), np.arange(9, dtype=np.int32) % 4
     reals = {"x": SOURCE.held_out("train", 9)["x"], "label": label}
     fake, real, x = held_out_logits(game, state, reals)
-    noise = jax.random.key(selection.NOISE_SEED)
+    noise = jax.random.key(NOISE_SEED)
     np.testing.assert_allclose(x, every_member(game, state, noise, 9, label), atol=1e-6)
     assert np.abs(x - every_member(game, state, noise, 9, 0 * label)).max() == pytest.approx(3.0, abs=1e-4)
     for j, (network, params, _) in enumerate(toys.members(game.groups_d, state.discriminators)):

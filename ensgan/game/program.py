@@ -14,7 +14,7 @@ from ensgan.data import Source
 from ensgan.devices.mesh import ALONE, Place, put, sizes_of
 from ensgan.game.batches import check_weights, draw_batch, draw_of
 from ensgan.game.game import Game, check_source
-from ensgan.game.info import Info, Total, tally, added, mean
+from ensgan.game.info import Info, Total, added, mean, tally
 from ensgan.game.placement import batch_specs, check_mesh, specs
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State

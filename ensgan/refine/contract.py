@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from ensgan.calibration import Quality
 from ensgan.types import Array, InputError, Tree
 
 Ratio = Callable[[Any], Array]
@@ -29,39 +28,6 @@ class Refined(NamedTuple):
     generated: float  # evaluations of the generator per sample; one with its gradient counts as one
     judged: float  # evaluations of the judge per sample, likewise
     effective: float  # effective sample size for the law p_sampler · exp(log_ratio), at most num; NaN if unknown
-
-
-class Judge(NamedTuple):
-    """Discriminators as one: a score for each sample, what it means, and how far it can be trusted."""
-
-    score: Partial  # of samples [n, ...], or of a pair (samples, labels) in a conditional game, [n]; high is real
-    meaning: str  # `log_ratio`, `log_ratio_plus_constant` or `uncalibrated`, as in `types.Loss`
-    rule: str  # how discriminators were combined
-    smooth: bool  # whether its gradient says where more real samples lie
-    law: np.ndarray | None = None  # [M] weights of the generators of the sampler it was calibrated against
-    average: bool = True  # whether that sampler took averaged generators
-    shape: Partial | None = None  # of refined samples: their own log ratio, as `collaborative` takes it
-    before: Quality | None = None  # of σ(score) without calibration, on samples that nothing was fitted on
-    after: Quality | None = None  # of σ(score), on the same samples
-
-    @property
-    def calibrated(self) -> bool:
-        """Whether it was calibrated against a sampler."""
-        return self.law is not None
-
-    @property
-    def log_ratio(self) -> Partial:
-        """The score as an estimate of log p_data/p_sampler.
-
-        Raises:
-            InputError: it is none.
-        """
-        if self.meaning != "log_ratio":
-            raise InputError(
-                f"a logit of this loss is {self.meaning}, so the score is no density ratio; calibrate it with "
-                f"ensgan.combine.fit(game, state, source, {self.rule!r})"
-            )
-        return self.score
 
 
 def portions(

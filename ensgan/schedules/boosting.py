@@ -12,12 +12,12 @@ import numpy as np
 import optax
 
 from ensgan.data import Source
-from ensgan.draws import CHUNK
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
-from ensgan.sampling import sample
+from ensgan.sampling.draws import CHUNK
+from ensgan.sampling.sampler import sample
 from ensgan.schedules.members import check_every, key_of, one_group
 from ensgan.types import Array, InputError, Roster, Schedule, Tree
 

@@ -16,9 +16,9 @@ from ensgan.game.game import Game
 from ensgan.game.population import Group, Population, member_keys, offsets
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
+from ensgan.sampling.inference import held_out_logits
 from ensgan.schedules.members import FITNESS, become, changed, check_every, copyable, group_numbers, groups_of, key_of
 from ensgan.schedules.members import fitness as measured
-from ensgan.selection import held_out_logits
 from ensgan.types import Array, InputError, Schedule, Tree, check_range, unknown
 
 

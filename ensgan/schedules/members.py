@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metrics, selection
+from ensgan import metrics
 from ensgan.data import Source
 from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.population import Groups, Population
 from ensgan.game.state import State
 from ensgan.metrics import ranks
+from ensgan.sampling.inference import held_out_logits
 from ensgan.types import Array, InputError, unknown
 
 Side = Literal["g", "d"]
@@ -124,7 +125,7 @@ def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> di
     if kind not in FITNESS:
         raise unknown("fitness", kind, FITNESS)
     reals = source.held_out("calibrate", num)
-    fake, real, fakes = selection.held_out_logits(game, state, reals)
+    fake, real, fakes = held_out_logits(game, state, reals)
     fool = np.asarray(ranks.auc(fake, real))
     of_g = -np.abs(fool.mean(axis=1) - 0.5)
     if kind == "distance":

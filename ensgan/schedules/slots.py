@@ -10,8 +10,8 @@ from ensgan import metagame
 from ensgan.data import Source
 from ensgan.game.game import Game
 from ensgan.game.state import State
+from ensgan.sampling.inference import payoff
 from ensgan.schedules.members import Side, become, check_every, copyable, groups_of, key_of, one_group
-from ensgan.selection import payoff
 from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
 
 

@@ -12,9 +12,8 @@ import numpy as np
 from ensgan.data.checks import checked_labels
 from ensgan.game import population
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Latent, Members
 from ensgan.game.state import State
-from ensgan.types import Array, InputError, Shape
+from ensgan.types import Array, InputError
 
 CHUNK = 1024  # samples in one compiled call
 SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
@@ -44,13 +43,6 @@ def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | 
         label = np.asarray(label)
         return checked_labels(np.full(num, label) if label.ndim == 0 else label, num, "label", game.classes)
     return None if game.classes is None else np.asarray(classes(key, game.classes, jnp.arange(num)))
-
-
-def find(game: Game, generators: Any, i: int) -> tuple[Group, Members, int]:
-    """The group of generator i, its arrays, and the member's number in it."""
-    places = list(zip(population.offsets(game.groups_g), game.groups_g, generators, strict=True))
-    first, group, members = [place for place in places if place[0] <= i][-1]
-    return group, members, i - first
 
 
 def power_of_two(num: int) -> int:
@@ -89,12 +81,6 @@ def classes(key: Array, count: int, number: Array) -> Array:
     """A class for each of the samples `number` `[b]`, int32 `[b]`, all of them with the same probability."""
     pick = lambda k: jax.random.randint(k, (), 0, count, jnp.int32)
     return jax.vmap(pick)(population.member_keys(jax.random.fold_in(key, LABELS), number))
-
-
-def latents(latent: Latent, shape: Shape, key: Array, number: Array) -> Array:
-    """Latents of the samples `number` `[b]` from a prior whose scale is one number, `[b, *shape]`."""
-    draw = lambda k: latent.draw(k, shape)
-    return jax.vmap(draw)(population.member_keys(keys(key)[1], number)) * latent.scale
 
 
 def keys(key: Array) -> Array:

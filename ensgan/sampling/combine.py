@@ -11,16 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from ensgan import calibration, draws, metagame, sampling, selection
+from ensgan import metagame
 from ensgan.data import Source
 from ensgan.data.source import LEAST, check_split
 from ensgan.game.game import Game, check_source, meaning
 from ensgan.game.state import State
 from ensgan.metrics import ranks
-from ensgan.refine import Judge
+from ensgan.sampling import calibration, draws
+from ensgan.sampling.forest import forest_of
+from ensgan.sampling.inference import logits, payoff
+from ensgan.sampling.judge import Judge
+from ensgan.sampling.sampler import sample
 from ensgan.types import Array, InputError, unknown
 
-DEPTH = 8  # of trees
 # The slope of a fitted rule that tells nothing, or the contrary, on samples it has not seen. Its ratio is 1 then, but
 # DOT goes by directions alone, and finds the rare bad samples that the slope over all of them does not show.
 LEAST_SLOPE = 0.01
@@ -159,11 +162,11 @@ def fit(
         )
     key = jax.random.fold_in(jax.random.key(SEED), seed)
     label = draws.labels(game, key, n)
-    fakes = sampling.sample(game, state, key, n, weights=law, average=average, label=label)
+    fakes = sample(game, state, key, n, weights=law, average=average, label=label)
     x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
     tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])
     who = judges(game, state)
-    logit_Nn = np.asarray(selection.logits(game, state.discriminators, x, tags), np.float64)[who]
+    logit_Nn = np.asarray(logits(game, state.discriminators, x, tags), np.float64)[who]
     real = np.arange(2 * n) < n
     if not np.isfinite(logit_Nn).all():
         bad = who[~np.isfinite(logit_Nn).all(1)]
@@ -212,7 +215,7 @@ def _head(
     if rule in RULES:
         return Partial(RULES[rule]), None
     if rule == "forest":
-        return _forest(logit_Nn.T, real, seed)
+        return forest_of(logit_Nn.T, real, seed)
     if rule == "stacking":
         weight, bias = calibration.logistic_regression(logit_Nn.T, real)
         unseen = calibration.unseen(logit_Nn.T, real, seed)
@@ -260,7 +263,7 @@ def _even(game: Game, judging: Any, item: Any) -> Array:
     x, label = item if isinstance(item, tuple) else (item, None)
     if game.classes is not None and label is None:
         raise InputError("discriminators are told classes; give pairs (samples, labels)")
-    return selection.logits(game, discriminators, x, label)[who] * scale[:, None] + shift[:, None]
+    return logits(game, discriminators, x, label)[who] * scale[:, None] + shift[:, None]
 
 
 def _same(score: Array) -> Array:
@@ -284,47 +287,4 @@ def _by_score(fake_Nn: np.ndarray, real_Nn: np.ndarray) -> np.ndarray:
 
 def _nash(game: Game, state: State, reals: dict[str, Any]) -> np.ndarray:
     rows, columns = game.taking_part(state)
-    return metagame.linear_program(selection.payoff(game, state, reals), rows, columns)[1][columns]
-
-
-def _forest(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.ndarray]:
-    """A random forest on `x` `[n, N]` as arrays, and its out-of-bag logits `[n]`."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    forest = RandomForestClassifier(200, max_depth=DEPTH, min_samples_leaf=0.05, oob_score=True, random_state=seed)
-    forest.fit(x.astype(np.float32), real)
-    trees = [tree.tree_ for tree in forest.estimators_]
-    size = max(tree.node_count for tree in trees)
-
-    def padded(field: str, dtype: Any) -> Array:
-        rows = [np.resize(getattr(tree, field), size) for tree in trees]  # what is past the end is never reached
-        return jnp.asarray(np.stack(rows).astype(dtype))
-
-    share = [tree.value[:, 0, 1] / tree.value[:, 0].sum(-1) for tree in trees]
-    nodes = {
-        "left": padded("children_left", np.int32),
-        "right": padded("children_right", np.int32),
-        "feature": padded("feature", np.int32),
-        "threshold": padded("threshold", np.float32),
-        "share": jnp.asarray(np.stack([np.resize(s, size) for s in share]), jnp.float32),
-    }
-    least = 1.0 / (len(real) + 2.0)
-    logit = lambda p: np.log(p) - np.log1p(-p)
-    outside = logit(np.clip(np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5), least, 1.0 - least))
-    return Partial(_walked, nodes, jnp.float32(least)), outside
-
-
-def _walked(nodes: dict[str, Array], least: Array, logit_Nn: Array) -> Array:
-    """The logit of the mean share of reals in the leaves where samples end."""
-    n = logit_Nn.shape[1]
-
-    def one(tree: dict[str, Array]) -> Array:
-        def down(_: Any, node: Array) -> Array:
-            value = logit_Nn[jnp.maximum(tree["feature"][node], 0), jnp.arange(n)]
-            below = jnp.where(value <= tree["threshold"][node], tree["left"][node], tree["right"][node])
-            return jnp.where(tree["left"][node] < 0, node, below)
-
-        return tree["share"][jax.lax.fori_loop(0, DEPTH, down, jnp.zeros(n, jnp.int32))]
-
-    p = jnp.clip(jax.vmap(one)(nodes).mean(0), least, 1.0 - least)
-    return jnp.log(p) - jnp.log1p(-p)
+    return metagame.linear_program(payoff(game, state, reals), rows, columns)[1][columns]

@@ -1,9 +1,8 @@
-"""Samples of an ensemble refined by a judge: what each method moves or rejects, and what that costs."""
+"""Samples from averaged generators: one member or a mixture, as they come or refined by a judge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,12 +12,137 @@ import numpy as np
 from jax.tree_util import Partial
 
 from ensgan import refine
-from ensgan.draws import CHUNK, components, find, in_order, power_of_two, probabilities
+from ensgan.game import population
 from ensgan.game.game import Game
-from ensgan.game.population import Group
 from ensgan.game.state import State
-from ensgan.refine import Judge, Progress, Refined
+from ensgan.refine import Progress, Refined
+from ensgan.sampling import draws
+from ensgan.sampling.adapters import Latents, Mixture, OneMember, log_mean_ratio
+from ensgan.sampling.draws import CHUNK, components, labels, power_of_two, probabilities, strata
+from ensgan.sampling.inference import find, one_member
+from ensgan.sampling.judge import Judge
 from ensgan.types import Array, InputError, unknown
+
+
+def sample(
+    game: Game,
+    state: State,
+    key: Array,
+    num: int,
+    *,
+    weights: Any = None,
+    average: bool = True,
+    label: Any = None,
+    stratified: bool = False,
+    refine: str | None = None,
+    judge: Judge | None = None,
+    budget: float | None = None,
+) -> Array:
+    """Draws samples from the ensemble, as they come or refined.
+
+    Unrefined, sample b is a function of `key` and b alone, so more samples begin with the same ones.
+
+    Args:
+        game: what was played.
+        state: the trained state.
+        key: a key; nothing of the training key is reused.
+        num: how many samples, at least 1.
+        weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
+            or None for that of `Game.mixture`: what the schedule or the pairing found, else uniform.
+        average: whether to use the exponential averages (else the raw weights of the last step).
+        label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw each class
+            with the same probability, whatever its share of the data; others need none.
+        stratified: whether shares of generators are exact: each makes num · weight of the samples, rounded up or down
+            at random, and their order is random. Which generator makes sample b then depends on `num`.
+        refine: None, or how samples are refined: obrs, drs, mh, ddls, dot or collaborative (see `refined`).
+        judge: by what: `combine.fit(game, state, source, weights=weights)`.
+        budget: how much of it (see `refined`).
+
+    Returns:
+        float32 `[num, *sample_shape]`.
+
+    Raises:
+        InputError: `num` below 1, weights that are not M finite numbers ≥ 0 with a positive sum, or labels that are
+            not `num` whole numbers below the number of classes. As in `refined`, with `refine`.
+    """
+    if refine is not None and stratified:
+        raise InputError("stratified shares are of samples as they come, and refinement changes them; leave one out")
+    if refine is not None:
+        options: dict[str, Any] = {"weights": weights, "average": average, "label": label, "budget": budget}
+        x = refined(game, state, key, num, judge=judge, method=refine, **options).x
+        return x if game.classes is None else x[0]
+    if judge is not None or budget is not None:
+        raise InputError("judge and budget are for refinement; say how, such as refine='obrs', or leave them out")
+    if num < 1:
+        raise InputError(f"asked for {num} samples; give at least 1")
+    p = probabilities(game, state, weights)
+    if stratified:
+        among = np.flatnonzero(p)
+        member = among[np.asarray(strata(draws.keys(key)[0], tuple(p[among].tolist()), num))]
+    else:
+        member = np.asarray(components(key, jnp.asarray(p, jnp.float32), jnp.arange(num)))
+    label = labels(game, key, num, label)
+
+    out = np.zeros((num, *game.sample_shape), np.float32)
+    for first, group, members in zip(population.offsets(game.groups_g), game.groups_g, state.generators, strict=True):
+        for k in range(group.count):
+            index = np.flatnonzero(member == first + k)
+            for start in range(0, len(index), CHUNK):
+                part = index[start : start + CHUNK]
+                padded = np.resize(part, min(CHUNK, power_of_two(len(index))))
+                tags = None if label is None else jnp.asarray(label[padded])
+                fake = one_member(group, members, average, k, key, jnp.asarray(padded), tags)
+                out[part] = np.asarray(fake)[: len(part)]
+    return jnp.asarray(out)
+
+
+def mean_output(
+    game: Game,
+    state: State,
+    key: Array,
+    num: int,
+    *,
+    weights: Any = None,
+    average: bool = True,
+    label: Any = None,
+) -> Array:
+    """The mean of the generators' outputs at the same noise, Σ_i w_i G_i(z): for completeness.
+
+    Not a mixture: generators put the same noise in different places, so a mean of theirs is a point between, blurred in
+    images and off the modes of points. It is sharp only where generators agree, as averages of one run's do. Of one
+    generator it is what `sample` draws with the same key.
+
+    Args:
+        game: what was played.
+        state: the trained state.
+        key: a key.
+        num: how many samples, at least 1.
+        weights: of the M generators, as in `sample`.
+        average: as in `sample`; it is weights of one network that are averaged there, and outputs here.
+        label: as in `sample`.
+
+    Returns:
+        float32 `[num, *sample_shape]`.
+
+    Raises:
+        InputError: as in `sample`; or generators with latents of different shapes, which can have no noise in common.
+    """
+    if num < 1:
+        raise InputError(f"asked for {num} samples; give at least 1")
+    p = probabilities(game, state, weights)
+    among = [find(game, state.generators, int(i)) for i in np.flatnonzero(p)]
+    shapes = sorted({group.network.in_shape for group, _, _ in among})
+    if len(shapes) > 1:
+        raise InputError(f"generators have latents of shapes {shapes}; a mean at the same noise needs one shape")
+    tags = labels(game, key, num, label)
+    size, out = min(CHUNK, power_of_two(num)), []
+    for start in range(0, num, size):
+        index = np.arange(start, start + size) % num
+        told = None if tags is None else jnp.asarray(tags[index])
+        each = [one_member(group, members, average, m, key, jnp.asarray(index), told) for group, members, m in among]
+        out.append(sum(w * x.astype(jnp.float32) for w, x in zip(p[p > 0].tolist(), each, strict=True)))
+    return jnp.concatenate(out)[:num]
+
 
 METHODS: dict[str, Callable[..., Refined]] = {
     "drs": refine.drs,
@@ -169,13 +293,13 @@ def _by_member(
         scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))
         stacked = (members.average if average else members.params, members.state, scale)
         for k in range(group.count):
-            draws.append(Partial(_Latents(group, game.classes, label)))
-            makes.append(Partial(_Member(group), *jax.tree.map(lambda leaf, k=k: leaf[k], stacked)))
+            draws.append(Partial(Latents(group, game.classes, label)))
+            makes.append(Partial(OneMember(group), *jax.tree.map(lambda leaf, k=k: leaf[k], stacked)))
     spent = 0
     if method == "ddls" and (p > 0).sum() > 1:
         mean = np.full(game.M, -np.inf)
         for i in np.flatnonzero(p):
-            mean[i] = _log_mean_ratio(jax.random.fold_in(key_mean, i), draws[i], makes[i], judge.log_ratio)
+            mean[i] = log_mean_ratio(jax.random.fold_in(key_mean, i), draws[i], makes[i], judge.log_ratio)
             spent += CHUNK
         p = p * np.exp(mean - mean.max())
         p = p / p.sum()
@@ -200,87 +324,3 @@ def _by_member(
 
 def _further(progress: Progress, done: int, most: int, now: int) -> None:
     progress(done + min(now, most))
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Draws of a mixture inside a compiled program, stratified by member; equal for one game and its weights.
-
-    Of n samples each member makes n · p, rounded up or down at random, so that every sample has the law of the mixture
-    and the work is that of n samples, and not of M · n.
-    """
-
-    game: Game
-    weights: tuple[float, ...]
-    average: bool
-    label: int | None
-
-    def __call__(self, generators: Any, key: Array, n: int) -> Any:
-        """`n` samples, or a pair of them and their labels."""
-        who = [i for i, w in enumerate(self.weights) if w > 0]
-        p = tuple(self.weights[i] for i in who)
-        key_u, key_z, key_label, key_order = jax.random.split(key, 4)
-        turn = in_order(key_u, p, n)
-        first = jnp.searchsorted(turn, jnp.arange(len(who)))
-        label = _given(self.game.classes, self.label, key_label, n)
-        parts = []
-        for k, i in enumerate(who):
-            most = min(n, int(np.floor(n * p[k])) + 2)  # 1 more than can be, for rounding
-            mine = jnp.minimum(first[k] + jnp.arange(most), n - 1)
-            group, members, m = find(self.game, generators, i)
-            z, scale = _noise(group, jax.random.fold_in(key_z, i), most), jnp.asarray(group.latent.scale, jnp.float32)
-            scale = jnp.broadcast_to(scale, (group.count,))[m]
-            params, state = jax.tree.map(
-                lambda leaf, m=m: leaf[m], (members.average if self.average else members.params, members.state)
-            )
-            tags = None if label is None else label[mine]
-            parts.append(group.apply(params, state, z * scale, label=tags, train=False, rng=None)[0])
-        start = np.cumsum([0] + [len(part) for part in parts])[:-1]
-        index = jnp.asarray(start)[turn] + jnp.arange(n) - first[turn]
-        order = jax.random.permutation(key_order, n)
-        x = jnp.concatenate(parts)[index][order]
-        return x if label is None else (x, label[order])
-
-
-@dataclass(frozen=True)
-class _Latents:
-    """Draws of the latents of a group's members, before they are scaled, with labels if there are classes."""
-
-    group: Group
-    classes: int | None
-    label: int | None
-
-    def __call__(self, key: Array, n: int) -> Any:
-        key_z, key_label = jax.random.split(key)
-        z, label = _noise(self.group, key_z, n), _given(self.classes, self.label, key_label, n)
-        return z if label is None else (z, label)
-
-
-@dataclass(frozen=True)
-class _Member:
-    """Samples of one member's latents."""
-
-    group: Group
-
-    def __call__(self, params: Any, state: Any, scale: Array, item: Any) -> Any:
-        z, label = item if isinstance(item, tuple) else (item, None)
-        x = self.group.apply(params, state, z * scale, label=label, train=False, rng=None)[0]
-        return x if label is None else (x, label)
-
-
-def _noise(group: Group, key: Array, n: int) -> Array:
-    """Latents `[n, *in_shape]` before they are scaled."""
-    return jax.vmap(lambda k: group.latent.draw(k, group.network.in_shape))(jax.random.split(key, n))
-
-
-def _given(classes: int | None, label: int | None, key: Array, n: int) -> Array | None:
-    """The class that was asked for, or each with the same probability; None where there are none."""
-    if classes is None:
-        return None
-    return jax.random.randint(key, (n,), 0, classes, jnp.int32) if label is None else jnp.full(n, label, jnp.int32)
-
-
-@jax.jit
-def _log_mean_ratio(key: Array, draw: Any, generate: Any, log_ratio: Any) -> Array:
-    """log E[r] over the samples of one member."""
-    return jax.nn.logsumexp(log_ratio(generate(draw(key, CHUNK)))) - jnp.log(CHUNK)

@@ -1,0 +1,1 @@
+"""Samples of a trained ensemble: drawn, judged by all discriminators, and refined."""

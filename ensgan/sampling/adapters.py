@@ -1,0 +1,100 @@
+"""Mixtures and members as the methods of `refine` take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.game.game import Game
+from ensgan.game.population import Group
+from ensgan.sampling.draws import CHUNK, in_order
+from ensgan.sampling.inference import find
+from ensgan.types import Array
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Draws of a mixture inside a compiled program, stratified by member; equal for one game and its weights.
+
+    Of n samples each member makes n · p, rounded up or down at random, so that every sample has the law of the mixture
+    and the work is that of n samples, and not of M · n.
+    """
+
+    game: Game
+    weights: tuple[float, ...]
+    average: bool
+    label: int | None
+
+    def __call__(self, generators: Any, key: Array, n: int) -> Any:
+        """`n` samples, or a pair of them and their labels."""
+        who = [i for i, w in enumerate(self.weights) if w > 0]
+        p = tuple(self.weights[i] for i in who)
+        key_u, key_z, key_label, key_order = jax.random.split(key, 4)
+        turn = in_order(key_u, p, n)
+        first = jnp.searchsorted(turn, jnp.arange(len(who)))
+        label = _given(self.game.classes, self.label, key_label, n)
+        parts = []
+        for k, i in enumerate(who):
+            most = min(n, int(np.floor(n * p[k])) + 2)  # 1 more than can be, for rounding
+            mine = jnp.minimum(first[k] + jnp.arange(most), n - 1)
+            group, members, m = find(self.game, generators, i)
+            z, scale = _noise(group, jax.random.fold_in(key_z, i), most), jnp.asarray(group.latent.scale, jnp.float32)
+            scale = jnp.broadcast_to(scale, (group.count,))[m]
+            params, state = jax.tree.map(
+                lambda leaf, m=m: leaf[m], (members.average if self.average else members.params, members.state)
+            )
+            tags = None if label is None else label[mine]
+            parts.append(group.apply(params, state, z * scale, label=tags, train=False, rng=None)[0])
+        start = np.cumsum([0] + [len(part) for part in parts])[:-1]
+        index = jnp.asarray(start)[turn] + jnp.arange(n) - first[turn]
+        order = jax.random.permutation(key_order, n)
+        x = jnp.concatenate(parts)[index][order]
+        return x if label is None else (x, label[order])
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Draws of the latents of a group's members, before they are scaled, with labels if there are classes."""
+
+    group: Group
+    classes: int | None
+    label: int | None
+
+    def __call__(self, key: Array, n: int) -> Any:
+        key_z, key_label = jax.random.split(key)
+        z, label = _noise(self.group, key_z, n), _given(self.classes, self.label, key_label, n)
+        return z if label is None else (z, label)
+
+
+@dataclass(frozen=True)
+class OneMember:
+    """Samples of one member's latents."""
+
+    group: Group
+
+    def __call__(self, params: Any, state: Any, scale: Array, item: Any) -> Any:
+        z, label = item if isinstance(item, tuple) else (item, None)
+        x = self.group.apply(params, state, z * scale, label=label, train=False, rng=None)[0]
+        return x if label is None else (x, label)
+
+
+def _noise(group: Group, key: Array, n: int) -> Array:
+    """Latents `[n, *in_shape]` before they are scaled."""
+    return jax.vmap(lambda k: group.latent.draw(k, group.network.in_shape))(jax.random.split(key, n))
+
+
+def _given(classes: int | None, label: int | None, key: Array, n: int) -> Array | None:
+    """The class that was asked for, or each with the same probability; None where there are none."""
+    if classes is None:
+        return None
+    return jax.random.randint(key, (n,), 0, classes, jnp.int32) if label is None else jnp.full(n, label, jnp.int32)
+
+
+@jax.jit
+def log_mean_ratio(key: Array, draw: Any, generate: Any, log_ratio: Any) -> Array:
+    """log E[r] over the samples of one member."""
+    return jax.nn.logsumexp(log_ratio(generate(draw(key, CHUNK)))) - jnp.log(CHUNK)
