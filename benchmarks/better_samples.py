@@ -23,13 +23,15 @@ from methods import play
 from PIL import Image, ImageDraw
 from rows import emit, read
 
-from ensgan import Replicas, comparison, config, features, metrics, rundir
+from ensgan import Replicas, config, metrics, rundir
 from ensgan.data import to_uint8
+from ensgan.evaluation import comparison, features
+from ensgan.evaluation.classifier import train_classifier
+from ensgan.evaluation.selection import select
 from ensgan.game.program import Program
 from ensgan.reporting import figures, pictures
 from ensgan.sampling import combine
 from ensgan.sampling.sampler import METHODS, refined, sample
-from ensgan.selection import select
 from ensgan.training import TABLES, build
 
 ROOT = Path(__file__).parent.parent
@@ -159,7 +161,7 @@ class scorer:
         if source.modes is not None:
             self.names, self.num = ("modes", "hq", "kl", "spread"), POINTS
             return
-        self.features = features.of_classifier(features.train_classifier(source, seed=0))
+        self.features = features.of_classifier(train_classifier(source, seed=0))
         self.real = source.held_out("report", IMAGES)["x"]
         self.names, self.num = (*DISTANCES, "TV of classes"), len(self.real)
 

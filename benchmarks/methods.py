@@ -17,7 +17,7 @@ import numpy as np
 from rows import emit, read
 
 from ensgan import Replicas, config, rundir
-from ensgan.evaluation import evaluate_modes
+from ensgan.evaluation.tables import evaluate_modes
 from ensgan.game.program import Program
 from ensgan.methods import METHODS
 from ensgan.training import TABLES, between, build, periods, stretches

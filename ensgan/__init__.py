@@ -4,33 +4,20 @@ M generators play N discriminators; one kernel computes the full M×N score matr
 training weights, ranking, selection and sampling.
 """
 
-from ensgan import (
-    augment,
-    data,
-    features,
-    losses,
-    metagame,
-    metrics,
-    mixtures,
-    networks,
-    optim,
-    pairing,
-    penalties,
-    ratings,
-    refine,
-    schedules,
-)
+from ensgan import augment, data, losses, metrics, networks, optim, pairing, penalties, refine, schedules
 from ensgan.devices import mesh
-from ensgan.evaluation import evaluate_classes, evaluate_modes
+from ensgan.evaluation import features, mixtures
+from ensgan.evaluation.selection import Selection, select
+from ensgan.evaluation.tables import evaluate_classes, evaluate_modes
 from ensgan.game.game import Game
 from ensgan.game.info import Info
 from ensgan.game.population import Group, normal, uniform
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
+from ensgan.metrics import metagame, ratings
 from ensgan.sampling import calibration, combine
 from ensgan.sampling.inference import Member, draw, member
 from ensgan.sampling.sampler import sample
-from ensgan.selection import Selection, select
 from ensgan.training import train
 from ensgan.types import InputError
 

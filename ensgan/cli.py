@@ -137,7 +137,7 @@ def resume(argv: list[str]) -> int:
 def select(argv: list[str]) -> int:
     """Ranks both sides on the select split, fits mixtures of generators, and stores the one that `sample` takes."""
     from ensgan import measuring
-    from ensgan.selection import MIXTURES
+    from ensgan.evaluation.selection import MIXTURES
 
     text = f"mixture to take: {', '.join(MIXTURES)}; the one that is best on the select split if not given"
     measuring.select(**_options("select", argv, [NUM, ("--method", str, None, text)]))
@@ -406,7 +406,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 def _finish(outcome: Any, directory: Path) -> int:
     from ensgan.devices import processes
-    from ensgan.reporting import describe_scores
+    from ensgan.evaluation.text import describe_scores
 
     if not processes.first():
         return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by

@@ -10,12 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, evaluation, judging, runs
+from ensgan import choices, judging, runs
 from ensgan.data import Source, to_uint8
+from ensgan.evaluation.tables import evaluate_refinement
+from ensgan.evaluation.text import describe_refinement
 from ensgan.gallery import save_picture
 from ensgan.game.game import Game
 from ensgan.game.state import State
-from ensgan.reporting import describe_refinement
 from ensgan.sampling import combine, draws
 from ensgan.sampling.sampler import GRADIENT, check_smooth, effort, mean_output, refined, sample
 from ensgan.types import Array, InputError
@@ -139,7 +140,7 @@ def _refined(
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
     plain = sample(game, state, again, min(num, 1000), weights=how["weights"], label=label)
-    table = evaluation.evaluate_refinement(source, plain, x, label)
+    table = evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"

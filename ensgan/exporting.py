@@ -20,6 +20,7 @@ from ensgan import rundir
 from ensgan.game.game import Game, meaning
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
+from ensgan.reporting.files import write_json
 from ensgan.sampling import draws
 from ensgan.sampling.inference import Member, draw, member
 from ensgan.types import Array, InputError, Tree
@@ -176,7 +177,7 @@ def write(
         "calling_convention": exported.calling_convention_version,
     }
     record = {"export": portable.kind, "function": function, **portable.about, **(about or {})}
-    rundir.write_json(directory / ABOUT, {**record, "versions": rundir.versions()})
+    write_json(directory / ABOUT, {**record, "versions": rundir.versions()})
 
 
 def _is_export(file: Path) -> bool:

@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ensgan import choices, comparison, evaluation, features, records, runs, selection
+from ensgan import choices, records, runs
 from ensgan.data.source import LEAST
-from ensgan.features import identity, of_inception
-from ensgan.reporting import (
+from ensgan.evaluation import comparison, features, selection
+from ensgan.evaluation.classifier import classifiable, train_classifier
+from ensgan.evaluation.features import identity, of_inception
+from ensgan.evaluation.folders import compare_folders, frechet_of_folders
+from ensgan.evaluation.tables import evaluate_classes, evaluate_distances, evaluate_modes
+from ensgan.evaluation.text import (
     describe_classes,
     describe_distances,
     describe_floor,
@@ -96,20 +100,20 @@ def evaluate(
     print(f"the mixture is what `ensgan sample {run} --from mixture` draws from: {text}\n")
     law: dict[str, Any] = {"seed": settings.seed, "weights": weights}
     if source.modes is not None:
-        table = evaluation.evaluate_modes(game, state, source, num=num or 2500, **law)
+        table = evaluate_modes(game, state, source, num=num or 2500, **law)
         print(describe_modes(table) + "\n")
-    elif features.classifiable(source) and classifier_steps:
+    elif classifiable(source) and classifier_steps:
         text = (
             f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 does without"
         )
         print(text, file=sys.stderr, flush=True)
         single = source.single or source
-        classifier = features.train_classifier(single, seed=settings.seed, steps=classifier_steps)
-        classes = evaluation.evaluate_classes(game, state, source, classifier, num=num, **law)
+        classifier = train_classifier(single, seed=settings.seed, steps=classifier_steps)
+        classes = evaluate_classes(game, state, source, classifier, num=num, **law)
         print(describe_classes(classes) + "\n")
         if of is None and settings.features == "classifier":
             of = features.of_classifier(classifier)
-    measured = partial(evaluation.evaluate_distances, game, state, source, features=of, num=count, cache=cache, **law)
+    measured = partial(evaluate_distances, game, state, source, features=of, num=count, cache=cache, **law)
     each = measured(names=settings.distances, repeats=0)  # as in the log
     print(describe_distances(measured(among=[chosen.best], repeats=repeats), each) + "\n")
     print(describe_scores(scores, "report"))
@@ -186,12 +190,12 @@ def evaluate_folders(
         raise InputError(f"--classifier-steps is {steps}; give 1 or more")
     of = identity(comparison.PIXELS if pixels is None else pixels) if inception is None else of_inception(inception)
     if moments:
-        distance, reals, fakes = comparison.frechet_of_folders(
+        distance, reals, fakes = frechet_of_folders(
             real or "", fake or "", features=of, size=size, num=num, seed=seed, cache=cache
         )
         print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
         return
-    found, judge = comparison.compare_folders(
+    found, judge = compare_folders(
         real or "",
         fake or "",
         features=of,

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan import rundir, selection
-from ensgan.evaluation import DistanceTable, distances
+from ensgan import rundir
+from ensgan.evaluation import selection
+from ensgan.evaluation.tables import DistanceTable, distances
 from ensgan.reporting import plain
+from ensgan.reporting.files import write_json
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
@@ -110,7 +112,7 @@ def save_selection(
         "mmd_select": estimates(scores.fitted.select),
         "mmd_report": estimates(scores.fitted.report),
     }
-    rundir.write_json(directory / rundir.SELECTION, plain(record))
+    write_json(directory / rundir.SELECTION, plain(record))
     return taken
 
 
@@ -128,7 +130,7 @@ def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step
     assert judge.after is not None
     record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
     record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
-    rundir.write_json(directory / rundir.JUDGE[0], plain(record))
+    write_json(directory / rundir.JUDGE[0], plain(record))
 
 
 def load_selection(directory: Path, members: int) -> Choice | None:

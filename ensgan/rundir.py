@@ -18,7 +18,7 @@ import jax
 
 from ensgan.config import read
 from ensgan.reporting import read_metrics
-from ensgan.reporting.metrics_log import write_atomically
+from ensgan.reporting.files import write_json
 from ensgan.types import InputError
 
 try:
@@ -136,11 +136,6 @@ def _dictionary(path: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError, TypeError):
         return dict(json.loads(path.read_text()))
     return {}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON such that a reader, or a crash, finds the old file or the new one."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def wandb_id(directory: Path) -> str:

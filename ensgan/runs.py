@@ -21,15 +21,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ensgan import rundir, selection
+from ensgan import rundir
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import Config, parse, to_dict
 from ensgan.data import Source
 from ensgan.data.source import check_split
 from ensgan.devices import mesh, processes
 from ensgan.devices.processes import same_array
-from ensgan.evaluation import distances, evaluate_distances, evaluate_modes
-from ensgan.features import Features, of_classifier, train_classifier
+from ensgan.evaluation import selection
+from ensgan.evaluation.classifier import train_classifier
+from ensgan.evaluation.features import Features, of_classifier
+from ensgan.evaluation.tables import distances, evaluate_distances, evaluate_modes
 from ensgan.gallery import save_samples
 from ensgan.game.faults import describe_fault, spoiled, stopped
 from ensgan.game.game import Game
@@ -39,6 +41,7 @@ from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.records import distance_record, mode_record, score_record
 from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher, flatten, write_report
+from ensgan.reporting.files import write_json
 from ensgan.training import TABLES, bare, between, build, periods, stretches
 from ensgan.types import InputError
 
@@ -186,8 +189,8 @@ def run(
                     stack.enter_context(rundir.locked(directory))
                     rundir.check_free(directory, overwrite)
                     rundir.clear(directory)
-                rundir.write_json(directory / "config.json", to_dict(config))
-                rundir.write_json(directory / "versions.json", {**rundir.versions(), "data": checksum})
+                write_json(directory / "config.json", to_dict(config))
+                write_json(directory / "versions.json", {**rundir.versions(), "data": checksum})
 
         checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
         if not processes.several():

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from test_combine import game
 
-from ensgan import cli, drawing, evaluation, judging, selection
+from ensgan import cli, drawing, judging
+from ensgan.evaluation import selection, tables
 from ensgan.types import InputError
 
 RING = """
@@ -112,8 +113,8 @@ def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, mo
     np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])
     used = []
     for name in ("evaluate_modes", "evaluate_distances"):
-        call = getattr(evaluation, name)
-        monkeypatch.setattr(evaluation, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
+        call = getattr(tables, name)
+        monkeypatch.setattr(tables, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
     assert cli.main(["evaluate", str(run), "--repeats", "0"]) == 0
     out = capsys.readouterr().out
     assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out

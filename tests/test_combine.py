@@ -13,7 +13,7 @@ from ensgan.data import resident
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.sampling import combine
-from ensgan.sampling.forest import _forest
+from ensgan.sampling.forest import forest_of
 from ensgan.sampling.inference import held_out_logits, logits
 from ensgan.types import InputError, Network, Roster
 
@@ -191,7 +191,7 @@ def test_a_forest_is_that_of_its_library():
     rng = np.random.default_rng(0)
     x, real = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300) < 0.5
     real |= x[:, 0] * x[:, 1] > 0.5  # what no sum of logits sees
-    head, outside = _forest(x, real, seed=5)
+    head, outside = forest_of(x, real, seed=5)
     library = RandomForestClassifier(200, max_depth=8, min_samples_leaf=0.05, oob_score=True, random_state=5).fit(
         x, real
     )

@@ -11,12 +11,16 @@ import toys
 from PIL import Image
 from toys import quadrants
 
-from ensgan import cli, comparison, evaluation, features, metrics, records
-from ensgan.comparison import compare, compare_folders
+from ensgan import cli, metrics, records
 from ensgan.data import resident
-from ensgan.features import Features, extract, identity, statistics
+from ensgan.evaluation import comparison, features
+from ensgan.evaluation.comparison import compare
+from ensgan.evaluation.families import DIRECTIONS, METRICS, NEIGHBOURS, SHORT
+from ensgan.evaluation.features import Features, extract, identity, statistics
+from ensgan.evaluation.folders import compare_folders
+from ensgan.evaluation.tables import DistanceTable, distances, evaluate_distances
+from ensgan.evaluation.text import describe_distances
 from ensgan.metrics.transport import Unconverged
-from ensgan.reporting import describe_distances
 from ensgan.types import InputError
 
 
@@ -30,7 +34,7 @@ def close():
 
 
 def test_every_row_has_a_floor_an_interval_and_n(close):
-    assert set(close.rows) == {name for metric in comparison.METRICS for name in metric.names}
+    assert set(close.rows) == {name for metric in METRICS for name in metric.names}
     assert (close.reals, close.fakes, close.floor, close.refused) == (160, 80, 80, {})
     for name, row in close.rows.items():
         assert row.low <= row.value <= row.high, name
@@ -47,9 +51,9 @@ def test_rows_are_the_metrics(close):
     # Where pairs are compared, as many of both are: given as many, the order of samples is all that may differ.
     rows, real = compare(real[:80], fake, repeats=4).rows, real[:80]
     cover = metrics.neighbours(real, fake)
-    assert [rows[name].value for name in comparison.NEIGHBOURS] == pytest.approx(list(cover))
+    assert [rows[name].value for name in NEIGHBOURS] == pytest.approx(list(cover))
     assert rows["Wasserstein"].value == pytest.approx(metrics.wasserstein(real, fake))
-    sliced = metrics.sliced_wasserstein(real, fake, directions=comparison.DIRECTIONS)
+    sliced = metrics.sliced_wasserstein(real, fake, directions=DIRECTIONS)
     assert rows["sliced Wasserstein"].value == pytest.approx(sliced)
     assert rows["Sinkhorn divergence"].value == pytest.approx(metrics.sinkhorn(real, fake).value, rel=1e-3)
     kid = metrics.kid(real, fake, subsets=1, size=80).value
@@ -87,9 +91,9 @@ def test_where_the_floor_comes_from(close):
 def test_what_is_refused_is_raised_or_noted(monkeypatch):
     with pytest.raises(InputError, match="there are 3 reals; this needs at least 4"):
         compare(points(3, 0), points(9, 1))
-    names = [*comparison.NEIGHBOURS, "duplicate pairs", "Fréchet distance"]
+    names = [*NEIGHBOURS, "duplicate pairs", "Fréchet distance"]
     few = compare(points(9, 0), points(9, 1), names=names, repeats=2, strict=False)
-    assert set(few.refused) == {*comparison.NEIGHBOURS, "duplicate pairs"}
+    assert set(few.refused) == {*NEIGHBOURS, "duplicate pairs"}
     assert "at least 12 are needed" in few.refused["recall"]
     assert set(few.rows) == {"Fréchet distance"}
     with pytest.raises(InputError, match="9 samples; at least 12 are needed: give more, or take no interval"):
@@ -233,17 +237,17 @@ def pictures(num, seed, shape=(4, 4), low=0):
 def test_two_folders(tmp_path, capsys):
     real, same = save(tmp_path / "real", pictures(120, 0)), save(tmp_path / "same", pictures(60, 1))
     bright = save(tmp_path / "bright", pictures(60, 2, low=128))
-    compare_folders = partial(comparison.compare_folders, names=["Fréchet distance"], repeats=10)
-    found, judge = compare_folders(real, bright)
+    compare = partial(compare_folders, names=["Fréchet distance"], repeats=10)
+    found, judge = compare(real, bright)
     assert judge is None
     x, y = (part.reshape(len(part), -1) / 128 + 1 / 256 - 1 for part in (pictures(120, 0), pictures(60, 2, low=128)))
     want = metrics.frechet_distance(metrics.moments(x), metrics.moments(y))
     assert found.rows["Fréchet distance"].value == pytest.approx(want, rel=1e-5)
-    near, _ = compare_folders(real, same)
+    near, _ = compare(real, same)
     assert near.rows["Fréchet distance"].high < found.rows["Fréchet distance"].low
-    again, _ = compare_folders(real, same, cache=tmp_path / "cache")
+    again, _ = compare(real, same, cache=tmp_path / "cache")
     assert again == near
-    assert compare_folders(real, same, num=50)[0].fakes == 50
+    assert compare(real, same, num=50)[0].fakes == 50
 
     assert cli.main(["evaluate", "--real", str(real), "--fake", str(same)]) == 0
     out = capsys.readouterr().out
@@ -331,7 +335,7 @@ def test_small_folders_are_measured_by_what_they_suffice_for(tmp_path, capsys):
 def test_a_run_with_few_samples_says_what_is_not_measured():
     few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
     none = few._replace(rows={})
-    table, each = evaluation.DistanceTable({1: few}, few), evaluation.DistanceTable({0: few, 1: none}, few)
+    table, each = DistanceTable({1: few}, few), DistanceTable({0: few, 1: none}, few)
     lines = describe_distances(table, each).splitlines()
     assert lines[0].startswith("distances to 9 held-out reals (report split)")
     assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
@@ -361,9 +365,9 @@ def test_a_comparison_without_intervals_and_with_a_known_floor_is_the_same():
 
 
 def test_every_metric_of_two_samples_has_a_short_name():
-    assert sorted(comparison.SHORT.values()) == sorted(name for metric in comparison.METRICS for name in metric.names)
+    assert sorted(SHORT.values()) == sorted(name for metric in METRICS for name in metric.names)
     with pytest.raises(InputError, match="unknown distance 'fid'; known: coverage, density, duplicates, frechet"):
-        evaluation.distances(["fid"])
+        distances(["fid"])
 
 
 def test_one_generator_without_distances_leaves_those_of_the_others():
@@ -372,7 +376,7 @@ def test_one_generator_without_distances_leaves_those_of_the_others():
     state = game.init(jax.random.key(0))
     broken = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), state.generators[0].average)
     state = state._replace(generators=(state.generators[0]._replace(average=broken),))
-    table = evaluation.evaluate_distances(game, state, source, names=["mmd"], repeats=0)
+    table = evaluate_distances(game, state, source, names=["mmd"], repeats=0)
     assert table.generators[0].rows == {}
     assert "NaN" in table.generators[0].refused["MMD² (Gaussian)"]
     assert np.isfinite(table.generators[1].rows["MMD² (Gaussian)"].value)

@@ -12,6 +12,7 @@ from PIL import Image
 from ensgan import cli, config, gallery, losses, metrics, networks, pairing, runs, testing
 from ensgan.data import from_iterator, gaussian_ring, resident
 from ensgan.devices import mesh
+from ensgan.evaluation.selection import select
 from ensgan.game import coverage
 from ensgan.game.game import Game
 from ensgan.game.placement import start
@@ -23,7 +24,6 @@ from ensgan.reporting.pictures import load_samples
 from ensgan.sampling.draws import labels
 from ensgan.sampling.inference import every_member, held_out_logits, payoff
 from ensgan.sampling.sampler import sample
-from ensgan.selection import select
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import pairing, selection
+from ensgan import pairing
 from ensgan.data import Source, from_iterator, resident
+from ensgan.evaluation import selection
 from ensgan.game import program as game_program
 from ensgan.game.batches import draw_batch
 from ensgan.game.game import Game

@@ -17,6 +17,7 @@ from ensgan import cli, config, exporting, losses, networks, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
+from ensgan.reporting.files import write_json
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
@@ -66,7 +67,7 @@ def run(tmp_path_factory):
     settings = config.parse(TREE, TABLES)[0]
     game, _ = build(settings)
     rundir.make(directory)
-    rundir.write_json(directory / "config.json", config.to_dict(settings))
+    write_json(directory / "config.json", config.to_dict(settings))
     with Checkpoints(directory / "checkpoints") as checkpoints:
         checkpoints.save(0, different(game))
     return directory, *runs.restore(directory, settings)

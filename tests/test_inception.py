@@ -21,10 +21,12 @@ from test_comparison import pictures as noise
 from test_comparison import save
 from toys import quadrants
 
-from ensgan import cli, evaluation, features, inception, losses, metrics, networks, optim, pairing
+from ensgan import cli, losses, metrics, networks, optim, pairing
+from ensgan.evaluation import features, inception
+from ensgan.evaluation.tables import evaluate_distances
+from ensgan.evaluation.torch_files import read_tensors
 from ensgan.game.game import Game
 from ensgan.game.population import Group
-from ensgan.torch_files import read_tensors
 from ensgan.types import InputError
 
 
@@ -362,7 +364,7 @@ def test_generators_are_compared_in_any_features():
         return np.asarray(x)[:, ::7, ::7].reshape(len(x), -1)
 
     own = features.Features("corners", corners, classes=2)  # two features, and two logits
-    measured = partial(evaluation.evaluate_distances, game, state, source, names=None, repeats=0)
+    measured = partial(evaluate_distances, game, state, source, names=None, repeats=0)
     table = measured(features=own, num=40)
     assert calls == [40] * 5  # held-out and training reals, both generators and the mixture, each once
     assert table.mixture.features == "corners"

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ensgan import metagame
-from ensgan.metagame import alpha_rank, exploitability, linear_program
+from ensgan.metrics import metagame
+from ensgan.metrics.metagame import alpha_rank, exploitability, linear_program
 from ensgan.types import InputError
 
 ROCK = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])

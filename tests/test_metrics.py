@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ensgan import metrics
+from ensgan.evaluation.selection import _mean_score
 from ensgan.metrics import class_floor, class_scores, coverage, mmd, mode_scores, placements
-from ensgan.selection import _mean_score
 
 
 def test_placements_by_hand_with_ties():

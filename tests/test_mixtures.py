@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from ensgan import metrics, mixtures
-from ensgan.metagame import linear_program
-from ensgan.mixtures import (
+from ensgan import metrics
+from ensgan.evaluation import mixtures
+from ensgan.evaluation.mixtures import (
     FITS,
     Evidence,
     evolution,
@@ -22,6 +22,7 @@ from ensgan.mixtures import (
     squared_mmd,
     top_k,
 )
+from ensgan.metrics.metagame import linear_program
 from ensgan.pairing.multigradient import smallest_norm
 
 CENTERS = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])

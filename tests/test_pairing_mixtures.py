@@ -10,10 +10,11 @@ import toys
 from jax.extend.core import jaxprs_in_params
 from scipy.optimize import minimize
 
-from ensgan import metagame, optim, pairing
+from ensgan import optim, pairing
 from ensgan.data import resident
 from ensgan.game import replicas
 from ensgan.game.coverage import as_mask
+from ensgan.metrics import metagame
 from ensgan.pairing.multigradient import smallest_norm
 from ensgan.training import train
 from ensgan.types import Evidence

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ensgan import ratings
-from ensgan.ratings import Ratings, elo, fresh, gam, glicko2, gmam, matches, rate, win_rates
+from ensgan.metrics import ratings
+from ensgan.metrics.ratings import Ratings, elo, fresh, gam, glicko2, gmam, matches, rate, win_rates
 
 RNG = np.random.default_rng(0)
 PAYOFF = RNG.uniform(size=(3, 4))

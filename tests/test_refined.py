@@ -9,10 +9,11 @@ from scipy.stats import kstest, norm
 from test_combine import SOURCE, game, line
 
 import ensgan
-from ensgan import data, evaluation, losses
+from ensgan import data, losses
+from ensgan.evaluation.tables import evaluate_refinement
+from ensgan.evaluation.text import describe_refinement
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal, uniform
-from ensgan.reporting import describe_refinement
 from ensgan.sampling import combine
 from ensgan.sampling.adapters import Mixture
 from ensgan.sampling.judge import Judge
@@ -122,23 +123,23 @@ def test_an_average_of_outputs_is_that_of_samples_at_the_same_noise(played, key)
 
 def test_refinement_is_measured_against_reals(key):
     reals = np.asarray(SOURCE.held_out("select", 300)["x"])
-    table = evaluation.evaluate_refinement(SOURCE, reals + 3.0, reals)
+    table = evaluate_refinement(SOURCE, reals + 3.0, reals)
     assert table.num == 300
     assert table.mmd[0].value > 0.3 > 0.02 > table.mmd[1].value
     assert table.coverage[0] < table.coverage[1]
     assert not table.worse
-    back = evaluation.evaluate_refinement(SOURCE, reals, reals + 3.0)
+    back = evaluate_refinement(SOURCE, reals, reals + 3.0)
     assert back.worse
     text = describe_refinement(back, "dot")
     assert text.endswith("caution: by the squared MMD, dot made these samples worse; compare with another --refine")
     assert "caution" not in describe_refinement(table, "dot")
-    assert evaluation.evaluate_refinement(SOURCE, reals[:7], reals[:7]) is None
+    assert evaluate_refinement(SOURCE, reals[:7], reals[:7]) is None
 
 
 def test_refinement_of_known_modes_tells_their_scores():
     source = data.gaussian_ring(points=4000)
     reals = np.asarray(source.held_out("train", 300)["x"])
-    table = evaluation.evaluate_refinement(source, np.concatenate([reals[:100], reals[:100] + 0.5]), reals)
+    table = evaluate_refinement(source, np.concatenate([reals[:100], reals[:100] + 0.5]), reals)
     before, after = table.modes
     assert (table.num, before.modes, after.modes) == (200, 8, 8)
     assert before.hq == pytest.approx(0.5, abs=0.02)

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ensgan.evaluation.text import format_matrix, format_ranking
 from ensgan.reporting import (
     MetricsLog,
     TensorBoardSink,
     WandbSink,
     flatten,
-    format_matrix,
-    format_ranking,
     read_metrics,
     sample_picture,
     write_report,

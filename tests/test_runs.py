@@ -19,13 +19,17 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import comparison, config, evaluation, features, measuring, rundir, runs
+from ensgan import config, measuring, rundir, runs
 from ensgan.checkpoint import Checkpoints
 from ensgan.config import to_dict
 from ensgan.devices import mesh
+from ensgan.evaluation.classifier import train_classifier
+from ensgan.evaluation.families import SHORT
+from ensgan.evaluation.tables import evaluate_distances
 from ensgan.game.program import Program
-from ensgan.ratings import Ratings, rate
+from ensgan.metrics.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
+from ensgan.reporting.files import write_json
 from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
@@ -101,11 +105,11 @@ def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_p
 def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, tmp_path):
     runs.run(settings(), tmp_path / "mesh", sizes=mesh.Sizes(2, 2))
     game, source, state = runs.restore(whole, settings())
-    table = evaluation.evaluate_distances(game, state, source, num=64, repeats=2)
+    table = evaluate_distances(game, state, source, num=64, repeats=2)
     logs = [read_metrics(directory / "metrics.jsonl")[-1] for directory in (whole, tmp_path / "mesh")]
     one, spread = (log["distances"] for log in logs)
     for name in settings().distances:
-        title = comparison.SHORT[name]
+        title = SHORT[name]
         values = [found.rows[title].value for found in (*table.generators.values(), table.mixture)]
         np.testing.assert_allclose([*one[name]["generators"], one[name]["mixture"]], values, rtol=1e-5)
         assert one[name]["floor"] == pytest.approx(table.mixture.rows[title].floor, rel=1e-5)
@@ -116,7 +120,7 @@ def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, t
 
 
 def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "train_classifier", partial(features.train_classifier, steps=20))
+    monkeypatch.setattr(runs, "train_classifier", partial(train_classifier, steps=20))
     given = settings(
         data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge", steps=10
     )
@@ -391,7 +395,7 @@ class Notes(Watcher):
 def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, tmp_path):
     shutil.copy(whole / "config.json", tmp_path)
     versions = {**rundir.versions(), "optax": "0.0.1"}
-    rundir.write_json(tmp_path / "versions.json", versions)
+    write_json(tmp_path / "versions.json", versions)
     watcher = Notes()
     runs.run(settings(), tmp_path, resume=True, watcher=watcher)
     assert_same_bits(final(tmp_path), final(whole))

@@ -11,14 +11,14 @@ import toys
 
 from ensgan import losses, optim, pairing, penalties, schedules, testing
 from ensgan.data import gaussian_ring, resident
+from ensgan.evaluation.selection import meta_game, select
+from ensgan.evaluation.text import describe_scores
 from ensgan.game.batches import by_weight
 from ensgan.game.replicas import Replicas
 from ensgan.game.step import step, updates_of
-from ensgan.reporting import describe_scores
 from ensgan.schedules import boosted_weights, boosting, copied, evolution, fit_classifier
 from ensgan.schedules.evolution import _rivals
 from ensgan.schedules.members import become
-from ensgan.selection import meta_game, select
 from ensgan.training import between, train
 from ensgan.types import InputError
 

@@ -8,15 +8,18 @@ import pytest
 import toys
 from scipy.special import expit
 
-from ensgan import evaluation, losses, metrics, mixtures, pairing, ratings, selection
+from ensgan import losses, metrics, pairing
 from ensgan.data import gaussian_ring, resident
+from ensgan.evaluation import mixtures, selection
+from ensgan.evaluation.selection import rank_generators, rank_parts, select
+from ensgan.evaluation.tables import evaluate_modes
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
+from ensgan.metrics import ratings
 from ensgan.sampling import draws, sampler
 from ensgan.sampling.draws import SAMPLING
-from ensgan.sampling.inference import NOISE_SEED, _all_members, _logits, every_member, held_out_logits, payoff
+from ensgan.sampling.inference import NOISE_SEED, _logits, all_members, every_member, held_out_logits, payoff
 from ensgan.sampling.sampler import sample
-from ensgan.selection import rank_generators, rank_parts, select
 from ensgan.types import InputError, Network, Roster
 
 SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
@@ -188,7 +191,7 @@ def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monk
 
     monkeypatch.setattr(draws, "CHUNK", 16)
     monkeypatch.setattr(selection, "_logits", seen(_logits, 3))
-    monkeypatch.setattr(sampler, "_all_members", seen(_all_members, 4))
+    monkeypatch.setattr(sampler, "all_members", seen(all_members, 4))
     got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
     assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals
     for part, want in zip(got, logits, strict=True):
@@ -345,7 +348,7 @@ def test_a_perfect_generator_scores_as_the_perfect_sampler():
     game = Game([Group(ring_generator(source), 2)], GAME.groups_d, batch_size=8)
     state = game.init(jax.random.key(0))
     half = state.generators[0]._replace(average={"modes": jnp.array([8.0, 4.0])})
-    table = evaluation.evaluate_modes(game, state._replace(generators=(half,)), source, repeats=10)
+    table = evaluate_modes(game, state._replace(generators=(half,)), source, repeats=10)
     assert table.names == ["generator 0", "generator 1", "mixture", "perfect sampler"]
     assert (table.total, table.num) == (8, 2500)
     good, few, mixed, perfect = table.scores
@@ -360,10 +363,10 @@ def test_a_perfect_generator_scores_as_the_perfect_sampler():
     assert mixed.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5), abs=0.02)
     assert perfect.kl < 0.01
     assert 0 < table.perfect_error.hq < 0.01
-    only = evaluation.evaluate_modes(game, state._replace(generators=(half,)), source, repeats=1, weights=[0.0, 1.0])
+    only = evaluate_modes(game, state._replace(generators=(half,)), source, repeats=1, weights=[0.0, 1.0])
     assert only.scores[2].modes == 4
 
 
 def test_modes_of_other_data_are_not_known(state):
     with pytest.raises(InputError, match="modes are known for ring and grid only, not for points"):
-        evaluation.evaluate_modes(GAME, state, SOURCE)
+        evaluate_modes(GAME, state, SOURCE)

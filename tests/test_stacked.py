@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from toys import quadrants
 
-from ensgan import Game, Group, cli, config, data, evaluation, features, networks, rundir
+from ensgan import Game, Group, cli, config, data, networks
 from ensgan.checkpoint import Checkpoints
 from ensgan.data.source import sample_keys
+from ensgan.evaluation.classifier import classify, train_classifier
+from ensgan.evaluation.tables import evaluate_classes
 from ensgan.game.program import Program
+from ensgan.reporting.files import write_json
 from ensgan.training import TABLES, build
 from ensgan.types import InputError, Network
 
@@ -134,13 +137,13 @@ def gallery():
     game = Game(
         [Group(painter(4), 1), Group(painter(2), 1)], [Group(networks.mlp((8, 8, 3), (4,), ()), 1)], batch_size=4
     )
-    judge = features.train_classifier(source.single, steps=40, batch_size=32)
+    judge = train_classifier(source.single, steps=40, batch_size=32)
     return game, game.init(jax.random.key(0)), source, judge
 
 
 def test_classes_of_known_generators(gallery):
     game, state, source, judge = gallery
-    table = evaluation.evaluate_classes(game, state, source, judge, num=2000)
+    table = evaluate_classes(game, state, source, judge, num=2000)
     assert table.names == ["generator 0", "generator 1", "mixture", "2000 reals", "perfect sampler"]
     assert (table.total, table.num) == (64, 2000)
     whole, half, mixture, reals, perfect = table.scores
@@ -164,7 +167,7 @@ def test_classes_of_bare_images_are_not_counted(gallery):
     game, state, _, judge = gallery
     bare = data.resident("bare", np.zeros((20, 8, 8, 3), np.uint8))
     with pytest.raises(InputError, match="classes are counted for labelled images in memory"):
-        evaluation.evaluate_classes(game, state, bare, judge)
+        evaluate_classes(game, state, bare, judge)
 
 
 # The command, and the configuration at tiny sizes
@@ -175,7 +178,7 @@ def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
     side = {"count": 1, "network": {"name": "mlp", "widths": [4]}}
     tree = {"data": "stacked_digits", "held_out": 16, "generators": side, "discriminators": side}
     settings, _ = config.parse(tree, TABLES)
-    rundir.write_json(tmp_path / "config.json", config.to_dict(settings))
+    write_json(tmp_path / "config.json", config.to_dict(settings))
     with Checkpoints(tmp_path / "checkpoints", 1) as checkpoints:
         checkpoints.save(0, build(settings)[0].init(jax.random.key(0)))
     run = str(tmp_path)
@@ -211,9 +214,9 @@ def test_the_digits_of_mnist_are_told_apart():
     if not MNIST.is_dir():
         pytest.skip("reads the MNIST files; set ENSGAN_MNIST to their folder")
     source = data.stacked_mnist(MNIST)
-    judge = features.train_classifier(source.single)
+    judge = train_classifier(source.single)
     assert judge.accuracy >= 0.975
     held = source.held_out("report", 2000)
-    found, certainty = features.classify(judge, held["x"])
+    found, certainty = classify(judge, held["x"])
     assert (found == held["label"]).mean() >= 0.93  # three digits are right at once
     assert certainty.mean() >= 0.97

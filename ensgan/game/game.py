@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ensgan import losses, optim, pairing, ratings
+from ensgan import losses, optim, pairing
 from ensgan.data import Source
 from ensgan.game import population
 from ensgan.game.population import Group, Groups
 from ensgan.game.state import State
+from ensgan.metrics import ratings
 from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule, unknown
 
 UPDATES = ("simultaneous", "alternating")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ensgan.game.population import Population
-from ensgan.ratings import Ratings
+from ensgan.metrics.ratings import Ratings
 from ensgan.types import Array, Tree
 
 

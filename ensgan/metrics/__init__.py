@@ -4,7 +4,7 @@ from ensgan.metrics.classes import ClassScores, class_floor, class_scores, incep
 from ensgan.metrics.diversity import duplicate_radius, duplicates, support
 from ensgan.metrics.gaussian import Moments, frechet_distance, moments, moments_of_parts
 from ensgan.metrics.kernels import bandwidth, gaussian_kernel, kid, mmd, squared_distances
-from ensgan.metrics.measured import Estimate, Measured, half_intervals
+from ensgan.metrics.measurement import Estimate, Measured, half_intervals
 from ensgan.metrics.modes import ModeScores, mode_scores
 from ensgan.metrics.neighbours import Neighbours, coverage, neighbours
 from ensgan.metrics.ranks import placements

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import rel_entr
 
-from ensgan.metrics.measured import Estimate
+from ensgan.metrics.measurement import Estimate
 from ensgan.types import InputError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from ensgan.metrics.measured import check_samples
+from ensgan.metrics.checks import check_samples
 from ensgan.types import InputError
 
 

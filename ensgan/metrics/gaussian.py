@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan.metrics.measured import check_finite, check_samples, constant
+from ensgan.metrics.checks import check_finite, check_samples, constant
 from ensgan.types import InputError
 
 

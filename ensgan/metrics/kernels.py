@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.metrics.measured import Estimate, check_pair
+from ensgan.metrics.checks import check_pair
+from ensgan.metrics.measurement import Estimate
 from ensgan.types import Array, InputError
 
 

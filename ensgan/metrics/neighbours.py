@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from ensgan.metrics.checks import check_pair
 from ensgan.metrics.kernels import squared_distances
-from ensgan.metrics.measured import check_pair
 from ensgan.types import InputError
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from ensgan.metrics.checks import check_pair
 from ensgan.metrics.kernels import bandwidth, squared_distances
-from ensgan.metrics.measured import check_pair
 from ensgan.types import Array, InputError
 
 

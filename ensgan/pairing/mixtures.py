@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ensgan import metagame
+from ensgan.metrics import metagame
 from ensgan.pairing.weights import check_share, discriminator_weights, driven, normalize
 from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
 

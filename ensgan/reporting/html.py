@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ensgan.reporting import pieces
+from ensgan.reporting import page
 from ensgan.reporting.figures import course, curves, heat_map, member_color, reliability, scatter_panel
-from ensgan.reporting.metrics_log import read_metrics, write_atomically
+from ensgan.reporting.files import write_atomically
+from ensgan.reporting.log import read_metrics
 from ensgan.reporting.pictures import WAITS, load_judge, load_samples, png, thumbnails, tile
 from ensgan.types import InputError
 
@@ -53,17 +54,17 @@ def write_report(run_dir: str | Path) -> Path:
     sections = [
         _header(name, config, train, scores, clock, versions),
         _samples(run_dir),
-        *(_scores(scores) if scores else [pieces.section("Scores", "<p>No scores yet.</p>")]),
+        *(_scores(scores) if scores else [page.section("Scores", "<p>No scores yet.</p>")]),
         _judge(run_dir),
         _losses(train),
         _health(train),
         _time(clock),
-        pieces.details("Configuration", pieces.pre(json.dumps(config, indent=2, ensure_ascii=False))),
-        pieces.details("Versions", pieces.table(("", "version"), [(key, str(item)) for key, item in versions.items()])),
+        page.details("Configuration", page.pre(json.dumps(config, indent=2, ensure_ascii=False))),
+        page.details("Versions", page.table(("", "version"), [(key, str(item)) for key, item in versions.items()])),
     ]
     body = "\n".join(section for section in sections if section)
     path = run_dir / "report.html"
-    write_atomically(path, pieces.PAGE.format(title=escape(name), style=pieces.STYLE, body=body).encode())
+    write_atomically(path, page.PAGE.format(title=escape(name), style=page.STYLE, body=body).encode())
     return path
 
 
@@ -91,7 +92,7 @@ def _header(
 
 def _samples(run_dir: Path) -> str:
     if not (run_dir / "samples.npz").is_file():
-        return pieces.section("Samples", "<p>No samples yet.</p>")
+        return page.section("Samples", "<p>No samples yet.</p>")
     samples = load_samples(run_dir)
     generators, real, step, classes, _ = samples
     names = [f"generator {i}" + f" ({WAITS})" * samples.waits(i) for i in range(len(generators))]
@@ -108,11 +109,11 @@ def _samples(run_dir: Path) -> str:
         cards = zip([*names, "real"], pictures, [*range(len(names)), None], strict=True)
     figures = "".join(
         f'<figure class="{"real" if member is None else "member"}">'
-        f"<figcaption>{pieces.chip(name, member)}</figcaption>"
-        f"{pieces.image(png(picture), f'samples: {name}', 'png', 'pixels' if real.ndim == 4 else '')}</figure>"
+        f"<figcaption>{page.chip(name, member)}</figcaption>"
+        f"{page.image(png(picture), f'samples: {name}', 'png', 'pixels' if real.ndim == 4 else '')}</figure>"
         for name, picture, member in cards
     )
-    return pieces.section("Samples", f'<p class="note">{note}</p><div class="cards">{figures}</div>')
+    return page.section("Samples", f'<p class="note">{note}</p><div class="cards">{figures}</div>')
 
 
 def _full_rows(images: np.ndarray, classes: int = 0) -> tuple[np.ndarray, int]:
@@ -147,9 +148,9 @@ def _matrix_section(scores: list[Record]) -> str:
         f"The same pairs from step {int(steps[0]):,} to {int(steps[-1]):,}; each cell reaches from 0 to 1, "
         "with a dotted line at ½."
     )
-    pair = pieces.figure(heat_map(fool[-1]), f"score matrix of {M} generators and {N} discriminators", "Now", now)
-    pair += pieces.figure(course(steps, fool), "course of every entry of the score matrix", "Course", then)
-    return pieces.section("Who fools whom", f'<div class="{"pair" if N <= 8 else "stack"}">{pair}</div>')
+    pair = page.figure(heat_map(fool[-1]), f"score matrix of {M} generators and {N} discriminators", "Now", now)
+    pair += page.figure(course(steps, fool), "course of every entry of the score matrix", "Course", then)
+    return page.section("Who fools whom", f'<div class="{"pair" if N <= 8 else "stack"}">{pair}</div>')
 
 
 def _ranking_section(last: Record) -> str:
@@ -172,7 +173,7 @@ def _ranking_section(last: Record) -> str:
         f"of a row of the matrix, ideal at ½; generators rank {by}. "
         "S(D) is 1 minus the mean of a column; the higher, the sharper.</p>"
     )
-    return pieces.section("Ranking", f'{note}{parts}<div class="pair">{tables}</div>') if tables else ""
+    return page.section("Ranking", f'{note}{parts}<div class="pair">{tables}</div>') if tables else ""
 
 
 def _ranking(last: Record, kind: str, word: str) -> str:
@@ -198,7 +199,7 @@ def _ranking(last: Record, kind: str, word: str) -> str:
         mixture = _number(covered[-1], "{:.0%}")
         text = f"Of held-out reals, the mixture covers {mixture}, training reals {floor}."
         note = f'<p class="note">{text}</p>'
-    return f"<div>{pieces.table((word, *columns), rows, order)}{note}</div>"
+    return f"<div>{page.table((word, *columns), rows, order)}{note}</div>"
 
 
 def _modes_section(last: Record) -> str:
@@ -215,7 +216,7 @@ def _modes_section(last: Record) -> str:
     rows = [
         (str(name), *(_number(values[row]) for values in columns.values())) for row, name in enumerate(modes["names"])
     ]
-    return pieces.section("Modes", pieces.table(("", *columns), rows))
+    return page.section("Modes", page.table(("", *columns), rows))
 
 
 def _score_curves(scores: list[Record]) -> str:
@@ -227,7 +228,7 @@ def _score_curves(scores: list[Record]) -> str:
             letter = kind.upper()
             picture = curves(steps, values, ylabel=f"S({letter})", errors=errors, line=CHANCE)
             figures.append(
-                pieces.member_figure(picture, f"S({letter}) of every {word}", pieces.names(word, values.shape[1]))
+                page.member_figure(picture, f"S({letter}) of every {word}", page.names(word, values.shape[1]))
             )
     steps, values = _series(scores, "mmd")
     if values is not None:
@@ -236,10 +237,10 @@ def _score_curves(scores: list[Record]) -> str:
         line = None if floor is None else (floor, "floor: reals against reals")
         picture = curves(steps, values, ylabel="squared MMD", errors=errors, line=line)
         figures.append(
-            pieces.member_figure(picture, "Squared MMD of every generator", pieces.names("generator", values.shape[1]))
+            page.member_figure(picture, "Squared MMD of every generator", page.names("generator", values.shape[1]))
         )
     note = '<p class="note">On held-out data, against the steps of training; bands are standard errors.</p>'
-    return pieces.section("Scores over time", f'{note}<div class="pair">{"".join(figures)}</div>') if figures else ""
+    return page.section("Scores over time", f'{note}<div class="pair">{"".join(figures)}</div>') if figures else ""
 
 
 def _distance_curves(scores: list[Record]) -> str:
@@ -254,12 +255,12 @@ def _distance_curves(scores: list[Record]) -> str:
             continue
         line = None if found["floor"] is None else (found["floor"], "floor: reals against reals")
         picture = curves(np.array([score["step"] for score in same]), values, ylabel=found["title"], line=line)
-        figures.append(pieces.member_figure(picture, found["title"], [*pieces.names("generator", members), "mixture"]))
+        figures.append(page.member_figure(picture, found["title"], [*page.names("generator", members), "mixture"]))
     if not figures:
         return ""
     text = f"Of {last['num']:,} samples to as many reals that nothing was chosen by (report split), in the features: "
     note = f'<p class="note">{escape(text + last["features"])}.</p>'
-    return pieces.section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
+    return page.section("Distances over time", f'{note}<div class="pair">{"".join(figures)}</div>')
 
 
 def _judge(run_dir: Path) -> str:
@@ -281,9 +282,9 @@ def _judge(run_dir: Path) -> str:
             ("Dawid's Z", "z", "{:.1f}"),
         )
     ]
-    picture = pieces.image(png(reliability(*sides)), "reliability of the judge before and after calibration", "png")
-    both = f'<div class="pair"><div>{picture}</div><div>{pieces.table(("", "before", "after"), rows)}</div></div>'
-    return pieces.section("Judge", f'<p class="note">{escape(note)}</p>{both}')
+    picture = page.image(png(reliability(*sides)), "reliability of the judge before and after calibration", "png")
+    both = f'<div class="pair"><div>{picture}</div><div>{page.table(("", "before", "after"), rows)}</div></div>'
+    return page.section("Judge", f'<p class="note">{escape(note)}</p>{both}')
 
 
 def _losses(train: list[Record]) -> str:
@@ -297,11 +298,11 @@ def _losses(train: list[Record]) -> str:
             # A pair that is not played has no loss, and a weight of 0.
             total = np.where(weight == 0, 0.0, weight * loss).sum(axis=axis)
             picture = curves(steps, total, ylabel="loss")
-            figures.append(pieces.member_figure(picture, f"Loss of every {word}", pieces.names(word, total.shape[1])))
+            figures.append(page.member_figure(picture, f"Loss of every {word}", page.names(word, total.shape[1])))
     if not figures:
-        return pieces.section("Losses", "<p>No training steps yet.</p>")
+        return page.section("Losses", "<p>No training steps yet.</p>")
     note = '<p class="note">Over training batches, weighted as in training: one curve per member.</p>'
-    return pieces.section("Losses", f'{note}<div class="pair">{"".join(figures)}</div>')
+    return page.section("Losses", f'{note}<div class="pair">{"".join(figures)}</div>')
 
 
 def _health(train: list[Record]) -> str:
@@ -315,13 +316,13 @@ def _health(train: list[Record]) -> str:
         steps, values = _series(train, key)
         if values is not None and (key != "penalty" or values.any()):
             picture = curves(steps, values, ylabel=key.split("_")[0].replace("grad", "gradient norm"))
-            figures.append(pieces.member_figure(picture, title, pieces.names(word, values.shape[1])))
+            figures.append(page.member_figure(picture, title, page.names(word, values.shape[1])))
     steps, augment = _series(train, "augment")
     if augment is not None and augment.any():
         picture = curves(steps, augment[:, None], ylabel="strength")
-        figures.append(pieces.figure(picture, "strength of augmentation", "Strength of augmentation", ""))
+        figures.append(page.figure(picture, "strength of augmentation", "Strength of augmentation", ""))
     return (
-        pieces.details("Gradients, penalties, augmentation", f'<div class="pair">{"".join(figures)}</div>')
+        page.details("Gradients, penalties, augmentation", f'<div class="pair">{"".join(figures)}</div>')
         if figures
         else ""
     )
@@ -346,8 +347,8 @@ def _time(clock: Record) -> str:
     if clock.get("interruptions"):
         notes.append(f"Interruptions: {clock['interruptions']}.")
     note = f'<p class="note">{escape(" ".join(notes))}</p>' if notes else ""
-    table = pieces.table(("", "time", "share"), rows, [*PHASES.values(), None])
-    return pieces.section("Time", f'{note}<div class="bar">{bar}</div>{table}')
+    table = page.table(("", "time", "share"), rows, [*PHASES.values(), None])
+    return page.section("Time", f'{note}<div class="bar">{bar}</div>{table}')
 
 
 def _series(records: list[Record], key: str, like: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ensgan.reporting.figures import FAINT, INK, PANEL, member_color, reliability, scatter_panel
-from ensgan.reporting.metrics_log import write_atomically
+from ensgan.reporting.files import write_atomically
 from ensgan.types import InputError
 
 # Layout of a sample picture, in pixels.

@@ -65,6 +65,7 @@ class Latents:
     label: int | None
 
     def __call__(self, key: Array, n: int) -> Any:
+        """`n` latents, or a pair of them and their labels."""
         key_z, key_label = jax.random.split(key)
         z, label = _noise(self.group, key_z, n), _given(self.classes, self.label, key_label, n)
         return z if label is None else (z, label)
@@ -77,6 +78,7 @@ class OneMember:
     group: Group
 
     def __call__(self, params: Any, state: Any, scale: Array, item: Any) -> Any:
+        """The samples of latents, with their labels if they have any."""
         z, label = item if isinstance(item, tuple) else (item, None)
         x = self.group.apply(params, state, z * scale, label=label, train=False, rng=None)[0]
         return x if label is None else (x, label)

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from ensgan import metagame
 from ensgan.data import Source
 from ensgan.data.source import LEAST, check_split
 from ensgan.game.game import Game, check_source, meaning
 from ensgan.game.state import State
-from ensgan.metrics import ranks
+from ensgan.metrics import metagame, ranks
 from ensgan.sampling import calibration, draws
 from ensgan.sampling.forest import forest_of
 from ensgan.sampling.inference import logits, payoff

@@ -119,6 +119,7 @@ def every_member(game: Game, state: State, key: Array, num: int, label: Any = No
 def one_member(
     group: Group, members: Members, average: bool, k: int, key: Array, index: Array, label: Array | None
 ) -> Array:
+    """The samples of these numbers `[b]` from member k of a group, `[b, *sample_shape]`."""
     take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
     z = latents(group.prior(k), group.network.in_shape, key, index)
     params = take(members.average if average else members.params)
@@ -127,6 +128,7 @@ def one_member(
 
 @partial(jax.jit, static_argnums=(0, 2))
 def all_members(group: Group, members: Members, average: bool, key: Array, number: Array, label: Array | None) -> Array:
+    """The samples of these numbers from every member of a group at common noise, `[count, b, *sample_shape]`."""
     z = population.common_noise(group, key, number)
     params = members.average if average else members.params
 

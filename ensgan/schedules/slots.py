@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metagame
 from ensgan.data import Source
 from ensgan.game.game import Game
 from ensgan.game.state import State
+from ensgan.metrics import metagame
 from ensgan.sampling.inference import payoff
 from ensgan.schedules.members import Side, become, check_every, copyable, groups_of, key_of, one_group
 from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range

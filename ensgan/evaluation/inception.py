@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ensgan.torch_files import read_tensors
+from ensgan.evaluation.torch_files import read_tensors
 from ensgan.types import Array, InputError, Tree
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"  # of torch-fidelity's release v0.2.0; pytorch-fid has the same bytes

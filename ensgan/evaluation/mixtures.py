@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metagame
-from ensgan.metrics import Estimate, gaussian_kernel, squared_distances
+from ensgan.metrics import Estimate, gaussian_kernel, metagame, squared_distances
 from ensgan.types import Array
 
 

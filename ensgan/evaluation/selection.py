@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import metagame, metrics, mixtures, ratings
-from ensgan.comparison import PAIRS
+from ensgan import metrics
 from ensgan.data import Source
 from ensgan.data.source import LEAST, check_split
+from ensgan.evaluation import mixtures
+from ensgan.evaluation.families import PAIRS
+from ensgan.evaluation.mixtures import FITS, Evidence, Fitted
 from ensgan.game.game import Game, check_source, meaning
 from ensgan.game.state import State
-from ensgan.metrics import Estimate
+from ensgan.metrics import Estimate, metagame, ratings
 from ensgan.metrics.ranks import auc, auc_with_placements, pairwise_probability
-from ensgan.mixtures import FITS, Evidence, Fitted
-from ensgan.ratings import Ratings
+from ensgan.metrics.ratings import Ratings
 from ensgan.sampling.draws import probabilities
 from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits
 from ensgan.types import Array, InputError

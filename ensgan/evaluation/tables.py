@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ensgan import comparison, features, metrics
-from ensgan.comparison import Comparison
+from ensgan import metrics
 from ensgan.data import Source
-from ensgan.features import Classifier, Features, extract, identity
+from ensgan.evaluation import comparison
+from ensgan.evaluation.classifier import Classifier, classifiable, classify
+from ensgan.evaluation.comparison import Comparison
+from ensgan.evaluation.families import SHORT
+from ensgan.evaluation.features import Features, extract, identity
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.metrics import ClassScores, Estimate, ModeScores, class_floor, class_scores, mode_scores
@@ -69,7 +72,7 @@ def evaluate_classes(
     Raises:
         InputError: the source has no labels or is streamed, or the classifier takes other images.
     """
-    if not features.classifiable(source):
+    if not classifiable(source):
         raise InputError(f"classes are counted for labelled images in memory, and {source.name!r} has none")
     law = _law(source)
     num = num or max(2500, 256 * len(law) // 10)
@@ -78,7 +81,7 @@ def evaluate_classes(
     names, scores, certainty = [f"generator {i}" for i in range(game.M)] + ["mixture"], [], []
 
     def add(x: np.ndarray) -> None:
-        found, probability = features.classify(classifier, x)
+        found, probability = classify(classifier, x)
         scores.append(class_scores(found, law))
         certainty.append(float(probability.mean()))
 
@@ -106,9 +109,9 @@ def distances(names: Iterable[str]) -> list[str]:
         InputError: an unknown name.
     """
     for name in names:
-        if name not in comparison.SHORT:
-            raise unknown("distance", name, comparison.SHORT)
-    return [comparison.SHORT[name] for name in names]
+        if name not in SHORT:
+            raise unknown("distance", name, SHORT)
+    return [SHORT[name] for name in names]
 
 
 def evaluate_distances(
@@ -149,7 +152,7 @@ def evaluate_distances(
         InputError: an unknown metric.
     """
     wanted = None if names is None else distances(names)
-    every = distances(comparison.SHORT) if wanted is None else wanted
+    every = distances(SHORT) if wanted is None else wanted
     reals = source.held_out("report", num)
     x, label = reals["x"], reals.get("label")
     more = source.held_out("train", len(x))["x"] if source.resumable else None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
+from ensgan.reporting.files import plain, write_atomically
 from ensgan.types import InputError
 
 
@@ -77,16 +74,6 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     return records
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file such that a reader, or a crash, finds the old content or the new, never a part."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 def _record(line: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
@@ -97,27 +84,3 @@ def _record(line: str) -> dict[str, Any] | None:
 
 def _line(record: dict[str, Any]) -> str:
     return json.dumps(plain(record), allow_nan=False, separators=(",", ":")) + "\n"
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's own types: arrays become lists, floats keep 6 digits, NaN and ±∞ become null."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) or np.ndim(value) == 0:
-        return _number(value)
-    return [plain(item) for item in np.asarray(value)]
-
-
-def _number(value: Any) -> float | int | bool | None:
-    if not isinstance(value, float):
-        value = np.asarray(value)
-        # bfloat16 and its relatives are of no kind that numpy knows: all but bools and integers are floats.
-        if value.dtype.kind in "biu":
-            return value.item()
-    value = float(value)
-    # More than six digits are noise in a mean over a batch, and would double the file.
-    return float(f"{value:.6g}") if math.isfinite(value) else None

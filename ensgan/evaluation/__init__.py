@@ -1,0 +1,1 @@
+"""What held-out data say of a trained game: scores, rankings, mixtures, distances, and their tables."""

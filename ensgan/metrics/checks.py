@@ -1,0 +1,59 @@
+"""Checks of samples before they are measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ensgan.types import InputError
+
+
+def check_samples(x: Any, what: str = "samples", least: int = 2) -> np.ndarray:
+    """Features or points as float64 `[n, D]`.
+
+    Args:
+        x: numbers `[n, D]`.
+        what: names them in errors.
+        least: how many there must be.
+
+    Raises:
+        InputError: another shape, fewer than `least` samples, numbers that are not finite, or samples that are all
+            equal.
+    """
+    x = check_finite(x, what)
+    if len(x) < least:
+        raise InputError(f"there are {len(x)} {what}; this needs at least {least}: give more")
+    if (x == x[:1]).all():
+        raise constant(len(x), what)
+    return x
+
+
+def check_finite(x: Any, what: str) -> np.ndarray:
+    """`check_samples` of a part of the samples, which may be one."""
+    x = np.asarray(x, np.float64)
+    if x.ndim != 2 or x.shape[1] < 1:
+        raise InputError(f"{what} have the shape {list(x.shape)}; expected one row per sample, [n, D]")
+    if not np.isfinite(x).all():
+        bad = int((~np.isfinite(x).all(axis=1)).sum())
+        raise InputError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers: find out where they come from")
+    return x
+
+
+def constant(n: int, what: str) -> InputError:
+    """What is wrong with samples that are all equal."""
+    return InputError(f"{what} are constant: all {n} have the same features, so no distance means anything")
+
+
+def check_pair(real: Any, fake: Any, least: int = 2, equal: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Both samples as float64 `[n, D]` and `[m, D]`.
+
+    Raises:
+        InputError: as in `check_samples`, or dimensions that differ; with `equal`, numbers of samples that do.
+    """
+    real, fake = check_samples(real, "reals", least), check_samples(fake, "fakes", least)
+    if real.shape[1] != fake.shape[1]:
+        raise InputError(f"reals have {real.shape[1]} features and fakes {fake.shape[1]}; give the same of both")
+    if equal and len(real) != len(fake):
+        raise InputError(f"there are {len(real)} reals and {len(fake)} fakes; give as many of both")
+    return real, fake

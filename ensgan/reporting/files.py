@@ -1,0 +1,50 @@
+"""Files that a reader, or a crash, finds whole: JSON and bytes, written in one piece."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file such that a reader, or a crash, finds the old content or the new, never a part."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: arrays become lists, floats keep 6 digits, NaN and ±∞ become null."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) or np.ndim(value) == 0:
+        return _number(value)
+    return [plain(item) for item in np.asarray(value)]
+
+
+def _number(value: Any) -> float | int | bool | None:
+    if not isinstance(value, float):
+        value = np.asarray(value)
+        # bfloat16 and its relatives are of no kind that numpy knows: all but bools and integers are floats.
+        if value.dtype.kind in "biu":
+            return value.item()
+    value = float(value)
+    # More than six digits are noise in a mean over a batch, and would double the file.
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON such that a reader, or a crash, finds the old file or the new one."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
