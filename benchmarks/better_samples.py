@@ -23,16 +23,19 @@ from methods import play
 from PIL import Image, ImageDraw
 from rows import emit, read
 
-from ensgan import Replicas, config, metrics, rundir
+from ensgan import Replicas, metrics
 from ensgan.data import to_uint8
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
 from ensgan.game.program import Program
 from ensgan.reporting import figures, pictures
+from ensgan.runs import config
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
 from ensgan.sampling import combine
 from ensgan.sampling.sampler import METHODS, refined, sample
-from ensgan.training import TABLES, build
 
 ROOT = Path(__file__).parent.parent
 ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
@@ -66,7 +69,7 @@ def measure(name, flags, options):
     """The rows of one configuration."""
     tree = config.read(ROOT / "configs" / f"{name}.toml")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    settings, _ = config.parse(tree, TABLES, flags)
+    settings, _ = parse(tree, TABLES, flags)
     game, source = build(settings)
     score = scorer(source)
     common = {"benchmark": "better_samples", "config": name, "flags": flags, "seeds": list(seeds)}
@@ -89,7 +92,7 @@ def measure(name, flags, options):
     steps = round(work / (2 * game.batch_size))
     falling = [plug for plug in ("optimizer", "penalty") if "horizon" in tree.get(plug, ())]  # over all of its steps
     more = ["--steps", str(steps), *(part for plug in falling for part in (f"--{plug}.horizon", str(steps)))]
-    game, source = build(config.parse(tree, TABLES, [*flags, *ONE, *more])[0])
+    game, source = build(parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)
     draw = lambda r, seed: sample(game, replicas.take(state, r), jax.random.key(10_000 + seed), score.num)
     drawn = [np.asarray(draw(r, seed)) for r, seed in enumerate(seeds)]

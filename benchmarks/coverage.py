@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit
 
-from ensgan import Game, Group, losses, networks, optim, pairing, rundir
+from ensgan import Game, Group, losses, networks, optim, pairing
 from ensgan.game import scoring
 from ensgan.game.coverage import deal
 from ensgan.game.population import member_keys
 from ensgan.game.step import step
+from ensgan.runs import directory as rundir
 
 OPPONENTS = 4  # of a generator, with neighbours coverage
 

@@ -16,11 +16,15 @@ from pathlib import Path
 import numpy as np
 from rows import emit, read
 
-from ensgan import Replicas, config, rundir
+from ensgan import Replicas
+from ensgan.cli.methods import METHODS
 from ensgan.evaluation.tables import evaluate_modes
 from ensgan.game.program import Program
-from ensgan.methods import METHODS
-from ensgan.training import TABLES, between, build, periods, stretches
+from ensgan.runs import config
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
+from ensgan.training import between, periods, stretches
 
 STRETCH = 500  # steps between two counts of the work
 ROOT = Path(__file__).parent.parent
@@ -55,11 +59,11 @@ def measure(name, data, options):
     for group in tree["generators"] + tree["discriminators"]:
         if "classes" in group.get("network", {}):
             group["network"]["classes"] = {"ring": 8, "grid": 25}[data]
-    game, source = build(config.parse(tree, TABLES)[0])
+    game, source = build(parse(tree, TABLES)[0])
     stage = None
     if game.schedule is not None and game.schedule.weight is not None:  # stages that fill the budget, a pair each
         stage = tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
-        game, source = build(config.parse(tree, TABLES)[0])
+        game, source = build(parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)
     program, state = Program(replicas, source), replicas.init()
     work, steps, each = 0.0, 0, None

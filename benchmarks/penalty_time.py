@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit
 
-from ensgan import networks, rundir
+from ensgan import networks
+from ensgan.runs import directory as rundir
 
 GAMMA = 0.1
 

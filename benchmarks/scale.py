@@ -11,8 +11,10 @@ import argparse
 
 from rows import emit
 
-from ensgan import Game, Group, data, losses, networks, optim, pairing, plan, rundir
+from ensgan import Game, Group, data, losses, networks, optim, pairing
 from ensgan.devices.mesh import Sizes
+from ensgan.runs import directory as rundir
+from ensgan.runs.plan import plan, virtual_devices
 
 WEAK, STRONG = "weak: M = N = 2 per device, B = 512", "strong: M = N = 64, B = 256"
 COLORS = {"full": "#d62728", "split": "#1f77b4"}
@@ -25,7 +27,7 @@ def main():
     parser.add_argument("--out", help="append rows to this file as well")
     parser.add_argument("--plot", help="draw the curves into this picture")
     options = parser.parse_args()
-    plan.virtual_devices(max(options.devices))
+    virtual_devices(max(options.devices))
     rows = []
     for P in options.devices:
         for scaling in ("weak", "strong"):
@@ -45,7 +47,7 @@ def row(scaling, coverage, P):
     d = Group(networks.mlp(784, (512, 256, 128), 1), members, execute="vmap")
     settings = {"loss": losses.non_saturating, "pairing": pairing.mean(), "optimizer": optim.adam(2e-4)}
     game = Game(g, d, batch_size=B, coverage=coverage, **settings)
-    found = plan.plan(game, data.outline("npz", shape=(784,), num=B * 10), sizes)
+    found = plan(game, data.outline("npz", shape=(784,), num=B * 10), sizes)
     kinds = {c.kind: 0 for c in found.collectives}
     for each in found.collectives:
         kinds[each.kind] += each.travel

@@ -30,7 +30,7 @@ import numpy as np
 from rows import emit
 from step_cases import CASES, Problem
 
-from ensgan import rundir
+from ensgan.runs import directory as rundir
 
 # Of the norm of a leaf's gradient. Other orders of summation give 1e-6; where one of them puts a pre-activation on the
 # other side of a kink of LeakyReLU, one sample's share of one unit changes. Other mathematics differs by .1 and more.

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit
 
-from ensgan import networks, rundir
+from ensgan import networks
 from ensgan.game.execution import member_vjp
 from ensgan.networks.convolution import with_products
+from ensgan.runs import directory as rundir
 
 
 def main():

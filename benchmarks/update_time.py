@@ -13,9 +13,12 @@ import time
 import jax
 from rows import emit
 
-from ensgan import cli, config, rundir
+from ensgan.cli import main as cli
 from ensgan.game.program import Program
-from ensgan.training import TABLES, build
+from ensgan.runs import config
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
 
 
 def main():
@@ -28,7 +31,7 @@ def main():
 
     programs = {}
     for update in ("simultaneous", "alternating"):
-        settings, _ = config.parse(tree, TABLES, [*overrides, "--update", update])
+        settings, _ = parse(tree, TABLES, [*overrides, "--update", update])
         game, source = build(settings)
         state = jax.jit(game.init)(jax.random.key(settings.seed))
         program = Program(game, source)

@@ -1,135 +1,27 @@
-"""Training in memory, and the one place where the names of a configuration become functions."""
+"""Training in memory, and what happens on the host between stretches of steps."""
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ensgan import augment, losses, networks, optim, penalties, schedules
-from ensgan.config import Config, GroupConfig, Plug
-from ensgan.data import SOURCES, VIEWS, Source
+from ensgan.data import Source
 from ensgan.devices.mesh import local, put
 from ensgan.devices.processes import same_array
-from ensgan.game import population
 from ensgan.game.faults import describe_fault, stopped
-from ensgan.game.game import Game, check_source
+from ensgan.game.game import Game
 from ensgan.game.info import Info, Total, added, mean
 from ensgan.game.placement import shardings, specs
-from ensgan.game.population import Group, Latent
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
-from ensgan.pairing import PAIRINGS
 from ensgan.sampling.inference import payoff
-from ensgan.types import InputError, Schedule, Shape
-
-TABLES = {
-    "data": SOURCES,
-    "view": VIEWS,
-    "loss": losses.NAMED,
-    "pairing": PAIRINGS,
-    "penalty": penalties.PENALTIES,
-    "augment": augment.AUGMENTS,
-    "schedule": schedules.SCHEDULES,
-    "optimizer": optim.OPTIMIZERS,
-    "generators": networks.GENERATORS,
-    "discriminators": networks.DISCRIMINATORS,
-}
-
-
-def build(config: Config) -> tuple[Game, Source]:
-    """The game and the data that a configuration describes.
-
-    Raises:
-        InputError: a name, a number or a file that does not fit.
-    """
-    source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
-    source.check_batch(config.batch_size)
-    game = build_game(config, source.shape, source.num["train"])
-    check_source(game, source)
-    return game, source
-
-
-def viewed(config: Config, source: Source) -> Source:
-    """The data as the discriminators of a configuration see them.
-
-    Raises:
-        InputError: a name, a number or data that the view does not fit.
-    """
-    N = sum(settings.count for settings in config.discriminators)
-    return VIEWS[config.view.name](source, N, seed=config.seed, **config.view.options)
-
-
-def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game:
-    """The game of a configuration; what it says of data is not looked at.
-
-    Args:
-        config: the settings.
-        sample_shape: of one sample.
-        samples: how many the train split has; None where that is unbounded.
-
-    Raises:
-        InputError: a name or a number that does not fit.
-    """
-    M, N = (sum(settings.count for settings in side) for side in (config.generators, config.discriminators))
-    schedule = _made(schedules.SCHEDULES, config.schedule, samples=samples or 0)
-    shared_g = Plug(
-        config.optimizer.name, {**config.optimizer.options, "weight_clip": 0.0}
-    )  # critics alone are clipped
-
-    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]], shared: Plug) -> Group:
-        optimizer = shared if settings.optimizer.name == "shared" else settings.optimizer
-        scale = settings.latent_scale
-        prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
-        latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
-        return Group(
-            network=table[settings.network.name](sample_shape, **settings.network.options),
-            count=settings.count,
-            optimizer=optim.OPTIMIZERS[optimizer.name](**_own_numbers(optimizer.options, settings.count, schedule)),
-            latent=latent,
-            execute=settings.execute,
-            remat=settings.remat,
-            shared=tuple(settings.shared),
-        )
-
-    return Game(
-        generators=[group(settings, networks.GENERATORS, shared_g) for settings in config.generators],
-        discriminators=[
-            group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
-        ],
-        loss=_made(losses.NAMED, config.loss, M=M, N=N),
-        penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
-        pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
-        ema=config.ema,
-        batch_size=config.batch_size,
-        augment=augment.AUGMENTS[config.augment.name](**config.augment.options),
-        update=config.update,
-        n_critic=config.n_critic,
-        coverage=config.coverage,
-        schedule=schedule,
-    )
-
-
-def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> Any:
-    """What a plug's function makes, of its options and of those supplied numbers that it takes."""
-    factory = table[plug.name]
-    wanted = inspect.signature(factory).parameters
-    return factory(**plug.options, **{name: value for name, value in supplied.items() if name in wanted})
-
-
-def _own_numbers(options: dict[str, Any], count: int, schedule: Schedule | None) -> dict[str, Any]:
-    """Options of an optimiser; a learning rate that a schedule changes becomes one for every member."""
-    if schedule is None or "learning_rate" not in schedule.hyper:
-        return options
-    rate = options["learning_rate"]
-    return {**options, "learning_rate": np.full((count,), rate, np.float32) if np.size(rate) == 1 else rate}
+from ensgan.types import InputError
 
 
 def train(

@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 from test_combine import game
 
-from ensgan import cli, drawing, judging
+from ensgan.cli import main as cli
+from ensgan.cli import sample
+from ensgan.cli.judge import _read
+from ensgan.cli.sample import sample_file
 from ensgan.evaluation import selection, tables
 from ensgan.types import InputError
 
@@ -214,20 +217,20 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
 
 
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing.runs, "load_run", lambda run: None)
-    monkeypatch.setattr(drawing.runs, "restore", lambda run, settings: (*game([1.0], [0.0])[:1], None, None))
+    monkeypatch.setattr(sample, "load_run", lambda run: None)
+    monkeypatch.setattr(sample, "restore", lambda run, settings: (*game([1.0], [0.0])[:1], None, None))
     with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
-        drawing.sample_file(tmp_path, tmp_path / "a.png", 4)
+        sample_file(tmp_path, tmp_path / "a.png", 4)
 
 
 def test_a_judge_reads_images_that_are_no_pixels(tmp_path):
     """As gradients of a judge leave them."""
     x = np.linspace(-1.2, 1.2, 32, dtype=np.float32).reshape(2, 4, 4, 1)
     np.savez(tmp_path / "x.npz", x=x)
-    np.testing.assert_array_equal(judging._read(tmp_path / "x.npz")[0], x)
+    np.testing.assert_array_equal(_read(tmp_path / "x.npz")[0], x)
     np.savez(tmp_path / "x.npz", x=x * np.inf)
     with pytest.raises(InputError, match="holds NaN or infinite values"):
-        judging._read(tmp_path / "x.npz")
+        _read(tmp_path / "x.npz")
 
 
 def test_too_little_memory_is_one_line(monkeypatch, capsys):

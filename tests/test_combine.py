@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from ensgan import exporting, judging, losses
+from ensgan import losses
+from ensgan.cli.judge import fit
 from ensgan.data import resident
 from ensgan.game.game import Game
 from ensgan.game.population import Group
+from ensgan.runs import export
 from ensgan.sampling import combine
 from ensgan.sampling.forest import forest_of
 from ensgan.sampling.inference import held_out_logits, logits
@@ -144,7 +146,7 @@ def test_who_cannot_tell_has_no_weight():
 
 def test_a_judge_that_cannot_tell_says_so(capsys):
     for slopes, told in (([1.0, 2.0], False), ([0.0, 0.0], True)):
-        judging.fit(*game(slopes, [1.0, 5.0]), SOURCE, np.ones(1))
+        fit(*game(slopes, [1.0, 5.0]), SOURCE, np.ones(1))
         assert ("no better than a coin" in capsys.readouterr().err) == told
 
 
@@ -173,7 +175,7 @@ def test_losses_that_were_drawn_anew_leave_no_ratio():
     assert [combine.plain(playing, each).meaning for each in (state, redrawn)] == ["log_ratio", "uncalibrated"]
     near, far = (combine.fit(playing, each, SOURCE, "minimum") for each in (redrawn, state))
     assert np.abs(near.log_ratio(X) - RATIO).max() < 0.25 < np.abs(far.log_ratio(X) - RATIO).max()
-    kinds = [exporting.judge(playing, each, 0).about["logit"] for each in (state, redrawn)]
+    kinds = [export.judge(playing, each, 0).about["logit"] for each in (state, redrawn)]
     assert kinds == ["log_ratio", "uncalibrated"]
 
 

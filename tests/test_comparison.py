@@ -11,7 +11,8 @@ import toys
 from PIL import Image
 from toys import quadrants
 
-from ensgan import cli, metrics, records
+from ensgan import metrics
+from ensgan.cli import main as cli
 from ensgan.data import resident
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.comparison import compare
@@ -21,6 +22,7 @@ from ensgan.evaluation.folders import compare_folders
 from ensgan.evaluation.tables import DistanceTable, distances, evaluate_distances
 from ensgan.evaluation.text import describe_distances
 from ensgan.metrics.transport import Unconverged
+from ensgan.runs import records
 from ensgan.types import InputError
 
 
@@ -115,7 +117,7 @@ def test_what_is_refused_is_raised_or_noted(monkeypatch):
     def unconverged(*args):
         raise Unconverged("Sinkhorn's iteration misses the marginals")
 
-    monkeypatch.setattr(comparison, "sinkhorn", unconverged)
+    monkeypatch.setattr(families, "sinkhorn", unconverged)
     found = compare(points(50, 0), points(50, 1), repeats=2, names=["Sinkhorn divergence", "Wasserstein"])
     assert set(found.rows) == {"Wasserstein"}
     assert "misses the marginals" in found.refused["Sinkhorn divergence"]

@@ -9,7 +9,8 @@ import toys
 from flax import linen, nnx
 from PIL import Image
 
-from ensgan import cli, config, gallery, losses, metrics, networks, pairing, runs, testing
+from ensgan import losses, metrics, networks, pairing, testing
+from ensgan.cli import main as cli
 from ensgan.data import from_iterator, gaussian_ring, resident
 from ensgan.devices import mesh
 from ensgan.evaluation.selection import select
@@ -21,10 +22,13 @@ from ensgan.game.program import Program
 from ensgan.game.step import step
 from ensgan.reporting import sample_picture
 from ensgan.reporting.pictures import load_samples
+from ensgan.runs import gallery
+from ensgan.runs import run as run_module
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
 from ensgan.sampling.draws import labels
 from ensgan.sampling.inference import every_member, held_out_logits, payoff
 from ensgan.sampling.sampler import sample
-from ensgan.training import TABLES, build
 from ensgan.types import InputError
 
 LABEL = jnp.array([2, 0, 2, 3])
@@ -309,13 +313,13 @@ TREE = {
 
 
 def parsed(changes):
-    return config.parse({**TREE, **changes}, TABLES)[0]
+    return parse({**TREE, **changes}, TABLES)[0]
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     directory = tmp_path_factory.mktemp("conditional") / "run"
-    runs.run(parsed({}), directory)
+    run_module.run(parsed({}), directory)
     return directory
 
 

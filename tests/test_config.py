@@ -5,11 +5,12 @@ import typing
 
 import pytest
 
-from ensgan import config
-from ensgan.config import Config, GroupConfig, Plug, parse, to_dict
 from ensgan.game import population
 from ensgan.game.game import COVERAGES, UPDATES
-from ensgan.training import TABLES
+from ensgan.runs import config
+from ensgan.runs.build import TABLES
+from ensgan.runs.config import Config, GroupConfig, Plug, to_dict
+from ensgan.runs.parsing import parse
 from ensgan.types import InputError
 
 

@@ -7,10 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from ensgan import cli, config, runs
+from ensgan.cli import main as cli
 from ensgan.game.program import Program
 from ensgan.reporting import read_metrics
-from ensgan.training import TABLES, build
+from ensgan.runs import config
+from ensgan.runs import run as run_module
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
 
 CONFIGS = cli._configs()
 # Where the IDX files of MNIST are, if they are anywhere.
@@ -36,8 +39,8 @@ def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
     if needs_files and not MNIST.is_dir():
         pytest.skip(f"{name} reads the MNIST files; set ENSGAN_MNIST to their folder")
     files = ["--data.path", str(MNIST)] if needs_files else []
-    settings, _ = config.parse({"name": name, **tree}, TABLES, [*QUICK, *files])
-    outcome = runs.run(settings, tmp_path / "run")
+    settings, _ = parse({"name": name, **tree}, TABLES, [*QUICK, *files])
+    outcome = run_module.run(settings, tmp_path / "run")
     assert outcome.step == 2
     game, _ = build(settings)
     last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
@@ -55,7 +58,7 @@ def test_a_header_says_the_command_the_time_and_the_score(name):
 
 
 def test_the_classic_recipe_has_the_classic_sizes():
-    settings, _ = config.parse(config.read(CONFIGS["mnist_mlp"]), TABLES, ["--data.path", "x"])
+    settings, _ = parse(config.read(CONFIGS["mnist_mlp"]), TABLES, ["--data.path", "x"])
     (g,), (d,) = settings.generators, settings.discriminators
     assert (g.count, d.count, settings.batch_size) == (8, 8, 64)
     assert (g.network.options["latent"], *g.network.options["widths"], 784) == (100, 128, 256, 512, 1024, 784)
@@ -66,7 +69,7 @@ def test_the_classic_recipe_has_the_classic_sizes():
 
 def test_the_shared_optimiser_clips_discriminators_only():
     tree = {"data": "ring", "optimizer": {"name": "rmsprop", "learning_rate": 0.1, "weight_clip": 0.01}}
-    game, source = build(config.parse({**tree, "batch_size": 4}, TABLES)[0])
+    game, source = build(parse({**tree, "batch_size": 4}, TABLES)[0])
     state, _ = Program(game, source)(game.init(jax.random.key(0)), 1)
     largest = lambda members: max(float(abs(leaf).max()) for leaf in jax.tree.leaves(members[0].params))
     assert largest(state.discriminators) <= 0.0101

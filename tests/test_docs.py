@@ -9,7 +9,9 @@ import jax
 import pytest
 import yaml
 
-from ensgan import augment, cli, joining, losses, pairing, penalties
+from ensgan import augment, losses, pairing, penalties
+from ensgan.cli import distributed
+from ensgan.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- a test runs this program -->\n```python\n"
@@ -83,7 +85,7 @@ def test_launch_files_are_well_formed(tmp_path):
     for program in shell:
         assert subprocess.run(["bash", "-n"], input=program, text=True).returncode == 0
         flags = set(re.findall(r" (--[a-z-]+)(?= |$)", "".join(re.findall(r"ensgan (?:train|resume).*", program))))
-        known = {flag for flag, *_ in joining.PLACE} | {"--data-dir", "--run-dir"}
+        known = {flag for flag, *_ in distributed.PLACE} | {"--data-dir", "--run-dir"}
         assert flags <= known, flags - known
 
 

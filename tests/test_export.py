@@ -13,12 +13,17 @@ import toys
 from safetensors.numpy import load_file
 
 import ensgan
-from ensgan import cli, config, exporting, losses, networks, rundir, runs
-from ensgan.checkpoint import Checkpoints
+from ensgan import losses, networks
+from ensgan.cli import main as cli
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
 from ensgan.reporting.files import write_json
-from ensgan.training import TABLES, build
+from ensgan.runs import config, export
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.parsing import parse
+from ensgan.runs.restore import restore
 from ensgan.types import InputError
 
 # Batches are of other sizes here and there, so a compiler may round otherwise.
@@ -64,13 +69,13 @@ def elsewhere(program, folder):
 def run(tmp_path_factory):
     """The folder of a run whose newest checkpoint is of step 0."""
     directory = tmp_path_factory.mktemp("export") / "run"
-    settings = config.parse(TREE, TABLES)[0]
+    settings = parse(TREE, TABLES)[0]
     game, _ = build(settings)
     rundir.make(directory)
     write_json(directory / "config.json", config.to_dict(settings))
     with Checkpoints(directory / "checkpoints") as checkpoints:
         checkpoints.save(0, different(game))
-    return directory, *runs.restore(directory, settings)
+    return directory, *restore(directory, settings)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +117,7 @@ def test_draw_gives_the_samples_of_that_generator_alone(two, key):
 def test_the_program_of_the_document_draws_the_same_samples_without_this_library(two, tmp_path):
     game, state = two
     weights = [0.5, 0.3, 0.2]
-    exporting.write(exporting.sampler(game, state, weights), tmp_path / "best")
+    export.write(export.sampler(game, state, weights), tmp_path / "best")
     text = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
     (program,) = [part.split("```")[0] for part in text.split("<!-- a test runs this program -->\n```python\n")[1:]]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
@@ -167,7 +172,7 @@ def test_an_exported_discriminator_gives_the_logit_of_its_judge(two, tmp_path):
     p = jax.tree.map(lambda leaf: np.asarray(leaf[1]), state.discriminators[0].params)
     s = np.tanh(x @ p["w1"] + p["b"][None]) @ p["w2"]
     want = s[:, 0] - np.log(np.exp(s[:, 1:]).sum(axis=1))  # of `losses.mad`: data against any generator
-    exporting.write(exporting.judge(game, state, 1), tmp_path / "judge")
+    export.write(export.judge(game, state, 1), tmp_path / "judge")
     score, weights = loaded(tmp_path / "judge")
     np.testing.assert_allclose(score(weights, x), want, **CLOSE)
 
@@ -175,7 +180,7 @@ def test_an_exported_discriminator_gives_the_logit_of_its_judge(two, tmp_path):
 def test_a_conditional_discriminator_is_told_the_labels(run, tmp_path):
     _, game, _, state = run
     x, label = np.float32([[0.5, -1.0], [0.5, -1.0]]), np.int32([2, 7])
-    exporting.write(exporting.judge(game, state, 0), tmp_path / "judge")
+    export.write(export.judge(game, state, 0), tmp_path / "judge")
     score, weights = loaded(tmp_path / "judge")
     logit = score(weights, x, label)
     network, params, its, _ = ensgan.member(game, state, 0, side="discriminators")
@@ -196,8 +201,8 @@ def test_convolutional_networks_take_any_number_of_samples(name, tmp_path, key):
     generator = networks.GENERATORS[name](shape, latent=3, **options)
     game = Game([Group(generator, 1)], [Group(networks.DISCRIMINATORS[name](shape, **options), 1)])
     state = different(game)
-    for portable in (exporting.judge(game, state, 0), exporting.sampler(game, state)):
-        exporting.write(portable, tmp_path / portable.kind)
+    for portable in (export.judge(game, state, 0), export.sampler(game, state)):
+        export.write(portable, tmp_path / portable.kind)
         about = json.loads((tmp_path / portable.kind / "config.json").read_text())
         size = "" if portable.kind == "score" else ",{},{},{}".format(*shape)
         assert about["function"]["output"] == f"float32[b{size}]"
@@ -209,7 +214,7 @@ def test_convolutional_networks_take_any_number_of_samples(name, tmp_path, key):
 
 def test_a_fixed_number_of_samples(two, tmp_path):
     game, state = two
-    exporting.write(exporting.judge(game, state, 0), tmp_path / "judge", batch=4)
+    export.write(export.judge(game, state, 0), tmp_path / "judge", batch=4)
     score, weights = loaded(tmp_path / "judge")
     assert score(weights, np.zeros((4, 2), np.float32)).shape == (4,)
     with pytest.raises(ValueError, match="4"):
@@ -261,5 +266,5 @@ def test_missing_packages_and_members_are_told(two, monkeypatch, tmp_path, key):
         ensgan.draw(ensgan.member(game, state, 0, side="discriminators"), key, jnp.arange(2))
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(InputError, match=r"exports need safetensors: pip install 'ensgan\[export\]'"):
-        exporting.write(exporting.judge(game, state, 0), tmp_path / "judge")
+        export.write(export.judge(game, state, 0), tmp_path / "judge")
     assert not (tmp_path / "judge").exists()

@@ -6,7 +6,7 @@ import pytest
 from toys import quadrants
 
 from ensgan import data
-from ensgan.evaluation import features
+from ensgan.evaluation import classifier as classifier_module
 from ensgan.evaluation.classifier import FEATURES, classifiable, classify, network, train_classifier
 from ensgan.types import InputError
 
@@ -55,7 +55,7 @@ def test_stacked_images_are_read_channel_by_channel(trained, monkeypatch):
     np.testing.assert_array_equal(found, held["label"])
     each = [classify(trained, held["x"][..., c : c + 1])[1] for c in range(3)]
     np.testing.assert_allclose(certainty, np.mean(each, axis=0), atol=1e-6)
-    monkeypatch.setattr(features, "CHUNK", 8)  # two whole chunks and five images
+    monkeypatch.setattr(classifier_module, "CHUNK", 8)  # two whole chunks and five images
     np.testing.assert_array_equal(classify(trained, held["x"])[0], held["label"])
 
 

@@ -21,7 +21,8 @@ from test_comparison import pictures as noise
 from test_comparison import save
 from toys import quadrants
 
-from ensgan import cli, losses, metrics, networks, optim, pairing
+from ensgan import losses, metrics, networks, optim, pairing
+from ensgan.cli import main as cli
 from ensgan.evaluation import features, inception
 from ensgan.evaluation.tables import evaluate_distances
 from ensgan.evaluation.torch_files import read_tensors

@@ -7,18 +7,22 @@ import jax
 import numpy as np
 import pytest
 
-from ensgan import cli, config, losses, schedules
+from ensgan import losses, schedules
+from ensgan.cli import main as cli
+from ensgan.cli.methods import METHODS, table
 from ensgan.game.program import Program
-from ensgan.methods import METHODS, table
 from ensgan.pairing import PAIRINGS
-from ensgan.training import TABLES, build, train
+from ensgan.runs import config
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
+from ensgan.training import train
 
 ROOT = Path(__file__).parent.parent
 FILES = cli._configs("methods")
 
 
 def settings(name, *flags):
-    return config.parse(config.read(FILES[f"methods/{name}"]), TABLES, flags)[0]
+    return parse(config.read(FILES[f"methods/{name}"]), TABLES, flags)[0]
 
 
 def test_the_table_the_configurations_and_the_document_agree():

@@ -19,7 +19,8 @@ import toys
 from jax.sharding import PartitionSpec
 from test_mesh import collectives as in_text
 
-from ensgan import cli, config, counting, data, networks, pairing, plan, training
+from ensgan import data, networks, pairing
+from ensgan.cli import main as cli
 from ensgan.data import Source, resident
 from ensgan.devices import mesh
 from ensgan.devices.mesh import Sizes
@@ -27,6 +28,10 @@ from ensgan.game.game import Game
 from ensgan.game.placement import start
 from ensgan.game.population import Group
 from ensgan.game.program import Program
+from ensgan.runs import config, counting
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.parsing import parse
+from ensgan.runs.plan import Plan, plan, tpus
 from ensgan.types import InputError
 
 POINTS = np.zeros((100, 2), np.float32)
@@ -45,7 +50,7 @@ CASES = {
 
 @functools.cache
 def planned(name):
-    return plan.plan(*CASES[name])
+    return plan(*CASES[name])
 
 
 def really(game, source, sizes):
@@ -102,7 +107,7 @@ def test_parameters_and_state_are_counted_by_hand():
 
 def test_the_share_of_communication():
     sent = (counting.Collective("all-gather", "member", 1, 8, 10**6),)
-    found = plan.Plan(**{**dict.fromkeys(plan.Plan._fields), "flops": 3e9, "collectives": sent})
+    found = Plan(**{**dict.fromkeys(Plan._fields), "flops": 3e9, "collectives": sent})
     assert found.seconds(bandwidth=1e9, peak=1e12) == pytest.approx((1e-3, 3e-3))
     assert found.communication_share(bandwidth=1e9, peak=1e12) == pytest.approx(0.25)
     assert found._replace(collectives=()).communication_share(1e9, 1e12) == 0
@@ -148,14 +153,14 @@ def test_products_of_every_turn_of_a_loop_are_counted():
 def test_members_that_are_computed_again_cost_a_forward_pass_more():
     again = lambda groups: [dataclasses.replace(group, remat=True) for group in groups]
     game = dataclasses.replace(FULL, generators=again(FULL.groups_g), discriminators=again(FULL.groups_d))
-    assert 1 < plan.plan(game, RESIDENT, Sizes()).flops / plan.plan(FULL, RESIDENT, Sizes()).flops < 1.5
+    assert 1 < plan(game, RESIDENT, Sizes()).flops / plan(FULL, RESIDENT, Sizes()).flops < 1.5
 
 
 def test_nothing_is_allocated():
     wide = Group(networks.mlp(4, (2**15, 2**15), 2), 8), Group(networks.mlp(2, (2**15, 2**15), 1), 8)
     game, source = Game(*wide, batch_size=64, optimizer=FULL.optimizer), RESIDENT
     arrays, before = len(jax.live_arrays()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = plan.plan(game, source, Sizes(8, 1))
+    found = plan(game, source, Sizes(8, 1))
     assert found.whole_state_bytes > 160 * 2**30
     assert found.state_bytes == pytest.approx(found.whole_state_bytes / 8, rel=1e-3)
     assert len(jax.live_arrays()) == arrays
@@ -265,8 +270,8 @@ def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, caps
     assert cli.main(["plan", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"]) == 0
     printed = json.loads(capsys.readouterr().out)
     flags = [*named, "--batch_size", "16", "--data.path", str(options["path"])]
-    settings, _ = config.parse(config.read(cli._configs()[cli.DEFAULT]), training.TABLES, flags)
-    real = plan.plan(*training.build(settings), Sizes(2, 2)).as_dict()
+    settings, _ = parse(config.read(cli._configs()[cli.DEFAULT]), TABLES, flags)
+    real = plan(*build(settings), Sizes(2, 2)).as_dict()
     assert json.loads(json.dumps(real)).items() <= printed.items()
     sent, computed = printed["travel"] / 50e9, printed["flops"] / 100e12
     assert printed["communication_share"] == pytest.approx(sent / (sent + computed))
@@ -314,12 +319,12 @@ def test_a_topology_takes_libtpu(capsys):
 @needs_libtpu
 def test_a_plan_for_tpus(capfd):
     game, source, sizes = CASES["split"]
-    there, here = plan.plan(game, source, sizes, topology="v5e:2x4"), planned("split")
+    there, here = plan(game, source, sizes, topology="v5e:2x4"), planned("split")
     assert there.platform == "TPU v5 lite"
     assert (there.collectives, there.state_bytes) == (here.collectives, here.state_bytes)
     assert 0.5 < there.flops / here.flops < 2
     assert there.peak_bytes >= there.state_bytes + there.data_bytes
-    assert plan.plan(toys.game(2, 2), source, topology="v4:1x1x1").mesh == Sizes(2, 1)  # two cores
+    assert plan(toys.game(2, 2), source, topology="v4:1x1x1").mesh == Sizes(2, 1)  # two cores
     assert capfd.readouterr() == ("", "")
 
 
@@ -327,11 +332,11 @@ def test_a_plan_for_tpus(capfd):
 def test_wrong_topologies_and_what_does_not_fit():
     for name in ("nonsense", "v9:2x2"):
         with pytest.raises(InputError, match=rf"the topology is '{name}': .* such as v5e:4x4, v6e:8x8 or v5p:4x4x4"):
-            plan.tpus(name)
+            tpus(name)
     with pytest.raises(InputError, match="takes 2 devices, but the topology v5e:2x2 has 4; give sizes with that pro"):
-        plan.plan(FULL, RESIDENT, Sizes(2, 1), topology="v5e:2x2")
+        plan(FULL, RESIDENT, Sizes(2, 1), topology="v5e:2x2")
     wide = Game(Group(networks.mlp(2, (2**15, 2**15), 2), 4), Group(networks.mlp(2, (8,), 1), 4), batch_size=8)
     with pytest.raises(
         InputError, match=r"needs at least [\d.]+ GiB of memory per device, which has 15.75 GiB, on v5e"
     ):
-        plan.plan(wide, data.gaussian_ring(), Sizes(4, 1), topology="v5e:2x2")
+        plan(wide, data.gaussian_ring(), Sizes(4, 1), topology="v5e:2x2")

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 import toys
 
-from ensgan import rundir, runs
 from ensgan.devices import mesh, processes
 from ensgan.reporting import read_metrics
+from ensgan.runs import directory as rundir
+from ensgan.runs import run as run_module
+from ensgan.runs.restore import load_run, restore
 from ensgan.types import InputError
 
 TREE = {
@@ -85,14 +87,14 @@ def two(tree):
 
 
 def final(directory):
-    state = runs.restore(directory, runs.load_run(directory))[2]
+    state = restore(directory, load_run(directory))[2]
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
 
 
 def test_two_processes_are_one_run(two, tree):
     directory, _ = two
     alone = tree.parent / "alone"
-    runs.run(runs.load_run(directory), alone, sizes=mesh.Sizes(2, 2))  # four devices of one process
+    run_module.run(load_run(directory), alone, sizes=mesh.Sizes(2, 2))  # four devices of one process
     # XLA may sum in another order between processes; thirty steps do not amplify that much.
     toys.assert_close(final(directory).generators, final(alone).generators, 1e-4)
     pairs = zip(read_metrics(directory / "metrics.jsonl"), read_metrics(alone / "metrics.jsonl"), strict=True)
@@ -129,9 +131,9 @@ def test_a_checkpoint_moves_between_meshes_and_processes(four, two, tree, tmp_pa
         moved = finish(start(["resume", directory, "--steps", "40", "--mesh", "member=4"], 4, devices=1))
         assert [code for code, _, _ in moved] == [0, 0, 0, 0], moved
     else:
-        runs.run(runs.load_run(directory, {"steps": 40}), directory, resume=True, sizes=mesh.Sizes(4, 1))
-    runs.run(runs.load_run(directory, {"steps": 50}), directory, resume=True)
-    runs.run(runs.load_run(directory, {"steps": 50}), alone)
+        run_module.run(load_run(directory, {"steps": 40}), directory, resume=True, sizes=mesh.Sizes(4, 1))
+    run_module.run(load_run(directory, {"steps": 50}), directory, resume=True)
+    run_module.run(load_run(directory, {"steps": 50}), alone)
     toys.assert_close(final(directory).generators, final(alone).generators, 1e-3)
     records = read_metrics(directory / "metrics.jsonl")
     assert [r["step"] for r in records if r["kind"] == "train"] == [10, 20, 30, 40, 50]

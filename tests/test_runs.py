@@ -19,9 +19,7 @@ import numpy as np
 import optax
 import pytest
 
-from ensgan import config, measuring, rundir, runs
-from ensgan.checkpoint import Checkpoints
-from ensgan.config import to_dict
+from ensgan.cli.evaluate import evaluate
 from ensgan.devices import mesh
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.families import SHORT
@@ -30,7 +28,15 @@ from ensgan.game.program import Program
 from ensgan.metrics.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
 from ensgan.reporting.files import write_json
-from ensgan.training import TABLES, build
+from ensgan.runs import directory as rundir
+from ensgan.runs import run as run_module
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.config import to_dict
+from ensgan.runs.loop import selection
+from ensgan.runs.parsing import parse
+from ensgan.runs.restore import load_run, restore
+from ensgan.runs.run import _sinks
 from ensgan.types import InputError
 
 TREE = {
@@ -49,11 +55,11 @@ TREE = {
 
 
 def settings(**changes):
-    return config.parse({**TREE, **changes}, TABLES)[0]
+    return parse({**TREE, **changes}, TABLES)[0]
 
 
 def final(directory):
-    state = runs.restore(directory, runs.load_run(directory))[2]
+    state = restore(directory, load_run(directory))[2]
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
 
 
@@ -64,14 +70,14 @@ def assert_same_bits(a, b):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs") / "whole"
-    runs.run(settings(), directory)
+    run_module.run(settings(), directory)
     return directory
 
 
 def test_a_run_leaves_what_it_promises(whole):
     names = {path.name for path in whole.iterdir()}
     assert names == {"config.json", "checkpoints", *rundir.RUN_FILES}
-    assert config.parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
+    assert parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
     records = read_metrics(whole / "metrics.jsonl")
     train = [r for r in records if r["kind"] == "train"]
     assert [r["step"] for r in train] == [4, 8, 12, 16, 20]
@@ -95,16 +101,16 @@ def test_a_run_leaves_what_it_promises(whole):
 @pytest.mark.bits
 def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_path):
     first = tmp_path / "halves"
-    runs.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
+    run_module.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
     file = first / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "log_every": 7}))
-    runs.run(runs.load_run(first, {"steps": 20}), first, resume=True)
+    run_module.run(load_run(first, {"steps": 20}), first, resume=True)
     assert_same_bits(final(first), final(whole))
 
 
 def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, tmp_path):
-    runs.run(settings(), tmp_path / "mesh", sizes=mesh.Sizes(2, 2))
-    game, source, state = runs.restore(whole, settings())
+    run_module.run(settings(), tmp_path / "mesh", sizes=mesh.Sizes(2, 2))
+    game, source, state = restore(whole, settings())
     table = evaluate_distances(game, state, source, num=64, repeats=2)
     logs = [read_metrics(directory / "metrics.jsonl")[-1] for directory in (whole, tmp_path / "mesh")]
     one, spread = (log["distances"] for log in logs)
@@ -120,39 +126,39 @@ def test_distances_of_the_log_are_those_of_the_checkpoint_and_of_a_mesh(whole, t
 
 
 def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runs, "train_classifier", partial(train_classifier, steps=20))
+    monkeypatch.setattr(run_module, "train_classifier", partial(train_classifier, steps=20))
     given = settings(
         data="digits", features="classifier", held_out=140, distances=["frechet", "precision"], loss="hinge", steps=10
     )
-    runs.run(given, tmp_path / "once")
+    run_module.run(given, tmp_path / "once")
     once = read_metrics(tmp_path / "once" / "metrics.jsonl")[-1]["distances"]
     assert once["features"] == "classifier conv16-128-10"
-    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
+    evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"))
     out = capsys.readouterr().out
     assert "(report split) in the features: classifier conv16-128-10" in out
     each = re.search("Fréchet distance of each generator: (.*)", out)[1].split(", ")
     np.testing.assert_allclose([float(value) for value in each], once["frechet"]["generators"], rtol=1e-3)
     assert len(list((tmp_path / "cache").iterdir())) == 5  # held-out and training reals, both generators, the mixture
-    measuring.evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"), repeats=0)
+    evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"), repeats=0)
     assert re.search("Fréchet distance of each generator: (.*)", capsys.readouterr().out)[1].split(", ") == each
 
 
 @pytest.mark.bits
 def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monkeypatch):
-    directory, select = tmp_path / "run", runs.selection.select
-    runs.run(settings(steps=7), directory)  # scores of step 7 are no period of the whole run
+    directory, select = tmp_path / "run", selection.select
+    run_module.run(settings(steps=7), directory)  # scores of step 7 are no period of the whole run
     assert int(final(directory).rated) == -1
 
     def broken(*arguments, **options):
         raise InputError("no scores")
 
-    monkeypatch.setattr(runs.selection, "select", broken)
+    monkeypatch.setattr(selection, "select", broken)
     with pytest.raises(InputError, match="no scores"):
-        runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
-    monkeypatch.setattr(runs.selection, "select", select)
+        run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
+    monkeypatch.setattr(selection, "select", select)
     state = final(directory)
     assert (int(state.step), int(state.rated)) == (10, -1)
-    runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+    run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
     assert_same_bits(final(directory), final(whole))
     scored = lambda d: [r for r in read_metrics(d / "metrics.jsonl") if r["kind"] == "score" and r["step"] >= 10]
     assert scored(directory) == scored(whole)
@@ -160,10 +166,10 @@ def test_ratings_survive_an_early_end_and_scores_that_fail(whole, tmp_path, monk
 
 def test_a_resumed_run_has_the_log_of_a_whole_one(whole, tmp_path):
     directory = tmp_path / "run"
-    runs.run(settings(steps=10), directory)
+    run_module.run(settings(steps=10), directory)
     with open(directory / "metrics.jsonl", "a") as file:  # what a killed run had written after its last checkpoint
         file.write('{"kind": "train", "step": 12}\n{"kind": "tra')
-    runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+    run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
 
     def records(directory):
         return [{k: v for k, v in r.items() if k != "seconds"} for r in read_metrics(directory / "metrics.jsonl")]
@@ -206,8 +212,8 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     with Checkpoints(directory / "checkpoints", 3) as checkpoints:
         stopped = checkpoints.steps[-1]
     end = stopped + 30
-    runs.run(runs.load_run(directory, {"steps": end}), directory, resume=True)
-    game, source = build(runs.load_run(directory))
+    run_module.run(load_run(directory, {"steps": end}), directory, resume=True)
+    game, source = build(load_run(directory))
     state, _ = Program(game, source)(jax.jit(game.init)(jax.random.key(0)), end)
     state = jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
     assert_same_bits(final(directory), state)
@@ -216,7 +222,7 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
 def test_a_run_is_not_overwritten_by_accident(whole):
     before = (whole / "metrics.jsonl").read_bytes()
     with pytest.raises(InputError, match=r"already holds a run; go on with `ensgan resume .*--overwrite"):
-        runs.run(settings(), whole)
+        run_module.run(settings(), whole)
     assert (whole / "metrics.jsonl").read_bytes() == before
 
 
@@ -224,14 +230,14 @@ def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match="larger than the train split"):
-        runs.run(settings(data="digits", batch_size=2000), tmp_path, overwrite=True)
+        run_module.run(settings(data="digits", batch_size=2000), tmp_path, overwrite=True)
     assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
 
 
 def test_overwriting_keeps_what_is_not_of_a_run(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
     (tmp_path / "notes.txt").write_text("mine")
-    runs.run(settings(steps=2), tmp_path, overwrite=True)
+    run_module.run(settings(steps=2), tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -240,10 +246,10 @@ def test_overwriting_keeps_what_is_not_of_a_run(tmp_path):
 def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_path):
     (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("mine")
     with pytest.raises(InputError, match=f"holds {name}, but no config.json of a run"):
-        runs.run(settings(steps=2), tmp_path, overwrite=overwrite)
+        run_module.run(settings(steps=2), tmp_path, overwrite=overwrite)
     (tmp_path / "config.json").write_text('{"mine": 1}')
     with pytest.raises(InputError, match="is not the configuration of a run"):
-        runs.run(settings(steps=2), tmp_path, overwrite=overwrite)
+        run_module.run(settings(steps=2), tmp_path, overwrite=overwrite)
     assert {path.name for path in tmp_path.iterdir()} == {name, "config.json"}
 
 
@@ -268,7 +274,7 @@ def test_what_cannot_start_takes_nothing_away_and_leaves_nothing_behind(change, 
     (old / "metrics.jsonl").write_text("{}\n")
     for directory in (old, tmp_path / "new"):
         with pytest.raises(InputError, match=message):
-            runs.run(settings(**change), directory, overwrite=True)
+            run_module.run(settings(**change), directory, overwrite=True)
     assert {path.name for path in old.iterdir()} == {"config.json", "metrics.jsonl"}
     assert not (tmp_path / "new").exists()
 
@@ -276,7 +282,7 @@ def test_what_cannot_start_takes_nothing_away_and_leaves_nothing_behind(change, 
 def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied):
     saving = copied / "checkpoints" / "25.orbax-checkpoint-tmp"
     shutil.copytree(copied / "checkpoints" / "20", saving)
-    runs.restore(copied, runs.load_run(copied))
+    restore(copied, load_run(copied))
     assert saving.is_dir()
     with Checkpoints(copied / "checkpoints", 3) as checkpoints:
         checkpoints.save(26, {"a": np.zeros(3)})
@@ -296,12 +302,12 @@ def test_a_run_that_goes_on_is_the_same_run_elsewhere(tmp_path, monkeypatch):
     fake = types.SimpleNamespace(init=lambda **given: calls.append(given), Image=None)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     for _ in range(2):
-        runs._sinks(settings(wandb="rings"), tmp_path)
+        _sinks(settings(wandb="rings"), tmp_path)
     first, second = calls
     assert first == second
     assert (first["project"], first["resume"], len(first["id"])) == ("rings", "allow", 12)
     rundir.clear(tmp_path)  # another run in the same folder
-    runs._sinks(settings(wandb="rings"), tmp_path)
+    _sinks(settings(wandb="rings"), tmp_path)
     assert calls[2] == {**first, "id": calls[2]["id"]} != first
 
 
@@ -310,7 +316,7 @@ def test_one_process_at_a_time_trains_in_a_directory(copied):
         rundir.locked(copied),
         pytest.raises(InputError, match=r"another process is training in .*copy; wait for it or stop it"),
     ):
-        runs.run(runs.load_run(copied, {"steps": 22}), copied, resume=True)
+        run_module.run(load_run(copied, {"steps": 22}), copied, resume=True)
 
 
 def test_a_run_that_was_stopped_before_its_last_scores_gets_them(copied):
@@ -318,7 +324,7 @@ def test_a_run_that_was_stopped_before_its_last_scores_gets_them(copied):
     records = log.read_text().splitlines(keepends=True)
     assert '"kind":"score","step":20' in records[-1]
     log.write_text("".join(records[:-1]))
-    outcome = runs.run(runs.load_run(copied), copied, resume=True)
+    outcome = run_module.run(load_run(copied), copied, resume=True)
     assert outcome.step == 20
     assert outcome.stopped_by is None
     assert log.read_text().splitlines(keepends=True)[-1] == records[-1]
@@ -336,9 +342,9 @@ def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, mo
 
         return game, dataclasses.replace(source, draw=None, read=read)
 
-    monkeypatch.setattr(runs, "build", broken)
+    monkeypatch.setattr(run_module, "build", broken)
     with pytest.raises(InputError, match=r"image 7 is broken; the state of step 7 is saved in"):
-        runs.run(settings(), tmp_path / "run")
+        run_module.run(settings(), tmp_path / "run")
     monkeypatch.undo()
     assert int(final(tmp_path / "run").step) == 7
 
@@ -353,11 +359,11 @@ def test_weights_that_an_update_broke_are_not_saved(tmp_path, monkeypatch):
         groups = [dataclasses.replace(group, optimizer=blow_up) for group in game.groups_g]
         return dataclasses.replace(game, generators=groups), source
 
-    monkeypatch.setattr(runs, "build", broken)
+    monkeypatch.setattr(run_module, "build", broken)
     with pytest.raises(
         InputError, match=r"generator 0 .* in step 8 \(its update\).*; the newest checkpoint is of step 5"
     ):
-        runs.run(settings(pairing="mean"), tmp_path / "run")
+        run_module.run(settings(pairing="mean"), tmp_path / "run")
     with Checkpoints(tmp_path / "run" / "checkpoints", 3) as checkpoints:
         assert checkpoints.steps == [5]
 
@@ -372,13 +378,13 @@ def test_damaged_records_of_time_and_versions_do_no_harm(copied):
 
 def test_no_run_no_resume(tmp_path):
     with pytest.raises(InputError, match=r"no run at .*: it has no config.json"):
-        runs.load_run(tmp_path)
+        load_run(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(to_dict(settings())))
     with pytest.raises(InputError, match=r"has no complete checkpoint, .* `ensgan resume` starts it again"):
-        runs.restore(tmp_path, settings())
+        restore(tmp_path, settings())
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(InputError, match="is not valid JSON"):
-        runs.load_run(tmp_path)
+        load_run(tmp_path)
 
 
 class Notes(Watcher):
@@ -397,7 +403,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, 
     versions = {**rundir.versions(), "optax": "0.0.1"}
     write_json(tmp_path / "versions.json", versions)
     watcher = Notes()
-    runs.run(settings(), tmp_path, resume=True, watcher=watcher)
+    run_module.run(settings(), tmp_path, resume=True, watcher=watcher)
     assert_same_bits(final(tmp_path), final(whole))
     assert watcher.notes[0] == f"{tmp_path} was stopped before its first checkpoint: it starts again"
     assert f"it last ran with optax 0.0.1, now {rundir.versions()['optax']}" in watcher.notes[1]
@@ -415,20 +421,20 @@ def test_other_data_than_those_of_the_run_are_refused(tmp_path):
         generators={"count": 2, "network": {**mlp, "latent": 2}},
         discriminators={"count": 2, "network": mlp},
     )
-    runs.run(given, tmp_path / "run")
+    run_module.run(given, tmp_path / "run")
     np.savez(tmp_path / "images.npz", x=np.concatenate([images, images[:10]]))
     message = "the data are not those that .* began with"
     with pytest.raises(InputError, match=message):
-        runs.restore(tmp_path / "run", given)
+        restore(tmp_path / "run", given)
     with pytest.raises(InputError, match=message):
-        runs.run(dataclasses.replace(given, steps=2), tmp_path / "run", resume=True)
+        run_module.run(dataclasses.replace(given, steps=2), tmp_path / "run", resume=True)
     np.savez(tmp_path / "images.npz", x=images)
-    runs.restore(tmp_path / "run", given)
+    restore(tmp_path / "run", given)
 
 
 def test_a_finished_run_asks_for_more_steps(whole):
     with pytest.raises(InputError, match="already at step 20 of 20; give more with --steps"):
-        runs.run(settings(), whole, resume=True)
+        run_module.run(settings(), whole, resume=True)
 
 
 def test_a_member_that_blows_up_stops_the_run_with_the_last_good_state(tmp_path):
@@ -437,7 +443,7 @@ def test_a_member_that_blows_up_stops_the_run_with_the_last_good_state(tmp_path)
     with pytest.raises(
         InputError, match=r"discriminator 1 stopped being finite in step (\d+) .*the state of step (\d+) is saved"
     ) as error:
-        runs.run(settings(discriminators=groups, penalty="none"), tmp_path / "run")
+        run_module.run(settings(discriminators=groups, penalty="none"), tmp_path / "run")
     state = final(tmp_path / "run")
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.generators))
     assert f"the state of step {int(state.step)} is saved" in str(error.value)
@@ -447,7 +453,7 @@ def test_a_member_that_blows_up_stops_the_run_with_the_last_good_state(tmp_path)
 
 def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, monkeypatch):
     directory = tmp_path / "run"
-    runs.run(settings(steps=5), directory)
+    run_module.run(settings(steps=5), directory)
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -458,7 +464,7 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, mon
     with pytest.raises(
         InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"
     ):
-        runs.run(runs.load_run(directory, {"steps": 20}), directory, resume=True)
+        run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
     monkeypatch.undo()
     assert int(final(directory).step) == 5
 
@@ -483,14 +489,14 @@ def test_a_corrupt_checkpoint_is_told_with_the_way_back(copied):
 def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
     with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
-        runs.restore(copied, other)
+        restore(copied, other)
 
 
 @pytest.mark.parametrize("every", [4, 5])
 def test_a_schedule_that_never_acts_is_told(every, tmp_path):
     watcher = Notes()
     schedule = {"name": "exchange", "every": every}
-    runs.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
+    run_module.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
     told = "the schedule exchange acts every 5 steps, and the run has 5: it never acts; lower schedule.every, or give"
     assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
 
@@ -500,14 +506,14 @@ def test_stages_that_a_run_is_too_short_for_are_told(every, tmp_path):
     watcher = Notes()
     changes = {"data": {"name": "ring", "points": 200}, "pairing": "diagonal"}
     schedule = {"name": "cascade", "every": every}
-    runs.run(settings(steps=5, schedule=schedule, **changes), tmp_path / "run", watcher=watcher)
+    run_module.run(settings(steps=5, schedule=schedule, **changes), tmp_path / "run", watcher=watcher)
     told = "the schedule cascade trains 2 pairs for 3 steps each, and the run has 5: 1 will be in the mixture; lower"
     assert any(note.startswith(told) for note in watcher.notes) == (every == 3)
 
 
 def test_records_are_means_since_the_last_one_whatever_cuts_the_steps(tmp_path):
-    runs.run(settings(steps=8, log_every=8, checkpoint_every=3), tmp_path / "cut")
-    runs.run(settings(steps=8, log_every=1), tmp_path / "each")
+    run_module.run(settings(steps=8, log_every=8, checkpoint_every=3), tmp_path / "cut")
+    run_module.run(settings(steps=8, log_every=1), tmp_path / "each")
     (got,) = (r for r in read_metrics(tmp_path / "cut" / "metrics.jsonl") if r["kind"] == "train")
     every = [r for r in read_metrics(tmp_path / "each" / "metrics.jsonl") if r["kind"] == "train"]
     for key in ("loss_g", "loss_d", "fool", "grad_norm_d"):
@@ -515,5 +521,5 @@ def test_records_are_means_since_the_last_one_whatever_cuts_the_steps(tmp_path):
 
 
 def test_the_sinks_get_the_numbers(tmp_path):
-    runs.run(settings(steps=4, tensorboard=True), tmp_path / "run")
+    run_module.run(settings(steps=4, tensorboard=True), tmp_path / "run")
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))

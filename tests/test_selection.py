@@ -16,9 +16,9 @@ from ensgan.evaluation.tables import evaluate_modes
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
 from ensgan.metrics import ratings
-from ensgan.sampling import draws, sampler
+from ensgan.sampling import draws, inference
 from ensgan.sampling.draws import SAMPLING
-from ensgan.sampling.inference import NOISE_SEED, _logits, all_members, every_member, held_out_logits, payoff
+from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits, payoff
 from ensgan.sampling.sampler import sample
 from ensgan.types import InputError, Network, Roster
 
@@ -190,8 +190,8 @@ def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monk
         return lambda *args: sizes.append(len(args[place])) or call(*args)
 
     monkeypatch.setattr(draws, "CHUNK", 16)
-    monkeypatch.setattr(selection, "_logits", seen(_logits, 3))
-    monkeypatch.setattr(sampler, "all_members", seen(all_members, 4))
+    monkeypatch.setattr(inference, "_logits", seen(inference._logits, 3))
+    monkeypatch.setattr(inference, "all_members", seen(inference.all_members, 4))
     got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
     assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals
     for part, want in zip(got, logits, strict=True):

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from toys import quadrants
 
-from ensgan import Game, Group, cli, config, data, networks
-from ensgan.checkpoint import Checkpoints
+from ensgan import Game, Group, data, networks
+from ensgan.cli import main as cli
 from ensgan.data.source import sample_keys
 from ensgan.evaluation.classifier import classify, train_classifier
 from ensgan.evaluation.tables import evaluate_classes
 from ensgan.game.program import Program
 from ensgan.reporting.files import write_json
-from ensgan.training import TABLES, build
+from ensgan.runs import config
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.parsing import parse
 from ensgan.types import InputError, Network
 
 # Where the IDX files of MNIST are, if they are anywhere.
@@ -177,7 +180,7 @@ def test_classes_of_bare_images_are_not_counted(gallery):
 def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
     side = {"count": 1, "network": {"name": "mlp", "widths": [4]}}
     tree = {"data": "stacked_digits", "held_out": 16, "generators": side, "discriminators": side}
-    settings, _ = config.parse(tree, TABLES)
+    settings, _ = parse(tree, TABLES)
     write_json(tmp_path / "config.json", config.to_dict(settings))
     with Checkpoints(tmp_path / "checkpoints", 1) as checkpoints:
         checkpoints.save(0, build(settings)[0].init(jax.random.key(0)))
@@ -197,13 +200,13 @@ def test_a_step_of_the_configuration_without_files():
     tree = config.read(cli._configs()["stacked_mnist"])
     tiny = [f"--{side}.0.{key}" for side in ("generators", "discriminators") for key in ("count=2", "execute=vmap")]
     tiny += ["--generators.0.network.width=1", "--generators.0.network.latent=4", "--batch_size=4"]
-    settings, _ = config.parse(tree, TABLES, [*tiny, "--data", "stacked_digits"])
+    settings, _ = parse(tree, TABLES, [*tiny, "--data", "stacked_digits"])
     game, source = build(settings)
     assert all(group.network.batch_coupled for group in (*game.groups_g, *game.groups_d))
     state, info = Program(game, source)(game.init(jax.random.key(0)), 1)
     assert (int(state.step), int(state.fault[0])) == (1, -1)
     assert np.isfinite(info.loss_g).all()
-    whole, _ = config.parse(tree, TABLES, ["--data.path", "x"])
+    whole, _ = parse(tree, TABLES, ["--data.path", "x"])
     (g,), (d,) = whole.generators, whole.discriminators
     assert (g.count, d.count, whole.batch_size, whole.steps) == (4, 4, 128, 500_000)
     assert g.network.options["width"] == 4 * d.network.options["width"]

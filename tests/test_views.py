@@ -9,8 +9,6 @@ import pytest
 import toys
 
 from ensgan import data, losses, networks, pairing, testing
-from ensgan.checkpoint import Checkpoints
-from ensgan.config import parse
 from ensgan.data.source import sample_keys
 from ensgan.devices import mesh
 from ensgan.game.batches import draw_batch
@@ -20,7 +18,9 @@ from ensgan.game.population import Group
 from ensgan.game.program import Program, drawn_step, trace
 from ensgan.game.step import step
 from ensgan.networks import projection_of
-from ensgan.training import TABLES, build
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.parsing import parse
 from ensgan.types import InputError, Network
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from ensgan.pairing.aggregation import geometric, harmonic, max, min, softmax
+from ensgan.pairing.games import mix, nash
 from ensgan.pairing.learned import bandit, hypervolume, softmax_learned
 from ensgan.pairing.matching import diagonal, dropout, grid, local_and_global, mean, own_and_mean, random, ring
-from ensgan.pairing.mixtures import mix, nash
 from ensgan.pairing.multigradient import mgd
 from ensgan.pairing.weights import discriminator_weights, normalize, own_MN
 from ensgan.types import Pairing

@@ -16,9 +16,9 @@ from typing import Any
 
 import jax
 
-from ensgan.config import read
 from ensgan.reporting import read_metrics
 from ensgan.reporting.files import write_json
+from ensgan.runs.config import read
 from ensgan.types import InputError
 
 try:

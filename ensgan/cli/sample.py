@@ -10,13 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from ensgan import choices, judging, runs
+from ensgan.cli import choices
+from ensgan.cli.judge import fit
 from ensgan.data import Source, to_uint8
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
-from ensgan.gallery import save_picture
 from ensgan.game.game import Game
 from ensgan.game.state import State
+from ensgan.runs.gallery import save_picture
+from ensgan.runs.restore import load_run, restore
 from ensgan.sampling import combine, draws
 from ensgan.sampling.sampler import GRADIENT, check_smooth, effort, mean_output, refined, sample
 from ensgan.types import Array, InputError
@@ -64,8 +66,8 @@ def sample_file(
         raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
-    settings = runs.load_run(run)
-    game, source, state = runs.restore(run, settings)
+    settings = load_run(run)
+    game, source, state = restore(run, settings)
     most = MEMORY // (4 * int(np.prod(game.sample_shape)))
     if not 1 <= num <= most:
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
@@ -91,7 +93,7 @@ def sample_file(
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is not None:
         smooth = refine in GRADIENT
-        judge, _ = judging.fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)
+        judge, _ = fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)
         how = {"judge": judge, "weights": weights, "budget": budget, "rate": rate}
         x, tags, cost = _refined(game, state, source, key, num, None if asked is None else asked[0], refine, how)
         text = f"{text}, {cost},"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ensgan import records
 from ensgan.evaluation import selection
+from ensgan.runs import records
 from ensgan.types import InputError
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ensgan import choices, records, runs
+from ensgan.cli import choices
 from ensgan.data import Source, checks, images
 from ensgan.data.source import dequantized
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_reliability
+from ensgan.runs import records
+from ensgan.runs.restore import load_run, restore
 from ensgan.sampling import combine
 from ensgan.types import InputError
 
@@ -87,8 +89,8 @@ def judge(
     if target is not None and (target.suffix != ".npz" or not target.absolute().parent.is_dir()):
         raise InputError(f"--out is {target}; give a name that ends in .npz, in a folder that exists")
     found = None if file is None else _read(Path(file))
-    settings = runs.load_run(run)
-    game, source, state = runs.restore(run, settings)
+    settings = load_run(run)
+    game, source, state = restore(run, settings)
     asked = None if file is None or found is None else _checked(Path(file), *found, game)
     weights, text = choices.weights(choice, game, state, source, settings, run)
     fitted, how = fit(game, state, source, weights, rule=rule, calibrate=calibrate)

@@ -1,9 +1,4 @@
-"""Configurations: TOML files and command-line overrides become one typed, strict, immutable tree.
-
-A *plug* is named by a string or by a table with a `name`; its other keys are the arguments of the function behind the
-name, so the function's signature and docstring are the schema and the help text. Nothing is ignored: unknown names list
-the known ones, and unknown keys and wrong types are errors.
-"""
+"""Configurations from files and flags, parsed into settings."""
 
 from __future__ import annotations
 
@@ -11,156 +6,19 @@ import dataclasses
 import difflib
 import json
 import re
-import tomllib
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from ensgan.runs.config import SIDES, Config, GroupConfig, Plug
 from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
-SIDES = ("generators", "discriminators")
 # Arguments of plugs that the run itself supplies and no configuration: the sample's shape, the seed, the source and how
 # many samples it has, and numbers of members.
 SUPPLIED: set[int | str] = {"sample_shape", "seed", "samples", "source", "M", "N"}
-
-
-@dataclass(frozen=True)
-class Plug:
-    """A function by its name, and its arguments."""
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class GroupConfig:
-    """Members of one network.
-
-    Attributes:
-        count: how many members.
-        execute: how members run: batched, one after the other, convolutions as matrix products, or what is fast on this
-            backend.
-        remat: hold the activations of one member at a time, for a third more work; where memory is short.
-        shared: parts of the network that all members have in common, by names of parameters, such as hidden.1 or last.
-        latent: prior of the latents of generators.
-        latent_scale: scale of the prior, one number or one per member.
-    """
-
-    count: int = 4
-    execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
-    remat: bool = False
-    shared: tuple[str, ...] = ()
-    latent: Literal["normal", "uniform"] = "normal"
-    latent_scale: float | tuple[float, ...] = 1.0
-    network: Plug = Plug("mlp")
-    optimizer: Plug = Plug("shared")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of a run.
-
-    Attributes:
-        name: what the run is called; also the first part of its folder's name.
-        seed: everything random follows from it: weights, noise, batches, and the four splits of the data.
-        steps: updates of every generator.
-        batch_size: samples per generator and step, and real samples per step.
-        ema: decay of the exponential average of generators, in [0, 1).
-        update: both sides at the same parameters, or discriminators first.
-        n_critic: discriminator updates per step; more than 1 needs alternating updates.
-        coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
-            sees those of the opponents that the pairing names (ring, grid, random).
-        log_every: steps between two records of the training metrics, which are means over them.
-        eval_every: steps between two scores on held-out data, pictures and reports.
-        checkpoint_every: steps between two checkpoints.
-        keep: how many of the newest checkpoints are kept.
-        held_out: largest number of held-out samples that scores and distances use.
-        distances: distances of each generator and of their mixture to held-out reals (report split), taken with the
-            scores: frechet, kid, mmd, precision, recall, density, coverage, sliced, wasserstein, sinkhorn, duplicates.
-        features: what distances are taken in: the samples themselves, images at most 8 pixels wide and high; or the
-            last hidden layer of a small classifier, which is trained on the data's labels before the run.
-        tensorboard: also write TensorBoard events into the run folder (extra `tensorboard`).
-        wandb: also log to Weights & Biases, under this project name (extra `wandb`); empty is off.
-    """
-
-    name: str = "run"
-    seed: int = 0
-    steps: int = 10_000
-    batch_size: int = 64
-    ema: float = 0.999
-    update: Literal["simultaneous", "alternating"] = "simultaneous"
-    n_critic: int = 1
-    coverage: Literal["full", "split", "neighbours"] = "full"
-    log_every: int = 100
-    eval_every: int = 1000
-    checkpoint_every: int = 1000
-    keep: int = 3
-    held_out: int = 1000
-    distances: tuple[str, ...] = ("frechet", "kid", "mmd")
-    features: Literal["identity", "classifier"] = "identity"
-    tensorboard: bool = False
-    wandb: str = ""
-    data: Plug = Plug("digits")
-    view: Plug = Plug("all")
-    loss: Plug = Plug("relativistic")
-    pairing: Plug = Plug("own_and_mean")
-    penalty: Plug = Plug("none")
-    augment: Plug = Plug("none")
-    schedule: Plug = Plug("none")
-    optimizer: Plug = Plug("adam")
-    generators: tuple[GroupConfig, ...] = (GroupConfig(),)
-    discriminators: tuple[GroupConfig, ...] = (GroupConfig(),)
-
-    def __post_init__(self) -> None:
-        """Refuses numbers that no run can have."""
-        for key in ("steps", "log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
-            if getattr(self, key) < 1:
-                raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed is {self.seed}; it must be at least 0 and below 2³²")
-        if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
-            raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")
-        for k, group in enumerate(self.discriminators):
-            for key in ("latent", "latent_scale"):
-                if (value := getattr(group, key)) != getattr(GroupConfig, key):
-                    where = f"discriminators.{k}.{key}"
-                    raise InputError(f"{where} is {value!r}, but only generators have latents; leave it out")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The tree in a `.toml` or `.json` file.
-
-    Raises:
-        InputError: the file is missing, is not valid TOML or JSON, or holds no table.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")
-    return tree
-
-
-def to_dict(config: Config) -> dict[str, Any]:
-    """The configuration as plain data; `parse` of it gives the same configuration."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Plug):
-            return {"name": value.name, **value.options}
-        if dataclasses.is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return [plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-    return plain(config)
 
 
 def parse(

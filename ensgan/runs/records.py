@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan import rundir
 from ensgan.evaluation import selection
 from ensgan.evaluation.tables import DistanceTable, distances
 from ensgan.reporting import plain
 from ensgan.reporting.files import write_json
+from ensgan.runs import directory as rundir
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 

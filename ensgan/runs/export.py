@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan import rundir
 from ensgan.game.game import Game, meaning
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
 from ensgan.reporting.files import write_json
+from ensgan.runs import directory as rundir
 from ensgan.sampling import draws
 from ensgan.sampling.inference import Member, draw, member
 from ensgan.types import Array, InputError, Tree

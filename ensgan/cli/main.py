@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from ensgan.joining import INTERRUPTED, PLACE, joined, tell
+from ensgan.cli.distributed import INTERRUPTED, PLACE, joined, tell
 from ensgan.types import InputError, out_of_memory, unknown
 
 DEFAULT = "digits_4x4"
@@ -83,9 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(argv: list[str]) -> int:
     """Trains from a configuration; see `ensgan train --help`."""
-    from ensgan import config, runs
     from ensgan.devices import mesh, processes
-    from ensgan.training import TABLES
+    from ensgan.runs import config
+    from ensgan.runs.build import TABLES
+    from ensgan.runs.parsing import parse
+    from ensgan.runs.run import run
 
     named = argv[0] if argv and not argv[0].startswith("-") else None
     path = _config_file(DEFAULT if named is None else named)
@@ -104,7 +106,7 @@ def train(argv: list[str]) -> int:
         for flag, kind, default, text in PLACE:
             _argument(parser, flag, kind, default, text)
 
-    settings, options = config.parse(tree, TABLES, flags, extra=own)
+    settings, options = parse(tree, TABLES, flags, extra=own)
     if options["run_dir"] is not None and not options["run_dir"].strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
     command = " ".join(
@@ -113,7 +115,7 @@ def train(argv: list[str]) -> int:
     with joined(command, options):
         free = lambda: processes.from_first(str(_free_directory(settings.name, settings.seed)))
         directory = Path(options["run_dir"] or free())
-        outcome = runs.run(
+        outcome = run(
             settings, directory, overwrite=options["overwrite"], watcher=_console(), sizes=mesh.parse(options["mesh"])
         )
         return _finish(outcome, directory)
@@ -121,26 +123,27 @@ def train(argv: list[str]) -> int:
 
 def resume(argv: list[str]) -> int:
     """Goes on from the newest checkpoint."""
-    from ensgan import runs
     from ensgan.devices import mesh, processes
+    from ensgan.runs.restore import load_run
+    from ensgan.runs.run import run
 
     steps = ("--steps", int, None, "train until this step in all; the run's own number if not given")
     options = _options("resume", argv, [steps, *PLACE])
     overrides = {} if options["steps"] is None else {"steps": options["steps"]}
     with joined("resume", options):
         with processes.together():
-            settings = runs.load_run(options["run"], overrides)
-        outcome = runs.run(settings, options["run"], resume=True, watcher=_console(), sizes=mesh.parse(options["mesh"]))
+            settings = load_run(options["run"], overrides)
+        outcome = run(settings, options["run"], resume=True, watcher=_console(), sizes=mesh.parse(options["mesh"]))
         return _finish(outcome, options["run"])
 
 
 def select(argv: list[str]) -> int:
     """Ranks both sides on the select split, fits mixtures of generators, and stores the one that `sample` takes."""
-    from ensgan import measuring
+    from ensgan.cli.select import select
     from ensgan.evaluation.selection import MIXTURES
 
     text = f"mixture to take: {', '.join(MIXTURES)}; the one that is best on the select split if not given"
-    measuring.select(**_options("select", argv, [NUM, ("--method", str, None, text)]))
+    select(**_options("select", argv, [NUM, ("--method", str, None, text)]))
     return 0
 
 
@@ -149,18 +152,18 @@ def evaluate(argv: list[str]) -> int:
 
     `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
     """
-    from ensgan import measuring
+    from ensgan.cli.evaluate import evaluate
 
     if {"--real", "--fake"} & {argument.partition("=")[0] for argument in argv}:
         return _evaluate_folders(argv)
     steps = ("--classifier-steps", int, 1500, "updates of the classifier that counts classes; 0 does without")
-    measuring.evaluate(**_options("evaluate", argv, [NUM, steps, INCEPTION, REPEATS, CACHE]))
+    evaluate(**_options("evaluate", argv, [NUM, steps, INCEPTION, REPEATS, CACHE]))
     return 0
 
 
 def _evaluate_folders(argv: list[str]) -> int:
     """Compares two folders of images: distances with intervals, and the floor that reals get against reals."""
-    from ensgan import measuring
+    from ensgan.cli.folders import evaluate_folders
 
     text = "identity compares pixels; classifier trains one on the reals, whose subfolders are the classes"
     options = _options(
@@ -183,13 +186,13 @@ def _evaluate_folders(argv: list[str]) -> int:
         description=_evaluate_folders.__doc__,
         positional=False,
     )
-    measuring.evaluate_folders(**options)
+    evaluate_folders(**options)
     return 0
 
 
 def sample(argv: list[str]) -> int:
     """Draws samples into a file."""
-    from ensgan import drawing
+    from ensgan.cli.sample import sample_file
     from ensgan.sampling.sampler import GRADIENT, METHODS
 
     options = _options(
@@ -230,13 +233,15 @@ def sample(argv: list[str]) -> int:
         ],
     )
     out, num, choice = Path(options.pop("out")), options.pop("num"), options.pop("from")
-    drawing.sample_file(options.pop("run"), out, num, choice=choice, **options)
+    sample_file(options.pop("run"), out, num, choice=choice, **options)
     return 0
 
 
 def export(argv: list[str]) -> int:
     """Writes a generator, the mixture or a discriminator as files that run without this library."""
-    from ensgan import choices, config, exporting, runs
+    from ensgan.cli import choices
+    from ensgan.runs import config, export
+    from ensgan.runs.restore import load_run, restore
 
     text = "best, mixture, member:I or discriminator:J; the mixture where members are parts, else the best"
     options = _options(
@@ -251,27 +256,27 @@ def export(argv: list[str]) -> int:
     if not options["to"]:
         raise InputError("--to is missing; give a folder to make")
     directory = Path(options["to"])
-    exporting.check_target(directory, options["overwrite"])
-    settings = runs.load_run(options["run"])
-    game, source, state = runs.restore(options["run"], settings)
+    export.check_target(directory, options["overwrite"])
+    settings = load_run(options["run"])
+    game, source, state = restore(options["run"], settings)
     kind, _, index = (options["from"] or "").partition(":")
     if kind == "discriminator":
         j = choices.member("discriminator", index, game.N)
-        portable, text = exporting.judge(game, state, j), f"discriminator {j}"
+        portable, text = export.judge(game, state, j), f"discriminator {j}"
     else:
         weights, text = choices.weights(
             options["from"], game, state, source, settings, options["run"], ", or discriminator:J"
         )
-        portable = exporting.sampler(game, state, weights)
+        portable = export.sampler(game, state, weights)
     about = {"what": text, "step": int(state.step), "run": config.to_dict(settings)}
-    exporting.write(portable, directory, overwrite=options["overwrite"], about=about)
+    export.write(portable, directory, overwrite=options["overwrite"], about=about)
     print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
     return 0
 
 
 def judge(argv: list[str]) -> int:
     """Fits a judge of all discriminators, draws how far it can be trusted, and says of samples how real they look."""
-    from ensgan import judging
+    from ensgan.cli.judge import judge
 
     options = _options(
         "judge",
@@ -288,17 +293,17 @@ def judge(argv: list[str]) -> int:
             *JUDGE,
         ],
     )
-    judging.judge(options.pop("run"), options.pop("input"), choice=options.pop("from"), **options)
+    judge(options.pop("run"), options.pop("input"), choice=options.pop("from"), **options)
     return 0
 
 
 def report(argv: list[str]) -> int:
     """Writes the report again from what the run left."""
-    from ensgan import runs
     from ensgan.reporting import write_reliability, write_report, write_samples
+    from ensgan.runs.restore import load_run
 
     run = _options("report", argv, [])["run"]
-    runs.load_run(run)
+    load_run(run)
     if (run / "samples.npz").is_file():
         write_samples(run)
     if (run / "judge.json").is_file():
@@ -313,8 +318,14 @@ def plan(argv: list[str]) -> int:
     import inspect
     import json
 
-    from ensgan import choices, config, data, plan, training
+    from ensgan import data
+    from ensgan.cli import choices
+    from ensgan.cli.plan import describe
     from ensgan.devices import mesh
+    from ensgan.runs import config
+    from ensgan.runs.build import TABLES, build_game, viewed
+    from ensgan.runs.parsing import parse
+    from ensgan.runs.plan import plan, virtual_devices
 
     def unread(source: Callable[..., Any]) -> Callable[..., Any]:
         """The same options, for the parser: files need not be named."""
@@ -343,9 +354,9 @@ def plan(argv: list[str]) -> int:
         parser.add_argument("--samples", type=int | None, default=None, help=text)
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
-    tables = {**training.TABLES, "data": {name: unread(source) for name, source in data.SOURCES.items()}}
+    tables = {**TABLES, "data": {name: unread(source) for name, source in data.SOURCES.items()}}
     flags = [_flag(argument) for argument in argv[named is not None :]]
-    settings, options = config.parse(tree, tables, flags, prog="ensgan plan", extra=arguments)
+    settings, options = parse(tree, tables, flags, prog="ensgan plan", extra=arguments)
     for flag in ("bandwidth", "peak"):
         if not 0 < options[flag] < math.inf:
             raise InputError(f"--{flag} is {options[flag]}; give a number above 0")
@@ -353,27 +364,27 @@ def plan(argv: list[str]) -> int:
     sizes = mesh.parse(options["mesh"] or auto)
     if sizes is None and options["topology"] is None:
         raise InputError("--mesh auto says no number of devices; give sizes, such as member=4,data=2, or a --topology")
-    plan.virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
+    virtual_devices(1 if sizes is None or options["topology"] is not None else sizes.devices)
     given = {"shape": choices.shape(options["sample_shape"]), "num": options["samples"]}
     outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
     source = outline()
-    game = training.build_game(settings, source.shape, source.num["train"])
+    game = build_game(settings, source.shape, source.num["train"])
     if source.classes is None:
         source = outline(classes=game.classes)
-    source = training.viewed(settings, source)
-    found = plan.plan(game, source, sizes, topology=options["topology"])
+    source = viewed(settings, source)
+    found = plan(game, source, sizes, topology=options["topology"])
     rates = {"bandwidth": 1e9 * options["bandwidth"], "peak": 1e12 * options["peak"]}
     if options["json"]:
         share = found.communication_share(**rates)
         print(json.dumps({"config": settings.name, **found.as_dict(), **rates, "communication_share": share}))
     else:
-        print(plan.describe(found, name=settings.name, source=source, **rates))
+        print(describe(found, name=settings.name, source=source, **rates))
     return 0
 
 
 def methods(argv: list[str]) -> int:
     """Prints the table of methods."""
-    from ensgan import methods
+    from ensgan.cli import methods
 
     if {"-h", "--help"} & set(argv):
         print("usage: ensgan methods\n\nEvery method has a configuration: `ensgan train methods/NAME`.")
@@ -429,7 +440,7 @@ def _options(
     positional: bool = True,
 ) -> dict[str, Any]:
     """The run directory, if there is one, and the options of a command that works on what a run left."""
-    from ensgan.config import plain_type_error
+    from ensgan.runs.parsing import plain_type_error
 
     parser = ArgumentParser(
         prog=f"ensgan {command}",

@@ -1,0 +1,20 @@
+"""What flags of several commands have in common."""
+
+from __future__ import annotations
+
+from ensgan.data.source import LEAST
+from ensgan.types import InputError
+
+CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
+
+
+def repeats_or_default(repeats: int | None) -> int:
+    if repeats is not None and (repeats < 0 or repeats == 1):
+        raise InputError(f"--repeats is {repeats}; give 2 or more, or 0 for no intervals")
+    return REPEATS if repeats is None else repeats
+
+
+def enough(num: int | None) -> int | None:
+    if num is not None and num < LEAST:
+        raise InputError(f"--num is {num}; scores need at least {LEAST} samples")
+    return num

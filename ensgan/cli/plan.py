@@ -1,0 +1,84 @@
+"""`ensgan plan`: what a training step costs on devices you may not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ensgan.data import Source
+from ensgan.runs.plan import Plan
+
+
+def describe(plan: Plan, *, name: str, source: Source, bandwidth: float, peak: float) -> str:
+    """A plan as a table for reading.
+
+    Args:
+        plan: what was found.
+        name: of the configuration.
+        source: what the plan was made for.
+        bandwidth: bytes that a device sends per second.
+        peak: FLOPs that it computes per second.
+    """
+    M, N = (sum(each.count for each in plan.members if each.name.startswith(side)) for side in "gd")
+    critic = f" ({plan.n_critic} of discriminators)" if plan.n_critic > 1 else ""
+    communicating, computing = plan.seconds(bandwidth, peak)
+    rows: list[tuple[str, ...]] = [
+        ("game", f"{M} generators × {N} discriminators, batch {plan.batch_size}, {plan.coverage} coverage"),
+        ("", f"{plan.update} updates{critic}"),
+        ("data", _data(source)),
+        ("compiled for", f"{plan.mesh.devices} × {plan.platform}, mesh {plan.mesh}, jax {plan.jax}"),
+    ]
+    lines = [f"plan of one training step of {name}: compiled, not run", "", *_aligned(rows)]
+    rows = [(each.name, f"{each.count} ×", f"{each.parameters:,}") for each in plan.members]
+    lines += ["", "parameters", *_aligned([*rows, ("in all", "", f"{plan.parameters:,}")], "<>>")]
+    streamed = source.draw is None
+    padded = plan.argument_bytes > 1.01 * (plan.state_bytes + plan.data_bytes)
+    stored = [("both as stored", _size(plan.argument_bytes), "padded to the tiles of the device")] if padded else []
+    rows = [
+        ("state", _size(plan.state_bytes), f"of {_size(plan.whole_state_bytes)} in all: weights, optimisers, averages"),
+        ("data", _size(plan.data_bytes), "the batches of a step" if streamed else "all to train with, on every device"),
+        *stored,
+        ("temporary", _size(plan.temporary_bytes), "samples, activations, gradients"),
+        ("peak", _size(plan.peak_bytes), ""),
+    ]
+    lines += ["", "memory of each device", *_aligned(rows, "<><")]
+    rows = [
+        ("each device", f"{plan.flops / 1e9:,.3f} GFLOP"),
+        ("in all", f"{plan.mesh.devices * plan.flops / 1e9:,.3f} GFLOP"),
+    ]
+    lines += ["", "work of a step", *_aligned(rows, "<>")]
+    if plan.collectives:
+        rows = [("", "axis", "arrays", "size", "sent by each device")]
+        rows += [(c.kind, c.axis, str(c.number), _size(c.bytes), _size(c.travel)) for c in plan.collectives]
+        rows += [("in all", "", "", "", _size(plan.travel))]
+        lines += ["", "communication of a step", *_aligned(rows, "<<>>>")]
+    rows = [
+        (
+            "communicating",
+            f"{1e3 * communicating:,.4f} ms",
+            f"if a device sends {bandwidth / 1e9:g} GB/s (--bandwidth)",
+        ),
+        ("computing", f"{1e3 * computing:,.4f} ms", f"if it computes {peak / 1e12:g} TFLOP/s (--peak)"),
+        ("share", f"{plan.communication_share(bandwidth, peak):.1%}", "of the step is communication, if none overlaps"),
+    ]
+    lines += ["", "time of a step, under two assumptions", *_aligned(rows, "<><")]
+    return "\n".join(lines)
+
+
+def _data(source: Source) -> str:
+    shape, num = "×".join(map(str, source.shape)), source.num["train"]
+    how = "" if num is None else f", {num:,} to train with" + (", streamed" if source.draw is None else "")
+    return f"{source.name}, samples of {shape}{how}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]], sides: str = "<<") -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(sides))]
+    cells = lambda row: (f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+    return ["  " + "  ".join(cells(row)).rstrip() for row in rows]
+
+
+def _size(num: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if num < 1000 or unit == "GiB":
+            break
+        num /= 1024
+    return f"{num:,.0f} B" if unit == "B" else f"{num:,.2f} {unit}"

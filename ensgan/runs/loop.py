@@ -1,0 +1,180 @@
+"""The loop of a run: stretches of training, scores, records and checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+from ensgan.data import Source
+from ensgan.devices import mesh, processes
+from ensgan.devices.processes import same_array
+from ensgan.evaluation import selection
+from ensgan.evaluation.features import Features
+from ensgan.evaluation.tables import evaluate_distances, evaluate_modes
+from ensgan.game.faults import describe_fault, spoiled, stopped
+from ensgan.game.game import Game
+from ensgan.game.info import Info, Total, added, mean
+from ensgan.game.program import Interrupted, Program
+from ensgan.game.state import State
+from ensgan.reporting import MetricsLog, Watcher, flatten, write_report
+from ensgan.runs import directory as rundir
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.config import Config
+from ensgan.runs.gallery import save_samples
+from ensgan.runs.records import distance_record, mode_record, score_record
+from ensgan.training import bare, between, periods, stretches
+
+TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
+
+
+@dataclasses.dataclass
+class Loop:
+    """The host loop of one run: stretches of steps, and what happens between them."""
+
+    config: Config
+    directory: Path
+    game: Game
+    source: Source
+    features: Features | None  # that distances are taken in, if not the samples themselves
+    program: Program
+    checkpoints: Checkpoints
+    log: MetricsLog | None  # None in all processes but the first
+    clock: rundir.Clock
+    watcher: Watcher
+    sinks: list[Any]
+    scores: selection.Selection | None = None
+    step: int = 0
+    signal: int | None = None
+    finished: bool = False
+
+    def go(self, state: State, begin: int, caught: list[int]) -> State:
+        config = self.config
+        total: Total | None = None  # of the steps since the last record
+        self.step = begin
+        self.watcher.start(begin, config.steps)
+        marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
+        if processes.any_of(bool(caught)):
+            return self.stop(state, begin, caught)
+        if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
+            state = self.evaluate(state, begin)  # a signal ended the run before these scores were made
+        for begun, end in stretches(begin, config.steps, marks):
+            with self.clock.on("train"):
+                state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
+                try:
+                    state, more = self.program.tally(state, end - begun)
+                except Interrupted as error:  # what is saved, all processes save; but the others know nothing of it
+                    if processes.several():
+                        raise
+                    self.give_up(error.state, str(error))
+                total = added(total, more)
+                fault = describe_fault(jax.device_get(state.fault))  # waits for the device
+            if fault:
+                self.give_up(state, f"{fault}; no later update was applied", TAME)
+            self.step = end
+            if end % config.log_every == 0 or end == config.steps:
+                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(mean(total))}
+                total = None
+                self.write(record)
+                self.watcher.progress(end, record)
+            last = end == config.steps
+            if processes.any_of(bool(caught)):
+                return self.stop(state, end, caught)
+            due = last or end % config.checkpoint_every == 0
+            try:
+                if last or end % config.eval_every == 0:
+                    state = self.evaluate(state, end)
+            except BaseException:  # what was trained is not lost; but the other processes know nothing of it
+                if due and not processes.several():
+                    self.checkpoints.save(end, state)
+                raise
+            if due:  # after the scores, since they change ratings
+                with self.clock.on("checkpoint"):
+                    self.checkpoints.save(end, state)
+        self.finished = True
+        return state
+
+    def stop(self, state: State, step: int, caught: list[int]) -> State:
+        """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""
+        with self.clock.on("checkpoint"):
+            self.checkpoints.save(step, state)
+        self.signal = caught[0] if caught else int(signal.SIGTERM)
+        self.keep_time(step)
+        return state
+
+    def keep_time(self, step: int) -> None:
+        """Writes the clock."""
+        if self.log is not None:
+            self.clock.write(step)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """One record into the log, and into the sinks."""
+        if self.log is not None:
+            self.log.write(record)
+        for sink in self.sinks:
+            sink.scalars(record["step"], flatten(record))
+
+    def evaluate(self, whole: State, step: int) -> State:
+        """Held-out scores, distances, pictures and the report, from averaged generators; the state with new ratings.
+
+        On a mesh, every process makes them from a copy of its own, so that none waits long for the first. Ratings
+        change at multiples of `eval_every` alone, so that they do not depend on where a run ended and went on.
+        """
+        self.watcher.scoring()
+        with self.clock.on("evaluate"):
+            state = whole if self.program.mesh is None else mesh.local(self.program.mesh, bare(whole))
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
+            record = score_record(self.scores, step)
+            if self.source.modes is not None:
+                record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
+            if names := self.config.distances:
+                table = evaluate_distances(
+                    self.game,
+                    state,
+                    self.source,
+                    names=names,
+                    features=self.features,
+                    num=self.config.held_out,
+                    seed=self.config.seed,
+                    repeats=0,
+                )
+                record["distances"] = distance_record(table, names)
+            self.write(record)
+            if self.log is not None:
+                save_samples(self.directory, self.game, state, self.source)
+        self.keep_time(step)
+        if self.log is not None:
+            with self.clock.on("evaluate"):
+                write_report(self.directory)
+        self.watcher.scored(step, self.scores)
+        if step % self.config.eval_every:
+            return whole
+        # Every process has made its own; the state holds those of the first, to the last bit.
+        new = same_array({"ratings": self.scores.ratings, "rated": np.int32(step)})
+        return whole._replace(**self.program.put(new))
+
+    def give_up(self, state: State, reason: str, advice: str = "") -> NoReturn:
+        """Saves the last good state and ends the run."""
+        step, saved = int(state.step), self.checkpoints.steps
+        if int(state.fault[0]) >= 0:
+            state = stopped(state)
+            step = int(state.step)
+            if self.program.mesh is not None:  # where a checkpoint expects them
+                state = state._replace(**self.program.put({"step": state.step, "fault": state.fault}))
+        if spoiled(state.fault):
+            where = f"the newest checkpoint is of step {saved[-1]}" if saved else "no checkpoint had been saved before"
+        else:
+            self.checkpoints.save(step, state)
+            where = f"the state of step {step} is saved in {self.directory}"
+        self.keep_time(step)
+        if self.log is not None:
+            write_report(self.directory)
+        raise processes.Agreed(f"{reason}; {where}{advice}")  # faults are seen by all processes
+
+
+def _host(info: Info) -> dict[str, Any]:
+    return {key: np.asarray(value) for key, value in jax.device_get(info)._asdict().items()}

@@ -1,0 +1,75 @@
+"""A run opened again: its configuration, its game and data, and its newest state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from ensgan.data import Source
+from ensgan.game.game import Game
+from ensgan.game.placement import shardings
+from ensgan.game.state import State
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.config import Config
+from ensgan.runs.parsing import parse
+from ensgan.types import InputError
+
+
+def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """The configuration that a run directory was made with.
+
+    Raises:
+        InputError: there is no run in it, or its configuration cannot be read.
+    """
+    file = directory / "config.json"
+    if not file.is_file():
+        raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
+    return parse({**rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
+
+
+def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
+    """The game, the data and the newest state of a run, to look at; training goes on with `run(..., resume=True)`.
+
+    Raises:
+        InputError: the data are not those of the run, or it has no complete checkpoint, or one that cannot be read.
+    """
+    game, source = build(config)
+    check_data(directory, source.checksum())
+    found = newest(directory, config, game, None)
+    if found is None:
+        raise InputError(
+            f"{directory} has no complete checkpoint, since it was stopped before one; `ensgan resume` starts it again"
+        )
+    return game, source, found[1]
+
+
+def newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State] | None:
+    """The newest checkpoint and its step, if any. Only reads: what trains in the directory is not disturbed."""
+    place = directory / "checkpoints"
+    if not place.is_dir():
+        return None
+    with Checkpoints(place, config.keep, read_only=True) as checkpoints:
+        return checkpoints.restore(_placed(game, there)) if checkpoints.steps else None
+
+
+def check_data(directory: Path, checksum: str) -> None:
+    """Raises InputError where a run began with other data: what was held out then might be trained with now."""
+    before = rundir.versions_of(directory).get("data", checksum)
+    if before != checksum:
+        raise InputError(
+            f"the data are not those that {directory} began with (checksum {checksum}, then {before}): those held out "
+            "for scores would be others; give back those data, or train anew"
+        )
+
+
+def _placed(game: Game, there: Mesh | None) -> Any:
+    """Abstract arrays of a state, where fresh ones would be. Member counts, not the mesh, decide what can be read."""
+    like = jax.eval_shape(game.init, jax.random.key(0))
+    alone = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    where = jax.tree.map(lambda _: alone, like) if there is None else shardings(game, there, like)
+    return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), like, where)

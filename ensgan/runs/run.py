@@ -1,0 +1,236 @@
+"""One run from its folder to its report: checks before it begins, and everything around the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from ensgan.data import Source
+from ensgan.data.source import check_split
+from ensgan.devices import mesh, processes
+from ensgan.evaluation import selection
+from ensgan.evaluation.classifier import train_classifier
+from ensgan.evaluation.features import Features, of_classifier
+from ensgan.evaluation.tables import distances
+from ensgan.game.game import Game
+from ensgan.game.placement import chosen_mesh, start
+from ensgan.game.program import Program
+from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher
+from ensgan.reporting.files import write_json
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import build
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.config import Config, to_dict
+from ensgan.runs.loop import Loop
+from ensgan.runs.restore import check_data, newest
+from ensgan.types import InputError
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    step: int
+    scores: selection.Selection | None
+    stopped_by: int | None  # the signal that ended it early, before its last scores were made
+
+
+def run(
+    config: Config,
+    directory: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    watcher: Watcher | None = None,
+    sizes: mesh.Sizes | None = mesh.Sizes(),  # noqa: B008, a tuple of numbers
+) -> Outcome:
+    """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
+
+    SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states
+    on the way are the same, bit for bit on a CPU. Where several processes train together, all of them call this; the
+    first one writes everything but its share of the checkpoints, and a signal to one of them ends all.
+
+    Args:
+        config: what to run.
+        directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
+        resume: go on from the newest checkpoint in it, which may have been made on another mesh.
+        overwrite: replace a run that it holds.
+        watcher: what to tell while it goes on.
+        sizes: of the mesh; by default one device, None chooses by the devices that there are.
+
+    Raises:
+        InputError: wrong input, or a member stopped being finite (the last good state is saved first).
+    """
+    watcher = watcher or Watcher()
+    first = processes.first()
+    with processes.together():
+        if not resume and first:
+            rundir.check_free(directory, overwrite)
+        game, source = build(config)
+        there = chosen_mesh(game, sizes)
+        program = Program(game, source, there)
+        check_split(source, "select")
+        distances(config.distances)  # an unknown one is told before anything begins
+        if config.features != "identity" and not config.distances:
+            raise InputError(f"features are those of a {config.features}, but no distances are taken; name some")
+        _check_sinks(config)
+        checksum = source.checksum()
+        if resume and not source.resumable:
+            raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
+        if resume:
+            check_data(directory, checksum)
+    processes.check_same(_facts(config, directory, checksum, there))
+    with contextlib.ExitStack() as stack:
+        begin, found, caught = 0, None, []
+        if processes.several():  # one that a signal ends while it compiles would leave the others waiting
+            caught = stack.enter_context(_signals())
+        if resume:
+            with processes.together():
+                if first:
+                    stack.enter_context(rundir.locked(directory))
+            with processes.together():
+                found = newest(directory, config, game, there)
+                begin = 0 if found is None else found[0]
+                if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
+                    raise InputError(
+                        f"{directory} is already at step {begin} of {config.steps}; give more with --steps"
+                    )
+            _note_resumed(directory, begin, watcher)
+        state = start(game, config.seed, there) if found is None else found[1]
+        _note_schedule(config, game, watcher)
+        clock = rundir.Clock(directory / "clock.json", resume)
+        with clock.on("evaluate"), processes.together():
+            features = _features(config, source, watcher)
+        if begin < config.steps:
+            with clock.on("compile"):
+                where = "" if there is None else f" × {there.size} ({mesh.sizes_of(there)})"
+                watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}{where}")
+                program.compile(state)
+        with processes.together():
+            if first:
+                if not resume:  # everything that could be wrong has been seen by now: an older run may go
+                    rundir.make(directory)
+                    stack.enter_context(rundir.locked(directory))
+                    rundir.check_free(directory, overwrite)
+                    rundir.clear(directory)
+                write_json(directory / "config.json", to_dict(config))
+                write_json(directory / "versions.json", {**rundir.versions(), "data": checksum})
+
+        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
+        if not processes.several():
+            caught = stack.enter_context(_signals())
+        log, sinks = None, []
+        if first:
+            log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
+            sinks = _sinks(config, directory)
+        loop = Loop(config, directory, game, source, features, program, checkpoints, log, clock, watcher, sinks)
+        try:
+            state = loop.go(state, begin, caught)
+        finally:
+            watcher.finish()
+            for sink in sinks:
+                sink.close()
+        return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
+
+
+def _features(config: Config, source: Source, watcher: Watcher) -> Features | None:
+    """What distances are taken in; the same after an interruption, as a classifier follows from data and seed."""
+    if config.features == "identity" or not config.distances:
+        return None
+    if source.single is not None:
+        raise InputError(f"features of a classifier are those of single images, and {source.name!r} stacks them")
+    watcher.note("training the classifier in whose features distances are taken")
+    return of_classifier(train_classifier(source, seed=config.seed))
+
+
+def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
+    """Says where a run is too short for its schedule."""
+    plan, name = game.schedule, config.schedule.name
+    if plan is None:
+        return
+    if plan.staged and game.M * plan.every > config.steps:
+        watcher.note(
+            f"the schedule {name} trains {game.M} pairs for {plan.every} steps each, and the run has {config.steps}: "
+            f"{max(config.steps // plan.every, 1)} will be in the mixture; lower schedule.every, or give more steps"
+        )
+    elif plan.every >= config.steps and not plan.at_start:
+        watcher.note(
+            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}: it never acts; lower "
+            "schedule.every, or give more steps"
+        )
+
+
+def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
+    """What is worth knowing of a run that goes on."""
+    if begin == 0:
+        watcher.note(f"{directory} was stopped before its first checkpoint: it starts again")
+    now, then = rundir.versions(), rundir.versions_of(directory)
+    names = [name for name in rundir.PACKAGES if then.get(name, now.get(name)) != now.get(name)]
+    if changed := "; ".join(f"{name} {then[name]}, now {now.get(name, 'none')}" for name in names):
+        watcher.note(f"it last ran with {changed}: its steps may differ in their last bits from those of one run")
+
+
+def _facts(config: Config, directory: Path, checksum: str, there: Mesh | None) -> dict[str, Any]:
+    """What must be the same in all processes of a run."""
+    if not processes.several():
+        return {}
+    versions = rundir.versions()
+    return {
+        **{f"the version of {name}": versions[name] for name in rundir.PACKAGES if name in versions},
+        **flatten_settings(to_dict(config)),
+        "the run directory": directory.absolute(),
+        "the mesh": mesh.sizes_of(there) if there is not None else mesh.Sizes(),
+        "the checksum of the data": checksum,
+    }
+
+
+def flatten_settings(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of nested settings, and their values."""
+    if isinstance(tree, dict | list):
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for key, value in pairs for k, v in flatten_settings(value, f"{prefix}{key}.").items()}
+    return {prefix[:-1]: tree}
+
+
+def _check_sinks(config: Config) -> None:
+    for wanted, package, extra in (
+        (config.tensorboard, "tensorboardX", "tensorboard"),
+        (config.wandb, "wandb", "wandb"),
+    ):
+        if wanted and importlib.util.find_spec(package) is None:
+            raise InputError(f"{extra} needs {package}: pip install 'ensgan[{extra}]'")
+
+
+def _sinks(config: Config, directory: Path) -> list[Any]:
+    sinks: list[Any] = [TensorBoardSink(directory / "tensorboard")] if config.tensorboard else []
+    if not config.wandb:
+        return sinks
+    given = {"name": config.name, "dir": str(directory), "id": rundir.wandb_id(directory), "resume": "allow"}
+    return [*sinks, WandbSink(config.wandb, **given)]
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT while inside; a second SIGINT is the usual KeyboardInterrupt."""
+    caught: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # only the main thread may set handlers
+        previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
