@@ -14,7 +14,7 @@ from toys import quadrants
 from ensgan import metrics
 from ensgan.cli import main as cli
 from ensgan.data import resident
-from ensgan.evaluation import comparison, features
+from ensgan.evaluation import comparison, families, features
 from ensgan.evaluation.comparison import compare
 from ensgan.evaluation.families import DIRECTIONS, METRICS, NEIGHBOURS, SHORT
 from ensgan.evaluation.features import Features, extract, identity, statistics

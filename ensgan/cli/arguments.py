@@ -9,12 +9,14 @@ CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
 
 
 def repeats_or_default(repeats: int | None) -> int:
+    """The number of half-samples for intervals that `--repeats` gives. Raises InputError where it is 1 or negative."""
     if repeats is not None and (repeats < 0 or repeats == 1):
         raise InputError(f"--repeats is {repeats}; give 2 or more, or 0 for no intervals")
     return REPEATS if repeats is None else repeats
 
 
 def enough(num: int | None) -> int | None:
+    """`--num` of samples. Raises InputError where ranks would be noise."""
     if num is not None and num < LEAST:
         raise InputError(f"--num is {num}; scores need at least {LEAST} samples")
     return num

@@ -53,6 +53,7 @@ class Loop:
     finished: bool = False
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
+        """Trains from step `begin` to the end, or until a signal is in `caught`; the last state."""
         config = self.config
         total: Total | None = None  # of the steps since the last record
         self.step = begin
