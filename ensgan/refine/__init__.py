@@ -11,11 +11,9 @@ from ensgan.refine.chains import ddls, mh
 from ensgan.refine.contract import Draw, Progress, Ratio, Refined, check_budget, check_rate, check_steps
 from ensgan.refine.gradients import collaborative, dot
 from ensgan.refine.rejection import drs, obrs
-from ensgan.sampling.judge import Judge
 
 __all__ = [
     "Draw",
-    "Judge",
     "Progress",
     "Ratio",
     "Refined",

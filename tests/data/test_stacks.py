@@ -23,7 +23,7 @@ from ensgan.runs.parsing import parse
 from ensgan.types import InputError, Network
 
 # Where the IDX files of MNIST are, if they are anywhere.
-MNIST = Path(os.environ.get("ENSGAN_MNIST", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
+MNIST = Path(os.environ.get("ENSGAN_MNIST", Path(__file__).parents[3] / "shared" / "data" / "mnist"))
 
 
 def numbered(**options):

@@ -17,7 +17,7 @@ from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
 from ensgan.training import train
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FILES = cli._configs("methods")
 
 

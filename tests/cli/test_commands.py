@@ -10,8 +10,8 @@ import sys
 import jax
 import numpy as np
 import pytest
+from judges import game
 from PIL import Image
-from test_combine import game
 
 from ensgan.cli import main as cli
 from ensgan.cli import sample

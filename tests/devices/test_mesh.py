@@ -1,7 +1,6 @@
 """A game on a mesh is the same game: equal to one device, three large collectives, and an equal share of the work."""
 
 import dataclasses
-import re
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import toys
+from collectives import collectives
 from flax import nnx
 
 from ensgan import losses, networks, pairing, penalties
@@ -238,19 +238,6 @@ def test_a_fault_is_seen_from_every_device():
 
 
 LARGE = {"all-gather", "reduce-scatter", "all-reduce", "all-to-all"}
-SIZE = {"f32": 4, "s32": 4, "u32": 4, "pred": 1}
-
-
-def collectives(text):
-    """Kind and bytes of the result of every collective of a compiled program."""
-    found = []
-    for line in text.splitlines():
-        match = re.search(r"= (\(.*?\)|\S+) (all-gather|reduce-scatter|all-reduce|all-to-all)(-start)?\(", line)
-        if match:
-            arrays = re.findall(r"(\w+)\[([\d,]*)\]", match[1])
-            size = sum(SIZE[kind] * int(np.prod([int(n) for n in dims.split(",") if n])) for kind, dims in arrays)
-            found.append((match[2], size))
-    return found
 
 
 def compiled(coverage, sizes, M=8, N=8, B=512):

@@ -118,7 +118,7 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
     game, state = two
     weights = [0.5, 0.3, 0.2]
     export.write(export.sampler(game, state, weights), tmp_path / "best")
-    text = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     (program,) = [part.split("```")[0] for part in text.split("<!-- a test runs this program -->\n```python\n")[1:]]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
     elsewhere(program + "jax.numpy.save('x.npy', x)", folder=tmp_path)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
-from PIL import Image
+from image_files import pictures, save
 from toys import quadrants
 
 from ensgan import metrics
@@ -222,18 +222,6 @@ def test_logits_are_no_part_of_the_moments_and_refusals_are_those_of_moments(mon
 def test_chunks_of_features_are_one_row_after_the_other(monkeypatch):
     monkeypatch.setattr(features, "CHUNK", 7)
     np.testing.assert_array_equal(extract(Features("own", lambda x: x + 1), points(20, 0)), points(20, 0) + 1)
-
-
-def save(folder, images, label=None):
-    for k, image in enumerate(images):
-        inside = folder if label is None else folder / str(label[k])
-        inside.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(inside / f"{k:04}.png")
-    return folder
-
-
-def pictures(num, seed, shape=(4, 4), low=0):
-    return np.random.default_rng(seed).integers(low, 256, (num, *shape)).astype(np.uint8)
 
 
 def test_two_folders(tmp_path, capsys):

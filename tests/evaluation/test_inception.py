@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_comparison import pictures as noise
-from test_comparison import save
+from image_files import pictures as noise
+from image_files import save
 from toys import quadrants
 
 from ensgan import losses, metrics, networks, optim, pairing

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
+from judges import SOURCE, game, line
 from scipy.stats import kstest, norm
-from test_combine import SOURCE, game, line
 
 import ensgan
 from ensgan import data, losses

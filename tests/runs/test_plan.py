@@ -16,8 +16,8 @@ import numpy as np
 import optax
 import pytest
 import toys
+from collectives import collectives as in_text
 from jax.sharding import PartitionSpec
-from test_mesh import collectives as in_text
 
 from ensgan import data, networks, pairing
 from ensgan.cli import main as cli

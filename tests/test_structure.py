@@ -1,0 +1,129 @@
+"""The layout, read from the syntax tree: wings on floors, no circle, nothing private across files."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import ensgan
+
+PACKAGE = Path(ensgan.__file__).parent
+FLOORS = [  # a wing imports from lower floors, and from its own
+    ["types"],
+    [
+        "networks",
+        "losses",
+        "pairing",
+        "penalties",
+        "augment",
+        "optim",
+        "data",
+        "metrics",
+        "refine",
+        "devices",
+        "reporting",
+    ],
+    ["game"],
+    ["sampling", "testing"],
+    ["evaluation", "schedules", "training"],
+    ["runs"],
+    ["cli"],
+    ["__init__"],
+]
+FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+
+
+def name_of(path):
+    """`ensgan/game/step.py` is `game.step`, and a package's own file is named as the package is."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if "configs" not in path.parts}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+def wing(name):
+    return name.split(".")[0]
+
+
+def imports(tree):
+    """The modules of the package that a file imports, and what it takes from each."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ensgan":
+            source = ".".join(node.module.split(".")[1:])
+            for alias in node.names:
+                inner = f"{source}.{alias.name}".lstrip(".")
+                yield (inner, None) if inner in FILES else (source or "__init__", alias.name)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name.split(".", 1)[1], None) for alias in node.names if alias.name.startswith("ensgan."))
+
+
+def test_every_wing_has_a_floor():
+    assert {wing(name) for name in FILES} == set(FLOOR)
+
+
+def test_imports_go_down():
+    wrong = []
+    for name, tree in TREES.items():
+        for other, _ in imports(tree):
+            if wing(other) != wing(name) and FLOOR[wing(other)] > FLOOR[wing(name)]:
+                wrong.append(f"{name} imports {other}, which is above it")
+    assert not wrong
+
+
+def test_there_is_no_circle():
+    """Neither between files nor between wings; a package's own file is what it re-exports, so it is above its files."""
+    files = {name: {other for other, _ in imports(tree)} - {name} for name, tree in TREES.items()}
+    for name in files:
+        # `from ensgan.data import Source` inside of `data` would be a circle through the package itself.
+        assert not any(other == wing(name) and "." in name for other in files[name]), name
+    tuple(TopologicalSorter(files).static_order())
+    wings = {}
+    for name, others in files.items():
+        wings.setdefault(wing(name), set()).update(wing(other) for other in others if wing(other) != wing(name))
+    tuple(TopologicalSorter(wings).static_order())
+
+
+def test_nothing_private_is_imported():
+    private = [
+        f"{name} imports {taken} of {other}"
+        for name, tree in TREES.items()
+        for other, taken in imports(tree)
+        if taken is not None and taken.startswith("_")
+    ]
+    assert not private
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_says_its_subject(name):
+    assert ast.get_docstring(TREES[name])
+
+
+def test_no_public_function_hides_a_module():
+    for name in set(ensgan.__all__) & set(FLOOR):
+        assert isinstance(getattr(ensgan, name), type(ast)), f"ensgan.{name} should be the module"
+
+
+def test_one_library_one_place():
+    homes = {"orbax": "runs.checkpoint", "matplotlib": "reporting", "jsonargparse": ("cli", "runs.parsing")}
+    for library, home in homes.items():
+        users = [
+            name
+            for name, path in FILES.items()
+            if f"import {library}" in path.read_text() or f"from {library}" in path.read_text()
+        ]
+        assert all(user.startswith(home) for user in users), (library, users)
+
+
+def test_importing_makes_no_array_and_loads_no_plotting():
+    code = (
+        "import sys, ensgan, jax; "
+        "assert not jax.live_arrays(), jax.live_arrays(); "
+        "heavy = {'matplotlib', 'sklearn', 'grain', 'tensorboardX', 'wandb', 'orbax.checkpoint'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
