@@ -81,10 +81,9 @@ class Curve:
         keys = member_keys(jax.random.key(3), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
-            logits, _, pull = scoring.score(
-                game.groups_d, members, fake, real, label=None, keys_N=keys, mask_KN=None, own=own
-            )
-            return logits, pull(c, c_r)
+            view, reals = scoring.View(fake, own, b, *[None] * 6), scoring.Reals(real, None, None)
+            logits, _, (pull,) = scoring.score(game.groups_d, members, view, reals, keys)
+            return logits, pull.both(c, c, c_r)
 
         copy = jax.tree.map(jnp.copy, self.state.discriminators)  # the step donates its state
         arguments = (copy, fake, real, jnp.ones((K, N, b)), jnp.ones((N, b)))

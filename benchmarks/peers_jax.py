@@ -38,9 +38,9 @@ class Ensgan:
         @jax.jit
         def both(state, x):
             met = play(self.problem.game, state, {"x": x}, None, jax.random.key(3))
-            c = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
-            grad_d, dx = scoring.one_backward(met.pull_d, *c, met.view.collect)
-            return met.pull_g(dx)[0], grad_d[0]
+            c = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+            grad_d, dx = scoring.one_backward(met.pulls.d, *c, met.view.collect)
+            return met.pulls.g(dx)[0], grad_d[0]
 
         return both(self.state, self.problem.first()[1])
 

@@ -128,7 +128,7 @@ def measure(problem, options):
         "M": problem.members,
         "N": problem.members,
         "B": problem.batch_size,
-        "execute": [problem.game.groups_g[0].how, problem.game.groups_d[0].how_shared],
+        "execute": [problem.game.groups_g[0].how, problem.game.groups_d[0].execution_on_shared_input],
         "convolutions": "products" if problem.game.groups_d[0].products else "as they are",
         "precision": options.precision,
         "rounds": options.rounds,

@@ -121,7 +121,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
     """
     assert game.schedule is schedule, "give a game that was made with this schedule"
     state = jax.jit(game.init)(jax.random.key(0))
-    for turn in range(0 if schedule.at_start else 1, rounds + 1):
+    for turn in range(0 if schedule.claims.at_start else 1, rounds + 1):
         state = state._replace(step=jnp.int32(turn * schedule.every))
         before = jax.tree.map(np.asarray, state._replace(key=()))
         new = schedule.between(game, state, source, num)
@@ -133,15 +133,15 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
         assert new.key is state.key, "the schedule changes the key"
         assert int(new.step) == int(state.step), "the schedule changes the step"
         _finite("the members after the schedule", [new.generators, new.discriminators])
-        if schedule.mixture is not None:
-            weights = np.asarray(schedule.mixture(new))
+        if schedule.claims.mixture is not None:
+            weights = np.asarray(schedule.claims.mixture(new))
             good = weights.shape == (game.M,) and (weights >= 0).all() and np.isclose(weights.sum(), 1.0, atol=1e-5)
             assert good, f"the mixture is {weights.tolist()}; it must be {game.M} numbers that sum to 1"
-        if schedule.weight is not None:
-            weights = np.asarray(schedule.weight(new.schedule))
+        if schedule.claims.weight is not None:
+            weights = np.asarray(schedule.claims.weight(new.schedule))
             good = weights.shape == (source.num["train"],) and (weights >= 0).all() and 0 < weights.sum() < np.inf
             assert good, "weights of samples must be one for each, finite, and not below 0"
-        if schedule.roster is not None:
+        if schedule.claims.roster is not None:
             alive = [bool(each.any()) for each in new.roster]
             assert all(alive), f"nobody plays, or nobody learns, on a side: {new.roster._fields} have {alive}"
         state = new
@@ -151,7 +151,7 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
 def check_loss(loss: Loss) -> None:
     """Checks that a loss is elementwise, finite for logits in ±10⁴, relativistic and numbered where it says so."""
     assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
-    M, N, heads = 2, 4, () if loss.heads is None else (loss.heads(2),)
+    M, N, heads = 2, 4, () if loss.roles.heads is None else (loss.roles.heads(2),)
     k_s, k_r = jax.random.split(jax.random.key(0))
     s, r = jax.random.normal(k_s, (M, N, 4, *heads)), jax.random.normal(k_r, (1, N, 4, *heads))
     signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # so that logits of one sample differ
@@ -169,7 +169,7 @@ def check_loss(loss: Loss) -> None:
             turn = lambda a, axis=axis: jnp.roll(a, 1, axis)
             want = turn(out[None])[0] if name == "real" else turn(out)
             same = np.allclose(fn(turn(s), turn(r)), want, atol=1e-5)
-            free = same or loss.start is not None or side in loss.numbered
+            free = same or loss.roles.start is not None or side in loss.roles.numbered
             assert free, f"{name} depends on the numbers of members; declare numbered=('{side}',)"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
@@ -180,9 +180,9 @@ def check_loss(loss: Loss) -> None:
             _finite(f"{name} for logits of size {size:g}", fn(a, b))
             grads = jax.grad(lambda a, b, fn=fn: fn(a, b).sum(), argnums=(0, 1))(a, b)
             _finite(f"the gradient of {name} for logits of size {size:g}", grads)
-    if loss.judge is not None:
+    if loss.roles.judge is not None:
         for logits in (s, r):
-            out = loss.judge(logits, jnp.arange(N))
+            out = loss.roles.judge(logits, jnp.arange(N))
             assert out.shape == logits.shape[:3], f"judge gave shape {out.shape} for logits {logits.shape}"
 
 

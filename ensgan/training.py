@@ -117,7 +117,7 @@ def between(
     one = game.first if isinstance(game, Replicas) else game
     due = lambda every: step % every == 0
     scored = "payoff" in one.pairing.asks and due(one.pairing.payoff_every)
-    acts = one.schedule is not None and due(one.schedule.every) and (step > 0 or one.schedule.at_start)
+    acts = one.schedule is not None and due(one.schedule.every) and (step > 0 or one.schedule.claims.at_start)
     if not scored and not acts:
         return state
 

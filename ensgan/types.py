@@ -82,6 +82,29 @@ class Network(NamedTuple):
     classes: int | None = None
 
 
+class Roles(NamedTuple):
+    """What a loss says of members that do not all play alike.
+
+    Attributes:
+        of: None where all members have one loss; else `of(i, j, hyper)`, the loss of the given pairs: `i` are the
+            numbers of generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, for logits
+            `[K, N, B]`; `hyper` is that of the state.
+        heads: None where a discriminator has one logit; else `heads(M)`, the number C of logits on a last axis. Then
+            `s` is `[M, N, B, C]` and `r` `[1, N, B, C]`, and the three functions of the loss take that axis away.
+        judge: None, or `judge(s, j)`, the one logit that scores are made of, high for what looks real: `[..., N, B]`
+            from logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
+        start: for a loss that `of` reads from `hyper`, the initial values: arrays `[M]` or `[N]` by name.
+        numbered: the sides, `g` or `d`, whose members have roles by their numbers, so that a copy in another place
+            would play another role.
+    """
+
+    of: Callable[[Array, Array, Mapping[str, Array]], Loss] | None = None
+    heads: Callable[[int], int] | None = None
+    judge: Callable[[Array, Array], Array] | None = None
+    start: Mapping[str, np.ndarray] | None = None
+    numbered: tuple[Literal["g", "d"], ...] = ()
+
+
 class Loss(NamedTuple):
     """Pair losses as elementwise functions of logits; the kernel takes the means.
 
@@ -91,19 +114,9 @@ class Loss(NamedTuple):
         real: `real(r)`, what D_j pays for its reals.
         fake: `fake(s, r)`, what D_j pays for the fakes of G_i.
         generator: `generator(s, r)`, what G_i pays against D_j.
-        logit: what a logit at the optimum is: the log density ratio, that plus a constant, or nothing that is
-            calibrated.
+        logit: what a logit means at the optimum: the log density ratio, that plus a constant, or nothing calibrated.
         relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
-        of: None where all members have one loss; else `of(i, j, hyper)`, the loss of some pairs alone: `i` are the
-            numbers of generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, where logits are
-            `[K, N, B]`; `hyper` is that of the state.
-        heads: None where a discriminator has one logit; else `heads(M)`, how many logits C it has on a last axis: then
-            `s` is `[M, N, B, C]` and `r` `[1, N, B, C]`, and the three functions take that axis away.
-        judge: None, or `judge(s, j)`, the one logit that scores are made of, high for what looks real: `[..., N, B]`
-            of logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
-        start: of a loss that `of` reads from `hyper`, what it is at the start: arrays `[M]` or `[N]` by name.
-        numbered: sides, `g` or `d`, whose members have roles by their numbers: a copy in another place would be for
-            something else.
+        roles: what differs between members; by default all play alike, with one logit.
     """
 
     real: Callable[[Array], Array]
@@ -111,11 +124,7 @@ class Loss(NamedTuple):
     generator: Callable[[Array, Array], Array]
     logit: Literal["log_ratio", "log_ratio_plus_constant", "uncalibrated"]
     relativistic: bool = False
-    of: Callable[[Array, Array, Mapping[str, Array]], Loss] | None = None
-    heads: Callable[[int], int] | None = None
-    judge: Callable[[Array, Array], Array] | None = None
-    start: Mapping[str, np.ndarray] | None = None
-    numbered: tuple[Literal["g", "d"], ...] = ()
+    roles: Roles = Roles()
 
 
 class Penalty(NamedTuple):
@@ -199,31 +208,22 @@ class Roster(NamedTuple):
     learns_d: Any  # bool [N]
 
 
-class Schedule(NamedTuple):
-    """What happens to members between stretches of steps: copies, mutations, newcomers, weights of the data.
+class Claims(NamedTuple):
+    """What a schedule changes, and what it says about the members.
 
     Attributes:
-        every: how many steps a stretch has.
-        between: `between(game, state, source, num) -> state`, called on the host between two stretches, with
-            everything on one device. A pure function: draws come from `state.key` and `state.step`, and `num` is the
-            largest number of held-out samples that it may use.
-        init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError where a game does not
-            fit.
-        roster: None where everybody always plays and learns; else `roster(M, N)`, who does at the start.
-        hyper: names of hyper-parameters that it changes, beyond those of the loss: `learning_rate` and others of
-            `optim.per_member`, or `penalty`, a factor `[N]` on every penalty's strength.
-        weight: None, or `weight(state) -> [n]`, weights by which the n samples of the train split are drawn, from
+        roster: None where every member always plays and learns; else `roster(M, N)`, who does so at the start.
+        hyper: the names of hyper-parameters that it changes, beyond those of the loss: `learning_rate` and others of
+            `optim.per_member`, or `penalty`, a factor `[N]` on the strength of every penalty.
+        weight: None, or `weight(state) -> [n]`, the weights by which the n samples of the train split are drawn, from
             `state.schedule`; the data must then be held in memory.
         mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from the whole state.
-        members: None, or whether members become `complete` or `parts`, where it decides and not the pairing.
-        at_start: whether it is also called before the first step.
-        staged: whether pair k learns in stretch k alone, the last one on to the end. A run then needs M · every steps,
-            and the average of a generator begins with its stretch.
+        members: None, or whether members become `complete` or `parts`, where the schedule decides and not the pairing.
+        at_start: whether it also acts before the first step.
+        staged: whether pair k learns only in stretch k, and the last pair until the end. A run then needs M · every
+            steps, and the average of a generator begins with its stretch.
     """
 
-    every: int
-    between: Callable[[Any, Any, Any, int], Any]
-    init: Callable[[Any], Tree] = lambda game: ()
     roster: Callable[[int, int], Roster] | None = None
     hyper: frozenset[str] = frozenset()
     weight: Callable[[Tree], Array] | None = None
@@ -231,6 +231,25 @@ class Schedule(NamedTuple):
     members: Literal["complete", "parts"] | None = None
     at_start: bool = False
     staged: bool = False
+
+
+class Schedule(NamedTuple):
+    """What happens to members between stretches of steps: copies, mutations, newcomers, weights of the data.
+
+    Attributes:
+        every: the number of steps in a stretch.
+        between: `between(game, state, source, num) -> state`, called on the host between two stretches, with
+            everything on one device. A pure function: draws come from `state.key` and `state.step`, and `num` is the
+            largest number of held-out samples that it may use.
+        init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError where a game does not
+            fit.
+        claims: what it changes; by default nothing but the state.
+    """
+
+    every: int
+    between: Callable[[Any, Any, Any, int], Any]
+    init: Callable[[Any], Tree] = lambda game: ()
+    claims: Claims = Claims()
 
 
 class Augment(NamedTuple):

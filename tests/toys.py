@@ -91,7 +91,7 @@ def reference(game_, state, real, W, P, z, omega=None, label=None):
 
     def pair(kind, i, j, *values):
         """What a pair pays, from the logits of one member each."""
-        its = loss if loss.of is None else loss.of(jnp.array([[i]]), jnp.array([j]), state.hyper)
+        its = loss if loss.roles.of is None else loss.roles.of(jnp.array([[i]]), jnp.array([j]), state.hyper)
         lead = (None,) if kind == "real" else (None, None)
         return getattr(its, kind)(*(value[lead] for value in values))[(0,) * len(lead)]
 

@@ -18,7 +18,7 @@ from ensgan.types import Array, InputError, Tree
 
 def draw_of(game: Game, source: Source) -> Any:
     """`draw(arrays, keys)` of a source, by the weights of the game's schedule where it gives some."""
-    weighs = game.schedule is not None and game.schedule.weight is not None
+    weighs = game.schedule is not None and game.schedule.claims.weight is not None
     return by_weight(source.pick) if weighs else source.draw
 
 
@@ -43,9 +43,9 @@ def by_weight(pick: Any) -> Any:
 
 def check_weights(game: Game, source: Source) -> None:
     """Raises InputError where a schedule gives weights to samples that cannot be counted."""
-    if game.schedule is None or game.schedule.weight is None:
+    if game.schedule is None or game.schedule.claims.weight is None:
         return
-    weight = jax.eval_shape(lambda: game.schedule.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
+    weight = jax.eval_shape(lambda: game.schedule.claims.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
     num = source.num["train"]
     if source.draw is None or source.pick is None or num is None or "x" not in source.arrays["train"]:
         raise InputError(
@@ -59,8 +59,8 @@ def check_weights(game: Game, source: Source) -> None:
 def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
     """This device's samples of the batches of the next step: a pure function of (seed, step)."""
     key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
-    if game.schedule is not None and game.schedule.weight is not None:
-        arrays = (arrays, game.schedule.weight(state.schedule))
+    if game.schedule is not None and game.schedule.claims.weight is not None:
+        arrays = (arrays, game.schedule.claims.weight(state.schedule))
     if game.n_critic == 1:
         return draw(arrays, member_keys(key, samples))
     each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))

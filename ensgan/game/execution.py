@@ -12,7 +12,7 @@ from ensgan.types import Array
 
 
 def over_members(fn: Callable[..., Any], how: str, count: int, axes: Sequence[int | None]) -> Callable[..., Any]:
-    """`fn` of one member as a function of all, run as `Group.how` says.
+    """`fn` of one member as a function of all, run as `Group.execution` says.
 
     Arguments with axis 0 are stacked, those with None are shared.
     """

@@ -27,7 +27,7 @@ def to_divide(game: Game) -> dict[str, Any]:
     return {
         "groups": groups,
         "batch_size": game.batch_size,
-        "dealt": game.N if game.coverage == "split" else 1,
+        "dealt": game.N if game.covers.dealt else 1,
         "whole": any(g.network.batch_coupled and not g.network.synced for g in (*game.groups_g, *game.groups_d)),
     }
 

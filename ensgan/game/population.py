@@ -114,19 +114,19 @@ class Group:
         return convolution.with_products(self.network.apply) if self.products else self.network.apply
 
     @property
-    def how(self) -> str:
+    def execution(self) -> str:
         """`vmap`, `unroll` or `remat`: how members run on the backend in use."""
         return "remat" if self.remat else "unroll" if self.execute == "unroll" else "vmap"
 
     @property
-    def how_shared(self) -> str:
+    def execution_on_shared_input(self) -> str:
         """The same where all members see one input, as discriminators do.
 
         On a CPU, XLA makes one wide product of a first dense layer on a shared input, and spends more on transposing
         weights to and fro than that saves.
         """
         free = self.execute in ("auto", "matmul") and self.count <= UNROLLED and not self.remat
-        return "unroll" if free and jax.default_backend() == "cpu" else self.how
+        return "unroll" if free and jax.default_backend() == "cpu" else self.execution
 
 
 class Members(NamedTuple):

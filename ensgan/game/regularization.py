@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.game import execution, population, scoring
 from ensgan.game.game import Game
+from ensgan.game.population import Group
 from ensgan.game.round import Round
 from ensgan.game.state import State
 from ensgan.types import Array, Penalty, Tree
@@ -39,66 +42,69 @@ def penalize(
 def _penalty(
     game: Game, state: State, met: Round, penalty: Penalty, key: Array, place: Place
 ) -> tuple[Array, tuple[Tree, ...]]:
-    strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
-    fake, real = jax.lax.stop_gradient((met.view.fake, met.real))
-    B = fake.shape[2 if met.view.own else 1]
+    fake, real, label = jax.lax.stop_gradient((met.view.fake, met.reals.x, met.reals.label))
     own_reals = real.ndim == len(game.sample_shape) + 2
-    own_labels = met.label is not None and met.label.ndim == 2
+    own_labels = label is not None and label.ndim == 2
     key_value, key_choice = jax.random.split(key)
     columns, samples = population.numbers(game.groups_d, place), place.samples(met.view.size)
-    fake_NB = None
+    P_KN, fake_NB = met.weights.here.d, None
     if penalty.fakes:
-        fake_NB = fakes_by_weight(key_choice, met.weights.d, fake, met.view.own, columns, samples)
-    strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))[columns]
-    if "penalty" in state.hyper:
-        strength_N = strength_N * state.hyper["penalty"][columns]
-    if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
-        strength_N = jnp.where(jnp.sum(met.weights.d, axis=0) > 0, strength_N, 0.0)
-
+        fake_NB = fakes_by_weight(key_choice, P_KN, fake, met.view.own, columns, samples)
+    each = {  # of every discriminator
+        "strength": _strength(game, state, penalty, P_KN, columns),
+        "rng": met.keys_N,
+        "key": population.member_keys(key_value, columns),
+        "j": columns,
+    }
     values, grads = [], []
     groups = game.groups_d
+    axis = lambda own: 0 if own else None
     for mine, group, members in zip(population.pieces(groups, place), groups, state.discriminators, strict=True):
-
-        def value(
-            params: Tree,
-            net: Tree,
-            real: Array,
-            fake: Array,
-            strength: Array,
-            rng: Array,
-            key: Array,
-            j: Array,
-            label: Array | None,
-            apply=group.apply,
-        ) -> Array:
-            def critic(x: Array) -> Array:
-                tags = None if label is None else jnp.tile(label, x.shape[0] // B)
-                logit = scoring.at_least_float32(apply(params, net, x, label=tags, train=True, rng=rng)[0])
-                return logit if game.loss.judge is None else game.loss.judge(logit[None], j[None])[0]
-
-            keys = population.member_keys(key, samples)
-            return strength * jnp.sum(penalty.value(critic, real, fake, keys)) / met.view.size
-
         one = execution.over_members(
-            jax.value_and_grad(value),
-            group.how_shared,
+            jax.value_and_grad(_value(game, penalty, group, samples, met.view.size)),
+            group.execution_on_shared_input,
             place.here(group.count),
-            (0, 0, 0 if own_reals else None, 0 if penalty.fakes else None, 0, 0, 0, 0, 0 if own_labels else None),
+            (0, 0, axis(own_reals), axis(penalty.fakes), axis(own_labels), 0),
         )
         value_n, grad = one(
             members.params,
             members.state,
             real[mine] if own_reals else real,
             None if fake_NB is None else fake_NB[mine],
-            strength_N[mine],
-            met.keys_N[mine],
-            population.member_keys(key_value, columns[mine]),
-            columns[mine],
-            met.label[mine] if own_labels and met.label is not None else met.label,
+            label[mine] if own_labels and label is not None else label,
+            jax.tree.map(lambda leaf, mine=mine: leaf[mine], each),
         )
         values.append(value_n)
         grads.append(grad)
     return jnp.concatenate(values), tuple(grads)
+
+
+def _strength(game: Game, state: State, penalty: Penalty, P_KN: Array, columns: Array) -> Array:
+    """The strength `[N]` at this step for each of these discriminators, times the interval."""
+    strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
+    strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))[columns]
+    if "penalty" in state.hyper:
+        strength_N = strength_N * state.hyper["penalty"][columns]
+    if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
+        strength_N = jnp.where(jnp.sum(P_KN, axis=0) > 0, strength_N, 0.0)
+    return strength_N
+
+
+def _value(game: Game, penalty: Penalty, group: Group, samples: Array, size: int) -> Callable[..., Array]:
+    """The penalty of one discriminator of a group, as a function of its parameters."""
+    judge = game.loss.roles.judge
+
+    def value(params: Tree, net: Tree, real: Array, fake: Array, label: Array | None, own: dict[str, Array]) -> Array:
+        def critic(x: Array) -> Array:
+            tags = None if label is None else jnp.tile(label, x.shape[0] // real.shape[0])
+            logit = group.apply(params, net, x, label=tags, train=True, rng=own["rng"])[0]
+            logit = scoring.at_least_float32(logit)
+            return logit if judge is None else judge(logit[None], own["j"][None])[0]
+
+        keys = population.member_keys(own["key"], samples)
+        return own["strength"] * jnp.sum(penalty.value(critic, real, fake, keys)) / size
+
+    return value
 
 
 def fakes_by_weight(key: Array, P_KN: Array, fake: Array, own: bool, columns: Array, samples: Array) -> Array:

@@ -95,7 +95,7 @@ class Replicas:
             return fn(self._made(settings), state)
 
         groups = (*self.first.groups_g, *self.first.groups_d)
-        if any(group.how == "unroll" for group in groups):
+        if any(group.execution == "unroll" for group in groups):
             every = range(len(self))
             outs = [one(self.take(state, r), {name: value[r] for name, value in self.settings.items()}) for r in every]
             stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)

@@ -9,37 +9,59 @@ import jax
 import jax.numpy as jnp
 
 from ensgan.devices.mesh import ALONE, Place
-from ensgan.game import coverage, execution, population, scoring
-from ensgan.game.coverage import View
+from ensgan.game import execution, population, scoring
 from ensgan.game.game import Game
-from ensgan.game.scoring import Logits, Weights
+from ensgan.game.scoring import Logits, Reals, View, Weights
 from ensgan.game.state import State
 from ensgan.types import Array, Evidence, Loss, Tree
+
+
+class Scores(NamedTuple):
+    """What the discriminators say, and what the pairing sees of it."""
+
+    logits: Logits  # [K, N, B] and [N, B], or one more axis where discriminators have several
+    judged: Logits  # [K, N, B] and [N, B]: the one that scores are made of
+    measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
+    evidence: Evidence  # what the pairing saw: the same, or running means of it
+
+
+class Shares(NamedTuple):
+    """How much each pair counts."""
+
+    W: Array  # [M, N]
+    P: Array  # [M, N]
+    here: Weights  # the same in this device's places, [K, N], and ω
+
+
+class Pulls(NamedTuple):
+    """The way back."""
+
+    d: tuple[scoring.Pull, ...]
+    g: Callable[[Array], tuple[Tree, ...]]
+    dx_NMB: Array | None  # unweighted input gradients of this device's generators, where the pairing asks for them
+
+
+class Finite(NamedTuple):
+    """Whether this device's samples, and logits of finite samples, are finite."""
+
+    g: Array  # [M]
+    d: Array  # [N]
 
 
 class Round(NamedTuple):
     """One meeting. Arrays with N, or B, hold the discriminators, or samples, of this device; W and P hold all pairs."""
 
     view: View  # the fakes, as discriminators see them
-    real: Array  # [B, ...] or [N, B, ...], as discriminators see them
-    label: Array | None  # [B] or [N, B]
+    reals: Reals
     keys_N: Array
-    loss: Loss  # of the pairs in `logits`
-    logits: Logits  # [K, N, B] and [N, B], or one more axis where discriminators have several
-    judged: Logits  # [K, N, B] and [N, B]: the one that scores are made of
-    measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
-    evidence: Evidence  # what the pairing saw: the same, or running means of it
-    W: Array  # [M, N]
-    P: Array  # [M, N]
-    weights: Weights  # the same, [K, N]
+    loss: Loss  # of the pairs in the logits
+    scores: Scores
+    weights: Shares
+    pulls: Pulls
+    finite: Finite
     pairing: Tree  # the pairing's next state
     state_g: tuple[Tree, ...]
     state_d: tuple[Tree, ...]
-    pull_d: scoring.Pull
-    pull_g: Callable[[Array], tuple[Tree, ...]]
-    dx_NMB: Array | None  # unweighted input gradients of this device's generators, where the pairing asks for them
-    finite_g: Array  # [M], whether this device's samples of each generator are finite
-    finite_d: Array  # [N], the same of every discriminator's logits of finite samples
 
 
 def play(
@@ -55,78 +77,75 @@ def play(
         key: of this round.
         place: which members and samples are on this device.
     """
-    counts_g, counts_d = population.counts(game.groups_g), population.counts(game.groups_d)
     columns = population.numbers(game.groups_d, place)
     key_noise, key_augment, key_g, key_d, key_pairing = jax.random.split(key, 5)
-    real, label, weight = batch["x"], batch.get("label"), batch.get("weight")
-    fake_MB, state_g, pull_g = generate(game, state, key_noise, key_g, label, place)
-    seen_MB, real, pull_x = augmented(game, state, fake_MB, real, key_augment, place)
-    view = coverage.see(game, seen_MB, pairs, place)
-    real, label, weight = coverage.own_reals(game, columns, real, label, weight)
+    fake_MB, state_g, pull_g = generate(game, state, key_noise, key_g, batch.get("label"), place)
+    seen_MB, real, pull_x = augmented(game, state, fake_MB, batch["x"], key_augment, place)
+    view = game.covers.see(game.groups_g, game.groups_d, seen_MB, pairs, place)
+    reals = _seen_reals(game, columns, {**batch, "x": real})
     keys_N = population.member_keys(place.own_key(key_d), columns)
-    logits, state_d, pull_d = scoring.score(
-        game.groups_d,
-        state.discriminators,
-        view.fake,
-        real,
-        label=label,
-        keys_N=keys_N,
-        mask_KN=view.mask_KN,
-        own=view.own,
-        place=place,
-    )
-    loss = game.loss if game.loss.of is None else game.loss.of(view.rows_KN, columns, state.hyper)
+    logits, state_d, pull_d = scoring.score(game.groups_d, state.discriminators, view, reals, keys_N, place)
+    roles = game.loss.roles
+    loss = game.loss if roles.of is None else roles.of(view.rows_KN, columns, state.hyper)
     judged = scoring.judged(game.loss, logits, columns)
-    omega_NB = _real_weights(weight, judged.real.shape, view.size, place)
+    omega_NB = _real_weights(reals.weight, judged.real.shape, view.size, place)
     matrices = scoring.pair_losses(loss, logits, omega_NB, view.size)
     parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, view.size)])
     measured = view.matrix(place.sum_data(parts))
-    shown = _blended(state, measured, view.mask_MN) if game.coverage == "split" else measured
-
-    dx_NMB, gram = None, None
-    if "gram" in game.pairing.asks:
-        dx_NMB = scoring.input_gradients(pull_d, loss, logits, omega_NB, view.size)
-        dx_NMB = place.swap(dx_NMB.swapaxes(0, 1), counts_g, counts_d).swapaxes(0, 1)
-        gram = place.gather(place.sum_data(scoring.gram_MNN(dx_NMB)), counts_g)
-    evidence = Evidence(
-        loss_g=shown[0],
-        loss_d=shown[1],
-        fool=shown[2],
-        mask=view.mask_MN,
-        gram=gram,
-        payoff=state.payoff if "payoff" in game.pairing.asks else None,
-        step=state.step,
-    )
+    dx_NMB, gram = _input_gradients(game, pull_d, loss, logits, omega_NB, view, place)
+    evidence = _evidence(game, state, measured, view.mask_MN, gram)
     W, P, pairing_state = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
-
-    # The source of a fault is the first to show it: a generator by its samples, a discriminator by logits of finite
-    # samples.
-    finite_g = place.gather(_finite_beyond(1, fake_MB), counts_g)
-    excused = ~finite_g[view.rows_KN] if view.mask_KN is None else ~finite_g[view.rows_KN] | ~view.mask_KN
-    finite_s = _finite_beyond(2, logits.fake) | excused
-    finite_d = _finite_beyond(1, logits.real) & finite_s.all(axis=0)
     return Round(
         view=view,
-        real=real,
-        label=label,
+        reals=reals,
         keys_N=keys_N,
         loss=loss,
-        logits=logits,
-        judged=judged,
-        measured=measured,
-        evidence=evidence,
-        W=W,
-        P=P,
-        weights=Weights(view.pick(W), view.pick(P), omega_NB),
+        scores=Scores(logits, judged, measured, evidence),
+        weights=Shares(W, P, Weights(view.pick(W), view.pick(P), omega_NB)),
+        pulls=Pulls(pull_d, lambda dx: pull_g(pull_x(dx)), dx_NMB),
+        finite=_finite(game, fake_MB, logits, view, place),
         pairing=pairing_state,
         state_g=state_g,
         state_d=state_d,
-        pull_d=pull_d,
-        pull_g=lambda dx: pull_g(pull_x(dx)),
-        dx_NMB=dx_NMB,
-        finite_g=finite_g,
-        finite_d=finite_d,
     )
+
+
+def _seen_reals(game: Game, columns: Array, batch: dict[str, Array]) -> Reals:
+    """Reals, their labels and weights as the discriminators of these numbers see them."""
+    x, label, weight = batch["x"], batch.get("label"), batch.get("weight")
+    seen = lambda leaf, own: game.covers.reals(leaf, own, game.N, columns)
+    return Reals(
+        seen(x, x.ndim == len(game.sample_shape) + 2),
+        None if label is None else seen(label, False),
+        None if weight is None else seen(weight, weight.ndim == 2),
+    )
+
+
+def _input_gradients(
+    game: Game, pulls: tuple[scoring.Pull, ...], loss: Loss, logits: Logits, omega_NB: Array, view: View, place: Place
+) -> tuple[Array | None, Array | None]:
+    """Input gradients `[N, M, B, ...]` and their Gram matrices, where the pairing asks for them."""
+    if "gram" not in game.pairing.asks:
+        return None, None
+    counts_g, counts_d = population.counts(game.groups_g), population.counts(game.groups_d)
+    dx_NMB = scoring.input_gradients(pulls, loss, logits, omega_NB, view.size)
+    dx_NMB = place.swap(dx_NMB.swapaxes(0, 1), counts_g, counts_d).swapaxes(0, 1)
+    return dx_NMB, place.gather(place.sum_data(scoring.gram_MNN(dx_NMB)), counts_g)
+
+
+def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: Array | None) -> Evidence:
+    """What the pairing sees: the matrices of this batch, or running means of them where batches are dealt."""
+    shown = _blended(state, measured, mask_MN) if game.covers.dealt else measured
+    payoff = state.payoff if "payoff" in game.pairing.asks else None
+    return Evidence(*shown, mask=mask_MN, gram=gram, payoff=payoff, step=state.step)
+
+
+def _finite(game: Game, fake_MB: Array, logits: Logits, view: View, place: Place) -> Finite:
+    """The source of a fault is the first to show it: a generator in its samples, a discriminator in its logits."""
+    finite_g = place.gather(_finite_beyond(1, fake_MB), population.counts(game.groups_g))
+    excused = ~finite_g[view.rows_KN] if view.mask_KN is None else ~finite_g[view.rows_KN] | ~view.mask_KN
+    finite_s = _finite_beyond(2, logits.fake) | excused
+    return Finite(finite_g, _finite_beyond(1, logits.real) & finite_s.all(axis=0))
 
 
 def _finite_beyond(axes: int, x: Array) -> Array:
@@ -147,7 +166,7 @@ def generate(
 
         z = population.noise(group, key_noise, first, game.batch_size, place=place)
         keys = population.member_keys(place.own_key(key_net), place.numbers(first, group.count))
-        forward = execution.member_vjp(one, group.how, place.here(group.count), (0, 0, 0, 0, None), wrt=1)
+        forward = execution.member_vjp(one, group.execution, place.here(group.count), (0, 0, 0, 0, None), wrt=1)
         parts.append(forward(members.params, members.state, z, keys, label))
     outs, states, pulls = zip(*parts, strict=True)
 

@@ -52,72 +52,105 @@ class Matrices(NamedTuple):
     d: Array  # loss_d [K, N], with D's loss on its reals in every row, so that L_D_j = Σ_i P_ij loss_d_ij
 
 
-Pull = Callable[[Array, Array], tuple[tuple[Tree, ...], Array]]
 Collect = Callable[[Array, Array], Array]  # (factor_KNB, dx_NKB) -> Σ_j factor_ij · dx_ij of each fake, [M, B, ...]
 
 
+class View(NamedTuple):
+    """The fakes that this device's discriminators see, each in K places: one for every generator, or its opponents."""
+
+    fake: Array  # [K, B, ...] if all see the same, or [N, K, b, ...]
+    own: bool  # whether each discriminator has fakes of its own
+    size: int  # samples of a pair, on all devices
+    rows_KN: Array  # the number of the generator in each place; [M, 1] where it is the same for all
+    mask_KN: Array | None  # the places that are played, None where all are
+    mask_MN: Array  # the same as a matrix of all pairs
+    pick: Callable[[Array], Array]  # from a matrix of all pairs [M, N] to this device's places [K, N]
+    matrix: Callable[[Array], Array]  # from the places [..., K, N] of all devices to matrices of all pairs [..., M, N]
+    collect: Collect
+
+
+class Reals(NamedTuple):
+    """The reals as this device's discriminators see them; N in front where each has its own."""
+
+    x: Array  # [B, ...] or [N, B, ...]
+    label: Array | None  # [B] or [N, B]; fakes have the labels of the reals
+    weight: Array | None  # [B] or [N, B]
+
+
+class Pull(NamedTuple):
+    """The backward passes of one group of discriminators, whose columns are `mine`.
+
+    Cotangents are those of its own columns. A factor goes with the input gradients `dx_NKB` before they are collected.
+    """
+
+    mine: slice
+    both: Callable[[Array, Array, Array], tuple[Tree, Array, Array]]  # (c_G, c_D, c_r) -> gradient, factor, dx
+    d: Callable[[Array, Array], Tree]  # (c_D, c_r) -> gradient of the parameters
+    g: Callable[[Array], tuple[Array, Array]]  # c_G -> factor, dx
+
+
 def score(
-    groups: Groups,
-    population: Population,
-    fake: Array,
-    real: Array,
-    *,
-    label: Array | None,
-    keys_N: Array,
-    mask_KN: Array | None,
-    own: bool = False,
-    place: Place = ALONE,
-) -> tuple[Logits, tuple[Tree, ...], Pull]:
+    groups: Groups, population: Population, view: View, reals: Reals, keys_N: Array, place: Place = ALONE
+) -> tuple[Logits, tuple[Tree, ...], tuple[Pull, ...]]:
     """Every discriminator on every fake that it sees and on its reals, in one forward pass.
+
+    A discriminator sees zeros in the place of a fake that it does not play, so that not even a NaN can reach it.
 
     Args:
         groups: the discriminators.
         population: the arrays of those on this device.
-        fake: fakes that all discriminators see, `[K, B, ...]`; or, if `own`, those of each, `[N, K, B, ...]`.
-        real: reals, shared `[B, ...]` or one batch per discriminator `[N, B, ...]`.
-        label: None or int32 `[B]`, of the reals and of the fakes of every generator; `[N, B]` if each has its own.
+        view: the fakes.
+        reals: the reals.
         keys_N: one key per discriminator, for dropout and the like.
-        mask_KN: None, or the pairs that are played. A discriminator sees zeros in the place of what it does not play,
-            so that not even a NaN can reach it.
-        own: whether every discriminator has fakes of its own.
         place: which members are on this device.
 
     Returns:
-        The logits; the new network states, one tree per group; and `pull(c_KNB, c_NB)`, which takes cotangents of both
-        logits and gives the gradients of the parameters, one tree per group, and of the fakes as each discriminator
-        sees them, `[N, K, B, ...]`.
+        The logits, the new network states, one tree per group, and the backward passes of each group.
     """
-    sample = fake.ndim - (3 if own else 2)  # axes of one sample
-    K, B = fake.shape[1:3] if own else fake.shape[:2]
-    own_reals, own_labels = real.ndim == sample + 2, label is not None and label.ndim == 2
-    places = pieces(groups, place)
-    parts = []
-    for mine, group, members in zip(places, groups, population, strict=True):
-        mask = None if mask_KN is None else mask_KN.T[mine]
-        axis = lambda each: 0 if each else None
-        axes = (0, axis(own or mask is not None), 0, axis(own_reals), axis(own_labels), 0)
+    sample = view.fake.ndim - (3 if view.own else 2)  # axes of one sample
+    K, B = view.fake.shape[1:3] if view.own else view.fake.shape[:2]
+    own_reals, own_labels = reals.x.ndim == sample + 2, reals.label is not None and reals.label.ndim == 2
+    axis = lambda each: 0 if each else None
+    outs, states, pulls = [], [], []
+    for mine, group, members in zip(pieces(groups, place), groups, population, strict=True):
+        mask = None if view.mask_KN is None else view.mask_KN.T[mine]
+        axes = (0, axis(view.own or mask is not None), 0, axis(own_reals), axis(own_labels), 0)
         shape = lambda m: m.reshape(m.shape + (1,) * (sample + 1))
-        x = fake[mine] if own else fake
-        x = x if mask is None else jnp.where(shape(mask), x if own else x[None], 0.0)
-        tags = label[mine] if own_labels and label is not None else label
-        forward = member_vjp(_forward(group, K, B), group.how_shared, place.here(group.count), axes, wrt=2)
-        parts.append(forward(members.params, x, members.state, real[mine] if own_reals else real, tags, keys_N[mine]))
-
-    outs, states, pulls = zip(*parts, strict=True)
+        x = view.fake[mine] if view.own else view.fake
+        x = x if mask is None else jnp.where(shape(mask), x if view.own else x[None], 0.0)
+        tags = reals.label[mine] if own_labels and reals.label is not None else reals.label
+        forward = member_vjp(
+            _forward(group, K, B), group.execution_on_shared_input, place.here(group.count), axes, wrt=2
+        )
+        real = reals.x[mine] if own_reals else reals.x
+        out, state, pull = forward(members.params, x, members.state, real, tags, keys_N[mine])
+        outs.append(out)
+        states.append(state)
+        pulls.append(_passes(mine, pull))
     logit = jnp.concatenate(outs)  # [N, K·B + B], or one more axis of several logits
-    heads = logit.shape[2:]
-    logits = Logits(logit[:, : K * B].reshape(-1, K, B, *heads).swapaxes(0, 1), logit[:, K * B :])
+    fake = logit[:, : K * B].reshape(-1, K, B, *logit.shape[2:]).swapaxes(0, 1)
+    return Logits(fake, logit[:, K * B :]), tuple(states), tuple(pulls)
 
-    def pull(c_KNB: Array, c_NB: Array) -> tuple[tuple[Tree, ...], Array]:
-        cotangent = jnp.concatenate([c_KNB.swapaxes(0, 1).reshape(-1, K * B, *heads), c_NB], axis=1)
-        grads, dxs = [], []
-        for mine, pull_group in zip(places, pulls, strict=True):
-            grad, dx = pull_group(cotangent[mine])
-            grads.append(grad)
-            dxs.append(dx)
-        return tuple(grads), jnp.concatenate(dxs)
 
-    return logits, states, pull
+def _passes(mine: slice, pull: Callable[[Array], tuple[Tree, Array]]) -> Pull:
+    """The backward passes of a group from its pullback, which takes cotangents `[N, K·B + B]`."""
+
+    def run(c_KNB: Array, c_NB: Array) -> tuple[Tree, Array]:
+        c = c_KNB.swapaxes(0, 1)
+        return pull(jnp.concatenate([c.reshape(c.shape[0], -1, *c.shape[3:]), c_NB], axis=1))
+
+    def both(c_G: Array, c_D: Array, c_r: Array) -> tuple[Tree, Array, Array]:
+        c, ratio = shared_cotangent(c_G, c_D)
+        grad, dx = run(c, c_r)
+        return grad, ratio, dx
+
+    def g(c_G: Array) -> tuple[Array, Array]:
+        _, dx = run(c_G, jnp.zeros_like(c_G[0]))
+        # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
+        played = jnp.any(c_G != 0, axis=tuple(range(2, c_G.ndim)))[..., None]
+        return played.astype(dx.dtype), dx
+
+    return Pull(mine, both, lambda c_D, c_r: run(c_D, c_r)[0], g)
 
 
 def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
@@ -180,32 +213,38 @@ def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
     return c, jnp.where(alive, c_G / jnp.where(alive, c, 1.0), 0.0)
 
 
-def one_backward(pull: Pull, c_G: Array, c_D: Array, c_r: Array, collect: Collect) -> tuple[tuple[Tree, ...], Array]:
+def one_backward(
+    pulls: tuple[Pull, ...], c_G: Array, c_D: Array, c_r: Array, collect: Collect
+) -> tuple[tuple[Tree, ...], Array]:
     """D's gradients and the fakes' gradient `[M, B, ...]` from a single backward pass of every discriminator."""
-    c, ratio = shared_cotangent(c_G, c_D)
-    grad_d, dx_NKB = pull(c, c_r)
-    return grad_d, collect(ratio, dx_NKB)
+    found = [pull.both(c_G[:, pull.mine], c_D[:, pull.mine], c_r[pull.mine]) for pull in pulls]
+    grads, factors, dxs = zip(*found, strict=True)
+    return tuple(grads), collect(jnp.concatenate(factors, axis=1), jnp.concatenate(dxs))
 
 
-def two_pullbacks(pull: Pull, c_G: Array, c_D: Array, c_r: Array, collect: Collect) -> tuple[tuple[Tree, ...], Array]:
+def two_pullbacks(
+    pulls: tuple[Pull, ...], c_G: Array, c_D: Array, c_r: Array, collect: Collect
+) -> tuple[tuple[Tree, ...], Array]:
     """The same from two backward passes, for discriminators in which one sample's logit depends on another sample."""
-    grad_d, _ = pull(c_D, c_r)
-    return grad_d, generator_pullback(pull, c_G, collect)
+    return discriminator_pullback(pulls, c_D, c_r), generator_pullback(pulls, c_G, collect)
 
 
-def generator_pullback(pull: Pull, c_G: Array, collect: Collect) -> Array:
+def discriminator_pullback(pulls: tuple[Pull, ...], c_D: Array, c_r: Array) -> tuple[Tree, ...]:
+    """D's gradients alone."""
+    return tuple(pull.d(c_D[:, pull.mine], c_r[pull.mine]) for pull in pulls)
+
+
+def generator_pullback(pulls: tuple[Pull, ...], c_G: Array, collect: Collect) -> Array:
     """The fakes' gradient `[M, B, ...]` alone."""
-    _, dx_NKB = pull(c_G, jnp.zeros_like(c_G[0]))
-    # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
-    played = jnp.any(c_G != 0, axis=tuple(range(2, c_G.ndim)))[..., None]
-    return collect(played.astype(dx_NKB.dtype), dx_NKB)
+    factors, dxs = zip(*(pull.g(c_G[:, pull.mine]) for pull in pulls), strict=True)
+    return collect(jnp.concatenate(factors, axis=1), jnp.concatenate(dxs))
 
 
-def input_gradients(pull: Pull, loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Array:
+def input_gradients(pulls: tuple[Pull, ...], loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Array:
     """∂loss_g_ij/∂x_i, unweighted and for every pair on its own, as `[N, M, B, ...]`."""
     ones = jnp.ones(logits.fake.shape[:2])
-    c_G, _, c_r = cotangents(loss, logits, Weights(ones, ones, omega_NB), size)
-    return pull(c_G, jnp.zeros_like(c_r))[1]
+    c_G, _, _ = cotangents(loss, logits, Weights(ones, ones, omega_NB), size)
+    return jnp.concatenate([pull.g(c_G[:, pull.mine])[1] for pull in pulls])
 
 
 def gram_MNN(dx_NMB: Array) -> Array:
@@ -229,9 +268,9 @@ def weighted(factor_KNB: Array, dx_NKB: Array) -> list[Array]:
 
 def judged(loss: Loss, logits: Logits, columns: Array) -> Logits:
     """The one logit of each sample that scores are made of, `[K, N, B]` and `[N, B]`."""
-    if loss.judge is None:
+    if loss.roles.judge is None:
         return logits
-    return Logits(loss.judge(logits.fake, columns), loss.judge(logits.real, columns))
+    return Logits(loss.roles.judge(logits.fake, columns), loss.roles.judge(logits.real, columns))
 
 
 def fool_probability(logits: Logits, size: int) -> Array:

@@ -76,14 +76,14 @@ def simultaneous(
 ) -> tuple[Update, Info, Flags]:
     """Both sides at the same parameters: one forward pass, and one backward pass wherever a logit has one sample."""
     met = play(game, state, batch, pairs, key, place)
-    c_G, c_D, c_r = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
-    if met.dx_NMB is not None:
-        grad_d, dx = met.pull_d(c_D, c_r)[0], _weighed_here(game, met, place)
+    c_G, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+    if met.pulls.dx_NMB is not None:
+        grad_d, dx = scoring.discriminator_pullback(met.pulls.d, c_D, c_r), _weighed_here(game, met, place)
     elif shares_backward(game):
-        grad_d, dx = scoring.one_backward(met.pull_d, c_G, c_D, c_r, met.view.collect)
+        grad_d, dx = scoring.one_backward(met.pulls.d, c_G, c_D, c_r, met.view.collect)
     else:
-        grad_d, dx = scoring.two_pullbacks(met.pull_d, c_G, c_D, c_r, met.view.collect)
-    grad_g = met.pull_g(dx)
+        grad_d, dx = scoring.two_pullbacks(met.pulls.d, c_G, c_D, c_r, met.view.collect)
+    grad_g = met.pulls.g(dx)
     penalty_N, grad_d = penalize(game, state, met, grad_d, key_penalty, place)
     grad_g, grad_d, penalty_N = place.sum_data((grad_g, grad_d, penalty_N))
 
@@ -116,8 +116,8 @@ def alternating(
     for c in range(game.n_critic):
         one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
         met = play(game, new, one, pairs, jax.random.fold_in(key, c), place)
-        _, c_D, c_r = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
-        grad_d = met.pull_d(c_D, c_r)[0]
+        _, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+        grad_d = scoring.discriminator_pullback(met.pulls.d, c_D, c_r)
         penalty_N, grad_d = penalize(game, new, met, grad_d, jax.random.fold_in(key_penalty, c), place)
         grad_d, penalty_N = place.sum_data((grad_d, penalty_N))
         discriminators = advance(game, "d", state, new.discriminators, grad_d, met.state_d, place)
@@ -127,13 +127,12 @@ def alternating(
         flags += [*_outputs(game, met, place), (D, GRADIENT, finite)]
 
     met = play(game, new, one, pairs, jax.random.fold_in(key, game.n_critic), place)
-    c_G, _, _ = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
-    dx = (
-        scoring.generator_pullback(met.pull_d, c_G, met.view.collect)
-        if met.dx_NMB is None
-        else _weighed_here(game, met, place)
-    )
-    grad_g = place.sum_data(met.pull_g(dx))
+    c_G, _, _ = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+    if met.pulls.dx_NMB is None:
+        dx = scoring.generator_pullback(met.pulls.d, c_G, met.view.collect)
+    else:
+        dx = _weighed_here(game, met, place)
+    grad_g = place.sum_data(met.pulls.g(dx))
 
     def update(old: State) -> State:
         return _concluded(game, old._replace(discriminators=new.discriminators), met, grad_g, place)
@@ -145,7 +144,7 @@ def alternating(
 
 def shares_backward(game: Game) -> bool:
     """Whether one backward pass serves both players: a sample has one logit, and that depends on no other sample."""
-    return game.loss.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
+    return game.loss.roles.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
 
 
 def advance(
@@ -187,26 +186,26 @@ def advance(
 def updates_of(game: Game, step: Array) -> Array:
     """How many updates the members that learn at `step` have had."""
     plan = game.schedule
-    if plan is None or not plan.staged:
+    if plan is None or not plan.claims.staged:
         return step
     return step - jnp.minimum(step // plan.every, game.M - 1) * plan.every
 
 
 def _concluded(game: Game, old: State, met: Round, grad_g: tuple[Tree, ...], place: Place) -> State:
     """The state with new generators, and with what the round taught the pairing and the augmentation."""
-    running = jnp.stack([met.evidence.loss_g, met.evidence.loss_d, met.evidence.fool])
+    running = jnp.stack(met.scores.evidence[:3])
     return old._replace(
         generators=advance(game, "g", old, old.generators, grad_g, met.state_g, place),
         pairing=met.pairing,
-        running=running if game.coverage == "split" else (),
+        running=running if game.covers.dealt else (),
         augment=_next_strength(game, old, met, place),
     )
 
 
 def _weighed_here(game: Game, met: Round, place: Place) -> Array:
     """Σ_j W_ij · ∂loss_g_ij/∂x_i of this device's generators, `[M, B, ...]`."""
-    assert met.dx_NMB is not None
-    return scoring.weighted_sum(met.W[population.numbers(game.groups_g, place)][..., None], met.dx_NMB)
+    assert met.pulls.dx_NMB is not None
+    return scoring.weighted_sum(met.weights.W[population.numbers(game.groups_g, place)][..., None], met.pulls.dx_NMB)
 
 
 def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
@@ -216,17 +215,17 @@ def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
     """
     if game.augment is None or game.augment.target is None:
         return state.augment
-    sign_KN = jnp.sign(met.judged.real[None] - met.judged.fake).sum(axis=-1) / met.view.size
-    total = place.sum_members(place.sum_data(jnp.sum(met.weights.d * sign_KN)))
-    signal = total / jnp.maximum(jnp.sum(met.P), 1e-30)
+    sign_KN = jnp.sign(met.scores.judged.real[None] - met.scores.judged.fake).sum(axis=-1) / met.view.size
+    total = place.sum_members(place.sum_data(jnp.sum(met.weights.here.d * sign_KN)))
+    signal = total / jnp.maximum(jnp.sum(met.weights.P), 1e-30)
     move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
     return jnp.clip(state.augment + move, 0.0, 1.0).astype(state.augment.dtype)
 
 
 def _outputs(game: Game, met: Round, place: Place) -> Flags:
     """Flags of samples and logits, over all devices."""
-    finite_d = place.gather(met.finite_d, population.counts(game.groups_d))
-    bad_g, bad_d = place.sum_data(((~met.finite_g).astype(jnp.int32), (~finite_d).astype(jnp.int32)))
+    finite_d = place.gather(met.finite.d, population.counts(game.groups_d))
+    bad_g, bad_d = place.sum_data(((~met.finite.g).astype(jnp.int32), (~finite_d).astype(jnp.int32)))
     return [(G, OUTPUT, bad_g == 0), (D, OUTPUT, bad_d == 0)]
 
 
@@ -244,14 +243,14 @@ def norms(grads: tuple[Tree, ...]) -> Array:
 def _info(
     game: Game, state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], norm_N: Array, place: Place
 ) -> Info:
-    played = lambda matrix: jnp.where(met.evidence.mask, matrix, jnp.nan)
+    played = lambda matrix: jnp.where(met.scores.evidence.mask, matrix, jnp.nan)
     columns = place.gather(jnp.stack([penalty_N, norm_N], axis=1), population.counts(game.groups_d))
     return Info(
-        loss_g=played(met.measured[0]),
-        loss_d=played(met.measured[1]),
-        weight_g=met.W,
-        weight_d=met.P,
-        fool=played(met.measured[2]),
+        loss_g=played(met.scores.measured[0]),
+        loss_d=played(met.scores.measured[1]),
+        weight_g=met.weights.W,
+        weight_d=met.weights.P,
+        fool=played(met.scores.measured[2]),
         penalty=columns[:, 0],
         grad_norm_g=place.gather(norms(grad_g), population.counts(game.groups_g)),
         grad_norm_d=columns[:, 1],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.losses.plain import minimax
-from ensgan.types import Array, InputError, Loss, check_range
+from ensgan.types import Array, InputError, Loss, Roles, check_range
 
 
 def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Loss:
@@ -62,8 +62,7 @@ def per_member(generators: Sequence[Loss], discriminators: Sequence[Loss]) -> Lo
         generator=all_of_them("generator", 0, generators),
         logit=logits.copy().pop() if len(logits) == 1 else "uncalibrated",
         relativistic=kinds[0].relativistic,
-        of=of,
-        start=start,
+        roles=Roles(of=of, start=start),
     )
 
 
@@ -107,8 +106,7 @@ def by_discriminator(losses: Sequence[Loss]) -> Loss:
         real=all_of_them("real", 0),
         fake=all_of_them("fake", 1),
         generator=all_of_them("generator", 1),
-        of=of,
-        numbered=("d",),
+        roles=Roles(of=of, numbered=("d",)),
     )
 
 
@@ -139,7 +137,7 @@ def microbatch(loss: Loss, alpha: Any, M: int, N: int) -> Loss:
         InputError: a relativistic loss, one that is each member's own, a negative α, or logits of another M or N.
     """
     check_range("alpha", alpha)
-    if loss.relativistic or loss.of is not None:
+    if loss.relativistic or loss.roles.of is not None:
         kind = "is relativistic" if loss.relativistic else "differs between members"
         raise InputError(f"the loss of microbatch {kind}; give one plain loss, such as non_saturating")
     # A generator of the saturating game plays for the value function itself, and so it does everywhere.
@@ -176,15 +174,14 @@ def microbatch(loss: Loss, alpha: Any, M: int, N: int) -> Loss:
         all_of_them("fake"),
         all_of_them("generator"),
         logit="uncalibrated",
-        of=of,
-        numbered=("g", "d"),
+        roles=Roles(of=of, numbered=("g", "d")),
     )
 
 
 def _check_alike(name: str, losses: Sequence[Loss]) -> None:
     if len({loss.relativistic for loss in losses}) != 1:
         raise InputError(f"{name} mixes relativistic and plain losses; use only one of the two kinds")
-    if any(loss.heads is not None or loss.of is not None for loss in losses):
+    if any(loss.roles.heads is not None or loss.roles.of is not None for loss in losses):
         raise InputError(f"{name} takes losses of one logit that do not depend on member numbers themselves")
 
 

@@ -91,7 +91,7 @@ def never_negative(loss: Loss, M: int = 1, N: int = 1) -> bool:
     """
     grid = np.array([-30.0, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 30.0], np.float32)
     s, r = (logits.ravel() for logits in np.meshgrid(grid, grid))
-    heads = () if loss.heads is None else (loss.heads(M),)
+    heads = () if loss.roles.heads is None else (loss.roles.heads(M),)
     full = lambda x, rows: jnp.broadcast_to(x.reshape(-1, *[1] * len(heads)), (rows, N, len(x), *heads))
     paid = loss.generator(full(s, M), full(r, 1))
     return isinstance(paid, jax.core.Tracer) or bool((paid >= -1e-6).all())

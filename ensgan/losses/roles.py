@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ensgan.losses.members import by_discriminator
-from ensgan.types import Array, InputError, Loss, check_range
+from ensgan.types import Array, InputError, Loss, Roles, check_range
 
 softplus = jax.nn.softplus
 
@@ -31,8 +31,7 @@ def mad() -> Loss:
             fake=lambda s, r: _cross_entropy(s, i[..., None] + 1),
             generator=lambda s, r: _not_class(0)(s),
             logit="log_ratio",
-            heads=lambda M: M + 1,
-            judge=lambda s, j: s[..., 0] - jax.nn.logsumexp(s[..., 1:], axis=-1),
+            roles=Roles(heads=lambda M: M + 1, judge=lambda s, j: s[..., 0] - jax.nn.logsumexp(s[..., 1:], axis=-1)),
         )
 
     return _by_number(against)
@@ -59,8 +58,7 @@ def mgan(beta: float = 0.01) -> Loss:
             fake=lambda s, r: softplus(s[..., 0]) + number(s),
             generator=lambda s, r: softplus(-s[..., 0]) + beta * number(s),
             logit="log_ratio",
-            heads=lambda M: 1 + M,
-            judge=lambda s, j: s[..., 0],
+            roles=Roles(heads=lambda M: 1 + M, judge=lambda s, j: s[..., 0]),
         )
 
     return _by_number(against)
@@ -101,17 +99,18 @@ def d2(alpha: float = 0.2, beta: float = 0.1) -> Loss:
         """Scores ask who looks more real, and those of odd number have high logits on fakes."""
         return jnp.where((jnp.asarray(j) % 2 == 0)[:, None].reshape((1,) * (s.ndim - 2) + (-1, 1)), s, -s)
 
-    return by_discriminator([likes_data, likes_fakes])._replace(judge=judge)
+    both = by_discriminator([likes_data, likes_fakes])
+    return both._replace(roles=both.roles._replace(judge=judge))
 
 
 def _by_number(against: Callable[[Any], Loss]) -> Loss:
     """A loss that depends on the generator's number; `against(i)` is that of the pairs in rows i."""
     all_of_them = lambda s: against(jnp.arange(s.shape[0])[:, None])
-    return against(None)._replace(
+    one = against(None)
+    return one._replace(
         fake=lambda s, r: all_of_them(s).fake(s, r),
         generator=lambda s, r: all_of_them(s).generator(s, r),
-        of=lambda i, j, hyper: against(jnp.asarray(i)),
-        numbered=("g",),
+        roles=one.roles._replace(of=lambda i, j, hyper: against(jnp.asarray(i)), numbered=("g",)),
     )
 
 

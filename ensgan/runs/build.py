@@ -113,7 +113,7 @@ def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> 
 
 def _own_numbers(options: dict[str, Any], count: int, schedule: Schedule | None) -> dict[str, Any]:
     """Options of an optimiser; a learning rate that a schedule changes becomes one for every member."""
-    if schedule is None or "learning_rate" not in schedule.hyper:
+    if schedule is None or "learning_rate" not in schedule.claims.hyper:
         return options
     rate = options["learning_rate"]
     return {**options, "learning_rate": np.full((count,), rate, np.float32) if np.size(rate) == 1 else rate}

@@ -109,7 +109,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
         own = _filled(found, f"discriminator.{j}", tensors)
         logit = own.network.apply(own.params, own.state, x, label=label, train=False, rng=None)[0]
         logit = at_least_float32(logit)[None]
-        return (logit if game.loss.judge is None else game.loss.judge(logit, jnp.array([j])))[0]
+        return (logit if game.loss.roles.judge is None else game.loss.roles.judge(logit, jnp.array([j])))[0]
 
     def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
         return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}

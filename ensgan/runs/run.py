@@ -155,12 +155,12 @@ def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
     plan, name = game.schedule, config.schedule.name
     if plan is None:
         return
-    if plan.staged and game.M * plan.every > config.steps:
+    if plan.claims.staged and game.M * plan.every > config.steps:
         watcher.note(
             f"the schedule {name} trains {game.M} pairs for {plan.every} steps each, and the run has {config.steps}: "
             f"{max(config.steps // plan.every, 1)} will be in the mixture; lower schedule.every, or give more steps"
         )
-    elif plan.every >= config.steps and not plan.at_start:
+    elif plan.every >= config.steps and not plan.claims.at_start:
         watcher.note(
             f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}: it never acts; lower "
             "schedule.every, or give more steps"

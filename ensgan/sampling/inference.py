@@ -135,7 +135,7 @@ def all_members(group: Group, members: Members, average: bool, key: Array, numbe
     def one(params: Any, state: Any, z: Array) -> Array:
         return group.apply(params, state, z, label=label, train=False, rng=None)[0]
 
-    return execution.over_members(one, group.how, group.count, (0, 0, 0))(params, members.state, z)
+    return execution.over_members(one, group.execution, group.count, (0, 0, 0))(params, members.state, z)
 
 
 # Held-out scoring has noise of its own, the same at every step and for every member.
@@ -176,7 +176,7 @@ def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None
             for group, members in zip(game.groups_d, discriminators, strict=True)
         ]
     )
-    return logit if game.loss.judge is None else game.loss.judge(logit, jnp.arange(game.N))
+    return logit if game.loss.roles.judge is None else game.loss.roles.judge(logit, jnp.arange(game.N))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -184,7 +184,7 @@ def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) 
     def one(params: Any, state: Any) -> Array:
         return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
 
-    return execution.over_members(one, group.how, group.count, (0, 0))(params, state)
+    return execution.over_members(one, group.execution, group.count, (0, 0))(params, state)
 
 
 def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:

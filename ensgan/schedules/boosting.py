@@ -19,7 +19,7 @@ from ensgan.game.state import State
 from ensgan.sampling.draws import CHUNK
 from ensgan.sampling.sampler import sample
 from ensgan.schedules.members import check_every, key_of, one_group
-from ensgan.types import Array, InputError, Roster, Schedule, Tree
+from ensgan.types import Array, Claims, InputError, Roster, Schedule, Tree
 
 # weigh(game, state, source, x, stage) -> weights of the train samples x, which have the mean 1
 Weigh = Callable[[Game, State, Source, Array, int], Array]
@@ -99,7 +99,7 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
         one_group(game, "boosting")
         if game.M != game.N:
             raise InputError(f"boosting trains pairs, and there are {game.M} generators and {game.N} discriminators")
-        if game.heads or game.loss.judge is not None or game.classes is not None:
+        if game.heads or game.loss.roles.judge is not None or game.classes is not None:
             what = "networks without classes" if game.classes is not None else "another loss"
             raise InputError(
                 "boosting asks discriminators of their kind how real a sample is: one logit, high for what looks real, "
@@ -132,11 +132,13 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
         every,
         between,
         init,
-        roster=lambda M, N: alone(M, N, 0),
-        weight=lambda tree: tree["weight"],
-        mixture=mixture,
-        members="parts",
-        staged=True,
+        Claims(
+            roster=lambda M, N: alone(M, N, 0),
+            weight=lambda tree: tree["weight"],
+            mixture=mixture,
+            members="parts",
+            staged=True,
+        ),
     )
 
 

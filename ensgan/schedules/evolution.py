@@ -19,7 +19,7 @@ from ensgan.game.state import State
 from ensgan.sampling.inference import held_out_logits
 from ensgan.schedules.members import FITNESS, become, changed, check_every, copyable, group_numbers, groups_of, key_of
 from ensgan.schedules.members import fitness as measured
-from ensgan.types import Array, InputError, Schedule, Tree, check_range, unknown
+from ensgan.types import Array, Claims, InputError, Schedule, Tree, check_range, unknown
 
 
 def tournament(
@@ -95,8 +95,8 @@ def tournament(
     return Schedule(
         every,
         between,
-        init=init,
-        hyper=frozenset({"learning_rate"} if learning_rate > 0 else ()),
+        init,
+        Claims(hyper=frozenset({"learning_rate"} if learning_rate > 0 else ())),
     )
 
 
@@ -159,7 +159,7 @@ def population_based(
                 state = changed(game, state, side, name, lambda old, scale=scale: (old * scale).astype(old.dtype))
         return state
 
-    return Schedule(every, between, init=init, hyper=frozenset(hyper))
+    return Schedule(every, between, init, Claims(hyper=frozenset(hyper)))
 
 
 def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
@@ -201,7 +201,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
         best = fit.reshape(-1, size).argmax(axis=1)
         return _become(game, state, np.repeat(np.arange(0, game.M, size) + best, size))
 
-    return Schedule(every, between, init=init, at_start=True)
+    return Schedule(every, between, init, Claims(at_start=True))
 
 
 def _become(game: Game, state: State, source: np.ndarray) -> State:
@@ -235,19 +235,21 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
             def value(params: Tree) -> Array:
                 def logit(x: Array) -> Array:
                     s = at_least_float32(group.apply(params, net, x, label=label, train=False, rng=None)[0])
-                    return s if game.loss.judge is None else game.loss.judge(s[None], j[None])[0]
+                    return s if game.loss.roles.judge is None else game.loss.roles.judge(s[None], j[None])[0]
 
                 return (jax.nn.log_sigmoid(logit(real)) + jax.nn.log_sigmoid(-logit(fake))).mean()
 
             return optax.tree.norm(jax.grad(value)(params))
 
         numbers = first + jnp.arange(group.count)
-        parts.append(over_members(norm, group.how, group.count, (0, 0, 0))(members.params, members.state, numbers))
+        parts.append(
+            over_members(norm, group.execution, group.count, (0, 0, 0))(members.params, members.state, numbers)
+        )
     return jnp.concatenate(parts)
 
 
 def _losses_of_their_own(game: Game, why: str) -> None:
-    if "loss_g" not in (game.loss.start or {}):
+    if "loss_g" not in (game.loss.roles.start or {}):
         raise InputError(f"{why}, but all of them have one; give losses.per_member(...), or the loss mixed")
 
 
@@ -261,7 +263,7 @@ def _can_be_redrawn(game: Game) -> None:
 
 
 def _kinds(game: Game) -> int:
-    start = game.loss.start or {}
+    start = game.loss.roles.start or {}
     return 1 + max(int(np.max(value)) for value in start.values())
 
 

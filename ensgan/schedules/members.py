@@ -99,7 +99,7 @@ def copyable(game: Game, *sides: Side) -> None:
             "one scale"
         )
     for side in sides:
-        if side in game.loss.numbered:
+        if side in game.loss.roles.numbered:
             raise InputError(
                 f"the schedule copies {SIDES[side]}, and in this loss their number says what each is for; use another "
                 "loss"

@@ -12,7 +12,7 @@ from ensgan.game.state import State
 from ensgan.metrics import metagame
 from ensgan.sampling.inference import payoff
 from ensgan.schedules.members import Side, become, check_every, copyable, groups_of, key_of, one_group
-from ensgan.types import Array, InputError, Roster, Schedule, Tree, check_range
+from ensgan.types import Array, Claims, InputError, Roster, Schedule, Tree, check_range
 
 
 def snapshots(every: int = 1000) -> Schedule:
@@ -79,9 +79,11 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         check_every(every),
         between,
         init,
-        roster=roster,
-        mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
-        members=None if discriminators else "complete",  # past generators are in the mixture that all see
+        Claims(
+            roster=roster,
+            mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
+            members=None if discriminators else "complete",  # past generators are in the mixture that all see
+        ),
     )
 
 
@@ -147,7 +149,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
         )
 
     mixture = lambda state: state.schedule["mixture"]
-    return Schedule(every, between, init, roster=roster, mixture=mixture, members="parts")
+    return Schedule(every, between, init, Claims(roster=roster, mixture=mixture, members="parts"))
 
 
 def messengers(every: int = 1) -> Schedule:
@@ -177,7 +179,7 @@ def messengers(every: int = 1) -> Schedule:
         origin = jnp.arange(game.N).at[L : 2 * L].set(jnp.arange(L))
         return become(game, state, "d", origin)
 
-    return Schedule(check_every(every), between, init, at_start=True)
+    return Schedule(check_every(every), between, init, Claims(at_start=True))
 
 
 def exchange(every: int = 1000) -> Schedule:

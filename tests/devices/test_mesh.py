@@ -21,7 +21,7 @@ from ensgan.game.population import Group, normal
 from ensgan.game.program import Program
 from ensgan.game.replicas import Replicas
 from ensgan.training import train
-from ensgan.types import Augment, InputError, Roster, Schedule
+from ensgan.types import Augment, Claims, InputError, Roster, Schedule
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2))
 
@@ -76,7 +76,7 @@ def paused(M, N):
     return Roster(np.arange(M) != 1, np.arange(N) < 3, np.arange(M) > 1, np.arange(N) < 4)
 
 
-IDLE = Schedule(100, lambda game, state, source, num: state, roster=paused, hyper=frozenset({"penalty"}))
+IDLE = Schedule(100, lambda game, state, source, num: state, claims=Claims(roster=paused, hyper=frozenset({"penalty"})))
 
 
 def noisy(keys, x, strength):

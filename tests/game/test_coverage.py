@@ -122,11 +122,10 @@ def test_the_discriminators_work_does_not_grow_with_their_number():
         keys = member_keys(jax.random.key(0), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
-            _, _, pull = scoring.score(
-                (group,), members, coverage.deal(fake, N, 1), coverage.deal(real, N),
-                label=None, keys_N=keys, mask_KN=None, own=True,
-            )  # fmt: skip
-            return pull(c, c_r)
+            view = scoring.View(coverage.deal(fake, N, 1), True, 256 // N, *[None] * 6)
+            reals = scoring.Reals(coverage.deal(real, N), None, None)
+            _, _, (pull,) = scoring.score((group,), members, view, reals, keys)
+            return pull.both(c, c, c_r)
 
         shapes = [(4, 256, 2), (256, 2), (4, N, 256 // N), (N, 256 // N)]
         arrays = [jnp.ones(shape) for shape in shapes]

@@ -124,7 +124,7 @@ class Convolutional(nnx.Module):
 
 def test_how_members_run_follows_from_the_group_and_the_backend():
     conv, cpu = NET._replace(convolutional=True), jax.default_backend() == "cpu"
-    for network, execute, products, how, how_shared in (
+    for network, execute, products, how, execution_on_shared_input in (
         (NET, "auto", False, "vmap", "unroll" if cpu else "vmap"),
         (NET, "matmul", False, "vmap", "unroll" if cpu else "vmap"),
         (conv, "auto", cpu, "vmap", "unroll" if cpu else "vmap"),
@@ -133,10 +133,14 @@ def test_how_members_run_follows_from_the_group_and_the_backend():
         (conv, "unroll", False, "unroll", "unroll"),
     ):
         group = Group(network, 2, execute=execute)
-        assert (group.products, group.how, group.how_shared) == (products, how, how_shared), execute
+        assert (group.products, group.execution, group.execution_on_shared_input) == (
+            products,
+            how,
+            execution_on_shared_input,
+        ), execute
     group = Group(conv, 2, execute="matmul", remat=True)
-    assert (group.products, group.how, group.how_shared) == (True, "remat", "remat")
-    assert Group(conv, 65).how_shared == "vmap"
+    assert (group.products, group.execution, group.execution_on_shared_input) == (True, "remat", "remat")
+    assert Group(conv, 65).execution_on_shared_input == "vmap"
 
 
 def test_every_way_to_execute_gives_the_same():
@@ -154,8 +158,8 @@ def test_every_way_to_execute_gives_the_same():
 
             @jax.jit
             def everything(params, x, c, group=group, one=one):
-                out, _, pull = member_vjp(one, group.how, 3, (0, 0), wrt=2)(params, x)
-                return out, pull(c), over_members(one, group.how_shared, 3, (0, None))(params, x[0])
+                out, _, pull = member_vjp(one, group.execution, 3, (0, 0), wrt=2)(params, x)
+                return out, pull(c), over_members(one, group.execution_on_shared_input, 3, (0, None))(params, x[0])
 
             assert ("conv_general_dilated" in str(jax.make_jaxpr(everything)(params, x, c))) == (execute != "matmul")
             found[execute] = everything(params, x, c)

@@ -14,7 +14,7 @@ from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.game.step import shares_backward, step
 from ensgan.networks import from_nnx
-from ensgan.types import Augment, Evidence, InputError, Pairing, Roster, Schedule
+from ensgan.types import Augment, Claims, Evidence, InputError, Pairing, Roster, Schedule
 
 
 def run(game, state, batch):
@@ -73,7 +73,7 @@ def test_who_does_not_play_might_as_well_not_be_there_and_who_does_not_learn_sta
     def roster(M, N):
         return Roster(np.arange(M) < 2, np.arange(N) < 2, np.arange(M) < 1, np.arange(N) < 2)
 
-    idle = Schedule(10, lambda game, state, source, num: state, roster=roster)
+    idle = Schedule(10, lambda game, state, source, num: state, claims=Claims(roster=roster))
     three = toys.game(3, 3, schedule=idle, pairing=pairing.softmax(1.0))
     two = toys.game(2, 2, pairing=pairing.softmax(1.0))
     state, small = three.init(jax.random.key(0)), two.init(jax.random.key(0))
@@ -259,15 +259,15 @@ def test_a_masked_pair_has_no_influence_not_even_as_nan():
     broken = {**state.generators[0].params, "w1": state.generators[0].params["w1"].at[0].set(jnp.nan)}
     sick = state._replace(generators=(state.generators[0]._replace(params=broken),))
 
-    from ensgan import scoring
+    from ensgan.game import scoring
     from ensgan.game.round import play
 
     def gradients(state):
         mask = game.pairing.before((), None, 2, 2)
         met = play(game, state, batch, mask, jax.random.key(1))
-        c = scoring.cotangents(met.loss, met.logits, met.weights, met.view.size)
-        grad_d, dx = scoring.one_backward(met.pull_d, *c, met.view.collect)
-        return grad_d[0], met.pull_g(dx)[0]
+        c = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+        grad_d, dx = scoring.one_backward(met.pulls.d, *c, met.view.collect)
+        return grad_d[0], met.pulls.g(dx)[0]
 
     healthy, ill = jax.jit(gradients)(state), jax.jit(gradients)(sick)
     second = lambda trees: jax.tree.map(lambda leaf: leaf[1], trees)

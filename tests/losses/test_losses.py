@@ -126,7 +126,7 @@ def test_the_contract_check_finds_what_is_broken(change, message):
     assert isinstance(losses.wasserstein, Loss)
     for loss, side in ((losses.mad(), "g"), (losses.mgan(), "g"), (losses.d2(), "d")):
         with pytest.raises(AssertionError, match=rf"numbers of members; declare numbered=\('{side}',\)"):
-            testing.check_loss(loss._replace(numbered=()))
+            testing.check_loss(loss._replace(roles=loss.roles._replace(numbered=())))
 
 
 def test_the_classes_of_mad_by_hand():
@@ -134,14 +134,14 @@ def test_the_classes_of_mad_by_hand():
     p = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     s, r = jnp.log(jnp.asarray(p, jnp.float32))[:, None, None], jnp.log(jnp.array([[[[0.6, 0.3, 0.1]]]]))
     loss = losses.mad()
-    assert loss.heads(2) == 3
+    assert loss.roles.heads(2) == 3
     np.testing.assert_allclose(loss.real(r[0]), [[-np.log(0.6)]], rtol=1e-6)
     np.testing.assert_allclose(loss.fake(s, r).ravel(), -np.log([0.3, 0.7]), rtol=1e-6)
     np.testing.assert_allclose(loss.generator(s, r).ravel(), -np.log([0.5, 0.1]), rtol=1e-6)
-    np.testing.assert_allclose(loss.judge(s, jnp.arange(1)).ravel(), np.log([0.5 / 0.5, 0.1 / 0.9]), atol=1e-6)
+    np.testing.assert_allclose(loss.roles.judge(s, jnp.arange(1)).ravel(), np.log([0.5 / 0.5, 0.1 / 0.9]), atol=1e-6)
     # The pairs of generator 1 alone, as on a device that holds no other.
     np.testing.assert_allclose(
-        loss.of(jnp.array([[1]]), jnp.arange(1), {}).fake(s[1:], r), -np.log([[[0.7]]]), rtol=1e-6
+        loss.roles.of(jnp.array([[1]]), jnp.arange(1), {}).fake(s[1:], r), -np.log([[[0.7]]]), rtol=1e-6
     )
 
 
@@ -154,7 +154,7 @@ def test_the_classifier_of_mgan_by_hand():
     np.testing.assert_allclose(loss.generator(s, s[:1]).ravel(), want, rtol=1e-6)
     plain = losses.mgan(beta=0.0)
     np.testing.assert_allclose(plain.generator(s, s[:1]), losses.non_saturating.generator(s[..., 0], None), rtol=1e-6)
-    np.testing.assert_array_equal(loss.judge(s, jnp.arange(1)), s[..., 0])
+    np.testing.assert_array_equal(loss.roles.judge(s, jnp.arange(1)), s[..., 0])
 
 
 def test_the_two_discriminators_of_d2_by_hand():
@@ -165,7 +165,7 @@ def test_the_two_discriminators_of_d2_by_hand():
     np.testing.assert_allclose(loss.real(r[0]).ravel(), [0.0, 1.0], atol=1e-6)
     np.testing.assert_allclose(loss.fake(s, r).ravel(), [2.0, -0.1 * LOG2], rtol=1e-5)
     np.testing.assert_allclose(loss.generator(s, r).ravel(), [-2.0, 0.1 * LOG2], rtol=1e-5)
-    np.testing.assert_allclose(loss.judge(s, jnp.arange(2)).ravel(), [two, -two], rtol=1e-6)
+    np.testing.assert_allclose(loss.roles.judge(s, jnp.arange(2)).ravel(), [two, -two], rtol=1e-6)
     with pytest.raises(InputError, match="2 losses in turn for 3 discriminators"):
         loss.real(jnp.zeros((3, 1)))
     with pytest.raises(InputError, match="alpha is 0"):
@@ -174,7 +174,7 @@ def test_the_two_discriminators_of_d2_by_hand():
 
 def test_losses_by_name_and_what_does_not_go_together():
     mixed = losses.mixed(("hinge", "minimax"), ("hinge",))
-    assert (mixed.start["loss_g"].tolist(), mixed.start["loss_d"].tolist()) == ([0, 1], [0])
+    assert (mixed.roles.start["loss_g"].tolist(), mixed.roles.start["loss_d"].tolist()) == ([0, 1], [0])
     with pytest.raises(InputError, match="unknown loss 'bce'; known: hinge"):
         losses.mixed(("bce",), ("hinge",))
     with pytest.raises(InputError, match="losses of one logit"):
@@ -206,7 +206,7 @@ def test_micro_batches_of_the_saturating_game_are_the_papers_value_function(M, N
         value += 0.7 * np.mean([np.log(1 / (1 + np.exp(-s[i, j, 0]))) for i in others])
     assert float(loss.fake(s, r).sum() / M) == pytest.approx(-value, rel=1e-5)  # discriminators raise it
     assert float(loss.generator(s, r).sum() / N) == pytest.approx(value, rel=1e-5)  # generators lower it
-    some = loss.of(jnp.array([[0] * N, [1] * N]), jnp.arange(N), {})  # of opponents, as the kernel asks for them
+    some = loss.roles.of(jnp.array([[0] * N, [1] * N]), jnp.arange(N), {})  # of opponents, as the kernel asks for them
     np.testing.assert_allclose(some.fake(s[:2], r), loss.fake(s, r)[:2], rtol=1e-6)
     np.testing.assert_allclose(some.generator(s[:2], r), loss.generator(s, r)[:2], rtol=1e-6)
 

@@ -6,7 +6,8 @@ import typing
 import pytest
 
 from ensgan.game import population
-from ensgan.game.game import COVERAGES, UPDATES
+from ensgan.game.checks import UPDATES
+from ensgan.game.coverage import COVERAGES
 from ensgan.runs import config
 from ensgan.runs.build import TABLES
 from ensgan.runs.config import Config, GroupConfig, Plug, to_dict

@@ -188,10 +188,10 @@ def test_the_diversity_of_a_generator_is_the_gradient_it_gives_to_discriminators
 def test_snapshots_fill_their_slots_in_turn_and_wait_there():
     game, plug = made("snapshots")
     state = game.init(jax.random.key(0))
-    assert plug.mixture(state).tolist() == [1, 0, 0]
+    assert plug.claims.mixture(state).tolist() == [1, 0, 0]
     state, _ = train(game, state, SOURCE, steps=25)
     after = params(state)
-    assert np.allclose(plug.mixture(state), 1 / 3)
+    assert np.allclose(plug.claims.mixture(state), 1 / 3)
     assert len({row.tobytes() for row in after}) == 3  # of steps 10 and 20, and the one that learns
     state, _ = train(game, state, SOURCE, steps=1)
     np.testing.assert_array_equal(params(state)[1:], after[1:])
@@ -290,7 +290,7 @@ def test_the_double_oracle_grows_prunes_and_plays_the_mixture():
         assert (W[:, ~np.asarray(roster.plays_d)] == 0).all()
     assert playing[0] == 1
     assert max(playing) >= 2
-    assert float(plug.mixture(state).sum()) == pytest.approx(1.0, abs=1e-5)
+    assert float(plug.claims.mixture(state).sum()) == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(InputError, match="use nash"):
         toys.game(3, 3, schedule=schedules.double_oracle(10))
 
@@ -309,14 +309,14 @@ def test_the_double_oracle_drops_who_has_no_mass_and_copies_who_has_most(monkeyp
     assert new.roster.plays_d.tolist() == [True, False, True]
     np.testing.assert_array_equal(params(new)[0], params(state)[1])
     np.testing.assert_array_equal(params(new, "discriminators")[0], params(state, "discriminators")[2])
-    assert plug.mixture(new).tolist() == pytest.approx([0, 1, 0])
+    assert plug.claims.mixture(new).tolist() == pytest.approx([0, 1, 0])
     # Where no slot is free, the weakest makes room: it has no share any more. Of equals it is not the one to copy.
     for shares, slot, want in (([0.5, 0.3, 0.2], 2, [0.625, 0.375, 0]), ([1 / 3] * 3, 1, [0.5, 0, 0.5])):
         mass = np.array(shares)
         monkeypatch.setattr(schedules.slots.metagame, "linear_program", lambda *args, mass=mass: (mass, mass))
         new = plug.between(game, state, SOURCE, 64)
         assert new.roster.learns_g.tolist() == new.roster.learns_d.tolist() == (np.arange(3) == slot).tolist()
-        np.testing.assert_allclose(plug.mixture(new), want, atol=1e-6)
+        np.testing.assert_allclose(plug.claims.mixture(new), want, atol=1e-6)
         np.testing.assert_array_equal(params(new)[slot], params(state)[0])
 
 
@@ -386,14 +386,14 @@ def test_stages_of_boosting_and_of_the_cascade():
     np.testing.assert_allclose(average[1], 0.1 * start[1] + 0.9 * params(state)[1], rtol=1e-5)
     state, _ = train(game, state, SOURCE, steps=4)
     assert (params(state) != start).any((1, 2)).tolist() == [True, True, False]
-    np.testing.assert_allclose(plug.mixture(state), [1, 0, 0])  # the second has just begun
+    np.testing.assert_allclose(plug.claims.mixture(state), [1, 0, 0])  # the second has just begun
     assert float(state.schedule["weight"].std()) > 0
     first = params(state)[0]
     state, _ = train(game, state, SOURCE, steps=10)
     np.testing.assert_array_equal(params(state)[0], first)
-    np.testing.assert_allclose(plug.mixture(state), [0.5, 0.5, 0])
+    np.testing.assert_allclose(plug.claims.mixture(state), [0.5, 0.5, 0])
     state, _ = train(game, state, SOURCE, steps=10)  # the last pair goes on, with the average that it has
-    np.testing.assert_allclose(plug.mixture(state), [1 / 3] * 3, rtol=1e-6)
+    np.testing.assert_allclose(plug.claims.mixture(state), [1 / 3] * 3, rtol=1e-6)
     assert int(updates_of(game, state.step)) == 15
 
     game, plug = made("cascade")
@@ -401,8 +401,8 @@ def test_stages_of_boosting_and_of_the_cascade():
     weight = np.asarray(state.schedule["weight"])
     assert (weight > 0).sum() == TRAIN // 2 // 2
     assert weight.sum() == pytest.approx(TRAIN, rel=1e-4)
-    np.testing.assert_allclose(plug.mixture(state), [0.5, 0.5, 0])
-    np.testing.assert_allclose(plug.mixture(state._replace(step=jnp.int32(30))), [0.5, 0.25, 0.25])
+    np.testing.assert_allclose(plug.claims.mixture(state), [0.5, 0.5, 0])
+    np.testing.assert_allclose(plug.claims.mixture(state._replace(step=jnp.int32(30))), [0.5, 0.25, 0.25])
 
 
 def test_reals_are_weighed_a_part_at_a_time(monkeypatch):
