@@ -35,7 +35,8 @@ from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
 from ensgan.sampling import combine
-from ensgan.sampling.sampler import METHODS, refined, sample
+from ensgan.sampling.refinement import METHODS, Refinement, Sampler, refined
+from ensgan.sampling.sampler import sample
 
 ROOT = Path(__file__).parent.parent
 ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
@@ -120,11 +121,10 @@ def samplers(game, state, source, num, seed, methods):
         yield name, np.asarray(sample(game, state, key, num, weights=weights)), [1.0, 0.0]
     judge = combine.fit(game, state, source, weights=mixture, seed=seed)
     for method in methods:
-        given = {"judge": judge, "method": method, "weights": mixture}
-        if method == "collaborative" and source.modes is not None:
-            given["rate"] = 0.1 * source.modes.std  # a step in proportion to the finest detail
+        finest = METHODS[method].shape and source.modes is not None
+        rate = 0.1 * source.modes.std if finest else None  # a step in proportion to the finest detail
         try:
-            got = refined(game, state, key, num, **given)
+            got = refined(Sampler(game, mixture), state, key, num, judge, Refinement(method, rate=rate))
         except ValueError as error:  # nothing accepted, or samples that left the finite numbers
             print(f"{method}, seed {seed}: {error}", flush=True)
             yield method, None, [float("nan"), float("nan")]

@@ -193,7 +193,7 @@ def _evaluate_folders(argv: list[str]) -> int:
 def sample(argv: list[str]) -> int:
     """Draws samples into a file."""
     from ensgan.cli.sample import sample_file
-    from ensgan.sampling.sampler import GRADIENT, METHODS
+    from ensgan.sampling.refinement import METHODS
 
     options = _options(
         "sample",
@@ -228,7 +228,12 @@ def sample(argv: list[str]) -> int:
                 None,
                 "of obrs and drs, the share of draws to accept, such as 0.5; of the others, steps for each sample",
             ),
-            ("--rate", float, None, f"size of a step of {', '.join(GRADIENT)}"),
+            (
+                "--rate",
+                float,
+                None,
+                "size of a step of the methods that follow gradients",
+            ),
             *JUDGE,
         ],
     )

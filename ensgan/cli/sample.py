@@ -15,12 +15,13 @@ from ensgan.cli.judge import fit
 from ensgan.data import Source, to_uint8
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
-from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import load_run, restore
 from ensgan.sampling import combine, draws
-from ensgan.sampling.sampler import GRADIENT, check_smooth, effort, mean_output, refined, sample
+from ensgan.sampling.judge import Judge
+from ensgan.sampling.refinement import Refinement, Sampler, check_smooth, effort, refined
+from ensgan.sampling.sampler import mean_output, sample
 from ensgan.types import Array, InputError
 
 MEMORY = 2**32  # bytes of samples that one command holds
@@ -79,10 +80,11 @@ def sample_file(
             raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
     if refine is not None and stratified:
         raise InputError("--stratified is of samples as they come, and --refine changes their shares; leave one out")
-    if refine is not None:  # what is wrong is told before a judge is fitted
+    how = Refinement(refine or "obrs", budget, rate)
+    if refine is not None:  # wrong input is refused before a judge is fitted
         if asked is not None and len(asked) > 1:
             raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
-        effort(game, refine, budget, rate)
+        effort(game, how)
         check_smooth(refine, combine.is_smooth(rule, calibrate))
     for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
         if refine is None and given is not None:
@@ -92,10 +94,9 @@ def sample_file(
     key = jax.random.key(seed)
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is not None:
-        smooth = refine in GRADIENT
-        judge, _ = fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=smooth)
-        how = {"judge": judge, "weights": weights, "budget": budget, "rate": rate}
-        x, tags, cost = _refined(game, state, source, key, num, None if asked is None else asked[0], refine, how)
+        judge, _ = fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=how.kind.gradient)
+        sampler = Sampler(game, weights, label=None if asked is None else asked[0])
+        x, tags, cost = _refined(sampler, state, source, key, num, judge, how)
         text = f"{text}, {cost},"
     elif averaged:
         x = np.asarray(mean_output(game, state, key, num, weights=weights, label=tags))
@@ -112,20 +113,11 @@ def sample_file(
 
 
 def _refined(
-    game: Game,
-    state: State,
-    source: Source,
-    key: Array,
-    num: int,
-    label: int | None,
-    method: str,
-    how: dict[str, Any],
+    sampler: Sampler, state: State, source: Source, key: Array, num: int, judge: Judge, how: Refinement
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Refined samples, their labels, and what they cost; how near they are to held-out reals is printed.
-
-    `how` are more arguments of `refining.refined`.
-    """
-    reals = source.held_out("select", 1000) if method == "mh" and label is None else None
+    """Refined samples, their labels, and what they cost; prints how near they are to held-out reals."""
+    game, label, method = sampler.game, sampler.label, how.method
+    reals = source.held_out("select", 1000) if how.kind.start and label is None else None
     start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
     end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
 
@@ -134,14 +126,13 @@ def _refined(
             told[0] = 10 * done // num
             print(f"refined {done} of {num} samples", file=sys.stderr, end="\n" if done == num else end, flush=True)
 
-    if method == "dot" and game.loss.logit != "uncalibrated":
-        text = "dot takes the judge for a Kantorovich potential, as critics of the Wasserstein loss are; these are none"
+    if how.kind.critic and game.loss.logit != "uncalibrated":
+        text = f"{method} assumes a Wasserstein critic, which this loss does not train; the result follows no known law"
         print(text, file=sys.stderr)
-    more: dict[str, Any] = {"label": label, "start": start, "progress": progress, **how}
-    got = refined(game, state, key, num, method=method, **more)
+    got = refined(sampler, state, key, num, judge, how, start=start, progress=progress)
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
-    plain = sample(game, state, again, min(num, 1000), weights=how["weights"], label=label)
+    plain = sample(game, state, again, min(num, 1000), weights=sampler.weights, label=label)
     table = evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))

@@ -98,9 +98,14 @@ class Group:
 
         return jax.tree_util.tree_map_with_path(one, tree) if self.shared else tree
 
+    @property
+    def scales(self) -> Array:
+        """The scales of the members' latents, float32 `[count]`."""
+        return jnp.broadcast_to(jnp.asarray(self.latent.scale, jnp.float32), (self.count,))
+
     def prior(self, k: int) -> Latent:
         """The prior of its member k, whose scale is one number."""
-        return Latent(self.latent.draw, jnp.broadcast_to(jnp.asarray(self.latent.scale, jnp.float32), (self.count,))[k])
+        return Latent(self.latent.draw, self.scales[k])
 
     @property
     def products(self) -> bool:
@@ -136,6 +141,16 @@ class Members(NamedTuple):
     state: Tree  # batch statistics, power-iteration vectors; {} where there are none
     optimizer: Tree
     average: Tree  # exponential average of params for generators, () for discriminators
+
+
+def params_of(members: Members, average: bool = True) -> Tree:
+    """The parameters of generators: their exponential averages, or their raw weights."""
+    return members.average if average else members.params
+
+
+def take(tree: Tree, k: int) -> Tree:
+    """The leaves of member k of a stacked tree."""
+    return jax.tree.map(lambda leaf: leaf[k], tree)
 
 
 Groups = tuple[Group, ...]
@@ -222,5 +237,4 @@ def _latents(group: Group, key: Array, b: Array) -> Array:
 
 
 def _scaled(group: Group, z: Array, members: Array) -> Array:
-    scale = jnp.broadcast_to(jnp.asarray(group.latent.scale, jnp.float32), (group.count,))[members]
-    return z * scale.reshape((-1,) + (1,) * (z.ndim - 1))
+    return z * group.scales[members].reshape((-1,) + (1,) * (z.ndim - 1))

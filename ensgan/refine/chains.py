@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
 
 from ensgan.refine.contract import (
     Draw,
-    Progress,
+    Portions,
     Ratio,
     Refined,
     as_partial,
@@ -35,8 +35,7 @@ def mh(
     *,
     steps: int = 640,
     start: Any = None,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Independence Metropolis-Hastings chains, one for each sample (MH-GAN, Turner et al. 2019, arXiv 1811.11357).
 
@@ -52,8 +51,7 @@ def mh(
         num: how many samples.
         steps: K, proposals of each chain; the paper's is 640.
         start: None for a fake, or reals on axis 0, held out from the judge's training, of which each chain takes one.
-        batch: chains at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, or no chain ever accepts.
@@ -62,7 +60,7 @@ def mh(
     reals = None if start is None else jax.tree.map(jnp.asarray, start)
     draw, log_ratio = as_partial(draw), as_partial(log_ratio)
     run = lambda key, size: _chains(key, draw, log_ratio, reals, jnp.int32(steps), size)
-    x, taken, made = portions(run, key, num, batch, progress)
+    x, taken, made = portions(run, key, num, work)
     if not taken.any():
         raise InputError(
             f"none of {steps} proposals was accepted in any of {num} chains: the judge finds no fake as good as where "
@@ -82,8 +80,7 @@ def ddls(
     log_prior: Callable[[Any], Array] | None = None,
     steps: int = 200,
     rate: float = 0.01,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Langevin dynamics in latent space (DDLS, Che et al. 2020, arXiv 2003.06060).
 
@@ -99,8 +96,7 @@ def ddls(
         log_prior: log density `[n]` of latents, up to a constant; standard normal if not given.
         steps: how many.
         rate: ε > 0.
-        batch: chains at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, or chains leave the finite numbers.
@@ -109,7 +105,7 @@ def ddls(
     check_rate(rate)
     functions = [as_partial(f) for f in (draw, log_ratio, generate, log_prior or standard_normal)]
     run = lambda key, size: _langevin(key, *functions, jnp.float32(rate), jnp.int32(steps), size)
-    x, finite, made = portions(run, key, num, batch, progress)
+    x, finite, made = portions(run, key, num, work)
     check_finite(finite, "rate", rate)
     return Refined(x, 1.0, made * (steps + 1.0), made * steps, math.nan)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from ensgan.types import Array, InputError, Tree
+from ensgan.types import Array, InputError, Tree, unknown
 
 Ratio = Callable[[Any], Array]
 Draw = Callable[[Array, int], Any]
@@ -30,14 +30,26 @@ class Refined(NamedTuple):
     effective: float  # effective sample size for the law p_sampler · exp(log_ratio), at most num; NaN if unknown
 
 
+class Portions(TypedDict, total=False):
+    """How the work is cut.
+
+    Attributes:
+        batch: samples, proposals or chains at a time; 1,024 if not given.
+        progress: called with the number of samples so far.
+    """
+
+    batch: int
+    progress: Progress | None
+
+
 def portions(
-    run: Callable[[Array, int], tuple[Tree, Array]], key: Array, num: int, batch: int, progress: Progress | None
+    run: Callable[[Array, int], tuple[Tree, Array]], key: Array, num: int, work: Portions
 ) -> tuple[Tree, np.ndarray, float]:
     """`num` samples and one number each, from calls of one size; third, how many were made for each that is given.
 
     Sizes are as equal as can be, so that hardly any are made in vain.
     """
-    check_num(num, batch)
+    batch, progress = cut(num, work)
     count = -(-num // batch)
     parts, size = [], -(-num // count)
     for k in range(count):
@@ -64,10 +76,14 @@ def as_partial(fn: Callable[..., Any]) -> Partial:
     return fn if isinstance(fn, Partial) else Partial(fn)
 
 
-def check_num(num: int, batch: int) -> None:
-    """Raises InputError unless there is something to draw."""
+def cut(num: int, work: Portions) -> tuple[int, Progress | None]:
+    """`batch` and `progress`. Raises InputError for other keywords, or where there is nothing to draw."""
+    if extra := work.keys() - Portions.__annotations__:
+        raise unknown("keyword", sorted(extra)[0], Portions.__annotations__)
+    batch = work.get("batch", 1024)
     if num < 1 or batch < 1:
         raise InputError(f"asked for {num} samples, {batch} at a time; both are at least 1")
+    return batch, work.get("progress")
 
 
 def check_budget(budget: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from ensgan.refine.contract import (
     PILOT,
     Draw,
-    Progress,
+    Portions,
     Ratio,
     Refined,
     as_partial,
     check_finite,
-    check_num,
     check_rate,
     check_steps,
+    cut,
     finished,
     portions,
 )
@@ -40,8 +40,7 @@ def dot(
     lipschitz: float | None = None,
     steps: int = 30,
     rate: float = 0.01,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Discriminator optimal transport (DOT, Tanaka 2019, arXiv 1910.06832).
 
@@ -60,13 +59,12 @@ def dot(
             where f is steeper than that.
         steps: gradient steps.
         rate: of each step.
-        batch: samples at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
-    check_num(num, batch)
+    cut(num, work)
     check_steps(steps)
     check_rate(rate)
     if lipschitz is not None:
@@ -78,7 +76,7 @@ def dot(
         extra = 2.0 * PAIRS / num
     numbers = jnp.float32(lipschitz), jnp.float32(rate), jnp.int32(steps)
     run = lambda key, size: _transport(key, *functions, *numbers, size)
-    x, finite, made = portions(run, key, num, batch, progress)
+    x, finite, made = portions(run, key, num, work)
     check_finite(finite, "rate", rate)
     return Refined(x, 1.0, made * (1.0 if generate is None else steps + 1.0) + extra, made * steps + extra, math.nan)
 
@@ -93,8 +91,7 @@ def collaborative(
     shape: Callable[[Any], Ratio] | None = None,
     steps: int = 50,
     rate: float = 0.01,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Collaborative sampling: x ← x + λ ∇ log D(x), D = σ(log ratio) (Liu et al. 2020, arXiv 1902.00813).
 
@@ -112,13 +109,12 @@ def collaborative(
             counts as one evaluation of the judge. Batches are then whole, so that samples do not depend on `num`.
         steps: gradient steps; the paper's is 50.
         rate: λ, in proportion to the finest detail of the data; the paper's is 0.1.
-        batch: samples at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, or samples leave the finite numbers.
     """
-    check_num(num, batch)
+    batch, progress = cut(num, work)
     check_steps(steps)
     check_rate(rate)
     functions = [as_partial(f) for f in (draw, log_ratio, generate or same)]
@@ -126,7 +122,7 @@ def collaborative(
     run = lambda key, size: _climb(key, *functions, shape, jnp.float32(rate), jnp.int32(steps), size)
     most = num if shape is None else -(-num // batch) * batch
     tell = None if progress is None else lambda done: progress(min(done, num))
-    x, finite, made = portions(run, key, most, batch, tell)
+    x, finite, made = portions(run, key, most, {"batch": batch, "progress": tell})
     check_finite(finite, "rate", rate)
     x, made = jax.tree.map(lambda leaf: leaf[:num], x), made * most / num
     calls = steps * (1.0 if shape is None else 2.0)  # of the judge, and of the generator where latents move

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.refine.contract import PILOT, Draw, Progress, Ratio, Refined, as_partial, check_budget, check_num, known
+from ensgan.refine.contract import PILOT, Draw, Portions, Ratio, Refined, as_partial, check_budget, cut, known
 from ensgan.types import Array, InputError, Tree, check_range
 
 PORTION = 16  # batches of proposals in one compiled call
@@ -28,8 +28,7 @@ def drs(
     gamma: float = 0.0,
     percentile: float | None = None,
     pilot: int = 10_000,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Discriminator rejection sampling (Azadi et al. 2019, arXiv 1810.06758).
 
@@ -46,8 +45,7 @@ def drs(
         gamma: γ; positive ones keep fewer samples.
         percentile: takes this percentile of F̂ on the pilot for γ instead, in [0, 100]; the paper's are 80 and 95.
         pilot: samples that F_M and γ are taken from.
-        batch: proposals at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, more than one way to set γ, or nothing is accepted.
@@ -59,7 +57,7 @@ def drs(
         check_range("percentile", percentile, high=100.0 + 1e-9)
     if budget is not None:
         check_budget(budget)
-    check_num(num, batch)
+    batch, _ = cut(num, work)
     f = _pilot(key, draw, log_ratio, pilot, batch)
     top = f.max()
     hat = _drs_logit(f, top)
@@ -69,7 +67,7 @@ def drs(
     elif percentile is not None:
         gamma = float(jnp.percentile(hat, percentile))
     tuning = (top, jnp.float32(gamma))
-    return _reject(key, draw, log_ratio, num, _drs, tuning, len(f), batch, progress)
+    return _reject(key, draw, log_ratio, num, _Rule(_drs, tuning, len(f)), work)
 
 
 def obrs(
@@ -80,8 +78,7 @@ def obrs(
     *,
     budget: float = 0.5,
     pilot: int = 10_000,
-    batch: int = 1024,
-    progress: Progress | None = None,
+    **work: Unpack[Portions],
 ) -> Refined:
     """Optimal budgeted rejection sampling (Verine et al. 2024, arXiv 2311.00460).
 
@@ -96,21 +93,20 @@ def obrs(
         num: how many samples.
         budget: mean acceptance in (0, 1]; 1 keeps everything, 1/M is exact rejection.
         pilot: samples on which the threshold is found; its relative error is about 1/√pilot.
-        batch: proposals at a time.
-        progress: called with the number of samples so far.
+        work: `batch` and `progress`; see `Portions`.
 
     Raises:
         InputError: a number out of range, or nothing is accepted.
     """
     check_budget(budget)
-    check_num(num, batch)
+    batch, _ = cut(num, work)
     f = _pilot(key, draw, log_ratio, pilot, batch)
     if budget == 1.0:
         shift = jnp.float32(jnp.inf)
     else:
         low, high = math.log(budget) - f.max(), -jnp.where(f > -jnp.inf, f, jnp.inf).min()
         shift = _bisect(_mean_capped, f, jnp.float32(budget), low, jnp.maximum(low, high))
-    return _reject(key, draw, log_ratio, num, _obrs, shift, len(f), batch, progress)
+    return _reject(key, draw, log_ratio, num, _Rule(_obrs, shift, len(f)), work)
 
 
 def _drs_logit(f: Array, top: Array, epsilon: float = 1e-6) -> Array:
@@ -138,26 +134,23 @@ class _Carry(NamedTuple):
     tuning: Tree
 
 
-def _reject(
-    key: Array,
-    draw: Draw,
-    log_ratio: Ratio,
-    num: int,
-    accept: Callable[[Tree, Array], tuple[Array, Tree]],
-    tuning: Tree,
-    spent: int,
-    batch: int,
-    progress: Progress | None,
-) -> Refined:
-    """Rounds of `batch` proposals until `num` are kept; `accept` gives log probabilities and learns on."""
+class _Rule(NamedTuple):
+    accept: Callable[[Tree, Array], tuple[Array, Tree]]  # (tuning, log ratios) -> log probabilities, new tuning
+    tuning: Tree
+    spent: int  # draws of the pilot
+
+
+def _reject(key: Array, draw: Draw, log_ratio: Ratio, num: int, rule: _Rule, work: Portions) -> Refined:
+    """Rounds of `batch` proposals until `num` are kept."""
+    batch, progress = cut(num, work)
     draw, log_ratio = as_partial(draw), as_partial(log_ratio)
     form = jax.eval_shape(lambda k: draw(k, num), key)
     zero = jnp.zeros((), jnp.int32)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), form)
-    carry = _Carry(empty, jnp.zeros(num), zero, zero, zero, zero, tuning)
+    carry = _Carry(empty, jnp.zeros(num), zero, zero, zero, zero, rule.tuning)
     proposed, kept = 0, 0
     while int(carry.filled) < num:
-        carry = _rounds(key, draw, log_ratio, carry, accept, batch)
+        carry = _rounds(key, draw, log_ratio, carry, rule.accept, batch)
         proposed, kept = int(carry.round) * batch, int(carry.accepted)
         if int(carry.idle) >= PATIENCE:
             raise InputError(
@@ -166,7 +159,7 @@ def _reject(
             )
         if progress is not None:
             progress(min(int(carry.filled), num))
-    cost = (proposed + spent) / num
+    cost = (proposed + rule.spent) / num
     return Refined(carry.x, kept / proposed, cost, cost, _kish(np.asarray(carry.log_weight)))
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.game.game import Game
-from ensgan.game.population import Group
+from ensgan.game.population import Group, params_of, take
 from ensgan.sampling.draws import CHUNK, in_order
 from ensgan.sampling.inference import find
 from ensgan.types import Array
@@ -42,13 +42,10 @@ class Mixture:
             most = min(n, int(np.floor(n * p[k])) + 2)  # 1 more than can be, for rounding
             mine = jnp.minimum(first[k] + jnp.arange(most), n - 1)
             group, members, m = find(self.game, generators, i)
-            z, scale = _noise(group, jax.random.fold_in(key_z, i), most), jnp.asarray(group.latent.scale, jnp.float32)
-            scale = jnp.broadcast_to(scale, (group.count,))[m]
-            params, state = jax.tree.map(
-                lambda leaf, m=m: leaf[m], (members.average if self.average else members.params, members.state)
-            )
+            z = _noise(group, jax.random.fold_in(key_z, i), most) * group.scales[m]
+            params, state = take((params_of(members, self.average), members.state), m)
             tags = None if label is None else label[mine]
-            parts.append(group.apply(params, state, z * scale, label=tags, train=False, rng=None)[0])
+            parts.append(group.apply(params, state, z, label=tags, train=False, rng=None)[0])
         start = np.cumsum([0] + [len(part) for part in parts])[:-1]
         index = jnp.asarray(start)[turn] + jnp.arange(n) - first[turn]
         order = jax.random.permutation(key_order, n)

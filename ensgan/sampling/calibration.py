@@ -91,10 +91,17 @@ def isotonic(score: Any, real: Any) -> Calibrator:
     return Partial(jnp.interp, xp=knots[0], fp=knots[1])
 
 
-CALIBRATORS: dict[str, Callable[[Any, Any], Calibrator]] = {
-    "temperature": temperature,
-    "logistic": logistic,
-    "isotonic": isotonic,
+class Kind(NamedTuple):
+    """A way to calibrate: `fit(score, real, least)`, and whether the result has a gradient everywhere."""
+
+    fit: Callable[[Any, Any, float], Calibrator]
+    smooth: bool = True
+
+
+CALIBRATORS: dict[str, Kind] = {
+    "temperature": Kind(lambda score, real, least: temperature(score, real)),
+    "logistic": Kind(logistic),
+    "isotonic": Kind(lambda score, real, least: isotonic(score, real), smooth=False),
 }
 
 
@@ -115,7 +122,7 @@ def fit(method: str, score: Any, real: Any, least: float = -np.inf) -> Calibrato
     """
     if method not in CALIBRATORS:
         raise unknown("calibration", method, CALIBRATORS)
-    return logistic(score, real, least) if method == "logistic" else CALIBRATORS[method](score, real)
+    return CALIBRATORS[method].fit(score, real, least)
 
 
 def logistic_regression(x: np.ndarray, real: np.ndarray, penalty: float = 1.0) -> tuple[np.ndarray, float]:
@@ -200,7 +207,10 @@ def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:
     Raises:
         InputError: shapes differ, a number is not finite, or there are fewer than two reals or two fakes.
     """
+    from sklearn.metrics import brier_score_loss
+
     score, real, _ = _checked(log_ratio, real)
+    # The curve is our own: scikit-learn's leaves out empty bins and does not count their samples.
     p = np.exp(-np.logaddexp(0.0, -score))
     which = np.minimum((p * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
@@ -209,7 +219,7 @@ def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:
     gap = np.abs(predicted - observed)[count > 0]
     variance = (p * (1.0 - p)).sum()
     return Quality(
-        brier=float(((p - real) ** 2).mean()),
+        brier=float(brier_score_loss(real, p)),
         error=float((count[count > 0] * gap).sum() / len(p)),
         z=float((real - p).sum() / np.sqrt(max(variance, 1e-12))),
         predicted=predicted,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,12 @@ from ensgan.data import Source
 from ensgan.data.source import LEAST, check_split
 from ensgan.game.game import Game, check_source, meaning
 from ensgan.game.state import State
-from ensgan.metrics import metagame, ranks
+from ensgan.metrics import metagame
 from ensgan.sampling import calibration, draws
-from ensgan.sampling.forest import forest_of
 from ensgan.sampling.inference import logits, payoff
 from ensgan.sampling.judge import Judge
+from ensgan.sampling.refinement import Sampler
+from ensgan.sampling.rules import FITTED, JUDGES, RULES, Scored, is_smooth, mean_logit, stacked
 from ensgan.sampling.sampler import sample
 from ensgan.types import Array, InputError, unknown
 
@@ -29,54 +30,9 @@ LEAST_SLOPE = 0.01
 SEED = 20_190_226  # of the draws that judges are fitted on
 
 
-def mean_logit(logit_Nn: Array) -> Array:
-    """The mean of the logits: the geometric mean of the density ratios."""
-    return logit_Nn.mean(0)
-
-
-def mean_probability(logit_Nn: Array) -> Array:
-    """The logit of the mean probability of being real."""
-    return jax.nn.logsumexp(jax.nn.log_sigmoid(logit_Nn), axis=0) - jax.nn.logsumexp(
-        jax.nn.log_sigmoid(-logit_Nn), axis=0
-    )
-
-
-def log_mean_ratio(logit_Nn: Array) -> Array:
-    """The logarithm of the mean density ratio."""
-    return jax.nn.logsumexp(logit_Nn, axis=0) - jnp.log(len(logit_Nn))
-
-
-def minimum(logit_Nn: Array) -> Array:
-    """The severest discriminator."""
-    return logit_Nn.min(0)
-
-
-def median(logit_Nn: Array) -> Array:
-    """The median of the logits."""
-    return jnp.median(logit_Nn, axis=0)
-
-
-RULES: dict[str, Callable[[Array], Array]] = {
-    "mean_logit": mean_logit,
-    "mean_probability": mean_probability,
-    "log_mean_ratio": log_mean_ratio,
-    "minimum": minimum,
-    "median": median,
-}
-"""Rules `[N, n] -> [n]` that nothing is fitted for."""
-
-FITTED = ("weighted", "nash", "stacking", "forest")
-"""Rules that are fitted: see `fit`."""
-
-
 def judges(game: Game, state: State) -> np.ndarray:
-    """Numbers of the discriminators that judge: those that take part (`Game.taking_part`)."""
+    """The numbers of the discriminators that judge: those that play (`Game.taking_part`)."""
     return np.flatnonzero(game.taking_part(state)[1])
-
-
-def is_smooth(rule: str | None, calibrate: str | None) -> bool:
-    """Whether such a judge has a gradient: a forest and isotonic calibration are flat in places."""
-    return rule != "forest" and calibrate != "isotonic"
 
 
 def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
@@ -103,6 +59,13 @@ def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
     return Judge(score, meaning(game, state), rule, smooth=True)
 
 
+class Draws(TypedDict, total=False):
+    """The samples that a judge is fitted on: at most `num` reals (2,000) and as many draws, by the seed `seed` (0)."""
+
+    num: int
+    seed: int
+
+
 def fit(
     game: Game,
     state: State,
@@ -112,21 +75,20 @@ def fit(
     calibrate: str = "logistic",
     weights: Any = None,
     average: bool = True,
-    num: int = 2000,
-    seed: int = 0,
+    **drawn: Unpack[Draws],
 ) -> Judge:
     """A judge that estimates log p_data/p_sampler for one sampler: a mixture of generators, or one of them.
 
-    Those discriminators judge that take part. Held-out reals of the calibrate split and as many draws of exactly that
-    sampler are cut in halves. On the first:
+    The discriminators that play judge. Held-out reals of the calibrate split and as many draws of exactly that sampler
+    are cut in halves. On the first:
 
-    1. where a logit is no log ratio (`selection.meaning`), each discriminator's gets a scale and an offset by logistic
+    1. where a logit is no log ratio (`game.meaning`), each discriminator's gets a scale and an offset by logistic
        regression, so that rules compare like with like;
     2. the rule. Besides those of `RULES` there are `weighted`, the mean logit with weights ∝ 2 S(D) − 1, how much
        better than chance each tells the sampler from the data; `nash`, with the discriminators' weights in the
        equilibrium of the held-out payoff matrix; `stacking`, logistic regression on the N logits; `forest`, a random
        forest on them;
-    3. the calibrator, for a stacking and a forest on scores of samples that each part of them was not fitted on.
+    3. the calibrator, for a stacking and a forest on out-of-fold (out-of-bag) scores.
 
     The second half measures Brier score, calibration error and Z before and after.
 
@@ -138,39 +100,18 @@ def fit(
         calibrate: temperature, logistic or isotonic.
         weights: of the M generators, as in `sample`; None for the game's mixture.
         average: whether the sampler takes averaged generators.
-        num: largest number of reals, and of draws.
-        seed: of the draws and of the halves.
+        drawn: `num` and `seed`; see `Draws`.
 
     Raises:
         InputError: an unknown rule or calibration, too few held-out reals, logits that are not finite, or a source that
             does not fit the game.
     """
-    if rule not in RULES and rule not in FITTED:
-        raise unknown("rule", rule, (*RULES, *FITTED))
-    if calibrate not in calibration.CALIBRATORS:
-        raise unknown("calibration", calibrate, calibration.CALIBRATORS)
+    smooth, seed = is_smooth(rule, calibrate), drawn.get("seed", 0)
     check_source(game, source)
-    check_split(source, "calibrate")
-    law = draws.probabilities(game, state, weights)
-    reals = source.held_out("calibrate", num)
+    law, who = draws.probabilities(game, state, weights), judges(game, state)
+    reals, logit_Nn = _held_out(game, state, source, Sampler(game, law, average), drawn)
     n = len(reals["x"])
-    if n < 2 * LEAST:
-        raise InputError(
-            f"there are {n} reals of the calibrate split, and halves need at least {LEAST}; give more data, "
-            "or a larger num"
-        )
-    key = jax.random.fold_in(jax.random.key(SEED), seed)
-    label = draws.labels(game, key, n)
-    fakes = sample(game, state, key, n, weights=law, average=average, label=label)
-    x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
-    tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])
-    who = judges(game, state)
-    logit_Nn = np.asarray(logits(game, state.discriminators, x, tags), np.float64)[who]
     real = np.arange(2 * n) < n
-    if not np.isfinite(logit_Nn).all():
-        bad = who[~np.isfinite(logit_Nn).all(1)]
-        raise InputError(f"discriminator {bad[0]} has logits that are not finite; the run cannot be judged")
-
     half = np.random.default_rng(seed).permutation(n) < n // 2
     mine = np.concatenate([half, half])
     scale, shift = np.ones(len(who)), np.zeros(len(who))
@@ -180,7 +121,8 @@ def fit(
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
 
     first = {name: value[half] for name, value in reals.items()}
-    head, unseen = _head(rule, game, state, first, even_Nn[:, mine], real[mine], seed)
+    scored = Scored(even_Nn[:, mine], real[mine], partial(_nash, game, state, first), seed)
+    head, unseen = JUDGES[rule].fit(scored)
     score = np.asarray(head(jnp.asarray(even_Nn, jnp.float32)))
     if unseen is None:
         calibrator = calibration.fit(calibrate, score[mine], real[mine])
@@ -195,7 +137,7 @@ def fit(
         score=Partial(_Score(game), judging, head, calibrator),
         meaning="log_ratio",
         rule=rule,
-        smooth=is_smooth(rule, calibrate),
+        smooth=smooth,
         law=law,
         average=average,
         shape=Partial(_Shape(game), judging, reals_Nn, tag),
@@ -204,23 +146,29 @@ def fit(
     )
 
 
-def _head(
-    rule: str, game: Game, state: State, reals: dict[str, Any], logit_Nn: np.ndarray, real: np.ndarray, seed: int
-) -> tuple[Partial, np.ndarray | None]:
-    """How N logits become one score, fitted on reals and fakes `logit_Nn`; `real` `[n]` says which are which.
-
-    Second come the scores to calibrate on, where the rule would flatter itself on what it was fitted on, else None.
-    """
-    if rule in RULES:
-        return Partial(RULES[rule]), None
-    if rule == "forest":
-        return forest_of(logit_Nn.T, real, seed)
-    if rule == "stacking":
-        weight, bias = calibration.logistic_regression(logit_Nn.T, real)
-        unseen = calibration.unseen(logit_Nn.T, real, seed)
-        return Partial(_stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), unseen
-    share = _nash(game, state, reals) if rule == "nash" else _by_score(logit_Nn[:, ~real], logit_Nn[:, real])
-    return Partial(_weighted, jnp.asarray(share, jnp.float32)), None
+def _held_out(
+    game: Game, state: State, source: Source, sampler: Sampler, drawn: Draws
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Reals of the calibrate split, and the judging discriminators' logits `[N, 2n]` on them and on as many draws."""
+    check_split(source, "calibrate")
+    reals = source.held_out("calibrate", drawn.get("num", 2000))
+    n = len(reals["x"])
+    if n < 2 * LEAST:
+        raise InputError(
+            f"there are {n} reals of the calibrate split, and halves need at least {LEAST}; give more data, or a "
+            "larger num"
+        )
+    key = jax.random.fold_in(jax.random.key(SEED), drawn.get("seed", 0))
+    label = draws.labels(game, key, n)
+    fakes = sample(game, state, key, n, weights=sampler.weights, average=sampler.average, label=label)
+    x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
+    tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])
+    who = judges(game, state)
+    logit_Nn = np.asarray(logits(game, state.discriminators, x, tags), np.float64)[who]
+    if not np.isfinite(logit_Nn).all():
+        bad = who[~np.isfinite(logit_Nn).all(1)]
+        raise InputError(f"discriminator {bad[0]} has logits that are not finite; the run cannot be judged")
+    return reals, logit_Nn
 
 
 @dataclass(frozen=True)
@@ -249,7 +197,7 @@ class _Shape:
             count = lambda tags: jnp.bincount(tags, length=self.game.classes)
             share = (count(item[1]) / jnp.maximum(count(label), 1))[label]
         share = share * fake_Nb.shape[1] / jnp.maximum(share.sum(), 1e-6)
-        head = Partial(_stacked, *calibration.regression(fake_Nb, real_Nn, share))
+        head = Partial(stacked, *calibration.regression(fake_Nb, real_Nn, share))
         return Partial(_Score(self.game), judging, head, Partial(_same))
 
 
@@ -267,21 +215,6 @@ def _even(game: Game, judging: Any, item: Any) -> Array:
 
 def _same(score: Array) -> Array:
     return score
-
-
-def _weighted(weight: Array, logit_Nn: Array) -> Array:
-    return (weight[:, None] * logit_Nn).sum(0)
-
-
-def _stacked(weight: Array, bias: Array, logit_Nn: Array) -> Array:
-    return _weighted(weight, logit_Nn) + bias
-
-
-def _by_score(fake_Nn: np.ndarray, real_Nn: np.ndarray) -> np.ndarray:
-    """Weights ∝ 2 S(D_j) − 1 against the sampler, none below 0; equal ones where nobody beats chance."""
-    fool = np.asarray(ranks.auc(jnp.asarray(fake_Nn)[None], jnp.asarray(real_Nn)))[0]
-    better = np.maximum(1.0 - 2.0 * fool, 0.0)
-    return better / better.sum() if better.sum() > 0 else np.full(len(fool), 1.0 / len(fool))
 
 
 def _nash(game: Game, state: State, reals: dict[str, Any]) -> np.ndarray:

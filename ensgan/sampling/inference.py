@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.game import execution, population
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Latent, Members
+from ensgan.game.population import Group, Latent, Members, params_of, take
 from ensgan.game.scoring import at_least_float32
 from ensgan.game.state import State
 from ensgan.metrics.ranks import auc
@@ -73,9 +73,9 @@ def member(
     first = population.offsets(groups)
     g = int(np.searchsorted(first, i, side="right")) - 1
     group, k = groups[g], int(i - first[g])
-    take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
-    params = members[g].average if average and side == SIDES[0] else members[g].params
-    return Member(group.network, take(params), take(members[g].state), group.prior(k) if side == SIDES[0] else None)
+    params = params_of(members[g], average and side == SIDES[0])
+    mine, net = take((params, members[g].state), k)
+    return Member(group.network, mine, net, group.prior(k) if side == SIDES[0] else None)
 
 
 def draw(member: Member, key: Array, number: Array, label: Array | None = None) -> Array:
@@ -120,22 +120,22 @@ def one_member(
     group: Group, members: Members, average: bool, k: int, key: Array, index: Array, label: Array | None
 ) -> Array:
     """The samples of these numbers `[b]` from member k of a group, `[b, *sample_shape]`."""
-    take = lambda tree: jax.tree.map(lambda leaf: leaf[k], tree)
     z = latents(group.prior(k), group.network.in_shape, key, index)
-    params = take(members.average if average else members.params)
-    return group.apply(params, take(members.state), z, label=label, train=False, rng=None)[0]
+    params, net = take((params_of(members, average), members.state), k)
+    return group.apply(params, net, z, label=label, train=False, rng=None)[0]
 
 
 @partial(jax.jit, static_argnums=(0, 2))
 def all_members(group: Group, members: Members, average: bool, key: Array, number: Array, label: Array | None) -> Array:
     """The samples of these numbers from every member of a group at common noise, `[count, b, *sample_shape]`."""
     z = population.common_noise(group, key, number)
-    params = members.average if average else members.params
 
     def one(params: Any, state: Any, z: Array) -> Array:
         return group.apply(params, state, z, label=label, train=False, rng=None)[0]
 
-    return execution.over_members(one, group.execution, group.count, (0, 0, 0))(params, members.state, z)
+    return execution.over_members(one, group.execution, group.count, (0, 0, 0))(
+        params_of(members, average), members.state, z
+    )
 
 
 # Held-out scoring has noise of its own, the same at every step and for every member.

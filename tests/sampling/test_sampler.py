@@ -14,11 +14,18 @@ from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal, uniform
-from ensgan.sampling import combine
+from ensgan.sampling import combine, refinement
 from ensgan.sampling.adapters import Mixture
 from ensgan.sampling.judge import Judge
-from ensgan.sampling.sampler import mean_output, refined, sample
+from ensgan.sampling.refinement import Refinement, Sampler
+from ensgan.sampling.sampler import mean_output, sample
 from ensgan.types import InputError
+
+
+def refined(game, state, key, num, *, judge, weights=None, average=True, label=None, start=None, progress=None, **how):
+    sampler = Sampler(game, weights, average, label)
+    return refinement.refined(sampler, state, key, num, judge, Refinement(**how), start=start, progress=progress)
+
 
 CLOSE = 0.1  # 1.95/√1000, and what a judge that was fitted on 800 reals adds; N(0, 1) is 0.38 off
 
@@ -110,7 +117,7 @@ def test_stratified_samples_have_their_shares_and_an_average_lies_between(key):
     assert not np.array_equal(x, np.sort(x))
     found = mean_output(playing, state, key, 5, weights=[1, 0, 3])
     np.testing.assert_allclose(found, np.full((5, 1), 3.0))
-    with pytest.raises(InputError, match="stratified shares are of samples as they come"):
+    with pytest.raises(InputError, match="stratified and refine cannot be combined"):
         ensgan.sample(playing, state, key, 4, refine="obrs", stratified=True)
 
 
@@ -210,13 +217,13 @@ def test_what_does_not_fit_is_refused(played, first, key):
         (lambda: refined(playing, state, key, 4, judge=plain), "not calibrated against draws of this sampler"),
         (
             lambda: refined(playing, state, key, 4, judge=first),
-            r"weights \[1.0, 0.0\], and samples are asked with \[0.5",
+            r"weights \[1.0, 0.0\], but samples are to be drawn with \[0.5",
         ),
         (lambda: refined(playing, state, key, 4, judge=first, method="best"), "unknown refinement 'best'; known: coll"),
         (lambda: refined(playing, state, key, 4, judge=forest, method="ddls", weights=one), "follows the gradient"),
         (
             lambda: refined(playing, state, key, 4, judge=first, weights=one, average=False),
-            "calibrated against averaged generators, and samples are asked of raw generators; give .*, average=False",
+            "averaged generators, but samples are to be drawn from raw generators; give .*, average=False",
         ),
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, label=1), "label is 1; refinement takes"),
         (
