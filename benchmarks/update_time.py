@@ -13,7 +13,7 @@ import time
 import jax
 from rows import emit
 
-from ensgan.cli import main as cli
+from ensgan.cli.configurations import file_of
 from ensgan.game.program import Program
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=20)
     options, overrides = parser.parse_known_args()
-    tree = config.read(cli._config_file(options.config))
+    tree = config.read(file_of(options.config))
 
     programs = {}
     for update in ("simultaneous", "alternating"):

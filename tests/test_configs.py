@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ensgan.cli import main as cli
+from ensgan.cli.configurations import shipped
 from ensgan.game.program import Program
 from ensgan.reporting import read_metrics
 from ensgan.runs import config
@@ -15,7 +15,7 @@ from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
 
-CONFIGS = cli._configs()
+CONFIGS = shipped()
 # Where the IDX files of MNIST are, if they are anywhere.
 MNIST = Path(os.environ.get("ENSGAN_MNIST", Path(__file__).parents[2] / "shared" / "data" / "mnist"))
 QUICK = ["--steps", "2", "--log_every", "1", "--eval_every", "2", "--checkpoint_every", "2", "--held_out", "16"]

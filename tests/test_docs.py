@@ -1,5 +1,6 @@
 """The programs in the documents run, and the documents name what there is."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import yaml
 from ensgan import augment, losses, pairing, penalties
 from ensgan.cli import distributed
 from ensgan.cli import main as cli
+from ensgan.cli.configurations import shipped
 
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- a test runs this program -->\n```python\n"
@@ -62,7 +64,7 @@ def test_the_readmes_first_two_commands_are_the_set_up():
 
 def test_the_readme_names_every_command_configuration_and_pairing():
     text = (ROOT / "README.md").read_text()
-    for name in (*cli.COMMANDS, *cli._configs(), *pairing.PAIRINGS):
+    for name in (*cli.COMMANDS, *shipped(), *pairing.PAIRINGS):
         assert f"`{name}`" in text or f"ensgan {name}" in text, name
     assert len(losses.LOSSES) == 7
     assert set(penalties.PENALTIES) == {"none", "r1", "r2", "r1_r2", "gradient_penalty"}
@@ -85,7 +87,10 @@ def test_launch_files_are_well_formed(tmp_path):
     for program in shell:
         assert subprocess.run(["bash", "-n"], input=program, text=True).returncode == 0
         flags = set(re.findall(r" (--[a-z-]+)(?= |$)", "".join(re.findall(r"ensgan (?:train|resume).*", program))))
-        known = {flag for flag, *_ in distributed.PLACE} | {"--data-dir", "--run-dir"}
+        known = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(distributed.Processes)} | {
+            "--data-dir",
+            "--run-dir",
+        }
         assert flags <= known, flags - known
 
 

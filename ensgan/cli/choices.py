@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ensgan.evaluation import selection
 from ensgan.runs import records
+from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
 
-def weights(
-    choice: str | None, game: Any, state: Any, source: Any, settings: Any, directory: Path, more: str = ""
-) -> tuple[Any, str]:
+def weights(choice: str | None, run: Opened, more: str = "") -> tuple[Any, str]:
     """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
+    game, state, directory = run.game, run.state, run.directory
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
         stored = records.load_selection(directory, game.M)
@@ -35,7 +34,7 @@ def weights(
         some = "" if len(among) == game.M else f"{len(among)} of "
         return found, f"the {kind} mixture of {some}{game.M} generators"
     if choice == "best":
-        scores = selection.select(game, state, source, num=settings.held_out)
+        scores = selection.select(game, state, run.source, num=run.config.held_out)
         if scores.members == "parts":
             print(
                 f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "

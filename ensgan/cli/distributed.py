@@ -1,4 +1,4 @@
-"""A command as one of several processes: its arguments, how it joins the others, and how its end is told."""
+"""A command as one of several processes: its flags, how it joins the others, and how it reports its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from ensgan.devices import mesh, processes
 from ensgan.types import InputError, out_of_memory
@@ -22,30 +22,38 @@ LAST_WORDS = (
     "ensgan: this process was ended from outside, most likely because another process of its run had ended, as the "
     f"last lines of that one say, or had the same --process-id. {SAFE}\n"
 )
-# Where a command computes: arguments of the commands that train.
-PLACE: list[tuple[str, type, Any, str]] = [
-    ("--mesh", str, "auto", "devices for members and for samples, such as member=4,data=2; auto uses what there is"),
-    (
-        "--distributed",
-        bool,
-        False,
-        "one of several processes, as Slurm, Open MPI, Kubernetes or a TPU pod started them",
-    ),
-    ("--coordinator", str, None, "host:port of process 0, for several processes started by hand"),
-    ("--num-processes", int, None, "how many processes there are, with --coordinator"),
-    ("--process-id", int, None, "which of them this is, from 0, with --coordinator"),
-    ("--local-devices", str, None, "numbers of the local devices that this process takes, such as 0,1"),
-    ("--join-timeout", int, 120, "seconds to wait for the other processes"),
-]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Where a command computes.
+
+    Args:
+        mesh: devices for members and for samples, such as member=4,data=2; auto uses all that fit.
+        distributed: be one of several processes, as Slurm, Open MPI, Kubernetes or a TPU pod started them.
+        coordinator: host:port of process 0, for several processes started by hand.
+        num_processes: how many processes there are, with --coordinator.
+        process_id: which of them this is, from 0, with --coordinator.
+        local_devices: numbers of the local devices that this process uses, such as 0,1.
+        join_timeout: seconds to wait for the other processes.
+    """
+
+    mesh: str = "auto"
+    distributed: bool = False
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+    local_devices: str | None = None
+    join_timeout: int = 120
 
 
 @contextlib.contextmanager
-def joined(command: str, options: dict[str, Any]) -> Iterator[None]:
-    """One of several processes, if the command line says so, until the end of the block."""
-    mesh.parse(options["mesh"])  # wrong sizes are told before anybody waits for anybody
-    explicit = (options["coordinator"], options["num_processes"], options["process_id"])
-    devices = options["local_devices"]
-    if not options["distributed"] and explicit == (None, None, None):
+def joined(command: str, place: Processes) -> Iterator[None]:
+    """Is one of several processes, if the command line says so, until the end of the block."""
+    mesh.parse(place.mesh)  # wrong sizes are refused before any process waits for another
+    explicit = (place.coordinator, place.num_processes, place.process_id)
+    devices = place.local_devices
+    if not place.distributed and explicit == (None, None, None):
         if devices is not None:
             raise InputError("--local-devices is given to a process alone; add --distributed, or --coordinator")
         yield
@@ -53,7 +61,7 @@ def joined(command: str, options: dict[str, Any]) -> Iterator[None]:
     if devices is not None and not re.fullmatch(r"\d+(,\d+)*", devices):
         raise InputError(f"--local-devices is {devices!r}; give numbers of devices, such as 0,1")
     numbers = None if devices is None else [int(number) for number in devices.split(",")]
-    processes.join(*explicit, numbers, timeout=options["join_timeout"])
+    processes.join(*explicit, numbers, timeout=place.join_timeout)
     in_order = processes.last_words(LAST_WORDS)
     try:
         processes.check_same({"the command": command})  # those of another one would not take the steps that follow

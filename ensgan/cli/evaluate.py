@@ -1,4 +1,4 @@
-"""What `ensgan select` and `ensgan evaluate` find of a run or of two folders of images, and how they print it."""
+"""`ensgan evaluate`: the generators of a run measured on held-out data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ensgan.cli import choices
-from ensgan.cli.arguments import CLASSIFIER_STEPS, enough, repeats_or_default
+from ensgan.cli.checks import CLASSIFIER_STEPS, enough, repeats_or_default
 from ensgan.evaluation import features, selection
 from ensgan.evaluation.classifier import classifiable, train_classifier
 from ensgan.evaluation.features import of_inception
 from ensgan.evaluation.tables import evaluate_classes, evaluate_distances, evaluate_modes
 from ensgan.evaluation.text import describe_classes, describe_distances, describe_modes, describe_scores
-from ensgan.runs.restore import load_run, restore
+from ensgan.runs.restore import opened
 from ensgan.types import InputError
 
 
@@ -27,35 +27,37 @@ def evaluate(
     repeats: int | None = None,
     cache: str | None = None,
 ) -> None:
-    """Measures the generators of a run on the report split: modes or classes, distances, scores.
+    """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
+
+    `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
 
     Distances are taken in the features that the run's configuration names, or in Inception's. The mixture is the one
     that `sample --from mixture` draws from. Rankings, and who is best, are those of the select split.
 
     Args:
         run: the run's folder.
-        num: largest number of held-out samples that distances are taken to, and of samples per generator; what each
-            measure takes if not given. Scores take as many as while training.
-        classifier_steps: updates of the classifier that counts classes; 0 does without, and without its features.
-        inception: file of the weights of Inception-v3, by whose features images are then compared.
-        repeats: halves that intervals are taken from, 100 if not given; 0 does without.
-        cache: a folder that keeps features.
+        num: largest number of held-out samples for distances, and of samples per generator for modes and classes
+            (default: as each measure takes). Scores take as many as while training.
+        classifier_steps: updates of the classifier that counts classes; 0 = no classes, and no features of it.
+        inception: compare images by Inception-v3 with the weights in this file: FID, KID and more.
+        repeats: number of half-samples for the confidence intervals (default 100; 0 = no intervals).
+        cache: a folder that keeps features, means and covariances for the next time.
 
     Raises:
-        InputError: a number out of range, other weights, or samples that are no images.
+        InputError: a number out of range, other weights, or samples that are not images.
     """
     if classifier_steps < 0:
         raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
     repeats = repeats_or_default(repeats)
     of = None if inception is None else of_inception(inception)
-    settings = load_run(run)
-    game, source, state = restore(run, settings)
+    found = opened(run)
+    game, source, state, settings = found.game, found.source, found.state, found.config
     if of is not None and not (len(source.shape) == 3 and source.shape[-1] in (1, 3)):
         raise InputError(
             f"--inception takes images [H, W, C] with 1 or 3 channels; samples of this run are {list(source.shape)}"
         )
     count = enough(num) or settings.held_out
-    weights, text = choices.weights("mixture", game, state, source, settings, run)
+    weights, text = choices.weights("mixture", found)
     chosen = selection.select(game, state, source, num=settings.held_out)  # nothing is chosen on the report split
     scores = selection.select(game, state, source, num=settings.held_out, split="report", weights=weights)
     scores = scores._replace(rank_g=chosen.rank_g, rank_d=chosen.rank_d)
@@ -65,9 +67,7 @@ def evaluate(
         table = evaluate_modes(game, state, source, num=num or 2500, **law)
         print(describe_modes(table) + "\n")
     elif classifiable(source) and classifier_steps:
-        text = (
-            f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 does without"
-        )
+        text = f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 skips it"
         print(text, file=sys.stderr, flush=True)
         single = source.single or source
         classifier = train_classifier(single, seed=settings.seed, steps=classifier_steps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ensgan.cli.arguments import CLASSIFIER_STEPS, repeats_or_default
+from ensgan.cli.checks import CLASSIFIER_STEPS, repeats_or_default
+from ensgan.data.checks import check_seed
 from ensgan.evaluation import comparison
 from ensgan.evaluation.features import identity, of_inception
 from ensgan.evaluation.folders import compare_folders, frechet_of_folders
@@ -12,10 +13,10 @@ from ensgan.types import InputError, unknown
 FOLDER_FEATURES = ("identity", "classifier")
 
 
-def evaluate_folders(
-    real: str | None,
-    fake: str | None,
+def folders(
     *,
+    real: str | None = None,
+    fake: str | None = None,
     features: str = "identity",
     inception: str | None = None,
     moments: bool = False,
@@ -27,45 +28,29 @@ def evaluate_folders(
     repeats: int | None = None,
     cache: str | None = None,
 ) -> None:
-    """Compares two folders of images: distances with intervals, and the floor that reals get against reals.
+    """Compare two folders of images: distances with confidence intervals, and the value that real images get.
 
     Args:
         real: folder of real images.
         fake: folder of images to measure.
-        features: `identity` or `classifier`.
-        inception: file of the weights of Inception-v3, whose features are then taken.
-        moments: the Fréchet distance alone, without an interval: no features need be held.
-        size: pixels of a side that images are cropped and resized to.
-        pixels: most pixels of a side for identity; 8 if not given.
-        classifier_steps: updates of the classifier; 1,500 if not given.
-        num: most images of each folder.
-        seed: of what is drawn at random.
-        repeats: halves that intervals are taken from, 100 if not given; 0 does without.
-        cache: a folder that keeps features, means and covariances.
+        features: identity compares pixels; classifier trains one on the reals, whose subfolders are the classes.
+        inception: compare images by Inception-v3 with the weights in this file: FID, KID and more.
+        moments: the Fréchet distance alone, without an interval, so that no features need be held in memory.
+        size: crop and resize all images to so many pixels a side (default: all must have one size).
+        pixels: largest side in pixels for identity; larger images are averaged (default 8).
+        classifier_steps: updates of the classifier (default 1500).
+        num: largest number of images of each folder (default: all).
+        seed: seed of everything drawn at random.
+        repeats: number of half-samples for the confidence intervals (default 100; 0 = no intervals).
+        cache: a folder that keeps features, means and covariances for the next time.
 
     Raises:
         InputError: a folder is missing, a number is out of range, or options exclude each other or would do nothing.
     """
-    for flag, folder in (("real", real), ("fake", fake)):
-        if not folder:
-            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
-    if features not in FOLDER_FEATURES:
-        raise unknown("features", features, FOLDER_FEATURES)
-    halves = repeats_or_default(repeats)
-    if num is not None and num < 4:
-        raise InputError(f"--num is {num}; give at least 4")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
-    trained = features == "classifier"
-    if trained and (inception is not None or moments):
-        raise InputError("--features classifier goes neither with --inception nor with --moments; give one of them")
-    for flag, given, idle, why in (
-        ("pixels", pixels, trained or inception is not None, "the features are no pixels"),
-        ("classifier-steps", classifier_steps, not trained, "no classifier is trained without --features classifier"),
-        ("repeats", repeats, moments, "--moments takes no interval"),
-    ):
-        if given is not None and idle:
-            raise InputError(f"--{flag} is given, but {why}; leave it out")
+    trained, halves = features == "classifier", repeats_or_default(repeats)
+    check_seed(seed, "--seed")
+    _check(real, fake, features, num)
+    _check_idle(trained, inception is not None, moments, pixels, classifier_steps, repeats)
     steps = CLASSIFIER_STEPS if classifier_steps is None else classifier_steps
     if steps < 1:
         raise InputError(f"--classifier-steps is {steps}; give 1 or more")
@@ -96,3 +81,28 @@ def evaluate_folders(
         )
     print(format_measured({"value [95 % interval]" if halves else "value": found.rows}))
     print(describe_floor(found))
+
+
+def _check(real: str | None, fake: str | None, features: str, num: int | None) -> None:
+    for flag, folder in (("real", real), ("fake", fake)):
+        if not folder:
+            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
+    if features not in FOLDER_FEATURES:
+        raise unknown("features", features, FOLDER_FEATURES)
+    if num is not None and num < 4:
+        raise InputError(f"--num is {num}; give at least 4")
+
+
+def _check_idle(
+    trained: bool, inception: bool, moments: bool, pixels: int | None, steps: int | None, repeats: int | None
+) -> None:
+    """Raises InputError for flags that exclude each other, or would do nothing."""
+    if trained and (inception or moments):
+        raise InputError("--features classifier goes neither with --inception nor with --moments; give one of them")
+    for flag, given, idle, why in (
+        ("pixels", pixels, trained or inception, "the features are no pixels"),
+        ("classifier-steps", steps, not trained, "no classifier is trained without --features classifier"),
+        ("repeats", repeats, moments, "--moments takes no interval"),
+    ):
+        if given is not None and idle:
+            raise InputError(f"--{flag} is given, but {why}; leave it out")

@@ -197,3 +197,9 @@ def table() -> str:
         if name in METHODS and METHODS[name].needs:
             lines.append(f"{'':{widths[0]}}  needs {METHODS[name].needs}")
     return "\n".join(lines)
+
+
+def methods() -> None:
+    """Print the table of ensemble methods. Each has a configuration: `ensgan train methods/NAME`."""
+    print(f"{table()}\n\n{LEGEND}\n")
+    print("Each has a configuration: `ensgan train methods/NAME`. Numbers are arXiv papers; docs/methods.md says more.")

@@ -2,10 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+import json as text_json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from ensgan import data
+from ensgan.cli import choices
 from ensgan.data import Source
+from ensgan.devices import mesh as meshes
+from ensgan.runs import build
+from ensgan.runs import plan as plans
+from ensgan.runs.config import Config
 from ensgan.runs.plan import Plan
+from ensgan.types import InputError
+
+
+def plan(
+    settings: Config,
+    *,
+    mesh: str = "",
+    topology: str | None = None,
+    bandwidth: float = 100.0,
+    peak: float = 100.0,
+    sample_shape: str | None = None,
+    samples: int | None = None,
+    json: bool = False,
+) -> None:
+    """Compile one training step for devices that you may not have, and print what it costs. Nothing is run or read.
+
+    Args:
+        settings: the configuration, with the flags that change it.
+        mesh: sizes of the mesh, such as member=4,data=2; auto takes all devices of a topology that fit (default: one
+            device, or auto with a topology).
+        topology: TPUs to compile for, such as v5e:4x4 (needs libtpu); without one, simulated CPU devices.
+        bandwidth: GB/s that a device sends.
+        peak: TFLOP/s that a device computes.
+        sample_shape: shape of a sample, such as 64,64,3, where only the files know it.
+        samples: how many samples there are, where only the files know it (default: 60,000).
+        json: print one JSON object instead of a table.
+    """
+    for flag, value in (("bandwidth", bandwidth), ("peak", peak)):
+        if not 0 < value < math.inf:
+            raise InputError(f"--{flag} is {value}; give a number above 0")
+    sizes = meshes.parse(mesh or ("auto" if topology is not None else "member=1,data=1"))
+    if sizes is None and topology is None:
+        raise InputError("--mesh auto needs a --topology; without one give sizes, such as member=4,data=2")
+    plans.virtual_devices(1 if sizes is None or topology is not None else sizes.devices)
+    given = {"shape": choices.shape(sample_shape), "num": samples}
+    outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
+    source = outline()
+    game = build.build_game(settings, source.shape, source.num["train"])
+    if source.classes is None:
+        source = outline(classes=game.classes)
+    source = build.viewed(settings, source)
+    found = plans.plan(game, source, sizes, topology=topology)
+    rates = {"bandwidth": 1e9 * bandwidth, "peak": 1e12 * peak}
+    if json:
+        share = found.communication_share(**rates)
+        print(text_json.dumps({"config": settings.name, **found.as_dict(), **rates, "communication_share": share}))
+    else:
+        print(describe(found, name=settings.name, source=source, **rates))
+
+
+def _unread(source: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options, for the parser: files need not be named."""
+    options = functools.wraps(source)(lambda **options: source(**options))
+    given = inspect.signature(source, eval_str=True).parameters.values()
+    free = lambda p: p.replace(kind=p.KEYWORD_ONLY, default=None, annotation=p.annotation | None)
+    options.__signature__ = inspect.Signature([free(p) if p.name == "path" else p for p in given])  # type: ignore[attr-defined]
+    return options
+
+
+TABLES = {**build.TABLES, "data": {name: _unread(source) for name, source in data.SOURCES.items()}}
 
 
 def describe(plan: Plan, *, name: str, source: Source, bandwidth: float, peak: float) -> str:

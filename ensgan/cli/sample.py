@@ -1,4 +1,4 @@
-"""Samples of a run drawn into a file, as they come or refined by the run's judge."""
+"""`ensgan sample`: samples of a run in a file, as they come or refined by the run's judge."""
 
 from __future__ import annotations
 
@@ -11,112 +11,126 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.judge import fit
-from ensgan.data import Source, to_uint8
+from ensgan.cli.checks import check_out
+from ensgan.cli.judge import fitted_judge
+from ensgan.data import to_uint8
+from ensgan.data.checks import check_seed
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
-from ensgan.game.state import State
 from ensgan.runs.gallery import save_picture
-from ensgan.runs.restore import load_run, restore
+from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.refinement import Refinement, Sampler, check_smooth, effort, refined
-from ensgan.sampling.sampler import mean_output, sample
+from ensgan.sampling.sampler import mean_output
+from ensgan.sampling.sampler import sample as drawn
 from ensgan.types import Array, InputError
 
 MEMORY = 2**32  # bytes of samples that one command holds
 
 
-def sample_file(
+def sample(
     run: Path,
-    out: Path,
-    num: int,
     *,
-    choice: str | None = None,
+    num: int = 64,
+    out: str = "samples.png",
+    from_: str | None = None,
+    stratified: bool = False,
     seed: int = 0,
     label: str | None = None,
-    stratified: bool = False,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
     rule: str | None = None,
     calibrate: str | None = None,
 ) -> None:
-    """Draws samples into a `.png` or `.npz`.
+    """Draw samples into a .png or .npz file.
 
     Args:
         run: the run's folder.
-        out: the file.
         num: how many samples.
-        choice: `best`, `mixture`, `member:I` or `average`, the mean of all generators' outputs at the same noise.
-        seed: of the samples.
-        label: classes in turn, such as `0,1,2`, of a conditional run.
-        stratified: whether every generator of a mixture makes its exact share.
-        refine: a method of `refining.METHODS`, by which the run's judge refines samples.
-        budget: of the method.
-        rate: of the method.
-        rule: how discriminators become one judge; stacking if not given.
-        calibrate: how its logit is calibrated; isotonic if not given, logistic where gradients count.
+        out: the file to write, .png or .npz.
+        from_: best, mixture, member:I or average (default: mixture if members are parts, else best). average is the
+            mean of all generators' outputs at the same noise: blurry, and not a mixture.
+        stratified: with a mixture, every generator makes its exact share of the samples.
+        seed: seed of the samples.
+        label: classes in turn, such as 3 or 0,1,2, of a conditional run (default: each class with equal probability).
+        refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
+        budget: for obrs and drs the share of draws to accept, such as 0.5; for other methods steps per sample.
+        rate: size of a step of ddls, dot and collaborative.
+        rule: how discriminators become one judge: stacking (default), forest, weighted, nash, mean_logit, median,
+            minimum, mean_probability or log_mean_ratio.
+        calibrate: isotonic, logistic or temperature (default: isotonic, but logistic where a method follows gradients).
 
     Raises:
         InputError: a file that cannot be written, numbers out of range, or options that do not go together.
     """
-    if out.suffix not in (".png", ".npz"):
-        raise InputError(f"--out is {out}; give a name that ends in .png or .npz")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"--seed is {seed}; it must be at least 0 and below 2³²")
-    settings = load_run(run)
-    game, source, state = restore(run, settings)
-    most = MEMORY // (4 * int(np.prod(game.sample_shape)))
-    if not 1 <= num <= most:
-        raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
-    if out.suffix == ".png" and len(game.sample_shape) != 3 and int(np.prod(game.sample_shape)) < 2:
-        raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
-    asked, averaged = choices.classes(label, game.classes), choice == "average"
-    for flag, given in (("refine", refine), ("stratified", stratified)):
-        if averaged and given:
-            raise InputError(f"--{flag} is of a mixture, and an average of outputs is none; use --from mixture")
-    if refine is not None and stratified:
-        raise InputError("--stratified is of samples as they come, and --refine changes their shares; leave one out")
-    how = Refinement(refine or "obrs", budget, rate)
-    if refine is not None:  # wrong input is refused before a judge is fitted
-        if asked is not None and len(asked) > 1:
-            raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
-        effort(game, how)
-        check_smooth(refine, combine.is_smooth(rule, calibrate))
+    file, how = Path(out), Refinement(refine or "obrs", budget, rate)
+    check_out(file, ".png", ".npz")
+    check_seed(seed, "--seed")
     for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
         if refine is None and given is not None:
             raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-    choice = "mixture" if averaged else choice
-    weights, text = choices.weights(choice, game, state, source, settings, run, ", or average")
-    key = jax.random.key(seed)
+    found = opened(run)
+    _check_size(file, num, found.game.sample_shape)
+    asked = choices.classes(label, found.game.classes)
+    _check_choice(from_, stratified, refine)
+    if refine is not None:  # wrong input is refused before a judge is fitted
+        if asked is not None and len(asked) > 1:
+            raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
+        effort(found.game, how)
+        check_smooth(how.method, combine.is_smooth(rule, calibrate))
+    weights, text = choices.weights("mixture" if from_ == "average" else from_, found, ", or average")
+    key, game, state = jax.random.key(seed), found.game, found.state
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
     if refine is not None:
-        judge, _ = fit(game, state, source, weights, rule=rule, calibrate=calibrate, smooth=how.kind.gradient)
+        judge, _ = fitted_judge(found, weights, rule=rule, calibrate=calibrate, smooth=how.kind.gradient)
         sampler = Sampler(game, weights, label=None if asked is None else asked[0])
-        x, tags, cost = _refined(sampler, state, source, key, num, judge, how)
+        x, tags, cost = _refined(sampler, found, key, num, judge, how)
         text = f"{text}, {cost},"
-    elif averaged:
+    elif from_ == "average":
         x = np.asarray(mean_output(game, state, key, num, weights=weights, label=tags))
-        text = f"the average of outputs, weighed as {text},"
+        text = f"the average of outputs, weighted as {text},"
     else:
-        x = np.asarray(sample(game, state, key, num, weights=weights, label=tags, stratified=stratified))
-    if out.suffix == ".npz":
-        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if len(game.sample_shape) == 3 else {})}
-        np.savez(out, **arrays if tags is None else {**arrays, "label": tags})
+        x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
+    _write(file, x, tags, asked, found)
+    print(f"{num} samples from {text} are in {file}")
+
+
+def _check_size(out: Path, num: int, shape: tuple[int, ...]) -> None:
+    size = int(np.prod(shape))
+    most = MEMORY // (4 * size)
+    if not 1 <= num <= most:
+        raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
+    if out.suffix == ".png" and len(shape) != 3 and size < 2:
+        raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
+
+
+def _check_choice(choice: str | None, stratified: bool, refine: str | None) -> None:
+    for flag, given in (("refine", refine), ("stratified", stratified)):
+        if choice == "average" and given:
+            raise InputError(f"--{flag} needs a mixture and --from average is not one; use --from mixture")
+    if refine is not None and stratified:
+        raise InputError(
+            "--stratified and --refine cannot be combined, because refinement changes the generators' shares; leave "
+            "one out"
+        )
+
+
+def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened) -> None:
+    if file.suffix == ".npz":
+        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if x.ndim == 4 else {})}
+        np.savez(file, **arrays if tags is None else {**arrays, "label": tags})
     else:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
-        save_picture(out, x, source.held_out("select", 1000)["x"], columns=in_turn)
-    print(f"{num} samples from {text} are in {out}")
+        save_picture(file, x, found.source.held_out("select", 1000)["x"], columns=in_turn)
 
 
 def _refined(
-    sampler: Sampler, state: State, source: Source, key: Array, num: int, judge: Judge, how: Refinement
+    sampler: Sampler, found: Opened, key: Array, num: int, judge: Judge, how: Refinement
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Refined samples, their labels, and what they cost; prints how near they are to held-out reals."""
-    game, label, method = sampler.game, sampler.label, how.method
+    game, label, method, source = sampler.game, sampler.label, how.method, found.source
     reals = source.held_out("select", 1000) if how.kind.start and label is None else None
     start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
     end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
@@ -129,10 +143,10 @@ def _refined(
     if how.kind.critic and game.loss.logit != "uncalibrated":
         text = f"{method} assumes a Wasserstein critic, which this loss does not train; the result follows no known law"
         print(text, file=sys.stderr)
-    got = refined(sampler, state, key, num, judge, how, start=start, progress=progress)
+    got = refined(sampler, found.state, key, num, judge, how, start=start, progress=progress)
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
-    plain = sample(game, state, again, min(num, 1000), weights=sampler.weights, label=label)
+    plain = drawn(game, found.state, again, min(num, 1000), weights=sampler.weights, label=label)
     table = evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ensgan.cli.arguments import enough
+from ensgan.cli.checks import enough
 from ensgan.evaluation import selection
 from ensgan.evaluation.text import describe_mixtures, describe_players, describe_scores
 from ensgan.runs import records
-from ensgan.runs.restore import load_run, restore
+from ensgan.runs.restore import opened
 from ensgan.types import unknown
 
 
 def select(run: Path, *, num: int | None = None, method: str | None = None) -> None:
-    """Ranks both sides on the select split, fits mixtures, and stores the one that `sample --from mixture` takes.
+    """Rank both sides on the select split, fit mixtures of generators, and store one for `sample --from mixture`.
 
     Args:
         run: the run's folder.
-        num: largest number of held-out samples; the run's own if not given.
-        method: the mixture to take; the one that is best on the select split if not given.
+        num: largest number of held-out samples (default: the run's own).
+        method: the mixture to store: trained, uniform, single, top_k, softmax, greedy, quadratic, nash,
+            exponentiated_gradient or evolution (default: the best one on the select split).
 
     Raises:
         InputError: an unknown method, or too few samples.
     """
     if method not in (None, *selection.MIXTURES):
         raise unknown("method", method, selection.MIXTURES)
-    settings = load_run(run)
-    game, source, state = restore(run, settings)
-    num, step = enough(num) or settings.held_out, int(state.step)
-    scores = selection.select(game, state, source, num=num, fit=True)
+    num = enough(num)
+    found = opened(run)
+    game, state = found.game, found.state
+    scores = selection.select(game, state, found.source, num=num or found.config.held_out, fit=True)
     print(describe_scores(scores, "select"))
     assert scores.fitted is not None
     meta = selection.meta_game(game, state, scores.fool)
-    taken = records.save_selection(run, scores, meta, step, method)
+    taken = records.save_selection(run, scores, meta, int(state.step), method)
     print("\n" + describe_players(scores, meta))
     print("\n" + describe_mixtures(scores.fitted))
     print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")

@@ -10,10 +10,10 @@ import numpy as np
 from ensgan.types import InputError
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, name: str = "seed") -> None:
     """Raise InputError for a seed that not every generator of random numbers accepts."""
     if not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed}; expected 0 <= seed < 2**32")
+        raise InputError(f"{name} is {seed}; it must be at least 0 and below 2³²")
 
 
 def checked_samples(x: Any, what: str, pixels: bool = True) -> np.ndarray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ensgan.data.checks import check_seed
 from ensgan.types import InputError
 
 SIDES = ("generators", "discriminators")
@@ -111,8 +112,7 @@ class Config:
         for key in ("steps", "log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed is {self.seed}; it must be at least 0 and below 2³²")
+        check_seed(self.seed)
         if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
             raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")
         for k, group in enumerate(self.discriminators):

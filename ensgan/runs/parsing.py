@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import re
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from ensgan.runs.config import SIDES, Config, GroupConfig, Plug
+from ensgan.runs.help import plain_type_error, short_help, unknown_flag, whole_help
 from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -47,7 +47,7 @@ def parse(
         table = {**tables[kind], **({"shared": lambda: None} if path.endswith(".optimizer") else {})}
         plugs[path] = _chosen(tree, argv, path, kind, table, default)
 
-    parser = ArgumentParser(prog=prog, exit_on_error=False, allow_abbrev=False, default_env=False, add_help=True)
+    parser = ArgumentParser(prog=prog, exit_on_error=False, allow_abbrev=False, default_env=False, add_help=False)
     if extra is not None:
         extra(parser)
     mine = {action.dest for action in parser._actions}
@@ -181,15 +181,17 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
             raise InputError(f"{key!r} belongs on the command line, as --{key.replace('_', '-')}, and not in a file")
     # Files and command line go through one door, in order, so that both are checked alike.
     given = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in _leaves(tree)]
-    if {"-h", "--help"} & set(argv):
+    if {"-h", "--help", "--help-all"} & set(argv):
         parser.set_defaults(dict(_leaves(tree)))  # the help shows what this configuration has
+        print(whole_help(parser) if "--help-all" in argv else short_help(parser))
+        raise SystemExit(0)
     try:
         values = parser.parse_args([*given, *argv])
     except ArgumentError as error:
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
             flag = text.removeprefix("unrecognized arguments: ").split()[0]
-            raise InputError(f"unknown argument {flag}{_nearest(flag, options)}") from error
+            raise InputError(unknown_flag(flag, options, _nearest(flag, options))) from error
         if text.startswith("the following arguments are required: "):
             key = text.rpartition(" ")[2]
             raise InputError(
@@ -202,20 +204,6 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
 def _flags(parser: ArgumentParser) -> set[str]:
     """Arguments of the command itself that take no value."""
     return {option[2:] for action in parser._actions if action.nargs == 0 for option in action.option_strings}
-
-
-def plain_type_error(text: str) -> str:
-    """The parser's complaint as `"steps": expected an int. Got value: x`, without its own words around it."""
-    text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
-    union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: (.*)$', text, re.IGNORECASE)
-    if union:
-        text = f"{union[1]}: Expected {' or '.join(union[2].split(', ', 1))}. Got value: {union[3]}"
-    nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
-    if nested:
-        return f"unknown argument --{nested[1]}.{nested[2]}: what is chosen for {nested[1]} has no such option"
-    text = text.replace(" or NoneType", "")
-    text = text.replace('": Expected a int', '": expected an int').replace('": Expected', '": expected')
-    return re.sub(r"expected an? (tuple|list)\b", """expected a list, such as '[1, 2]' or '["a", "b"]'""", text)
 
 
 def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
@@ -46,6 +46,22 @@ def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
             f"{directory} has no complete checkpoint, since it was stopped before one; `ensgan resume` starts it again"
         )
     return game, source, found[1]
+
+
+class Opened(NamedTuple):
+    """A run as a command sees it: its folder, and what is in it."""
+
+    directory: Path
+    config: Config
+    game: Game
+    source: Source
+    state: State
+
+
+def opened(directory: Path) -> Opened:
+    """A run with its data and its newest state. Raises InputError as `load_run` and `restore` do."""
+    config = load_run(directory)
+    return Opened(directory, config, *restore(directory, config))
 
 
 def newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State] | None:

@@ -13,11 +13,11 @@ import pytest
 from judges import game
 from PIL import Image
 
+from ensgan.cli import evaluate, sample
 from ensgan.cli import main as cli
-from ensgan.cli import sample
 from ensgan.cli.judge import _read
-from ensgan.cli.sample import sample_file
 from ensgan.evaluation import selection, tables
+from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
 RING = """
@@ -117,7 +117,7 @@ def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, mo
     used = []
     for name in ("evaluate_modes", "evaluate_distances"):
         call = getattr(tables, name)
-        monkeypatch.setattr(tables, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
+        monkeypatch.setattr(evaluate, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
     assert cli.main(["evaluate", str(run), "--repeats", "0"]) == 0
     out = capsys.readouterr().out
     assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out
@@ -151,7 +151,7 @@ def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
         arrays.append(np.load(out)["x"])
     average = tmp_path / "average.npz"
     assert cli.main(["sample", run, "--num", "5", "--out", str(average), "--from", "average", "--seed", "4"]) == 0
-    assert "the average of outputs, weighed as the uniform mixture of 2 generators," in capsys.readouterr().out
+    assert "the average of outputs, weighted as the uniform mixture of 2 generators," in capsys.readouterr().out
     each = tmp_path / "each.npz"
     assert cli.main(["sample", run, "--num", "5", "--out", str(each), "--from", "member:0", "--seed", "4"]) == 0
     np.testing.assert_allclose(np.load(average)["x"], (np.load(each)["x"] + arrays[0]) / 2, atol=1e-6)
@@ -213,14 +213,14 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert json.loads((folder / "judge.json").read_text())["calibrate"] == "logistic"
     np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 5), np.float32))
     assert cli.main(["judge", run, "--input", str(tmp_path / "wrong.npz")]) == 2
-    assert "this run judges samples of (2,)" in capsys.readouterr().err
+    assert "this run judges samples of shape [2]" in capsys.readouterr().err
 
 
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr(sample, "load_run", lambda run: None)
-    monkeypatch.setattr(sample, "restore", lambda run, settings: (*game([1.0], [0.0])[:1], None, None))
+    found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None)
+    monkeypatch.setattr(sample, "opened", lambda run: found)
     with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
-        sample_file(tmp_path, tmp_path / "a.png", 4)
+        sample.sample(tmp_path, out=str(tmp_path / "a.png"), num=4)
 
 
 def test_a_judge_reads_images_that_are_no_pixels(tmp_path):
@@ -267,8 +267,8 @@ WRONG = [
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
-    (["train", "--steps", "many"], 2, '"steps": expected an int. Got value: many'),
-    (["train", "--distances", "kid"], 2, '"distances": expected a list, such as'),
+    (["train", "--steps", "many"], 2, '--steps: expected an int. Got value: many'),
+    (["train", "--distances", "kid"], 2, '--distances: expected a list, such as'),
     (["train", "--steps", "0"], 2, "steps is 0; it must be at least 1"),
     (["train", "--seed", "-1"], 2, "seed is -1"),
     (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: bandit, diagonal, dropout"),
@@ -284,7 +284,7 @@ WRONG = [
     (["train", "--pairing", "diagonal", "--generators.0.count", "3"], 2, "needs as many of both"),
     (["train", "--generators.0.network", "dcgan"], 2, "28"),
     (["resume", "no/run"], 2, "no run at no/run"),
-    (["resume"], 2, "arguments are required: run"),
+    (["resume"], 2, "RUN is missing"),
     (["select", "no/run"], 2, "no run at no/run"),
     (["sample", "RUN", "--num", "0"], 2, "--num is 0; give 1 to "),
     (["sample", "RUN", "--num", "some"], 2, "num"),
@@ -297,7 +297,7 @@ WRONG = [
     (["sample", "RUN", "--num", "100000000000"], 2, "give 1 to .* at a time, and more with other seeds"),
     (["sample", "RUN", "--refine", "luck"], 2, "unknown refinement 'luck'; known: collaborative, ddls, dot, drs, mh"),
     (["sample", "RUN", "--budget", "0.5"], 2, "--budget is given without --refine"),
-    (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; of mh it is a whole number"),
+    (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; for mh it is a whole number"),
     (["sample", "RUN", "--refine", "mh", "--budget", "1e10"], 2, "steps is 10000000000; .* below 2³¹"),
     (["sample", "RUN", "--refine", "obrs", "--rate", "0.1"], 2, "obrs takes no steps along a gradient"),
     (["sample", "RUN", "--refine", "dot", "--calibrate", "isotonic"], 2, "dot follows the gradient of the judge"),
@@ -307,28 +307,28 @@ WRONG = [
     (["sample", "RUN", "--refine", "obrs", "--rule", "luck"], 2, "unknown rule 'luck'; known: forest, log_mean"),
     (["judge", "RUN", "--out", "b.npz"], 2, "--out is given without --input; name a .npz or .npy file"),
     (["judge", "RUN", "--calibrate", "none"], 2, "unknown calibration 'none'; known: isotonic, logistic, temperature"),
-    (["sample", "RUN", "--from", "average", "--refine", "obrs"], 2, "--refine is of a mixture, and an average"),
-    (["sample", "RUN", "--stratified", "--refine", "obrs"], 2, "--stratified is of samples as they come"),
+    (["sample", "RUN", "--from", "average", "--refine", "obrs"], 2, "--refine needs a mixture and --from average"),
+    (["sample", "RUN", "--stratified", "--refine", "obrs"], 2, "--stratified and --refine cannot be combined"),
     (["judge", "RUN", "--input", "no.npz"], 2, "no.npz is missing; expected an .npz or .npy file"),
     (["judge", "RUN", "--input", "a.npz", "--out", "b.png"], 2, "--out is b.png; give a name that ends in .npz"),
     (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),
     (["sample", "RUN", "--seed", "-1"], 2, "--seed is -1"),
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
     (["sample", "RUN", "--from", "member:²"], 2, "give member:I with I from 0 to 1"),
-    (["select", "RUN", "--num", "x"], 2, '"num": expected int. Got value: x; see `ensgan select --help`'),
+    (["select", "RUN", "--num", "x"], 2, '--num: expected int. Got value: x; see `ensgan select --help`'),
     (["select", "RUN", "--method", "luck"], 2, "unknown method 'luck'; known: evolution, exponentiated_gradient, "),
     (["select", ""], 2, "the run's folder is empty"),
     (["train", ""], 2, "unknown configuration ''"),
     (["train", "--run-dir", ""], 2, "--run-dir is empty"),
     (["train", "--name", "../x"], 2, "name is '../x'; it is part of a folder's name"),
     (["train", "--seed", "4294967296"], 2, "below 2³²"),
-    (["train", "--pairing", "mean", "--pairing.lam", "2"], 2, "unknown argument --pairing.lam: what is chosen"),
+    (["train", "--pairing", "mean", "--pairing.lam", "2"], 2, "the chosen pairing has no such option"),
     (["train", "--generators.0", "x.toml"], 2, "stands for several keys; set one of: .*generators.0.count"),
     (["train", "--optimizer.learning-rate", "-1"], 2, "learning_rate is -1.0; it must be"),
     (["train", "--optimizer.b2", "1"], 2, r"b2 is 1.0; it must be in \[0, 1\)"),
     (["train", "--penalty", "r1", "--penalty.strength", "-1"], 2, "a penalty's strength is -1"),
     (["train", "--penalty", "r1", "--penalty.strength", "nan"], 2, "a penalty's strength is nan"),
-    (["evaluate", "RUN", "--fast"], 2, "unrecognized arguments: --fast"),
+    (["evaluate", "RUN", "--fast"], 2, "unknown argument --fast; see --help"),
 ]  # fmt: skip
 
 
@@ -354,19 +354,6 @@ def test_every_command_explains_itself(command, capsys):
         cli.main([command, "--help"])
     assert stopped.value.code == 0
     assert f"ensgan {command}" in capsys.readouterr().out
-
-
-def test_help_of_train_comes_from_the_docstrings_and_shows_the_plugs(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["train", "--pairing", "softmax", "--help"])
-    out = capsys.readouterr().out
-    for text in (
-        "decay of the exponential average",
-        "--pairing.lam",
-        "which pairing: bandit, diagonal, dropout",
-        "--generators.0.network.widths",
-    ):
-        assert text in out
 
 
 def test_version_and_usage(capsys):

@@ -11,6 +11,7 @@ from toys import quadrants
 
 from ensgan import Game, Group, data, networks
 from ensgan.cli import main as cli
+from ensgan.cli.configurations import shipped
 from ensgan.data.source import sample_keys
 from ensgan.evaluation.classifier import classify, train_classifier
 from ensgan.evaluation.tables import evaluate_classes
@@ -197,7 +198,7 @@ def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_step_of_the_configuration_without_files():
-    tree = config.read(cli._configs()["stacked_mnist"])
+    tree = config.read(shipped()["stacked_mnist"])
     tiny = [f"--{side}.0.{key}" for side in ("generators", "discriminators") for key in ("count=2", "execute=vmap")]
     tiny += ["--generators.0.network.width=1", "--generators.0.network.latent=4", "--batch_size=4"]
     settings, _ = parse(tree, TABLES, [*tiny, "--data", "stacked_digits"])

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec
 
 from ensgan import data, networks, pairing
 from ensgan.cli import main as cli
+from ensgan.cli.configurations import DEFAULT, shipped
 from ensgan.data import Source, resident
 from ensgan.devices import mesh
 from ensgan.devices.mesh import Sizes
@@ -270,7 +271,7 @@ def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, caps
     assert cli.main(["plan", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"]) == 0
     printed = json.loads(capsys.readouterr().out)
     flags = [*named, "--batch_size", "16", "--data.path", str(options["path"])]
-    settings, _ = parse(config.read(cli._configs()[cli.DEFAULT]), TABLES, flags)
+    settings, _ = parse(config.read(shipped()[DEFAULT]), TABLES, flags)
     real = plan(*build(settings), Sizes(2, 2)).as_dict()
     assert json.loads(json.dumps(real)).items() <= printed.items()
     sent, computed = printed["travel"] / 50e9, printed["flops"] / 100e12
@@ -287,7 +288,7 @@ WRONG = [
     (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot fill four splits"),
     (["ring8", "--sample-shape", "3"], "'ring' makes points (2,); leave it out"),
     (["--bandwidth", "0"], "--bandwidth is 0.0; give a number above 0"),
-    (["--peak", "nan"], '"peak": expected a float. Got value: nan'),
+    (["--peak", "nan"], "--peak: expected a float. Got value: nan"),
     (["ring8", "--data-dir", "x"], "unknown argument --data.path"),
     (["--meshes", "x"], "unknown argument --meshes; did you mean --mesh?"),
 ]

@@ -1,5 +1,7 @@
 """Judges of discriminators whose density ratio is known: rules by hand, what is fitted, and what is refused."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,11 @@ from judges import RATIO, SOURCE, X, game, line
 from scipy.special import expit, logit
 
 from ensgan import losses
-from ensgan.cli.judge import fit
+from ensgan.cli.judge import fitted_judge
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.runs import export
+from ensgan.runs.restore import Opened
 from ensgan.sampling import combine
 from ensgan.sampling.forest import forest_of
 from ensgan.sampling.inference import held_out_logits, logits
@@ -115,8 +118,9 @@ def test_who_cannot_tell_has_no_weight():
 
 def test_a_judge_that_cannot_tell_says_so(capsys):
     for slopes, told in (([1.0, 2.0], False), ([0.0, 0.0], True)):
-        fit(*game(slopes, [1.0, 5.0]), SOURCE, np.ones(1))
-        assert ("no better than a coin" in capsys.readouterr().err) == told
+        playing, state = game(slopes, [1.0, 5.0])
+        fitted_judge(Opened(Path(), None, playing, SOURCE, state), np.ones(1))
+        assert ("no better than chance" in capsys.readouterr().err) == told
 
 
 def test_who_takes_no_part_does_not_judge():

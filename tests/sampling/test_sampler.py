@@ -228,7 +228,7 @@ def test_what_does_not_fit_is_refused(played, first, key):
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, label=1), "label is 1; refinement takes"),
         (
             lambda: refined(playing, state, key, 4, judge=first, weights=one, method="mh", budget=0.5),
-            "budget is 0.5; of mh",
+            "budget is 0.5; for mh",
         ),
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, budget=3), "budget is 3; it is the share"),
         (lambda: refined(flat, state, key, 4, judge=first, weights=one, method="ddls"), "they are not normal here"),

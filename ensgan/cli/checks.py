@@ -1,0 +1,32 @@
+"""Checks of flags that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ensgan.data.source import LEAST
+from ensgan.types import InputError
+
+CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
+
+
+def repeats_or_default(repeats: int | None) -> int:
+    """The number of half-samples that `--repeats` gives. Raises InputError where it is 1 or negative."""
+    if repeats is not None and (repeats < 0 or repeats == 1):
+        raise InputError(f"--repeats is {repeats}; give 2 or more, or 0 for no intervals")
+    return REPEATS if repeats is None else repeats
+
+
+def enough(num: int | None) -> int | None:
+    """`--num` of samples. Raises InputError where ranks would be noise."""
+    if num is not None and num < LEAST:
+        raise InputError(f"--num is {num}; scores need at least {LEAST} samples")
+    return num
+
+
+def check_out(out: Path, *endings: str) -> None:
+    """Raises InputError where `--out` cannot be written."""
+    if out.suffix not in endings:
+        raise InputError(f"--out is {out}; give a name that ends in {' or '.join(endings)}")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")

@@ -1,0 +1,22 @@
+"""`ensgan report`: writes a run's pictures and report again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ensgan.reporting import write_reliability, write_report, write_samples
+from ensgan.runs.restore import load_run
+
+
+def report(run: Path) -> None:
+    """Write report.html and samples.png again from what the run left.
+
+    Args:
+        run: the run's folder.
+    """
+    load_run(run)
+    if (run / "samples.npz").is_file():
+        write_samples(run)
+    if (run / "judge.json").is_file():
+        write_reliability(run)
+    print(write_report(run))

@@ -1,0 +1,26 @@
+"""`ensgan resume`: continues a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ensgan.cli.distributed import Processes, joined
+from ensgan.cli.train import console, finish
+from ensgan.devices import mesh, processes
+from ensgan.runs import run as training
+from ensgan.runs.restore import load_run
+
+
+def resume(run: Path, place: Processes, *, steps: int | None = None) -> int:
+    """Continue a run from its newest checkpoint, bit for bit on a CPU.
+
+    Args:
+        run: the run's folder.
+        place: where it computes.
+        steps: train up to this step in all (default: the run's own number).
+    """
+    with joined("resume", place):
+        with processes.together():
+            settings = load_run(run, {} if steps is None else {"steps": steps})
+        outcome = training.run(settings, run, resume=True, watcher=console(), sizes=mesh.parse(place.mesh))
+        return finish(outcome, run)

@@ -1,0 +1,142 @@
+"""Help texts and complaints about flags, with hyphens as a user types them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+WIDTH = 118
+BEGINNER = {  # what `--help` shows of the many settings, by their destinations, under these headings
+    "the run": ("steps", "seed", "run_dir", "overwrite", "mesh", "distributed", "topology", "json"),
+    "the data": ("data", "data.path", "batch_size"),
+    "the game": (
+        "generators.0.count",
+        "discriminators.0.count",
+        "generators.0.network",
+        "discriminators.0.network",
+        "pairing",
+        "loss",
+        "penalty",
+        "optimizer.learning_rate",
+    ),
+}
+ELSEWHERE = {  # flags of other tools, and what they are called here
+    "lr": "--optimizer.learning-rate",
+    "learning-rate": "--optimizer.learning-rate",
+    "epochs": "--steps",
+    "iterations": "--steps",
+    "batch": "--batch-size",
+    "outdir": "--run-dir",
+    "output": "--out",
+    "output-dir": "--run-dir",
+    "logdir": "--run-dir",
+    "gpus": "--mesh",
+    "devices": "--mesh",
+    "dataset": "--data",
+    "size": "--data.size",
+    "image-size": "--data.size",
+    "model": "--generators.0.network",
+    "num-samples": "--num",
+    "resume": "`ensgan resume RUN`",
+    "checkpoint": "`ensgan resume RUN`",
+}
+
+
+def hyphened(text: str) -> str:
+    """The text with hyphens in its flags, and `--from` in place of `--from_`."""
+    one = lambda match: re.sub(r"-$", "", match[0].replace("_", "-"))
+    return re.sub(r"(?<![\w-])--[a-z][\w.-]*", one, text)
+
+
+def unknown_flag(wrong: str, known: Iterable[str], nearest: str | None = None) -> str:
+    """Says of a flag that there is no such one, and which is meant."""
+    word = wrong.lstrip("-").partition("=")[0].replace("_", "-")
+    shown = hyphened(wrong.partition("=")[0])
+    if word in ELSEWHERE:
+        return f"unknown argument {shown}; use {ELSEWHERE[word]}"
+    if nearest is None:
+        close = difflib.get_close_matches(f"--{word.replace('-', '_')}", list(known), n=1, cutoff=0.75)
+        nearest = f"; did you mean {close[0]}?" if close else "; see --help"
+    return hyphened(f"unknown argument {shown}{nearest}")
+
+
+def short_help(parser: Any) -> str:
+    """The flags that a beginner needs, a line or two each."""
+    actions = {action.dest: action for action in parser._actions}
+    command = parser.prog.rpartition(" ")[2]
+    lines = [f"usage: {parser.prog} [CONFIG] [--flag value ...]", ""]
+    lines += ["CONFIG is a .toml file or a name such as ring8 or digits_4x4 (the default). Flags change its settings."]
+    for heading, names in BEGINNER.items():
+        rows = [_row(actions[name], brief=True) for name in names if name in actions]
+        if heading == "the data":
+            rows.insert(1, ("--data-dir DIR", "where the files are, for data that come as files"))
+        lines += ["", heading, *(line for row in rows for line in _wrapped(*row))]
+    lines += ["", "for example"]
+    lines += [f"  {parser.prog} ring8 --steps 2000 --pairing softmax --pairing.lam 2"]
+    lines += [f"  {parser.prog} mnist_4x4 --data-dir DIR --generators.0.count 8 --discriminators.0.count 8"]
+    lines += ["", f"`ensgan {command} --help-all` lists all flags, with the options of what is chosen here."]
+    return hyphened("\n".join(lines))
+
+
+def whole_help(parser: Any) -> str:
+    """All flags, by group."""
+    return hyphened("\n".join([f"usage: {parser.prog} [CONFIG] [--flag value ...]", *_groups(parser)]))
+
+
+def command_help(parser: Any, summary: str) -> str:
+    """The help of a command with few flags."""
+    wanted = [action.dest.upper() for action in parser._actions if not action.option_strings]
+    usage = " ".join(["usage:", parser.prog, *wanted, "[--flag value ...]"])
+    return hyphened("\n".join([usage, "", *textwrap.wrap(summary, WIDTH), *_groups(parser, titles=False)]))
+
+
+def _groups(parser: Any, titles: bool = True) -> list[str]:
+    lines = []
+    for group in parser._action_groups:
+        rows = [_row(action) for action in group._group_actions if action.dest != "help"]
+        if rows:
+            title = [(group.title or "").rstrip(":.")] if titles else []
+            lines += ["", *title, *(line for row in rows for line in _wrapped(*row))]
+    return lines
+
+
+def _wrapped(flag: str, text: str) -> list[str]:
+    first, *rest = textwrap.wrap(text, WIDTH - 36) or [""]
+    head = [f"  {flag:<32}  {first}".rstrip()] if len(flag) <= 32 else [f"  {flag}", f"{'':36}{first}"]
+    return [*head, *(f"{'':36}{line}" for line in rest)]
+
+
+def _row(action: Any, brief: bool = False) -> tuple[str, str]:
+    """A flag with its value, and what its help says, the default last."""
+    if not action.option_strings:
+        name = action.dest.upper()
+    elif action.metavar == "":
+        name = action.option_strings[0]
+    else:
+        name = f"{action.option_strings[0]} {action.metavar if action.metavar == 'NAME' else 'VALUE'}"
+    text = " ".join((action.help or "").replace("%%", "%").split()).rstrip(".")
+    here = re.search(r" \(here: (.*?)\)", text)
+    text = text.replace(here[0], "") if here else text
+    text = re.split(r"; |\. ", text)[0] if brief else text
+    default = here[1] if here else action.default
+    plain = isinstance(default, str | int | float) and not isinstance(default, bool) and default != ""
+    if not plain or "default" in text or not action.option_strings:
+        return name, text
+    return name, f"{text} (default {default})"
+
+
+def plain_type_error(text: str) -> str:
+    """The parser's complaint as `--steps: expected an int. Got value: x`, without its own words around it."""
+    text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
+    union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: (.*)$', text, re.IGNORECASE)
+    if union:
+        text = f"{union[1]}: Expected {' or '.join(union[2].split(', ', 1))}. Got value: {union[3]}"
+    nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
+    if nested:
+        return f"unknown argument --{nested[1]}.{nested[2]}: the chosen {nested[1]} has no such option"
+    text = re.sub(r'^"([\w.]+)":', r"--\1:", text.replace(" or NoneType", ""))
+    text = text.replace(": Expected a int", ": expected an int").replace(": Expected", ": expected")
+    return re.sub(r"expected an? (tuple|list)\b", """expected a list, such as '[1, 2]' or '["a", "b"]'""", text)

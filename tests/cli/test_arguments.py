@@ -1,0 +1,109 @@
+"""Flags come from signatures; help is short; and every flag that a text of the project names exists."""
+
+import dataclasses
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ensgan
+from ensgan.cli import main as cli
+from ensgan.cli.distributed import Processes
+from ensgan.runs.build import TABLES
+from ensgan.runs.config import Config, GroupConfig
+from ensgan.runs.help import hyphened, unknown_flag
+
+ROOT = Path(__file__).parents[2]
+FILES = [*Path(ensgan.__file__).parent.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+# Flags of other programs that the documents show.
+OTHERS = re.findall(
+    r"\S+",
+    """--nodes --time --signal --requeue --kill-on-bad-exit --job-name --zone --accelerator-type --version --worker --command
+    --cpus-per-task --gpus-per-node --gpus-per-task --ntasks-per-node --check --xla-cpu-use-fusion-emitters --case --members
+    --table""",
+)
+FILES = [path for path in FILES if path.parent.name != "reporting"]  # pages have properties of style with two hyphens
+
+
+def flags():
+    """Every flag of every command, with hyphens; options of plugs by their last word."""
+    found = {"--help", "--help-all", "--data-dir", "--key", "--flag"}
+    for name in (*cli.COMMANDS, "folders"):
+        function = getattr(__import__(f"ensgan.cli.{name}", fromlist=[name]), name)
+        found |= {f"--{parameter.rstrip('_')}" for parameter in inspect.signature(function).parameters}
+    fields = [field.name for kind in (Config, GroupConfig, Processes) for field in dataclasses.fields(kind)]
+    found |= {f"--{field}" for field in fields}
+    options = {
+        option
+        for table in TABLES.values()
+        for factory in table.values()
+        for option in inspect.signature(factory).parameters
+    }
+    return {flag.replace("_", "-") for flag in found}, {name.replace("_", "-") for name in [*options, *fields]}
+
+
+def test_every_flag_that_a_text_names_exists():
+    known, options = flags()
+    wrong = []
+    for path in FILES:
+        for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", path.read_text()):
+            first, *rest = flag.replace("_", "-").split(".")
+            inner = [word for word in rest if not word.isdecimal()]
+            if first not in known | set(OTHERS) or not all(word in options or word == "network" for word in inner):
+                wrong.append(f"{path.name}: {flag}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_help_is_what_a_beginner_needs_and_help_all_the_rest(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    short = capsys.readouterr().out
+    assert short.count("\n  --") <= 20
+    assert "_" not in "".join(re.findall(r"--[\w.-]+", short))
+    for text in ("--steps VALUE", "(default 6000)", "--data-dir DIR", f"ensgan {command} ring8", "--help-all"):
+        assert text in short
+    with pytest.raises(SystemExit):
+        cli.main([command, "ring8", "--pairing", "softmax", "--help-all"])
+    whole = capsys.readouterr().out
+    assert whole.count("\n  --") > 50
+    for text in (
+        "--pairing.lam",
+        "--optimizer.learning-rate",
+        "--log-every",
+        "decay of the exponential average",
+        "ring8",
+    ):
+        assert text in whole
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("--lr", "use --optimizer.learning-rate"),
+        ("--resume", "use `ensgan resume RUN`"),
+        ("--epochs=3", "use --steps"),
+        ("--batch_sise", "did you mean --batch-size?"),
+        ("--nonsense", "see --help"),
+    ],
+)
+def test_an_unknown_flag_is_answered_by_the_one_that_is_meant(wrong, right):
+    text = unknown_flag(wrong, ["--steps", "--batch_size", "--loss", "--ema"])
+    assert text.startswith(f"unknown argument {wrong.partition('=')[0].replace('_', '-')}")
+    assert right in text
+
+
+def test_hyphens_are_for_flags_alone():
+    assert hyphened("--batch_size is own_and_mean; --from_ x") == "--batch-size is own_and_mean; --from x"
+
+
+@pytest.mark.parametrize("argv", [["methods"], ["train", "--help-all"], ["--help"]])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(argv):
+    command = f"'{sys.executable}' -m ensgan.cli {' '.join(argv)} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env={**os.environ})
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
