@@ -46,7 +46,7 @@ ELSEWHERE = {  # flags of other tools, and what they are called here
 
 
 def hyphened(text: str) -> str:
-    """The text with hyphens in its flags, and `--from` in place of `--from_`."""
+    """The text with hyphens in its flags, and without the underscore that a word of Python has at its end."""
     one = lambda match: re.sub(r"-$", "", match[0].replace("_", "-"))
     return re.sub(r"(?<![\w-])--[a-z][\w.-]*", one, text)
 
