@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ensgan.data.source import FRACTIONS, Source
-from ensgan.data.source import resident as in_memory
+from ensgan.data.source import from_arrays as in_memory
 from ensgan.data.streams import stream
 from ensgan.types import InputError
 

@@ -181,7 +181,7 @@ def drawing(
     return jax.vmap(one, (None, 0)), pick
 
 
-def resident(
+def from_arrays(
     name: str,
     x: np.ndarray,
     label: np.ndarray | None = None,
@@ -237,6 +237,8 @@ def resident(
         pick=pick,
     )
 
+
+resident = from_arrays  # its former name
 
 LEAST = 8  # samples, below which ranks are noise
 

@@ -107,25 +107,13 @@ def select(
     there_g, there_d = game.taking_part(state)
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
-
     few = min(n, PAIRS)
-    x, fakes = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
+    x, flat = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
     trained = _flat(source.held_out("train", few)["x"]) if source.resumable else None
-    scale = metrics.bandwidth(x)
     mixture = probabilities(game, state, weights)
-    if game.members == "parts":
-        means = mixtures.kernel_means(x, fakes, scale)
-        distances = [mixtures.squared_mmd(means, one) for one in np.eye(game.M)]
-        left_out = mixtures.leave_one_out(means, mixture)
-    else:
-        distances, left_out = [metrics.mmd(x, f, scale) for f in fakes], None
-    mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
-    floor = float("nan") if trained is None or len(trained) < few else metrics.mmd(trained, x, scale).value
-
+    mmd, floor, left_out = _distances(game.members, x, flat, trained, mixture)
+    cover, cover_floor = _coverage(x, flat, trained, mixture)
     calibrated = meaning(game, state) == "log_ratio"
-    cover = [metrics.coverage(np.asarray(x), np.asarray(f)) for f in fakes]
-    edges = np.rint(few * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
-    mixed = np.concatenate([np.asarray(f)[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
     among = np.flatnonzero(there_g)
     if left_out is None:
         order = rank_generators(score_g.value[among], mmd.value[among])
@@ -139,11 +127,11 @@ def select(
         score_g=score_g,
         score_d=score_d,
         mmd=mmd,
-        mmd_floor=float(floor),
+        mmd_floor=floor,
         rank_g=among[order],
         rank_d=np.flatnonzero(there_d)[np.argsort(-score_d.value[there_d], kind="stable")],
-        coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
-        coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
+        coverage=cover,
+        coverage_floor=cover_floor,
         mixture=mixture,
         members=game.members,
         num=n,
@@ -151,6 +139,31 @@ def select(
         ratings=_rated(state, fool, there_g, there_d),
         fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
+
+
+def _distances(
+    members: str, x: Array, fakes: list[Array], trained: Array | None, mixture: np.ndarray
+) -> tuple[Estimate, float, Estimate | None]:
+    """The squared MMD of each generator `[M]`, that of training reals, and what leaving a generator out costs `[M]`."""
+    scale = metrics.bandwidth(x)
+    if members == "parts":
+        means = mixtures.kernel_means(x, fakes, scale)
+        distances = [mixtures.squared_mmd(means, one) for one in np.eye(len(fakes))]
+        left_out = mixtures.leave_one_out(means, mixture)
+    else:
+        distances, left_out = [metrics.mmd(x, f, scale) for f in fakes], None
+    mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
+    floor = float("nan") if trained is None or len(trained) < len(x) else metrics.mmd(trained, x, scale).value
+    return mmd, float(floor), left_out
+
+
+def _coverage(x: Array, fakes: list[Array], trained: Array | None, mixture: np.ndarray) -> tuple[np.ndarray, float]:
+    """The share of reals that each generator covers, and the mixture last, `[M + 1]`; and that of training reals."""
+    reals, samples = np.asarray(x), [np.asarray(f) for f in fakes]
+    edges = np.rint(len(x) * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
+    mixed = np.concatenate([f[a:b] for f, a, b in zip(samples, [0, *edges], edges, strict=False)])
+    covered = np.array([metrics.coverage(reals, f) for f in (*samples, mixed)])
+    return covered, float("nan") if trained is None else metrics.coverage(reals, np.asarray(trained))
 
 
 def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Ratings:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ensgan.reporting.figures import FAINT, INK, PANEL, member_color, reliability, scatter_panel
-from ensgan.reporting.files import write_atomically
+from ensgan.reporting.files import RunFiles, write_atomically
 from ensgan.types import InputError
 
 # Layout of a sample picture, in pixels.
@@ -51,7 +51,7 @@ def load_samples(run_dir: str | Path) -> Samples:
     Raises:
         InputError: the file is missing, is damaged, or holds something else.
     """
-    path = Path(run_dir) / "samples.npz"
+    path = RunFiles(run_dir).samples
     if not path.is_file():
         raise InputError(f"no samples at {path}")
     try:
@@ -76,7 +76,7 @@ def write_samples(run_dir: str | Path) -> Path:
         InputError: `samples.npz` is missing or holds something else.
     """
     samples = load_samples(run_dir)
-    path = Path(run_dir) / "samples.png"
+    path = RunFiles(run_dir).picture
     waits = [i for i in range(len(samples.generators)) if samples.waits(i)]
     picture = sample_picture(samples.generators, samples.real, classes=samples.classes, waits=waits)
     write_atomically(path, png(picture))
@@ -90,7 +90,7 @@ def write_reliability(run_dir: str | Path) -> Path:
         InputError: `judge.json` is missing or holds something else.
     """
     record = load_judge(run_dir)
-    path = Path(run_dir) / "reliability.png"
+    path = RunFiles(run_dir).reliability
     write_atomically(path, png(reliability(record["before"], record["after"])))
     return path
 
@@ -101,7 +101,7 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, is damaged, or holds something else.
     """
-    path = Path(run_dir) / "judge.json"
+    path = RunFiles(run_dir).judge
     if not path.is_file():
         raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
     try:

@@ -12,8 +12,7 @@ import numpy as np
 from ensgan.evaluation import selection
 from ensgan.evaluation.tables import DistanceTable, distances
 from ensgan.reporting import plain
-from ensgan.reporting.files import write_json
-from ensgan.runs import directory as rundir
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
@@ -112,7 +111,7 @@ def save_selection(
         "mmd_select": estimates(scores.fitted.select),
         "mmd_report": estimates(scores.fitted.report),
     }
-    write_json(directory / rundir.SELECTION, plain(record))
+    write_json(RunFiles(directory).selection, plain(record))
     return taken
 
 
@@ -130,7 +129,7 @@ def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step
     assert judge.after is not None
     record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
     record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
-    write_json(directory / rundir.JUDGE[0], plain(record))
+    write_json(RunFiles(directory).judge, plain(record))
 
 
 def load_selection(directory: Path, members: int) -> Choice | None:
@@ -139,7 +138,7 @@ def load_selection(directory: Path, members: int) -> Choice | None:
     Raises:
         InputError: the file is damaged, or of a run with another number of generators.
     """
-    file = directory / rundir.SELECTION
+    file = RunFiles(directory).selection
     if not file.is_file():
         return None
     try:
