@@ -53,7 +53,7 @@ def finish(outcome: training.Outcome, directory: Path) -> int:
 
 
 def console() -> Watcher:
-    """What reports progress; the first of several processes reports for all."""
+    """The reporter of progress; the first of several processes reports for all."""
     return Console(sys.stderr) if processes.first() else Watcher()
 
 

@@ -63,7 +63,7 @@ def mnist(
         InputError: for a missing directory or file, and all that `idx` raises.
     """
     if not Path(path).is_dir():
-        raise InputError(f"{path} is no directory; expected the directory of train-images-idx3-ubyte[.gz]")
+        raise InputError(f"{path} is not a directory; expected the directory of train-images-idx3-ubyte[.gz]")
 
     def find(stem: str, kind: str) -> Path | None:
         files = (Path(path, f"{stem}{dot}{kind}{end}") for dot in "-." for end in ("", ".gz"))
@@ -107,7 +107,7 @@ def idx(
     label = None if labels is None else _read_idx(Path(labels), dims=(1,))
     if label is not None and len(label) != len(x):
         raise InputError(
-            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: they do not belong together"
+            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: these files do not belong together"
         )
     x = np.pad(x, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (x.ndim - 3))
     name = Path(path).name.removesuffix(".gz")

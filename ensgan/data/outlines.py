@@ -20,7 +20,7 @@ NUM = 60_000  # samples, where nothing says how many there are
 
 
 class Form(NamedTuple):
-    """What the options of a source say of its samples."""
+    """The shape and number of samples that the options of a source give."""
 
     shape: Shape | None = None  # None where that is known from the files alone
     num: int = NUM  # in all four splits
@@ -74,7 +74,8 @@ def outline(
 
     Args:
         name: in `SOURCES`.
-        shape: of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are stored as
+        shape: the shape of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are
+            stored as
             uint8, or points `(D,)`, float32.
         num: how many samples there are in all four splits, where files alone know it; 60,000 if not given.
         seed: as for the source.

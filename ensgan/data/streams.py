@@ -40,7 +40,7 @@ def stream(
     fractions: tuple[float, ...] = FRACTIONS,
     prefetch: int = 2,
 ) -> Source:
-    """Records that stay where they are and are read in batches, shuffled anew in each epoch.
+    """Records that stay where they are and are read in batches, reshuffled in each epoch.
 
     Args:
         records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1,

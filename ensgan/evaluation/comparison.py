@@ -48,7 +48,7 @@ class Measure(NamedTuple):
             score of their probabilities, and the total variation of classes.
         names: the metrics to take; None for all.
         repeats: number of half-samples for the confidence intervals; 0 = no intervals, which are then NaN.
-        seed: of which samples are taken.
+        seed: the seed of which samples are taken.
         strict: raise what a metric refuses; else note it in `refused`.
         cache: a folder that keeps features.
     """

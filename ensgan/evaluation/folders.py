@@ -77,7 +77,7 @@ def frechet_of_folders(
         features: as in `compare`.
         size: as in `compare_folders`.
         num: as in `compare_folders`.
-        seed: of what is drawn.
+        seed: the seed of what is drawn.
         cache: a folder that keeps means and covariances; features of images that it knows are not taken again.
 
     Returns:

@@ -27,7 +27,7 @@ MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all th
 
 
 class Selection(NamedTuple):
-    """What held-out data say about every member. Host arrays."""
+    """The held-out scores of every member. Host arrays."""
 
     fool: np.ndarray  # [M, N] AUC: P(D_j scores a fake of G_i above a real); ½ is ideal, 1 − fool is `detect`
     probability: np.ndarray  # [M, N] mean σ(s − r) over all pairs of fakes and reals
@@ -75,9 +75,10 @@ def select(
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
     reals: the sum of both ranks, ties by MMD. Where members are parts of a mixture, that says nothing of how much they
     are needed: they are ranked by leave-one-out, the growth of the squared MMD of the mixture without them.
-    Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that take no part (`Game.taking_part`), such as
-    slots that wait for their first copy, are not ranked, and no opponents. Standard errors are DeLong's, of the average
-    over opponents. Where the source cannot give held-out samples of the train split (an iterator), the floors are NaN.
+    Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that neither play nor belong to the mixture
+    (`Game.taking_part`), such as slots that wait for their first copy, are not ranked, and no opponents. Standard
+    errors are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the train split
+    (an iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -87,14 +88,14 @@ def select(
             all pairs, and take at most 2,000 of both.
         split: which of the four splits.
         fit: whether to fit mixtures as well, by `fit_mixtures`.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Returns:
         The matrices, scores and rankings.
 
     Raises:
         InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game,
-            or weights are none.
+            or the weights are not valid.
     """
     check_source(game, source)
     check_split(source, split)
@@ -179,7 +180,7 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
     They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
     split, and the report split measures them. Each split has noise of its own, the same for all generators, so that
-    nothing was fitted to the samples that it is measured with. Who takes no part (`Game.taking_part`) has no weight.
+    nothing was fitted to the samples that it is measured with. Members outside of `Game.taking_part` get no weight.
 
     Args:
         game: what was played.
@@ -217,7 +218,7 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
 
 class MetaGame(NamedTuple):
-    """What the matrix `fool` says as a game of two sides, of those that take part. Host arrays."""
+    """The matrix `fool` as a game of two sides, among the members that play. Host arrays."""
 
     win_g: np.ndarray  # [M] share of discriminators that each generator fools more often than not
     win_d: np.ndarray  # [N] share of generators that each discriminator tells more often than not
@@ -229,7 +230,7 @@ class MetaGame(NamedTuple):
 
 
 def meta_game(game: Game, state: State, fool: np.ndarray) -> MetaGame:
-    """Win rates, equilibrium, α-rank and GMAM of a matrix; who takes no part has 0, and wins are NaN.
+    """Win rates, equilibrium, α-rank and GMAM of a matrix; members outside of `Game.taking_part` get 0, and NaN wins.
 
     Args:
         game: what was played.

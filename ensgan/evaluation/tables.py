@@ -63,11 +63,11 @@ def evaluate_classes(
         game: what was played.
         state: where it stands; averaged generators are used.
         source: labelled images in memory, which may be stacked.
-        classifier: of its classes; for stacked images, of the classes of `source.single`.
+        classifier: finds the classes of the source; for stacked images, those of `source.single`.
         num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more:
             25,600 for 1000 classes, as published.
-        seed: of the samples.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        seed: the seed of the samples.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source has no labels or is streamed, or the classifier takes other images.
@@ -103,7 +103,7 @@ class DistanceTable(NamedTuple):
 
 
 def distances(names: Iterable[str]) -> list[str]:
-    """What metrics are called in comparisons, by the names of configurations.
+    """The names of metrics in comparisons, from their short names in configurations.
 
     Raises:
         InputError: an unknown name.
@@ -139,7 +139,7 @@ def evaluate_distances(
         names: short names of metrics, those of `comparison.SHORT`; if not given all, with those of classes where
             features have them.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
         how: `features`, `seed`, `repeats` and `cache`, as in `comparison.Measure`.
 
     Raises:
@@ -243,9 +243,9 @@ def evaluate_modes(
         state: where it stands; averaged generators are used.
         source: a Gaussian mixture.
         num: samples of each generator and of the mixture; PacGAN takes 2,500.
-        seed: of the samples.
+        seed: the seed of the samples.
         repeats: how often the perfect sampler is drawn; its mean and standard deviation are given.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source is no Gaussian mixture.

@@ -26,7 +26,7 @@ class Ratings(NamedTuple):
 
 
 def fresh(players: int) -> Ratings:
-    """What players have who met nobody."""
+    """The ratings of players that have met nobody."""
     full = lambda value: np.full(players, value)
     return Ratings(full(START), full(START), full(DEVIATION), full(VOLATILITY))
 

@@ -38,13 +38,13 @@ class RunFiles:
 
     @property
     def removable(self) -> tuple[Path, ...]:
-        """What goes when another run takes the folder: all but the configuration, which is replaced."""
+        """The files that go when another run takes the folder: all but the configuration, which is replaced."""
         texts = (self.metrics, self.clock, self.versions, self.samples, self.picture, self.report, self.wandb)
         return (*texts, self.selection, self.judge, self.reliability, self.checkpoints, self.tensorboard)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file such that a reader, or a crash, finds the old content or the new, never a part."""
+    """Writes a file atomically: a reader, or a crash, finds the old content or the new, never a part."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(content)
@@ -78,5 +78,5 @@ def _number(value: Any) -> float | int | bool | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON such that a reader, or a crash, finds the old file or the new one."""
+    """Writes JSON atomically: a reader, or a crash, finds the old file or the new one."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

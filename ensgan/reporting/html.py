@@ -77,7 +77,7 @@ def write_report(run_dir: str | Path) -> Path:
 def _facts(
     config: Record, train: list[Record], scores: list[Record], clock: Record, versions: Record
 ) -> dict[str, str]:
-    """What stands at the head of the page."""
+    """The facts at the head of the page."""
     step = max((int(record.get("step", 0)) for record in (*train, *scores)), default=0)
     steps = config.get("steps")
     facts = {"step": f"{step:,}" + (f" of {steps:,}" if isinstance(steps, int) else "")}

@@ -1,4 +1,4 @@
-"""What a page consists of: sections with notes, figures and tables, as the template takes them."""
+"""The parts of a page: sections with notes, figures and tables, as the template takes them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Section(NamedTuple):
         figures: pictures.
         tables: tables.
         pre: text as it is written.
-        layout: of figures and tables: `pair` side by side, `stack` below each other, or `cards`.
+        layout: how figures and tables stand: `pair` side by side, `stack` below each other, or `cards`.
         folded: whether the reader unfolds it.
     """
 

@@ -14,7 +14,7 @@ CHANCE = (0.5, "½: cannot tell")
 
 
 def score_sections(scores: list[Record]) -> list[Section]:
-    """What held-out scores say, the newest first and then their course."""
+    """The held-out scores: the newest first, then their course."""
     if not scores:
         return [Section("Scores", texts=["No scores yet."])]
     last = scores[-1]
@@ -23,7 +23,7 @@ def score_sections(scores: list[Record]) -> list[Section]:
 
 
 def training_sections(train: list[Record]) -> list[Section]:
-    """What the training batches say: losses, and folded away gradients, penalties and augmentation."""
+    """The training metrics: losses, and folded away gradients, penalties and augmentation."""
     return [_losses(train), *_health(train)]
 
 

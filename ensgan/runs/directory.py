@@ -66,7 +66,7 @@ class Clock:
 
 
 def settings(file: Path) -> dict[str, Any]:
-    """What `config.json` holds. Raises InputError where no run wrote it."""
+    """The content of `config.json`. Raises InputError where no run wrote it."""
     tree = read(file)
     if missing := [key for key in ("generators", "discriminators", "data") if key not in tree]:
         raise InputError(f"{file} is not the configuration of a run: it has no {missing[0]!r}")
@@ -81,14 +81,14 @@ def check_free(directory: Path, overwrite: bool) -> None:
     if not files.config.exists():
         if found := [file.name for file in files.removable if file.exists()]:
             raise InputError(
-                f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
+                f"{directory} holds {found[0]}, but no config.json of a run, so it is left alone; choose another folder"
             )
         return
     settings(files.config)
     if not overwrite:
         raise InputError(
-            f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
-            "or add --overwrite to lose it"
+            f"{directory} already holds a run; continue it with `ensgan resume {directory}`, choose another --run-dir, "
+            "or add --overwrite to replace it"
         )
 
 
@@ -101,7 +101,7 @@ def locked(directory: Path) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(f"another process is training in {directory}; wait for it or stop it") from error
+                raise InputError(f"another process is training in {directory}; wait for it, or stop it") from error
             except OSError:  # a file system without locks
                 pass
         yield
@@ -122,12 +122,12 @@ def versions() -> dict[str, str]:
 
 
 def versions_of(directory: Path) -> dict[str, Any]:
-    """What a run last noted of its versions and data; empty where it noted nothing that can be read."""
+    """The versions and data checksum that a run last wrote; empty where they cannot be read."""
     return _dictionary(RunFiles(directory).versions)
 
 
 def _dictionary(path: Path) -> dict[str, Any]:
-    """What a JSON file that only helps holds; empty if it is missing or spoiled."""
+    """The content of an optional JSON file; empty if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         return dict(json.loads(path.read_text()))
     return {}

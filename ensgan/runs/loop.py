@@ -56,7 +56,7 @@ class Outputs(NamedTuple):
 
 @dataclasses.dataclass
 class Loop:
-    """The host loop of one run: stretches of steps, and what happens between them."""
+    """The host loop of one run: stretches of steps, and the work between them."""
 
     config: Config
     directory: Path

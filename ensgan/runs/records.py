@@ -18,7 +18,7 @@ from ensgan.types import InputError
 
 
 class Choice(NamedTuple):
-    """What `selection.json` says."""
+    """The content of `selection.json`."""
 
     step: int
     method: str
@@ -92,7 +92,7 @@ def save_selection(
         directory: that of the run.
         scores: with fitted mixtures.
         meta: the meta-game of their matrix.
-        step: of the state they are of.
+        step: step of their state.
         method: the mixture to take, or None for the one that the select split chose.
 
     Returns:
@@ -123,7 +123,7 @@ def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step
         judge: a fitted one.
         calibrate: how it was calibrated.
         sampler: what it was calibrated against.
-        step: of the state it is of.
+        step: step of its state.
     """
     assert judge.before is not None
     assert judge.after is not None

@@ -79,8 +79,8 @@ def check_data(directory: Path, checksum: str) -> None:
     before = rundir.versions_of(directory).get("data", checksum)
     if before != checksum:
         raise InputError(
-            f"the data are not those that {directory} began with (checksum {checksum}, then {before}): those held out "
-            "for scores would be others; give back those data, or train anew"
+            f"the data have changed since {directory} was started (checksum was {before}, is {checksum}), so the "
+            "held-out split would differ; restore the original data or start a new run"
         )
 
 

@@ -61,10 +61,10 @@ def run(
     Args:
         config: what to run.
         directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
-        resume: go on from the newest checkpoint in it, which may have been made on another mesh.
+        resume: continue from the newest checkpoint in it, which may have been made on another mesh.
         overwrite: replace a run that it holds.
-        watcher: what to tell while it goes on.
-        sizes: of the mesh; by default one device, None chooses by the devices that there are.
+        watcher: receives progress.
+        sizes: the sizes of the mesh; by default one device, None chooses by the devices that there are.
 
     Raises:
         InputError: wrong input, or a member stopped being finite (the last good state is saved first).
@@ -104,7 +104,7 @@ def run(
 
 
 class _Job(NamedTuple):
-    """What is trained, once it is known to fit."""
+    """The parts of a run, once they are known to fit."""
 
     game: Game
     source: Source
@@ -123,7 +123,9 @@ def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resu
     check_split(source, "select")
     distances(config.distances)
     if config.features != "identity" and not config.distances:
-        raise InputError(f"features are those of a {config.features}, but no distances are taken; name some")
+        raise InputError(
+            f"features = {config.features!r} is for distances, but distances is empty; name some, or leave features out"
+        )
     _check_sinks(config)
     if resume and not source.resumable:
         raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
@@ -179,17 +181,17 @@ def _outputs(
 
 
 def _features(config: Config, source: Source, watcher: Watcher) -> Features | None:
-    """What distances are taken in; the same after an interruption, as a classifier follows from data and seed."""
+    """The features of the distances; the same after an interruption, as a classifier follows from data and seed."""
     if config.features == "identity" or not config.distances:
         return None
     if source.single is not None:
         raise InputError(f"features of a classifier are those of single images, and {source.name!r} stacks them")
-    watcher.note("training the classifier in whose features distances are taken")
+    watcher.note("training a classifier for the features of the distances")
     return of_classifier(train_classifier(source, seed=config.seed))
 
 
 def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
-    """Says where a run is too short for its schedule."""
+    """Notes where a run is too short for its schedule."""
     plan, name = game.schedule, config.schedule.name
     if plan is None:
         return
@@ -200,23 +202,25 @@ def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
         )
     elif plan.every >= config.steps and not plan.claims.at_start:
         watcher.note(
-            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}: it never acts; lower "
-            "schedule.every, or give more steps"
+            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}, so it never acts; "
+            "lower schedule.every, or give more steps"
         )
 
 
 def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
-    """What is worth knowing of a run that goes on."""
+    """Notes about a run that continues."""
     if begin == 0:
-        watcher.note(f"{directory} was stopped before its first checkpoint: it starts again")
+        watcher.note(f"{directory} was stopped before its first checkpoint: starting again")
     now, then = rundir.versions(), rundir.versions_of(directory)
     names = [name for name in rundir.PACKAGES if then.get(name, now.get(name)) != now.get(name)]
     if changed := "; ".join(f"{name} {then[name]}, now {now.get(name, 'none')}" for name in names):
-        watcher.note(f"it last ran with {changed}: its steps may differ in their last bits from those of one run")
+        watcher.note(
+            f"it last ran with {changed}: the next steps may differ in their last bits from an uninterrupted run"
+        )
 
 
 def _facts(config: Config, directory: Path, job: _Job) -> dict[str, Any]:
-    """What must be the same in all processes of a run."""
+    """The facts that must agree in all processes of a run."""
     if not processes.several():
         return {}
     versions = rundir.versions()

@@ -1,4 +1,4 @@
-"""What the checks have in common: evidence to try plugs with, and assertions that name what is broken."""
+"""Common parts of the checks: evidence to try plugs with, and assertions that name the broken promise."""
 
 from __future__ import annotations
 
