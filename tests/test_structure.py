@@ -98,6 +98,19 @@ def test_nothing_private_is_imported():
     assert not private
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if wing(name) != "networks"])
+def test_files_and_functions_have_one_subject(name):
+    text = FILES[name].read_text()
+    assert text.count("\n") <= 300, "split the file by subject"
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= 80, f"{node.name} has {length} lines"
+            arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            count = len([each for each in arguments if each.arg not in ("self", "cls")])
+            assert count <= 8 or wing(name) == "cli", f"{node.name} takes {count} parameters"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_says_its_subject(name):
     assert ast.get_docstring(TREES[name])

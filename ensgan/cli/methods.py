@@ -175,6 +175,44 @@ METHODS: dict[str, Method] = {
 }
 
 
+KNOWN: dict[str, str] = {  # what the field calls them, where that is another word
+    "mean": "GMAN with λ = 0 (GMAN-0)",
+    "max": "GMAN-max",
+    "softmax": "GMAN with fixed λ (GMAN-1)",
+    "softmax_learned": "GMAN*",
+    "hypervolume": "hGAN, hypervolume maximisation",
+    "mgd": "MGD, multiple gradient descent (MGDA)",
+    "dropout": "Dropout-GAN",
+    "random": "Lipizzaner's random opponents",
+    "diagonal": "deep ensemble, eGAN",
+    "grid": "Lipizzaner without evolution",
+    "ring": "Lipi-Ring",
+    "microbatch": "microbatchGAN",
+    "mix": "MIX+GAN",
+    "nash": "DO-GAN's meta-game, Nash averaging",
+    "double_oracle": "DO-GAN, double oracle (PSRO)",
+    "stackelberg": "Stackelberg GAN, multi-generator GAN",
+    "mgan": "MGAN",
+    "mad": "MAD-GAN",
+    "d2": "D2GAN",
+    "shared": "MAD-GAN's and MGAN's shared layers",
+    "projected": "multi-discriminator GAN with random projections (Projection GAN)",
+    "shards": "MD-GAN, federated GAN",
+    "diet": "data dieting (Lipizzaner)",
+    "bags": "bagging",
+    "adagan": "AdaGAN, boosting",
+    "cascade": "cGAN, cascade of GANs",
+    "lipizzaner": "Lipizzaner, coevolution",
+    "mustangs": "Mustangs",
+    "egan": "E-GAN, evolutionary GAN",
+    "population_based": "PBT",
+    "conditional": "cGAN with projection discriminator",
+    "snapshots": "seGAN, self-ensemble, snapshot ensemble",
+    "history": "fictitious play, historical opponents",
+    "sgan": "SGAN",
+}
+
+
 _SHORT = {_OWN: "parts*", "as the pairing says": "by pairing"}
 LEGEND = """M generators, N discriminators. Members are
   parts       only the mixture of all generators is driven to the data
@@ -184,7 +222,7 @@ LEGEND = """M generators, N discriminators. Members are
 
 
 def table() -> str:
-    """The table as text: a line for each method, and a second one for what it needs."""
+    """The table as text: a line for each method, and others for its names in the field and its needs."""
     head = ("method", "what it does", "members", "after")
     rows = [head, *((name, m.does, _SHORT.get(m.members, m.members), m.source) for name, m in METHODS.items())]
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
@@ -194,8 +232,9 @@ def table() -> str:
             family = METHODS[name].family
             lines += ["", family]
         lines.append("  ".join(text.ljust(width) for text, width in zip((name, *rest), widths, strict=True)).rstrip())
-        if name in METHODS and METHODS[name].needs:
-            lines.append(f"{'':{widths[0]}}  needs {METHODS[name].needs}")
+        known, needs = KNOWN.get(name), METHODS[name].needs if name in METHODS else ""
+        more = [f"known as {known}"] * bool(known) + [f"needs {needs}"] * bool(needs)
+        lines += [f"{'':{widths[0]}}  {text}" for text in more]
     return "\n".join(lines)
 
 

@@ -97,11 +97,7 @@ def select(
         InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game,
             or the weights are not valid.
     """
-    check_source(game, source)
-    check_split(source, split)
-    if num < LEAST:
-        raise InputError(f"num is {num}; scores need at least {LEAST} samples")
-    reals = source.held_out(split, num)
+    reals = _scored_reals(game, source, split, num)
     n = len(reals["x"])
     fake, real, fakes = held_out_logits(game, state, reals)
     fool, by_real, by_fake = (np.asarray(a) for a in auc_with_placements(fake, real))
@@ -140,6 +136,14 @@ def select(
         ratings=_rated(state, fool, there_g, there_d),
         fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
+
+
+def _scored_reals(game: Game, source: Source, split: str, num: int) -> dict[str, Any]:
+    check_source(game, source)
+    check_split(source, split)
+    if num < LEAST:
+        raise InputError(f"num is {num}; scores need at least {LEAST} samples")
+    return source.held_out(split, num)
 
 
 def _distances(

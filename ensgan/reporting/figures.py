@@ -6,13 +6,14 @@ pyplot, which would keep every figure alive and share state with the user's own 
 
 from __future__ import annotations
 
-import colorsys
 import io
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+from ensgan.reporting.colors import PALETTE, member_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,19 +28,6 @@ REAL = "#b4bac3"
 CAUGHT, FOOLED = "#b2182b", "#2166ac"  # the ends of the colour map RdBu
 SIZES = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
 FONT = "system-ui, sans-serif"
-PALETTE = (
-    *("#3b6fb6", "#e07b39", "#2f9967", "#c44e8a", "#7a5cc2"),
-    *("#c9a227", "#25a5b8", "#d14a45", "#7d8794", "#8b5e3c"),
-)
-
-
-def member_color(index: int) -> str:
-    """The colour of generator `index`, or of discriminator `index`, in every picture: `#rrggbb`."""
-    if index < len(PALETTE):
-        return PALETTE[index]
-    # Golden-ratio steps keep neighbours apart in hue for any number of members.
-    rgb = colorsys.hls_to_rgb(index * 0.618034 % 1.0, (0.34, 0.46, 0.58)[index % 3], 0.6)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
 
 def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str | None = None) -> Image.Image:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ensgan.reporting.figures import member_color, reliability, scatter_panel
+from ensgan.reporting.colors import member_color
+from ensgan.reporting.figures import reliability, scatter_panel
 from ensgan.reporting.files import RunFiles, write_atomically
 from ensgan.reporting.log import read_metrics
 from ensgan.reporting.page import Chip, Figure, Section, data_address, table

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ensgan.reporting.figures import member_color
+from ensgan.reporting.colors import member_color
 
 
 class Chip(NamedTuple):

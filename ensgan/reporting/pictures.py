@@ -13,7 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ensgan.reporting.figures import FAINT, INK, PANEL, member_color, reliability, scatter_panel
+from ensgan.reporting.colors import member_color
+from ensgan.reporting.figures import FAINT, INK, PANEL, reliability, scatter_panel
 from ensgan.reporting.files import RunFiles, write_atomically
 from ensgan.types import InputError
 

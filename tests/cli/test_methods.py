@@ -10,7 +10,7 @@ import pytest
 from ensgan import losses, schedules
 from ensgan.cli import main as cli
 from ensgan.cli.configurations import shipped
-from ensgan.cli.methods import METHODS, table
+from ensgan.cli.methods import KNOWN, METHODS, table
 from ensgan.game.program import Program
 from ensgan.pairing import PAIRINGS
 from ensgan.runs import config
@@ -73,7 +73,26 @@ def test_the_table_as_text(capsys):
     assert out.startswith(table())
     assert max(map(len, out.splitlines())) <= 120
     for name, method in METHODS.items():
-        assert re.search(rf"^{name} .*\n? *{f'needs {re.escape(method.needs)}$' if method.needs else ''}", out, re.M)
+        known = rf"\n +known as {re.escape(KNOWN[name])}" if name in KNOWN else ""
+        needs = rf"\n +needs {re.escape(method.needs)}$" if method.needs else ""
+        assert re.search(rf"^{name} .*{known}{needs}", out, re.M)
+    for field in [
+        "GMAN",
+        "hGAN",
+        "Dropout-GAN",
+        "MAD-GAN",
+        "MGAN",
+        "D2GAN",
+        "E-GAN",
+        "MD-GAN",
+        "MIX+GAN",
+        "DO-GAN",
+        "SGAN",
+        "AdaGAN",
+        "Lipizzaner",
+    ]:
+        assert field in out
+    assert set(KNOWN) <= set(METHODS)
     assert cli.main(["methods", "mean"]) == 2
     assert "unknown argument mean" in capsys.readouterr().err
 
@@ -89,7 +108,7 @@ ONE_LOSS = ["--loss.generators", '["hinge"]', "--loss.discriminators", '["hinge"
         (["grid", COUNT_G, "10", COUNT_D, "10", "--pairing.rows", "3"], "give 9 or 12 members"),
         (["hypervolume", "--pairing.slack", "1.0"], "the nadir point must lie above every loss"),
         (["geometric", "--loss", "hinge"], "never negative"),
-        (["shards", "--data", "grid"], "no end of samples"),
+        (["shards", "--data", "grid"], "is unlimited"),
         (["adagan", "--data", "grid"], "say how many"),
         (["d2", COUNT_D, "3"], "2 losses in turn for 3 discriminators"),
         (["egan", *ONE_LOSS], "1 losses for 3 generators"),

@@ -21,7 +21,8 @@ from ensgan.reporting import (
     write_report,
     write_samples,
 )
-from ensgan.reporting.figures import course, curves, heat_map, member_color, scatter_panel, thin
+from ensgan.reporting.colors import member_color
+from ensgan.reporting.figures import course, curves, heat_map, scatter_panel, thin
 from ensgan.reporting.html import _duration
 from ensgan.reporting.pictures import thumbnails, tile
 from ensgan.types import InputError
