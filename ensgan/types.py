@@ -54,6 +54,18 @@ def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf)
             raise InputError(f"{name} is {value}; it must be {wanted}")
 
 
+class Stage(NamedTuple):
+    """One of the stages that a network consists of; the first takes the input, the last gives the output.
+
+    Attributes:
+        names: dotted names of the parameters and state that belong to it, or of subtrees of them, such as `hidden.0`.
+        apply: like `Network.apply`, on trees that hold this stage's leaves alone and on what the stage before gave.
+    """
+
+    names: tuple[str, ...]
+    apply: Callable[..., tuple[Array, Tree]]
+
+
 class Network(NamedTuple):
     """One member's network: a pair of pure functions and what the kernel must know about them.
 
@@ -70,6 +82,8 @@ class Network(NamedTuple):
             the samples of a batch may lie on several devices.
         classes: how many classes labels count where the network needs them, `0 ≤ label < classes`; None where it does
             without. A game with such networks takes data with as many classes, and no others.
+        stages: the stages whose composition `apply` is, or () where the network does not say. Members of a group can
+            have the first or the last stages in common (`Group.shared`), which then run once for all of them.
     """
 
     init: Callable[[Array], tuple[Tree, Tree]]
@@ -80,6 +94,7 @@ class Network(NamedTuple):
     convolutional: bool = False
     synced: bool = False
     classes: int | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 class Roles(NamedTuple):

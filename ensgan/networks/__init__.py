@@ -9,6 +9,7 @@ from ensgan.networks.mlp import ACTIVATIONS, mlp, mlp_discriminator, mlp_generat
 from ensgan.networks.projection import projected, projection_of
 from ensgan.networks.r3gan import r3gan_discriminator, r3gan_generator
 from ensgan.networks.spectral import SpectralNorm
+from ensgan.networks.stages import chain, trunk_and_heads
 from ensgan.networks.unrolled_gan import unrolled_gan_discriminator, unrolled_gan_generator
 
 GENERATORS = {
@@ -29,6 +30,7 @@ __all__ = [
     "DISCRIMINATORS",
     "GENERATORS",
     "SpectralNorm",
+    "chain",
     "dcgan_discriminator",
     "dcgan_generator",
     "from_linen",
@@ -40,6 +42,7 @@ __all__ = [
     "projection_of",
     "r3gan_discriminator",
     "r3gan_generator",
+    "trunk_and_heads",
     "unrolled_gan_discriminator",
     "unrolled_gan_generator",
 ]

@@ -12,7 +12,8 @@ from flax import linen, nnx
 from flax.errors import FlaxError
 
 from ensgan.devices.mesh import data_axis
-from ensgan.types import Array, InputError, Network, Shape, Tree
+from ensgan.networks.stages import pruned
+from ensgan.types import Array, InputError, Network, Shape, Stage, Tree
 
 
 def from_nnx(
@@ -61,17 +62,10 @@ def from_nnx(
         state = _to_names(blank_state, nnx.to_pure_dict(rest))
         return _to_names(blank_params, nnx.to_pure_dict(params)), state
 
-    def apply(
-        params: Tree,
-        state: Tree,
-        x: Array,
-        *,
-        label: Array | None = None,
-        train: bool = False,
-        rng: Array | None = None,
+    def run(
+        call: Callable[..., Array], params: Tree, state: Tree, x: Array, label: Any, train: bool, rng: Array | None
     ) -> tuple[Array, Tree]:
-        _check_input(x, in_shape)
-        _check_label(label, classes)
+        """`call(module, x, **keywords)` on the module with these variables; those that are missing are zeros."""
         if train and rng is None and (random or "rngs" in accepted):
             raise InputError("rng is None; expected a key, for this module draws in training; pass rng=key")
         rng = jax.random.key(0) if rng is None else rng
@@ -86,11 +80,37 @@ def from_nnx(
         for part in norms(module) if train else ():
             part.axis_name = data_axis()  # statistics of the whole batch, wherever its samples lie
         offered = {"label": label, "train": train, "rngs": nnx.Rngs(rng)}
-        y = _squeeze(module(x, **{name: offered[name] for name in accepted}), out_shape)
+        y = call(module, x, **{name: offered[name] for name in accepted})
         if not (train and blank_state):
             return y, state
         *_, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
         return y, _to_names(blank_state, nnx.to_pure_dict(rest))
+
+    def apply(
+        params: Tree,
+        state: Tree,
+        x: Array,
+        *,
+        label: Array | None = None,
+        train: bool = False,
+        rng: Array | None = None,
+    ) -> tuple[Array, Tree]:
+        _check_input(x, in_shape)
+        _check_label(label, classes)
+        y, state = run(lambda module, x, **told: module(x, **told), params, state, x, label, train, rng)
+        return _squeeze(y, out_shape), state
+
+    def stage(k: int, names: tuple[str, ...], last: bool) -> Stage:
+        def apply(params: Tree, state: Tree, x: Array, *, label: Any = None, train: bool = False, rng: Any = None):
+            call = lambda module, x, **told: module.parts()[k][1](x, **told)
+            y, new = run(call, params, state, x, label, train, rng)
+            return _squeeze(y, out_shape) if last else y, pruned(new, names)
+
+        return Stage(names, apply)
+
+    parts: Any = getattr(blank, "parts", None)
+    said = [names for names, _ in parts()] if callable(parts) else []
+    stages = tuple(stage(k, names, k == len(said) - 1) for k, names in enumerate(said))
 
     statistics = jax.tree.leaves(nnx.state(blank, nnx.BatchStat))
     known = [leaf for norm in norms(blank) for leaf in jax.tree.leaves(nnx.state(norm, nnx.BatchStat))]
@@ -100,7 +120,7 @@ def from_nnx(
         batch_coupled = bool(statistics)
     if convolutional is None:
         convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
-    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced, classes))
+    return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced, classes, stages))
 
 
 def from_linen(
@@ -219,7 +239,10 @@ def _to_names(blank: Any, tree: Any) -> Any:
 
 
 def _from_names(blank: Any, tree: Any) -> Any:
-    return {k: _from_names(v, tree[str(k)]) for k, v in blank.items()} if isinstance(blank, dict) else tree
+    """The other way; leaves that a stage does not have are zeros, which nothing depends on."""
+    if isinstance(blank, dict):
+        return {k: _from_names(v, None if tree is None else tree.get(str(k))) for k, v in blank.items()}
+    return jnp.zeros(blank.shape, blank.dtype) if tree is None else tree
 
 
 def _reseed(streams: Tree, rng: Array) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ from flax import nnx
 
 from ensgan.networks.spectral import SpectralNorm
 from ensgan.types import Array, InputError
+
+# What `parts()` of a module gives: the names of the variables of each stage, and the stage as a function.
+Stages = list[tuple[tuple[str, ...], Callable[..., Array]]]
 
 
 def one_logit(heads: int, classes: int) -> None:
@@ -36,9 +40,19 @@ class Embedded(nnx.Module):
         start = nnx.initializers.normal(1.0)
         self.embed = nnx.Embed(classes, size, dtype=dtype, param_dtype=dtype, embedding_init=start, rngs=rngs)
 
+    def parts(self) -> Stages:
+        """Those of `net`; the first takes the embedding with it."""
+        (names, first), *rest = _inside(self.net)
+        begin = lambda z, label: first(self.joined(z, label))
+        return [((*names, "embed"), begin), *((names, _unlabelled(fn)) for names, fn in rest)]
+
+    def joined(self, z: Array, label: Array) -> Array:
+        """The latent and the embedding side by side, `[B, 2 · size]`."""
+        return jnp.concatenate([z.reshape(z.shape[0], -1), self.embed(label)], axis=1)
+
     def __call__(self, z: Array, label: Array) -> Array:
         """Map latents `[B, ...]` and labels int32 `[B]` to samples."""
-        return self.net(jnp.concatenate([z.reshape(z.shape[0], -1), self.embed(label)], axis=1))
+        return self.net(self.joined(z, label))
 
 
 class Projection(nnx.Module):
@@ -62,7 +76,24 @@ class Projection(nnx.Module):
         embed = nnx.Embed(classes, features, dtype=dtype, param_dtype=dtype, embedding_init=start, rngs=rngs)
         self.embed = SpectralNorm(embed, rngs=rngs) if spectral_norm else embed
 
+    def parts(self) -> Stages:
+        """Those of `net`; the last takes the embedding with it."""
+        *rest, (names, _) = _inside(self.net)
+        return [*((names, _unlabelled(fn)) for names, fn in rest), ((*names, "embed"), self.logit)]
+
+    def logit(self, h: Array, label: Array) -> Array:
+        """Map features `[B, features]` and labels int32 `[B]` to logits `[B]`."""
+        return self.net.head(h).reshape(-1) + (self.embed(label) * h).sum(axis=-1)
+
     def __call__(self, x: Array, label: Array) -> Array:
         """Map samples `[B, ...]` and labels int32 `[B]` to logits `[B]`."""
-        h = self.net.features(x)
-        return self.net.head(h).reshape(-1) + (self.embed(label) * h).sum(axis=-1)
+        return self.logit(self.net.features(x), label)
+
+
+def _inside(net: Any) -> Stages:
+    """The stages of a module that another one calls `net`."""
+    return [(tuple(f"net.{name}" for name in names), fn) for names, fn in net.parts()]
+
+
+def _unlabelled(fn: Callable[[Array], Array]) -> Callable[..., Array]:
+    return lambda x, label: fn(x)

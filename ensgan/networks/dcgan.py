@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -143,12 +144,26 @@ class Upwards(nnx.Module):
         self.norms = nnx.List(norms) if norms else None
         self.base, self.out_dtype = base, out_dtype
 
+    def parts(self):
+        """The stem, then each layer with the norm and the ReLU before it."""
+        layers = [((f"up.{i}", f"norms.{i}"), partial(self.layer, i)) for i in range(len(self.up))]
+        return [(("stem",), self.start), *layers]
+
+    def start(self, z):
+        """Return the smallest map `[B, h, w, c]`."""
+        return self.stem(z).reshape(z.shape[0], self.base, self.base, -1)
+
+    def layer(self, i, x):
+        """Return the map after layer i, which is an image after the last."""
+        x = self.up[i](jax.nn.relu(x if self.norms is None else self.norms[i](x)))
+        return jnp.tanh(x.astype(self.out_dtype)) if i == len(self.up) - 1 else x
+
     def __call__(self, z):
         """Return images `[B, H, W, C]` of latents `[B, Z]`."""
-        x = self.stem(z).reshape(z.shape[0], self.base, self.base, -1)
-        for i, layer in enumerate(self.up):
-            x = layer(jax.nn.relu(x if self.norms is None else self.norms[i](x)))
-        return jnp.tanh(x.astype(self.out_dtype))
+        x = self.start(z)
+        for i in range(len(self.up)):
+            x = self.layer(i, x)
+        return x
 
 
 class Downwards(nnx.Module):
@@ -160,14 +175,24 @@ class Downwards(nnx.Module):
         self.norms = nnx.List(norms) if norms else None
         self.bare = len(down) - len(norms or down)  # how many layers at the front have no norm
 
+    def parts(self):
+        """Each layer with its norm and activation, then the dense one."""
+        names = lambda i: (f"down.{i}",) if i < self.bare else (f"down.{i}", f"norms.{i - self.bare}")
+        return [*((names(i), partial(self.layer, i)) for i in range(len(self.down))), (("logit",), self.head)]
+
+    def layer(self, i, x):
+        """Return the map after layer i, flattened after the last."""
+        x = self.down[i](x)
+        if self.norms is not None and i >= self.bare:
+            x = self.norms[i - self.bare](x)
+        x = jax.nn.leaky_relu(x, self.slope)
+        return x.reshape(x.shape[0], -1) if i == len(self.down) - 1 else x
+
     def features(self, x):
         """Return `[B, features]` of images `[B, H, W, C]`."""
-        for i, layer in enumerate(self.down):
-            x = layer(x)
-            if self.norms is not None and i >= self.bare:
-                x = self.norms[i - self.bare](x)
-            x = jax.nn.leaky_relu(x, self.slope)
-        return x.reshape(x.shape[0], -1)
+        for i in range(len(self.down)):
+            x = self.layer(i, x)
+        return x
 
     def head(self, h):
         """Return logits `[B, 1]` of features."""

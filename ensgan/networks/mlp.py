@@ -182,15 +182,22 @@ class _MLP(nnx.Module):
         self.norms = nnx.List(norms) if norms else None
         self.last, self.act, self.final, self.out_shape = last, act, final, out_shape
 
+    def parts(self):
+        layers = [((f"hidden.{i}", f"norms.{i}"), partial(self.layer, i)) for i in range(len(self.hidden))]
+        return [*layers, (("last",), self.head)]
+
+    def layer(self, i, x):
+        x = self.hidden[i](x.reshape(x.shape[0], -1))
+        return self.act(x if self.norms is None else self.norms[i](x))
+
     def features(self, x):
         x = x.reshape(x.shape[0], -1)
-        for i, layer in enumerate(self.hidden):
-            x = layer(x)
-            x = self.act(x if self.norms is None else self.norms[i](x))
+        for i in range(len(self.hidden)):
+            x = self.layer(i, x)
         return x
 
     def head(self, h):
-        return self.final(self.last(h)).reshape(-1, *self.out_shape)
+        return self.final(self.last(h.reshape(h.shape[0], -1))).reshape(-1, *self.out_shape)
 
     def __call__(self, x):
         return self.head(self.features(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -132,15 +133,28 @@ class _Generator(nnx.Module):
         self.to_image = nnx.Linear(widths[-1], channels, kernel_init=_scaled(1.0), **kind)
         self.final, self.out_dtype = final, out_dtype
 
-    def __call__(self, z):
-        scale = self.modulate(z)
-        x = self.constant[...].astype(scale.dtype)[None] * scale[:, None, None, :]
-        for i, stage in enumerate(self.stages):
-            if i:
-                x = _upsample(_change(self.changes[i - 1], x))
-            for block in stage:
-                x = block(x)
+    def parts(self):
+        names = lambda i: (f"stages.{i}", f"changes.{i - 1}") if i else ("constant", "modulate", "stages.0")
+        return [*((names(i), partial(self.level, i)) for i in range(len(self.stages))), (("to_image",), self.finish)]
+
+    def level(self, i, x):
+        if i:
+            x = _upsample(_change(self.changes[i - 1], x))
+        else:
+            scale = self.modulate(x)
+            x = self.constant[...].astype(scale.dtype)[None] * scale[:, None, None, :]
+        for block in self.stages[i]:
+            x = block(x)
+        return x
+
+    def finish(self, x):
         return self.final(self.to_image(x).astype(self.out_dtype))
+
+    def __call__(self, z):
+        x = z
+        for i in range(len(self.stages)):
+            x = self.level(i, x)
+        return self.finish(x)
 
 
 class _Discriminator(nnx.Module):
@@ -154,15 +168,24 @@ class _Discriminator(nnx.Module):
         kind = kind | {"dtype": out_dtype}
         self.logit = nnx.Linear(widths[-1], heads, kernel_init=_scaled(1.0), **kind)
 
-    def features(self, x):
-        x = self.from_image(x)
-        for i, stage in enumerate(self.stages):
-            if i:
-                x = _change(self.changes[i - 1], _downsample(x))
-            for block in stage:
-                x = block(x)
+    def parts(self):
+        last = len(self.stages) - 1
+        first = lambda i: (f"stages.{i}", f"changes.{i - 1}") if i else ("from_image", "stages.0")
+        names = lambda i: (*first(i), "pool") if i == last else first(i)
+        return [*((names(i), partial(self.level, i)) for i in range(last + 1)), (("logit",), self.head)]
+
+    def level(self, i, x):
+        x = _change(self.changes[i - 1], _downsample(x)) if i else self.from_image(x)
+        for block in self.stages[i]:
+            x = block(x)
         # A depthwise convolution over the whole map is one weight per position and channel.
-        return jnp.einsum("bhwc,hwc->bc", x, self.pool[...].astype(x.dtype))
+        last = i == len(self.stages) - 1
+        return jnp.einsum("bhwc,hwc->bc", x, self.pool[...].astype(x.dtype)) if last else x
+
+    def features(self, x):
+        for i in range(len(self.stages)):
+            x = self.level(i, x)
+        return x
 
     def head(self, h):
         return self.logit(h)

@@ -132,7 +132,7 @@ def test_what_a_network_is_is_found(built):
     assert not networks.mlp(2, (4,), 1).batch_coupled
     assert networks.mlp(2, (4,), 1, norm="batch").batch_coupled
     assert networks.mlp(2, (4,), 1, norm="batch").synced
-    assert networks.from_nnx(NnxNet, 3, 2, batch_coupled=False, convolutional=True)[4:] == (False, True, False, None)
+    assert networks.from_nnx(NnxNet, 3, 2, batch_coupled=False, convolutional=True)[4:8] == (False, True, False, None)
     assert networks.from_linen(linen.Conv(2, (3, 3)), (4, 4, 1), (4, 4, 2)).convolutional
 
 

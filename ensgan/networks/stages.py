@@ -1,0 +1,170 @@
+"""Networks in stages: one after the other, so that members of a group can have the first or the last in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from ensgan.types import Array, InputError, Network, Stage, Tree
+
+
+class Split(NamedTuple):
+    """A network as two: the stages that members have in common, and those that are each member's own.
+
+    Attributes:
+        common: the common stages as one.
+        own: each member's own stages as one.
+        common_first: whether the common stages come first, as a discriminator's trunk does.
+    """
+
+    common: Stage
+    own: Stage
+    common_first: bool
+
+
+def chain(**parts: Network) -> Network:
+    """Networks one after the other as one network, each a stage with the name of its keyword.
+
+    Args:
+        parts: at least one; each takes what the one before gives.
+
+    Returns:
+        A network whose parameters and state are `{name: those of the part}`.
+
+    Raises:
+        InputError: there is none, shapes that do not fit, or parts with different numbers of classes.
+    """
+    if not parts:
+        raise InputError("chain() got no network; give at least one, by name: chain(trunk=..., head=...)")
+    networks = list(parts.values())
+    for (first, a), (second, b) in zip(parts.items(), list(parts.items())[1:], strict=False):
+        if a.out_shape != b.in_shape:
+            raise InputError(f"{first} gives {a.out_shape} and {second} takes {b.in_shape}; they must agree")
+    counted = sorted({part.classes for part in networks} - {None})  # type: ignore[type-var]
+    if len(counted) > 1:
+        raise InputError(f"parts are conditional on {counted} classes; they must agree")
+
+    def init(key: Array) -> tuple[Tree, Tree]:
+        made = {name: part.init(jax.random.fold_in(key, k)) for k, (name, part) in enumerate(parts.items())}
+        return {name: params for name, (params, _) in made.items()}, {name: state for name, (_, state) in made.items()}
+
+    def stage(name: str, part: Network, k: int) -> Stage:
+        def apply(params: Tree, state: Tree, x: Array, *, label: Any = None, train: bool = False, rng: Any = None):
+            rng = None if rng is None else jax.random.fold_in(rng, k)
+            y, new = part.apply(params[name], state[name], x, label=label, train=train, rng=rng)
+            return y, {name: new}
+
+        return Stage((name,), apply)
+
+    stages = tuple(stage(name, part, k) for k, (name, part) in enumerate(parts.items()))
+    return Network(
+        init,
+        joined(stages).apply,
+        networks[0].in_shape,
+        networks[-1].out_shape,
+        batch_coupled=any(part.batch_coupled for part in networks),
+        convolutional=any(part.convolutional for part in networks),
+        synced=all(part.synced or not part.batch_coupled for part in networks),
+        classes=counted[0] if counted else None,
+        stages=stages,
+    )
+
+
+def trunk_and_heads(trunk: Network, head: Network) -> Network:
+    """A discriminator as a trunk and a head: `Group(..., shared=("trunk",))` gives each member a head of its own.
+
+    The trunk then sees every sample once, however many members there are.
+
+    Args:
+        trunk: maps samples to features, each sample alone.
+        head: maps features to one logit.
+
+    Raises:
+        InputError: shapes that do not fit.
+    """
+    return chain(trunk=trunk, head=head)
+
+
+def joined(stages: Collection[Stage]) -> Stage:
+    """Several stages, one after the other, as one."""
+
+    def apply(params: Tree, state: Tree, x: Array, *, label: Any = None, train: bool = False, rng: Any = None):
+        new: Any = {}
+        for stage in stages:
+            mine = pruned(params, stage.names), pruned(state, stage.names)
+            x, part = stage.apply(*mine, x, label=label, train=train, rng=rng)
+            new = merged(new, part)
+        return x, new
+
+    return Stage(tuple(name for stage in stages for name in stage.names), apply)
+
+
+def split(network: Network, shared: Collection[str]) -> Split:
+    """A network whose first or last stages are common.
+
+    Args:
+        network: has stages.
+        shared: dotted names of the parameters in the common stages.
+
+    Raises:
+        InputError: names that cover a stage in part, or stages in the middle.
+    """
+    names = [path for path, _ in leaves(jax.eval_shape(network.init, jax.random.key(0))[0])]
+    common = []
+    for stage in network.stages:
+        mine = [name for name in names if within(name, stage.names)]
+        covered = [name for name in mine if within(name, shared)]
+        if covered and covered != mine:
+            missing = [name for name in mine if name not in covered]
+            raise InputError(
+                f"shared parts cover a stage of the network in part: {covered[0]} is shared and {missing[0]} is not; "
+                f"share whole stages: {_listed(network)}"
+            )
+        common.append(bool(covered))
+    first = len(common) - common[::-1].index(False) if False in common else len(common)
+    for common_first, cut in ((True, common.index(False) if False in common else len(common)), (False, first)):
+        want = [common_first] * cut + [not common_first] * (len(common) - cut)
+        if common == want and 0 < cut < len(common):
+            sides = joined(network.stages[:cut]), joined(network.stages[cut:])
+            return Split(*(sides if common_first else sides[::-1]), common_first)
+    raise InputError(
+        "shared parts are the first stages of a network or the last ones, and leave each member at least one of its "
+        f"own; the stages are, in order, {_listed(network)}"
+    )
+
+
+def _listed(network: Network) -> str:
+    return ", then ".join(" with ".join(stage.names) for stage in network.stages)
+
+
+def within(name: str, parts: Collection[str]) -> bool:
+    """Whether a dotted name is one of the parts, or inside of one."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def leaves(tree: Tree) -> list[tuple[str, Any]]:
+    """The leaves of a tree with their dotted names."""
+    named = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in named]
+
+
+def pruned(tree: Tree, names: Collection[str], prefix: str = "") -> Tree:
+    """The part of a nested dictionary that is within the names, without empty branches."""
+    found = {}
+    for key, branch in tree.items():
+        name = f"{prefix}{key}"
+        if within(name, names):
+            found[key] = branch
+        elif isinstance(branch, Mapping) and (inner := pruned(branch, names, f"{name}.")):
+            found[key] = inner
+    return found
+
+
+def merged(a: Tree, b: Tree) -> Tree:
+    """Two nested dictionaries without common leaves as one, in the order of sorted keys."""
+    both = {**a, **b}
+    for key in a.keys() & b.keys():
+        both[key] = merged(a[key], b[key])
+    return both
