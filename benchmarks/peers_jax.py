@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from step_cases import B1, B2, EMA, EPS, LATENT, LEARNING_RATE
 
-from ensgan.data import resident
+from ensgan.data import from_arrays
 from ensgan.game import scoring
 from ensgan.game.program import Program
 from ensgan.game.round import play
@@ -30,7 +30,7 @@ class Ensgan:
             generators=(state.generators[0]._replace(params=jax.device_put(problem.params_g)),),
             discriminators=put(state.discriminators, problem.params_d),
         )
-        self.program = Program(game, resident("reals", problem.reals, fractions=(0.97, 0.01, 0.01, 0.01)))
+        self.program = Program(game, from_arrays("reals", problem.reals, fractions=(0.97, 0.01, 0.01, 0.01)))
 
     def gradients(self):
         """Of generators and discriminators, at the first noise and reals."""

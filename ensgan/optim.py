@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -138,21 +138,61 @@ def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: 
     return factory(learning_rate, **fixed)
 
 
+class Course(TypedDict, total=False):
+    """How the learning rate goes, and what is limited; the same for all named optimisers.
+
+    Attributes:
+        schedule: constant (default), linear or cosine; the last two fall to `final` of the rate at the horizon.
+        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
+        final: share of the rate that is left at the horizon, in [0, 1]; 0 by default.
+        warmup: steps over which the rate rises to its value.
+        clip_norm: largest norm of a member's gradient; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
+            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
+    """
+
+    schedule: str
+    horizon: int
+    final: float
+    warmup: int
+    clip_norm: float
+    weight_clip: float
+
+
+SCHEDULES: dict[str, Callable[[int, float], Callable[[Any], Any]]] = {
+    "constant": lambda horizon, final: optax.constant_schedule(1.0),
+    "linear": lambda horizon, final: optax.linear_schedule(1.0, final, horizon),
+    "cosine": lambda horizon, final: optax.cosine_decay_schedule(1.0, horizon, alpha=final),
+}
+
+
+def _rate(schedule: str, horizon: int, final: float, warmup: int) -> Callable[[Any], Any]:
+    """The factor on the learning rate after `t` updates."""
+    decay = SCHEDULES[schedule](horizon, final)
+    if warmup == 0:
+        return decay
+    rise = optax.linear_schedule(1.0 / (warmup + 1.0), 1.0, warmup)
+    return lambda t: rise(t) * decay(t)
+
+
 def _finish(
     optimizer: Callable[..., optax.GradientTransformation],
-    schedule: str,
-    horizon: int,
-    warmup: int,
-    clip_norm: float,
-    weight_clip: float,
+    schedule: str = "constant",
+    horizon: int = 0,
+    final: float = 0.0,
+    warmup: int = 0,
+    clip_norm: float = 0.0,
+    weight_clip: float = 0.0,
 ) -> Callable[..., optax.GradientTransformation]:
     """Adds to an optax factory what the named optimisers share: clipping before it, a schedule and bounds after it."""
     if schedule not in SCHEDULES:
         raise unknown("schedule", schedule, SCHEDULES)
     if schedule != "constant" and horizon < 1:
         raise InputError(f"the {schedule} schedule needs its horizon in steps; got horizon = {horizon}")
-    if schedule == "constant" and horizon:
-        raise InputError(f"horizon is {horizon}, but a constant schedule has no end; give linear or cosine, or 0")
+    if schedule == "constant" and (horizon or final):
+        name, value = ("horizon", horizon) if horizon else ("final", final)
+        raise InputError(f"{name} is {value}, but a constant schedule has no end; give linear or cosine, or 0")
+    check_range("final", final, high=1.0 + 1e-9)
     for name, value in (("warmup", warmup), ("clip_norm", clip_norm), ("weight_clip", weight_clip)):
         check_range(name, value)
 
@@ -160,7 +200,7 @@ def _finish(
         parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm > 0 else []
         parts.append(optimizer(learning_rate, **fixed))
         if schedule != "constant" or warmup > 0:
-            parts.append(optax.scale_by_schedule(SCHEDULES[schedule](horizon, warmup)))
+            parts.append(optax.scale_by_schedule(_rate(schedule, horizon, final, warmup)))
         if weight_clip > 0:
             parts.append(clip_weights(weight_clip))
         return optax.chain(*parts) if len(parts) > 1 else parts[0]
@@ -168,29 +208,11 @@ def _finish(
     return factory
 
 
-def _ramp(t: Array, warmup: int) -> Array:
-    return jnp.minimum(1.0, (t + 1.0) / (warmup + 1.0))
-
-
-SCHEDULES: dict[str, Callable[[int, int], Callable[[Any], Any]]] = {
-    "constant": lambda horizon, warmup: lambda t: _ramp(t, warmup),
-    "linear": lambda horizon, warmup: lambda t: _ramp(t, warmup) * jnp.clip(1.0 - t / horizon, 0.0, 1.0),
-    "cosine": lambda horizon, warmup: (
-        lambda t: _ramp(t, warmup) * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(t / horizon, 0.0, 1.0)))
-    ),
-}
+Rate = float | tuple[float, ...]  # of all members, or of each member of the group
 
 
 def adam(
-    learning_rate: float | tuple[float, ...] = 1e-3,
-    b1: float = 0.0,
-    b2: float = 0.99,
-    eps: float = 1e-8,
-    schedule: str = "constant",
-    horizon: int = 0,
-    warmup: int = 0,
-    clip_norm: float = 0.0,
-    weight_clip: float = 0.0,
+    learning_rate: Rate = 1e-3, b1: float = 0.0, b2: float = 0.99, eps: float = 1e-8, **course: Unpack[Course]
 ) -> Optimizer:
     """Adam, one state per member (Kingma & Ba 2015, arXiv 1412.6980).
 
@@ -199,67 +221,33 @@ def adam(
         b1: decay of the first moment.
         b2: decay of the second moment.
         eps: added to the denominator.
-        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
-        warmup: steps over which the rate rises to its value.
-        clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
-            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
+        course: see `Course`.
     """
-    finish = _finish(_adam, schedule, horizon, warmup, clip_norm, weight_clip)
-    return _named(finish, learning_rate, b1=b1, b2=b2, eps=eps)
+    return _named(_finish(_adam, **course), learning_rate, b1=b1, b2=b2, eps=eps)
 
 
-def rmsprop(
-    learning_rate: float | tuple[float, ...] = 5e-5,
-    decay: float = 0.99,
-    eps: float = 1e-8,
-    schedule: str = "constant",
-    horizon: int = 0,
-    warmup: int = 0,
-    clip_norm: float = 0.0,
-    weight_clip: float = 0.0,
-) -> Optimizer:
+def rmsprop(learning_rate: Rate = 5e-5, decay: float = 0.99, eps: float = 1e-8, **course: Unpack[Course]) -> Optimizer:
     """RMSProp, the optimiser of the first Wasserstein GANs (arXiv 1701.07875).
 
     Args:
         learning_rate: one rate for all members, or one for each member of the group.
-        decay: decay of the second moment.
-        eps: added to the denominator.
-        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
-        warmup: steps over which the rate rises to its value.
-        clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
-            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
+        decay: decay of the second moment v.
+        eps: added to √v, outside of the root as in PyTorch, in which those GANs were made.
+        course: see `Course`.
     """
-    finish = _finish(optax.rmsprop, schedule, horizon, warmup, clip_norm, weight_clip)
-    return _named(finish, learning_rate, decay=decay, eps=eps)
+    # By optax's default eps is inside of the root, where 1e-8 acts as 1e-4.
+    return _named(_finish(partial(optax.rmsprop, eps_in_sqrt=False), **course), learning_rate, decay=decay, eps=eps)
 
 
-def sgd(
-    learning_rate: float | tuple[float, ...] = 1e-2,
-    momentum: float = 0.0,
-    schedule: str = "constant",
-    horizon: int = 0,
-    warmup: int = 0,
-    clip_norm: float = 0.0,
-    weight_clip: float = 0.0,
-) -> Optimizer:
+def sgd(learning_rate: Rate = 1e-2, momentum: float = 0.0, **course: Unpack[Course]) -> Optimizer:
     """Stochastic gradient descent.
 
     Args:
         learning_rate: one rate for all members, or one for each member of the group.
         momentum: decay of the velocity; 0 is none.
-        schedule: constant, linear or cosine; the last two fall to 0 at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
-        warmup: steps over which the rate rises to its value.
-        clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
-            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
+        course: see `Course`.
     """
-    finish = _finish(optax.sgd, schedule, horizon, warmup, clip_norm, weight_clip)
-    return _named(finish, learning_rate, momentum=momentum or None)
+    return _named(_finish(optax.sgd, **course), learning_rate, momentum=momentum or None)
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}

@@ -8,12 +8,14 @@ With `interval = k` a penalty is computed every k-th step and counts k times (Ka
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from ensgan.types import Array, InputError, Penalty, check_range
 
@@ -40,8 +42,8 @@ def geometric(first: Any, final: float, horizon: int) -> Callable[[Array], Array
             raise InputError(f"{name} is {value}; with final, both are numbers above 0")
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
         raise InputError(f"horizon is {horizon!r}; with final, give the steps that it takes, at least 1")
-    first = jnp.asarray(first, float)
-    return lambda step: first * (final / first) ** (jnp.minimum(step, horizon) / horizon)
+    exponent = optax.linear_schedule(jnp.log(jnp.asarray(first, float)), math.log(final), horizon)
+    return lambda step: jnp.exp(exponent(step))
 
 
 def _penalty(

@@ -101,7 +101,7 @@ def stretches(begin: int, end: int, marks: list[int]) -> Iterator[tuple[int, int
 def between(
     game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000, mesh: Mesh | None = None
 ) -> State:
-    """What is done on the host before a stretch of steps: a new held-out payoff, and the schedule, where it is time.
+    """The work on the host before a stretch of steps: a new held-out payoff, and the schedule, when they are due.
 
     The payoff comes from the calibrate split, so that the select split still ranks members on data that nothing was
     tuned on.
@@ -134,7 +134,7 @@ def between(
 
 
 def bare(state: State) -> State:
-    """What scores and samples need: everything but the optimisers' states."""
+    """The state without the optimisers' states: all that scores and samples need."""
     side = lambda groups: tuple(members._replace(optimizer=()) for members in groups)
     return state._replace(generators=side(state.generators), discriminators=side(state.discriminators))
 

@@ -66,7 +66,7 @@ class Network(NamedTuple):
         batch_coupled: whether an output depends on other samples of the batch (batch norm, minibatch statistics).
             A batch-coupled discriminator takes each generator's batch apart, and two pullbacks instead of one.
         convolutional: whether the work is in convolutions, which decides how members are executed on a CPU.
-        synced: of a batch-coupled network, whether its statistics are taken over `mesh.data_axis()` as well, so that
+        synced: for a batch-coupled network, whether its statistics are taken over `mesh.data_axis()` as well, so that
             the samples of a batch may lie on several devices.
         classes: how many classes labels count where the network needs them, `0 ≤ label < classes`; None where it does
             without. A game with such networks takes data with as many classes, and no others.
@@ -83,7 +83,7 @@ class Network(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """What a loss says of members that do not all play alike.
+    """The differences between members, for losses under which they do not all play alike.
 
     Attributes:
         of: None where all members have one loss; else `of(i, j, hyper)`, the loss of the given pairs: `i` are the
@@ -146,7 +146,7 @@ class Penalty(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a pairing may look at when it sets the weights. Constants for the gradient.
+    """The evidence from which a pairing sets the weights. Constants for the gradient.
 
     With `split` coverage, losses and `fool` are running means over steps. Where `mask` is false, the other matrices
     hold numbers without meaning: pick with `where`, never by a product.
@@ -171,7 +171,7 @@ class Evidence(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Who plays whom and how much each game counts: weights W for generators, P for discriminators.
+    """A pairing: who plays whom and how much each game counts, with weights W for generators and P for discriminators.
 
     Attributes:
         init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none), which belongs to places: it stays
@@ -200,7 +200,7 @@ class Pairing(NamedTuple):
 
 
 class Roster(NamedTuple):
-    """Who takes part, where that changes during a run. A member that does not play has no influence whatever."""
+    """The members that play and learn, where that changes. A member that does not play has no influence."""
 
     plays_g: Any  # bool [M]
     plays_d: Any  # bool [N]
@@ -209,7 +209,7 @@ class Roster(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What a schedule changes, and what it says about the members.
+    """The changes that a schedule makes, and its claims about the members.
 
     Attributes:
         roster: None where every member always plays and learns; else `roster(M, N)`, who does so at the start.
@@ -234,7 +234,7 @@ class Claims(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """What happens to members between stretches of steps: copies, mutations, newcomers, weights of the data.
+    """An action between stretches of steps: copies, mutations, newcomers, weights of the data.
 
     Attributes:
         every: the number of steps in a stretch.
@@ -253,7 +253,7 @@ class Schedule(NamedTuple):
 
 
 class Augment(NamedTuple):
-    """What happens to samples on their way into the discriminators; one draw serves both players.
+    """A random change of samples on their way into the discriminators; both players see the same draw.
 
     Attributes:
         apply: `apply(key, x, strength) -> x` for a batch `x` `[S, ...]` and keys `key` `[S]`, one per sample;

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan import losses
-from ensgan.data import resident
+from ensgan.data import from_arrays
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.types import Network
 
 # Data are N(1, 1) and generators N(shift, 1): the log density ratio of the first is x − ½.
-SOURCE = resident("line", (1.0 + np.random.default_rng(1).normal(size=(16_000, 1))).astype(np.float32))
+SOURCE = from_arrays("line", (1.0 + np.random.default_rng(1).normal(size=(16_000, 1))).astype(np.float32))
 X = jnp.linspace(-1.0, 2.0, 31)[:, None]
 RATIO = np.asarray(X)[:, 0] - 0.5
 

@@ -210,3 +210,13 @@ def test_settings_that_do_not_fit_are_refused():
 def test_the_average_forgets_early_weights():
     decays = [float(optim.average_decay(0.99, jnp.int32(t))) for t in (0, 9, 80, 10_000)]
     assert decays == pytest.approx([0.1, 10 / 19, 0.9, 0.99])  # (1 + t)/(10 + t) until it reaches .99
+
+
+def test_eps_of_rmsprop_is_outside_of_the_root():
+    """Constant gradients end in steps of g / (|g| + eps): 1.000, 1.000 and .990 of the rate, as in PyTorch."""
+    start = {"w": jnp.zeros((3, 1))}
+    gradient = lambda p: {"w": jnp.array([[1e-2], [1e-4], [1e-6]])}
+    rmsprop = optim.rmsprop(1.0, decay=0.5, eps=1e-8)
+    after, _ = train(rmsprop, start, 40, gradient)
+    before, _ = train(rmsprop, start, 39, gradient)
+    np.testing.assert_allclose((before["w"] - after["w"])[:, 0], [1.0, 1.0, 1 / 1.01], rtol=2e-4)

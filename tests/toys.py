@@ -157,4 +157,4 @@ def quadrants(num=200, classes=4, **options):
     for k in range(num):
         row, column = divmod(int(label[k]), 2)
         x[k, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 200 + k % 40
-    return data.resident("quadrants", x, label, **options)
+    return data.from_arrays("quadrants", x, label, **options)

@@ -1,4 +1,4 @@
-"""What `--from`, `--label` and `--sample-shape` say: weights over generators, a member, classes, a shape."""
+"""The values of `--from`, `--label` and `--sample-shape`: weights over generators, a member, classes, a shape."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def weights(choice: str | None, run: Opened, more: str = "") -> tuple[Any, str]:
             return stored.weights, f"the mixture {stored.method} of {game.M} generators, from selection.json"
         if stored is not None:
             print(
-                f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so the mixture is not "
-                f"taken from there; choose again with: ensgan select {directory}",
+                f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so that mixture "
+                f"is not used; choose again with: ensgan select {directory}",
                 file=sys.stderr,
             )
         found = game.mixture(state)
@@ -64,7 +64,7 @@ def classes(choice: str | None, classes: int | None) -> list[int] | None:
     if choice is None:
         return None
     if classes is None:
-        raise InputError("--label is given, but the generators of this run are told no class; leave it out")
+        raise InputError("--label is given, but the generators of this run are not conditional; leave it out")
     parts = [part.strip() for part in choice.split(",")]
     if not all(re.fullmatch("[0-9]{1,9}", part) and int(part) < classes for part in parts):
         raise InputError(f"--label is {choice!r}; give one class or several, such as 0,1, from 0 to {classes - 1}")

@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command() -> None:
     """The program `ensgan`."""
     # When a checkpoint cannot be written or read, each of Orbax's threads and tasks reports its own traceback on the
-    # way down; the error itself reaches `main` and is told in one line.
+    # way down; the error itself reaches `main` and is reported in one line.
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = _quiet

@@ -84,7 +84,7 @@ def describe(plan: Plan, *, name: str, source: Source, bandwidth: float, peak: f
 
     Args:
         plan: what was found.
-        name: of the configuration.
+        name: name of the configuration.
         source: what the plan was made for.
         bandwidth: bytes that a device sends per second.
         peak: FLOPs that it computes per second.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ensgan.reporting import write_reliability, write_report, write_samples
+from ensgan.reporting.files import RunFiles
 from ensgan.runs.restore import load_run
 
 
@@ -15,8 +16,9 @@ def report(run: Path) -> None:
         run: the run's folder.
     """
     load_run(run)
-    if (run / "samples.npz").is_file():
+    files = RunFiles(run)
+    if files.samples.is_file():
         write_samples(run)
-    if (run / "judge.json").is_file():
+    if files.judge.is_file():
         write_reliability(run)
     print(write_report(run))

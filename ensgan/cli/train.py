@@ -9,6 +9,7 @@ from ensgan.cli.distributed import Processes, joined
 from ensgan.devices import mesh, processes
 from ensgan.evaluation.text import describe_scores
 from ensgan.reporting import Console, Watcher
+from ensgan.reporting.files import RunFiles
 from ensgan.runs import run as training
 from ensgan.runs.config import Config
 from ensgan.types import InputError
@@ -43,15 +44,16 @@ def finish(outcome: training.Outcome, directory: Path) -> int:
             f"stopped by signal {outcome.stopped_by} at step {outcome.step}; continue with: ensgan resume {directory}"
         )
         return 128 + outcome.stopped_by
+    files = RunFiles(directory)
     if outcome.scores is not None:
         print(describe_scores(outcome.scores))
-    print(f"\npictures: {directory / 'samples.png'}\nreport:   {directory / 'report.html'}")
+    print(f"\npictures: {files.picture}\nreport:   {files.report}")
     print(f"more:     ensgan sample {directory} --num 100 --out more.png")
     return 0
 
 
 def console() -> Watcher:
-    """What reports progress; the first of several processes reports for all."""
+    """The reporter of progress; the first of several processes reports for all."""
     return Console(sys.stderr) if processes.first() else Watcher()
 
 

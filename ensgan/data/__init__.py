@@ -3,7 +3,7 @@
 from ensgan.data.folders import folder, read_images
 from ensgan.data.images import digits, idx, mnist, npz
 from ensgan.data.outlines import OUTLINES, outline
-from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, resident, split_indices, to_uint8
+from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, from_arrays, resident, split_indices, to_uint8
 from ensgan.data.stacks import stacked, stacked_digits, stacked_mnist
 from ensgan.data.streams import Records, from_iterator, stream
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
@@ -35,6 +35,7 @@ __all__ = [
     "diet",
     "digits",
     "folder",
+    "from_arrays",
     "from_iterator",
     "gaussian_grid",
     "gaussian_ring",

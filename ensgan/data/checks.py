@@ -1,4 +1,4 @@
-"""What counts as samples, labels and a seed: the checks of everything that a user hands in."""
+"""Checks of samples, labels and seeds that a user passes in."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ensgan.data.source import FRACTIONS, Source
-from ensgan.data.source import resident as in_memory
+from ensgan.data.source import from_arrays as in_memory
 from ensgan.data.streams import stream
 from ensgan.types import InputError
 
@@ -79,7 +79,9 @@ def read_images(path: str | Path, *, size: int | None = None, channels: int | No
     """
     images, _ = _images(Path(path), size, channels)
     if len(images) * math.prod(images.shape) > MEMORY:
-        raise InputError(f"{path} has {len(images)} images of {list(images.shape)}, over 2 GiB: give a smaller size=")
+        raise InputError(
+            f"{path} has {len(images)} images of {list(images.shape)}, over 2 GiB: give a smaller size (--data.size)"
+        )
     return _pixels(images)
 
 
@@ -103,7 +105,7 @@ def _images(path: Path, size: int | None, channels: int | None) -> tuple[_Images
         if size is None and wide_high != shape:
             raise InputError(
                 f"images differ in size: {files[0]} is {_times(shape)}, {file} is {_times(wide_high)} "
-                "(width×height): give size= to crop and resize them to one"
+                "(width×height); give a size (--data.size) to which all are cropped and resized"
             )
     channels = channels or (1 if modes <= set(GREY) else 3)
     width, height = (size, size) if size else shape or (0, 0)
@@ -159,7 +161,7 @@ class _Images:
 def _files(path: Path) -> list[Path]:
     """All files of images below `path`, sorted; an error for any other that is not hidden."""
     if not path.is_dir():
-        raise InputError(f"{path} is no directory; expected a directory of images")
+        raise InputError(f"{path} is not a directory; expected a directory of images")
 
     def fail(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from error
@@ -173,7 +175,9 @@ def _files(path: Path) -> list[Path]:
     files.sort()
     for file in files:
         if file.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{file} is no image; expected only files that end in {', '.join(SUFFIXES)}: move it away")
+            raise InputError(
+                f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}: move it away"
+            )
     return files
 
 
@@ -198,7 +202,7 @@ def _opened(file: Path) -> Any:
 
 def _not_read(file: Path, error: Exception) -> InputError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{file} cannot be read as an image ({reason}): mend it or move it away")
+    return InputError(f"{file} cannot be read as an image ({reason}): repair it or move it away")
 
 
 def _times(shape: tuple[int, int]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensgan.data.source import FRACTIONS, Source, resident
+from ensgan.data.source import FRACTIONS, Source, from_arrays
 from ensgan.types import InputError
 
 
@@ -34,7 +34,7 @@ def digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ..
 
     x, label = load_digits(return_X_y=True)
     x = np.asarray(x, np.uint8).reshape(-1, 8, 8)
-    return resident("digits", x, np.asarray(label), levels=17, dequantize=dequantize, seed=seed, fractions=fractions)
+    return from_arrays("digits", x, np.asarray(label), levels=17, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
 def mnist(
@@ -63,7 +63,7 @@ def mnist(
         InputError: for a missing directory or file, and all that `idx` raises.
     """
     if not Path(path).is_dir():
-        raise InputError(f"{path} is no directory; expected the directory of train-images-idx3-ubyte[.gz]")
+        raise InputError(f"{path} is not a directory; expected the directory of train-images-idx3-ubyte[.gz]")
 
     def find(stem: str, kind: str) -> Path | None:
         files = (Path(path, f"{stem}{dot}{kind}{end}") for dot in "-." for end in ("", ".gz"))
@@ -107,11 +107,11 @@ def idx(
     label = None if labels is None else _read_idx(Path(labels), dims=(1,))
     if label is not None and len(label) != len(x):
         raise InputError(
-            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: they do not belong together"
+            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: these files do not belong together"
         )
     x = np.pad(x, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (x.ndim - 3))
     name = Path(path).name.removesuffix(".gz")
-    return resident(name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
+    return from_arrays(name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
 def npz(
@@ -136,7 +136,7 @@ def npz(
             not as said above, values that are not finite, or too few samples.
     """
     x, label = read_npz(Path(path))
-    return resident(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
+    return from_arrays(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
 
 
 def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:

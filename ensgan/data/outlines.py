@@ -20,7 +20,7 @@ NUM = 60_000  # samples, where nothing says how many there are
 
 
 class Form(NamedTuple):
-    """What the options of a source say of its samples."""
+    """The shape and number of samples that the options of a source give."""
 
     shape: Shape | None = None  # None where that is known from the files alone
     num: int = NUM  # in all four splits
@@ -65,7 +65,6 @@ def outline(
     num: int | None = None,
     seed: int = 0,
     classes: int | None = None,
-    path: Any = None,
     resident: Any = "auto",
     dequantize: bool = True,
     fractions: tuple[float, ...] = FRACTIONS,
@@ -75,22 +74,23 @@ def outline(
 
     Args:
         name: in `SOURCES`.
-        shape: of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are stored as
+        shape: the shape of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are
+            stored as
             uint8, or points `(D,)`, float32.
         num: how many samples there are in all four splits, where files alone know it; 60,000 if not given.
         seed: as for the source.
         classes: how many classes labels count, where files alone know it; no labels if not given.
-        path: not looked at.
         resident: as for a folder: whether pixels are held in memory, "auto" up to 2 GiB.
         dequantize: as for the source.
         fractions: as for the source.
-        options: the others of the source.
+        options: the others of the source; its `path` is not looked at.
 
     Raises:
         InputError: an unknown name, a shape that is missing or that no sample has, or too few samples.
     """
     if name not in OUTLINES:
         raise unknown("data", name, OUTLINES)
+    options.pop("path", None)
     if OUTLINES[name] in (gaussian_ring, gaussian_grid):
         source = OUTLINES[name](**options, seed=seed)
         assert isinstance(source, Source)

@@ -1,4 +1,4 @@
-"""What a data source is: four disjoint splits, how batches are drawn, and how pixels become numbers.
+"""Data sources: four disjoint splits, how batches are drawn, and how pixels become numbers.
 
 A pixel is an integer `v` of `levels` many. Networks see `(v + u) / levels * 2 - 1` with `u` uniform in [0, 1)
 (uniform dequantisation; Theis et al. 2016, arXiv 1511.01844): without the noise a discriminator tells real
@@ -109,7 +109,9 @@ def split_sizes(num: int, fractions: tuple[float, ...] = FRACTIONS) -> list[int]
         )
     needed = math.ceil(1 / min(fractions) - 1e-9)
     if num < needed:
-        raise InputError(f"{num} samples cannot fill four splits {tuple(fractions)}: at least {needed} are needed")
+        raise InputError(
+            f"{num} samples cannot be divided into four splits {tuple(fractions)}: at least {needed} are needed"
+        )
     others = [int(num * f + 1e-9) for f in fractions[1:]]
     return [num - sum(others), *others]
 
@@ -181,7 +183,7 @@ def drawing(
     return jax.vmap(one, (None, 0)), pick
 
 
-def resident(
+def from_arrays(
     name: str,
     x: np.ndarray,
     label: np.ndarray | None = None,
@@ -237,6 +239,8 @@ def resident(
         pick=pick,
     )
 
+
+resident = from_arrays  # its former name
 
 LEAST = 8  # samples, below which ranks are noise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Protocol
@@ -40,7 +40,7 @@ def stream(
     fractions: tuple[float, ...] = FRACTIONS,
     prefetch: int = 2,
 ) -> Source:
-    """Records that stay where they are and are read in batches, shuffled anew in each epoch.
+    """Records that stay where they are and are read in batches, reshuffled in each epoch.
 
     Args:
         records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1,
@@ -149,34 +149,20 @@ def from_iterator(
         batches = iter(iterator)
     except TypeError as error:
         raise InputError(f"{name!r} is a {type(iterator).__name__}; expected an iterator of batches") from error
-    rng = np.random.default_rng([seed, 1])
-
-    def take(what: str) -> Batch:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            raise InputError(
-                f"{name!r} ended {what}: give an iterator that does not end, such as one that repeats"
-            ) from None
-        batch = _checked(batch, f"a batch of {name!r}", classes)
-        return batch | {"x": dequantized(batch["x"], rng, levels, dequantize)}
-
-    def alike(batch: Batch) -> Batch:
-        for key in ("x", "label"):
-            _check_alike(batch.get(key), first.get(key), f"{key} of a batch of {name!r}")
-        return batch
-
+    noise = np.random.default_rng([seed, 1])
+    bytes_to_floats = lambda x: dequantized(x, noise, levels, dequantize)
+    take = _Batches(name, batches, classes, bytes_to_floats)
     needed = 3 * held_out
-    first = take("before its first batch")
+    first = take.first
     if shape is not None and first["x"].shape[1:] != tuple(shape):
         raise InputError(f"{name!r} gives samples of shape {first['x'].shape[1:]}; expected shape={tuple(shape)}")
     taken = [first]
     while (got := sum(len(batch["x"]) for batch in taken)) < needed:
-        taken.append(alike(take(f"after {got} samples, but {needed} are held out")))
+        taken.append(take(f"after {got} samples, but {needed} are held out"))
     kept = {key: np.concatenate([batch[key] for batch in taken])[:needed] for key in first}
 
     def read(step: int, size: int) -> Batch:
-        batch = alike(take(f"at step {step}"))
+        batch = take(f"at step {step}")
         if len(batch["x"]) != size:
             raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}: make them equal")
         return batch
@@ -247,3 +233,27 @@ class _Ahead:
                     self.waiting[key] = self.pool.submit(self.compute, *key)
             now = self.waiting.pop(wanted[0])
         return now.result()
+
+
+class _Batches:
+    """The batches of an iterator, checked, all of the kind of the first."""
+
+    def __init__(self, name: str, batches: Iterator[Any], classes: int | None, floats: Callable[[Any], Any]) -> None:
+        self.name, self.batches, self.classes, self.floats = name, batches, classes, floats
+        self.first = self._next("before its first batch")
+
+    def __call__(self, when: str) -> Batch:
+        batch = self._next(when)
+        for key in ("x", "label"):
+            _check_alike(batch.get(key), self.first.get(key), f"{key} of a batch of {self.name!r}")
+        return batch
+
+    def _next(self, when: str) -> Batch:
+        try:
+            batch = next(self.batches)
+        except StopIteration:
+            raise InputError(
+                f"{self.name!r} ended {when}: give an iterator that does not end, such as one that repeats"
+            ) from None
+        batch = _checked(batch, f"a batch of {self.name!r}", self.classes)
+        return batch | {"x": self.floats(batch["x"])}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.data.checks import check_seed
-from ensgan.data.source import SPLITS, Modes, Source, check_held_out, resident, sample_keys
+from ensgan.data.source import SPLITS, Modes, Source, check_held_out, from_arrays, sample_keys
 from ensgan.types import Array, InputError, Tree
 
 
@@ -67,7 +67,7 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
         rng = np.random.default_rng([seed, 1])
         label = rng.integers(len(centers), size=max(points, 0))
         x = centers[label] + std * rng.standard_normal((len(label), centers.shape[1]), np.float32)
-        table = resident(name, x.astype(np.float32), label.astype(np.int32), classes=len(centers), seed=seed)
+        table = from_arrays(name, x.astype(np.float32), label.astype(np.int32), classes=len(centers), seed=seed)
         return dataclasses.replace(table, modes=Modes(centers, std))
     # `stream` keeps the splits apart: one key gives four different batches.
     arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}

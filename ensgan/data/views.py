@@ -69,7 +69,7 @@ def diet(source: Source, N: int, *, share: float = 0.5, seed: int = 0) -> Source
     Args:
         source: held in memory.
         N: how many discriminators there are.
-        share: of the train split that each one gets, in (0, 1]; rounded to whole samples.
+        share: share of the train split that each one gets, in (0, 1]; rounded to whole samples.
         seed: decides the subsets.
 
     Raises:
@@ -116,18 +116,18 @@ def _check(source: Source, N: int) -> None:
         raise InputError(f"{source.name!r} already has a view; wrap the source that it was made of")
     if source.draw is None:
         raise InputError(
-            f"{source.name!r} is streamed, and parts for each discriminator are taken of data held in memory; make it "
+            f"{source.name!r} is streamed, and a view divides data that are held in memory; make it "
             "resident, or use the view all"
         )
     if source.pick is None:
-        raise InputError(f"samples of {source.name!r} have no numbers to deal out; give the source a `pick`")
+        raise InputError(f"samples of {source.name!r} cannot be picked by number; give the source a `pick`")
 
 
 def _num(source: Source, what: str, instead: str) -> int:
     """How many samples there are to train with."""
     num = source.num["train"]
     if num is None:
-        raise InputError(f"{source.name!r} has no end of samples, so {what} of it would be all of it; use {instead}")
+        raise InputError(f"{source.name!r} is unlimited, so {what} of it would be all of it; use {instead}")
     return num
 
 

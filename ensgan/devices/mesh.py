@@ -160,7 +160,7 @@ def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: 
     """Raises InputError where a mesh does not divide members or samples, with the nearest numbers that fit.
 
     Args:
-        sizes: of the mesh.
+        sizes: the sizes of the mesh.
         groups: how many members each group has, by its name.
         batch_size: B.
         dealt: the number of discriminators that a batch is dealt out among; 1 where they all see all of it.

@@ -82,7 +82,7 @@ def join(
         jax.local_devices()  # those that were named must be there
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
-        raise InputError(f"{where} could not join the others of its run: {text}") from error
+        raise InputError(f"{where} could not join the other processes of its run: {text}") from error
     except ValueError as error:  # what it says when nothing tells it where the others are
         raise InputError(
             f"no cluster was found ({error}): none of Slurm, Open MPI, Kubernetes or a TPU pod has set its variables; "
@@ -147,7 +147,7 @@ def first() -> bool:
 
 
 def exchange(text: str) -> list[str]:
-    """What every process says, in their order. All of them must call."""
+    """The texts of all processes, in their order. All of them must call."""
     if not several():
         return [text]
     mine = np.frombuffer(text.encode(), np.uint8)
@@ -159,13 +159,13 @@ def exchange(text: str) -> list[str]:
 
 
 def from_first(text: str) -> str:
-    """What process 0 says."""
+    """The text of process 0."""
     return exchange(text if first() else "")[0]
 
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """What is wrong in one process is an error in all of them, so that none waits for the others."""
+    """An error in one process becomes an error in all of them, so that none waits for the others."""
     problem = ""
     try:
         yield

@@ -1,1 +1,1 @@
-"""What held-out data say of a trained game: scores, rankings, mixtures, distances, and their tables."""
+"""Evaluation on held-out data: scores, rankings, mixtures, distances, and their tables."""

@@ -62,7 +62,7 @@ def train_classifier(
 
     Args:
         source: labelled images in memory. For stacked images give `source.single`.
-        seed: of weights and batches.
+        seed: the seed of weights and batches.
         steps: updates.
         batch_size: images per update.
         learning_rate: that Adam starts with.
@@ -77,7 +77,7 @@ def train_classifier(
             f"{'streamed' if source.draw is None else 'in memory'}"
         )
     if steps < 1 or batch_size < 1:
-        raise InputError(f"steps is {steps} and batch_size {batch_size}; a classifier needs at least 1 of both")
+        raise InputError(f"steps is {steps} and batch_size {batch_size}; both must be at least 1")
     assert source.draw is not None
     assert source.classes is not None
     draw, key = source.draw, jax.random.key(seed, impl="threefry2x32")

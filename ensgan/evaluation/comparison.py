@@ -40,63 +40,58 @@ class Comparison(NamedTuple):
     floor: int
 
 
+class Measure(NamedTuple):
+    """How fakes are compared with reals.
+
+    Attributes:
+        features: by default the samples themselves, images at most 8 pixels wide and high. Those with classes add the
+            score of their probabilities, and the total variation of classes.
+        names: the metrics to take; None for all.
+        repeats: number of half-samples for the confidence intervals; 0 = no intervals, which are then NaN.
+        seed: the seed of which samples are taken.
+        strict: raise what a metric refuses; else note it in `refused`.
+        cache: a folder that keeps features.
+    """
+
+    features: Features | None = None
+    names: Collection[str] | None = None
+    repeats: int = 100
+    seed: int = 0
+    strict: bool = True
+    cache: str | Path | None = None
+
+
 def compare(
-    real: Any,
-    fake: Any,
-    *,
-    more: Any = None,
-    features: Features | None = None,
-    names: Collection[str] | None = None,
-    repeats: int = 100,
-    seed: int = 0,
-    strict: bool = True,
-    floor: Mapping[str, float] | None = None,
-    cache: str | Path | None = None,
+    real: Any, fake: Any, *, more: Any = None, floor: Mapping[str, float] | None = None, **how: Any
 ) -> Comparison:
     """All metrics of fakes against reals, in features.
 
     Every row has the interval of `half_intervals` and, as its floor, what reals get against reals. That takes as many
     other reals as there are fakes: those of `more`; else part of `real`, if there are twice as many as fakes; else two
-    halves of `real`, of which `floor` says how few they are. A floor from fewer samples is too high. The Fréchet
-    distance takes all samples; where pairs are compared, as many of both are taken, up to 2,000, and where they are
-    matched, up to 500.
+    halves of `real`, and `Comparison.floor` says how few they are. A floor from fewer samples is too high. The Fréchet
+    distance takes all samples; metrics that compare pairs take as many of both, up to 2,000, and those that match
+    samples up to 500.
 
     Args:
         real: samples `[n, ...]` as networks see them, or points `[n, D]`, in any order.
         fake: samples `[m, ...]`.
-        more: other reals, for the floor; as many as fakes are taken.
-        features: by default the samples themselves, images at most 8 pixels wide and high. Those with classes add the
-            score of their probabilities, and the total variation of classes.
-        names: metrics that are taken; all if not given.
-        repeats: halves that an interval is taken from; 0 does without intervals, which are then NaN.
-        seed: of which samples are taken.
-        strict: raises what a metric refuses; else it is noted in `refused`.
-        floor: floors that are known, by metric: those that as many other fakes found with the same reals and seed.
-        cache: a folder that keeps features.
+        more: other reals, for the floor; as many as there are fakes are taken.
+        floor: known floors, by metric: those that as many other fakes found with the same reals and seed.
+        how: the fields of `Measure`.
 
     Raises:
         InputError: an unknown metric; features that are not finite or constant; and with `strict` too few samples for a
             metric.
     """
-    features = features or identity(PIXELS)
+    by = Measure(**how)
+    features = by.features or identity(PIXELS)
     families = METRICS + (of_classes(features.splits) if features.classes else ())
     known = [name for family in families for name in family.names]
-    for name in names or ():
+    for name in by.names or ():
         if name not in known:
             raise unknown("metric", name, known)
-    shuffle = np.random.default_rng(seed).permutation
     given = {"reals": real, "fakes": fake, **({} if more is None else {"other reals": more})}
-    samples = {}
-    for name, x in given.items():
-        x = np.asarray(x)
-        if x.shape[1:] != np.shape(real)[1:]:
-            raise InputError(
-                f"{name} have the shape {list(x.shape[1:])}, reals {list(np.shape(real)[1:])}; give one shape"
-            )
-        order = shuffle(len(x))
-        rows = extract(features, x, cache=cache)[order].astype(np.float64)
-        width = rows.shape[1] - features.classes
-        samples[name] = Sample(rows[:, :width], softmax(rows[:, width:], axis=1) if features.classes else None)
+    samples = _samples(given, np.shape(real)[1:], features, by)
     reals, fakes = samples["reals"], samples["fakes"]
     check_pair(reals.features, fakes.features, least=4)
     n, m = len(reals.features), len(fakes.features)
@@ -110,29 +105,43 @@ def compare(
 
     rows, refused = {}, {}
     for metric in families:
-        if names is not None and not set(names) & set(metric.names):
+        if by.names is not None and not set(by.names) & set(metric.names):
             continue
         try:
             known_floor = [(floor or {}).get(name) for name in metric.names]
-            rows.update(_measured(metric, reals, fakes, pair, unit, repeats, seed, known_floor))
+            rows.update(_measured(metric, (reals, fakes), pair, unit, by, known_floor))
         except InputError as error:
-            if strict and not isinstance(error, Unconverged):  # which no other samples would mend
+            if by.strict and not isinstance(error, Unconverged):  # which no other samples would mend
                 raise
             refused.update(dict.fromkeys(metric.names, str(error)))
-    rows, refused = ({k: v for k, v in part.items() if names is None or k in names} for part in (rows, refused))
+    rows, refused = ({k: v for k, v in part.items() if by.names is None or k in by.names} for part in (rows, refused))
     return Comparison(rows, refused, features.name, n, m, len(pair[1].features))
+
+
+def _samples(given: dict[str, Any], shape: Any, features: Features, by: Measure) -> dict[str, Sample]:
+    """Features and probabilities of each kind of samples, in random order."""
+    shuffle, samples = np.random.default_rng(by.seed).permutation, {}
+    for name, x in given.items():
+        x = np.asarray(x)
+        if x.shape[1:] != shape:
+            raise InputError(f"{name} have the shape {list(x.shape[1:])}, reals {list(shape)}; give one shape")
+        order = shuffle(len(x))
+        rows = extract(features, x, cache=by.cache)[order].astype(np.float64)
+        width = rows.shape[1] - features.classes
+        samples[name] = Sample(rows[:, :width], softmax(rows[:, width:], axis=1) if features.classes else None)
+    return samples
 
 
 def _measured(
     metric: Metric,
-    real: Sample,
-    fake: Sample,
+    samples: tuple[Sample, Sample],
     pair: tuple[Sample, Sample],
     unit: Unit,
-    repeats: int,
-    seed: int,
+    by: Measure,
     known_floor: Sequence[float | None],
 ) -> dict[str, Measured]:
+    """The value of a metric on (reals, fakes), its interval, and its floor on a pair of reals."""
+
     def prepared(real: Sample, fake: Sample, least: int) -> tuple[Callable[..., Any], tuple[int, int]]:
         sizes = (len(real.features), len(fake.features))
         if min(sizes) < least:
@@ -145,11 +154,12 @@ def _measured(
             sizes = (min(*sizes, metric.most),) * 2
         return metric.prepare(real.part(0, sizes[0]), fake.part(0, sizes[1]), unit), sizes
 
-    of, sizes = prepared(real, fake, max(metric.least, 2 * metric.half if repeats else 0))
+    of, sizes = prepared(*samples, max(metric.least, 2 * metric.half if by.repeats else 0))
     value = np.atleast_1d(of(*map(np.arange, sizes)))
     low = high = np.full(len(value), np.nan)
-    if repeats:
-        low, high = half_intervals(lambda i, j: np.atleast_1d(of(i, j)), value, sizes, repeats=repeats, seed=seed)
+    if by.repeats:
+        halves = {"repeats": by.repeats, "seed": by.seed}
+        low, high = half_intervals(lambda i, j: np.atleast_1d(of(i, j)), value, sizes, **halves)
     if None not in known_floor:
         floor = np.array(known_floor, np.float64)
     else:

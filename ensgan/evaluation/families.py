@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What distances between reals say of lengths, the same for a value and its floor."""
+    """The units of length that distances between reals give, the same for a value and its floor."""
 
     reals: np.ndarray  # [n, D], n at most 2,000
     scale: float  # the median squared distance
@@ -42,7 +42,7 @@ class Metric(NamedTuple):
     """A family of metrics that share their work.
 
     Attributes:
-        names: of its numbers.
+        names: the names of its numbers.
         prepare: `prepare(real, fake, unit) -> of` for two `Sample`s and a `Unit`; `of(i, j)` is the metric of reals i
             and fakes j, one number for each of `names`.
         most: the most samples of each kind, as many of both; None takes all there are.

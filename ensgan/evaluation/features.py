@@ -28,7 +28,7 @@ CACHED = 2**28  # bytes of features that are kept in a file
 
 
 class Features(NamedTuple):
-    """What samples are compared by.
+    """The features by which samples are compared.
 
     Attributes:
         name: what it is, for reports.
@@ -104,7 +104,7 @@ def of_inception(file: str | Path) -> Features:
                 f"Inception-v3 takes images [H, W, C] with 1 or 3 channels; samples are {list(x.shape[1:])}"
             )
         if not np.isfinite(x).all():
-            raise InputError("images hold NaN or infinite numbers: find out where they come from")
+            raise InputError("images hold NaN or infinite numbers: find out which step produces them")
         pixels = np.repeat(to_uint8(x), 3 // x.shape[-1], axis=-1).astype(np.float32)
         rows = []
         for at in range(0, len(x), INCEPTION_CHUNK):
@@ -178,7 +178,7 @@ def _chunks(features: Features, x: Any) -> Iterator[np.ndarray]:
 def _kept(
     kind: str, features: Features, x: Any, cache: str | Path | None, make: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `make` gives, or a file of the cache that an earlier call wrote."""
+    """The result of `make`, or the file that an earlier call wrote into the cache."""
     if cache is None:
         return make()
     x = np.ascontiguousarray(x)

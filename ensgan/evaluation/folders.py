@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,14 +23,9 @@ def compare_folders(
     fake: str | Path,
     *,
     size: int | None = None,
-    features: Features | None = None,
-    classifier_steps: int = 0,
     num: int | None = None,
-    names: Collection[str] | None = None,
-    seed: int = 0,
-    repeats: int = 100,
-    strict: bool = True,
-    cache: str | Path | None = None,
+    classifier_steps: int = 0,
+    **how: Any,
 ) -> tuple[Comparison, Classifier | None]:
     """Compares images in two folders, made by anything.
 
@@ -38,15 +33,10 @@ def compare_folders(
         real: the folder of reals. With a classifier, its subfolders are the classes.
         fake: the folder of fakes.
         size: images are cropped and resized to `size` × `size` pixels as they are read; else they have one size.
-        features: as in `compare`.
+        num: the most images of each folder, drawn by `seed`; all if not given.
         classifier_steps: above 0, features are those of a classifier trained on 40 % of the reals for so many steps,
             and half of the reals, which it has not seen, are compared.
-        num: the most images of each folder, drawn by `seed`; all if not given.
-        names: metrics that are taken; all if not given.
-        seed: of what is drawn.
-        repeats: halves that an interval is taken from.
-        strict: as in `compare`.
-        cache: a folder that keeps features.
+        how: the fields of `Measure`.
 
     Returns:
         The comparison, and the classifier if there is one.
@@ -54,27 +44,19 @@ def compare_folders(
     Raises:
         InputError: an empty folder, images of other sizes, too few of them, or no classes where a classifier is asked.
     """
-    drawn = read_images(fake, size=size)
-    judge = None
+    drawn, classifier = read_images(fake, size=size), None
+    seed = how.get("seed", 0)
     if classifier_steps > 0:
         source = folder(real, size=size, seed=seed, resident=True, fractions=TRAINING)
         if source.classes is None or source.classes < 2:
             raise InputError(f"{real} has no classes; a classifier needs two or more, each a subfolder of images")
         there = np.concatenate([source.arrays[split]["x"] for split in ("calibrate", "report")])
         _check_shapes(there, drawn)
-        judge = train_classifier(source, seed=seed, steps=classifier_steps)
+        classifier = train_classifier(source, seed=seed, steps=classifier_steps)
+        how["features"] = of_classifier(classifier)
     else:
         there = read_images(real, size=size)
-    found = compare(
-        *_chosen(there, drawn, num, seed),
-        features=features if judge is None else of_classifier(judge),
-        names=names,
-        repeats=repeats,
-        seed=seed,
-        strict=strict,
-        cache=cache,
-    )
-    return found, judge
+    return compare(*_chosen(there, drawn, num, seed), **how), classifier
 
 
 def frechet_of_folders(
@@ -95,7 +77,7 @@ def frechet_of_folders(
         features: as in `compare`.
         size: as in `compare_folders`.
         num: as in `compare_folders`.
-        seed: of what is drawn.
+        seed: the seed of what is drawn.
         cache: a folder that keeps means and covariances; features of images that it knows are not taken again.
 
     Returns:

@@ -179,7 +179,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
 
 
 def parameters(tensors: dict[str, np.ndarray]) -> Tree:
-    """What `network` takes: kernels with the normalisation in them.
+    """The parameters of `network`: kernels with the normalisation folded in.
 
     Args:
         tensors: as `shapes` says, and whatever else there is.

@@ -175,7 +175,7 @@ def evolution(
         members: how many weights.
         sigma: standard deviation of a mutation.
         generations: how many challengers.
-        seed: of the mutations.
+        seed: the seed of the mutations.
     """
     rng, weights = np.random.default_rng(seed), uniform(members)
     for generation in range(generations):
@@ -204,7 +204,7 @@ def greedy(gram: np.ndarray, picks: int = 100) -> np.ndarray:
 
 
 class Evidence(NamedTuple):
-    """What weights are fitted to: statistics of M generators on the calibrate split."""
+    """The data that weights are fitted to: statistics of M generators on the calibrate split."""
 
     gram: np.ndarray  # [M, M]
     fool: np.ndarray  # [M, N] AUC
@@ -245,7 +245,7 @@ def fit(
     """Fits all mixtures, chooses on one split and measures on another.
 
     Args:
-        evidence: of the calibrate split.
+        evidence: statistics of the calibrate split.
         select: kernel means on the select split, with noise of its own.
         report: kernel means on the report split, likewise.
         others: weights by name that are not fitted here, such as those that training found.

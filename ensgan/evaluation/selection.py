@@ -27,7 +27,7 @@ MIXTURES = ("trained", *FITS)  # to choose from: what training found, and all th
 
 
 class Selection(NamedTuple):
-    """What held-out data say about every member. Host arrays."""
+    """The held-out scores of every member. Host arrays."""
 
     fool: np.ndarray  # [M, N] AUC: P(D_j scores a fake of G_i above a real); ½ is ideal, 1 − fool is `detect`
     probability: np.ndarray  # [M, N] mean σ(s − r) over all pairs of fakes and reals
@@ -75,9 +75,10 @@ def select(
     through the generator. Generators are therefore ranked by two things together, |S(G_i) − ½| and the MMD to held-out
     reals: the sum of both ranks, ties by MMD. Where members are parts of a mixture, that says nothing of how much they
     are needed: they are ranked by leave-one-out, the growth of the squared MMD of the mixture without them.
-    Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that take no part (`Game.taking_part`), such as
-    slots that wait for their first copy, are not ranked, and no opponents. Standard errors are DeLong's, of the average
-    over opponents. Where the source cannot give held-out samples of the train split (an iterator), the floors are NaN.
+    Discriminators are ranked by S(D_j) = mean_i detect_ij. Members that neither play nor belong to the mixture
+    (`Game.taking_part`), such as slots that wait for their first copy, are not ranked, and no opponents. Standard
+    errors are DeLong's, of the average over opponents. Where the source cannot give held-out samples of the train split
+    (an iterator), the floors are NaN.
 
     Args:
         game: what was played.
@@ -87,14 +88,14 @@ def select(
             all pairs, and take at most 2,000 of both.
         split: which of the four splits.
         fit: whether to fit mixtures as well, by `fit_mixtures`.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Returns:
         The matrices, scores and rankings.
 
     Raises:
         InputError: the split, or `num`, is below 8 samples; ranks would be noise. Or the source does not fit the game,
-            or weights are none.
+            or the weights are not valid.
     """
     check_source(game, source)
     check_split(source, split)
@@ -107,25 +108,13 @@ def select(
     there_g, there_d = game.taking_part(state)
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
-
     few = min(n, PAIRS)
-    x, fakes = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
+    x, flat = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
     trained = _flat(source.held_out("train", few)["x"]) if source.resumable else None
-    scale = metrics.bandwidth(x)
     mixture = probabilities(game, state, weights)
-    if game.members == "parts":
-        means = mixtures.kernel_means(x, fakes, scale)
-        distances = [mixtures.squared_mmd(means, one) for one in np.eye(game.M)]
-        left_out = mixtures.leave_one_out(means, mixture)
-    else:
-        distances, left_out = [metrics.mmd(x, f, scale) for f in fakes], None
-    mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
-    floor = float("nan") if trained is None or len(trained) < few else metrics.mmd(trained, x, scale).value
-
+    mmd, floor, left_out = _distances(game.members, x, flat, trained, mixture)
+    cover, cover_floor = _coverage(x, flat, trained, mixture)
     calibrated = meaning(game, state) == "log_ratio"
-    cover = [metrics.coverage(np.asarray(x), np.asarray(f)) for f in fakes]
-    edges = np.rint(few * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
-    mixed = np.concatenate([np.asarray(f)[a:b] for f, a, b in zip(fakes, [0, *edges], edges, strict=False)])
     among = np.flatnonzero(there_g)
     if left_out is None:
         order = rank_generators(score_g.value[among], mmd.value[among])
@@ -139,11 +128,11 @@ def select(
         score_g=score_g,
         score_d=score_d,
         mmd=mmd,
-        mmd_floor=float(floor),
+        mmd_floor=floor,
         rank_g=among[order],
         rank_d=np.flatnonzero(there_d)[np.argsort(-score_d.value[there_d], kind="stable")],
-        coverage=np.array([*cover, metrics.coverage(np.asarray(x), mixed)]),
-        coverage_floor=float("nan") if trained is None else metrics.coverage(np.asarray(x), np.asarray(trained)),
+        coverage=cover,
+        coverage_floor=cover_floor,
         mixture=mixture,
         members=game.members,
         num=n,
@@ -151,6 +140,31 @@ def select(
         ratings=_rated(state, fool, there_g, there_d),
         fitted=fit_mixtures(game, state, source, num=num) if fit else None,
     )
+
+
+def _distances(
+    members: str, x: Array, fakes: list[Array], trained: Array | None, mixture: np.ndarray
+) -> tuple[Estimate, float, Estimate | None]:
+    """The squared MMD of each generator `[M]`, that of training reals, and what leaving a generator out costs `[M]`."""
+    scale = metrics.bandwidth(x)
+    if members == "parts":
+        means = mixtures.kernel_means(x, fakes, scale)
+        distances = [mixtures.squared_mmd(means, one) for one in np.eye(len(fakes))]
+        left_out = mixtures.leave_one_out(means, mixture)
+    else:
+        distances, left_out = [metrics.mmd(x, f, scale) for f in fakes], None
+    mmd = Estimate(*(np.array([float(getattr(d, key)) for d in distances]) for key in Estimate._fields))
+    floor = float("nan") if trained is None or len(trained) < len(x) else metrics.mmd(trained, x, scale).value
+    return mmd, float(floor), left_out
+
+
+def _coverage(x: Array, fakes: list[Array], trained: Array | None, mixture: np.ndarray) -> tuple[np.ndarray, float]:
+    """The share of reals that each generator covers, and the mixture last, `[M + 1]`; and that of training reals."""
+    reals, samples = np.asarray(x), [np.asarray(f) for f in fakes]
+    edges = np.rint(len(x) * np.cumsum(mixture)).astype(int)  # as many samples as each member, of other labels
+    mixed = np.concatenate([f[a:b] for f, a, b in zip(samples, [0, *edges], edges, strict=False)])
+    covered = np.array([metrics.coverage(reals, f) for f in (*samples, mixed)])
+    return covered, float("nan") if trained is None else metrics.coverage(reals, np.asarray(trained))
 
 
 def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Ratings:
@@ -166,7 +180,7 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
     They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
     split, and the report split measures them. Each split has noise of its own, the same for all generators, so that
-    nothing was fitted to the samples that it is measured with. Who takes no part (`Game.taking_part`) has no weight.
+    nothing was fitted to the samples that it is measured with. Members outside of `Game.taking_part` get no weight.
 
     Args:
         game: what was played.
@@ -204,7 +218,7 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
 
 
 class MetaGame(NamedTuple):
-    """What the matrix `fool` says as a game of two sides, of those that take part. Host arrays."""
+    """The matrix `fool` as a game of two sides, among the members that play. Host arrays."""
 
     win_g: np.ndarray  # [M] share of discriminators that each generator fools more often than not
     win_d: np.ndarray  # [N] share of generators that each discriminator tells more often than not
@@ -216,7 +230,7 @@ class MetaGame(NamedTuple):
 
 
 def meta_game(game: Game, state: State, fool: np.ndarray) -> MetaGame:
-    """Win rates, equilibrium, α-rank and GMAM of a matrix; who takes no part has 0, and wins are NaN.
+    """Win rates, equilibrium, α-rank and GMAM of a matrix; members outside of `Game.taking_part` get 0, and NaN wins.
 
     Args:
         game: what was played.

@@ -13,9 +13,9 @@ from ensgan import metrics
 from ensgan.data import Source
 from ensgan.evaluation import comparison
 from ensgan.evaluation.classifier import Classifier, classifiable, classify
-from ensgan.evaluation.comparison import Comparison
+from ensgan.evaluation.comparison import Comparison, Measure
 from ensgan.evaluation.families import SHORT
-from ensgan.evaluation.features import Features, extract, identity
+from ensgan.evaluation.features import extract, identity
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.metrics import ClassScores, Estimate, ModeScores, class_floor, class_scores, mode_scores
@@ -63,11 +63,11 @@ def evaluate_classes(
         game: what was played.
         state: where it stands; averaged generators are used.
         source: labelled images in memory, which may be stacked.
-        classifier: of its classes; for stacked images, of the classes of `source.single`.
+        classifier: finds the classes of the source; for stacked images, those of `source.single`.
         num: samples of each generator and of the mixture; by default 2,500, and 25.6 for each class if that is more:
             25,600 for 1000 classes, as published.
-        seed: of the samples.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        seed: the seed of the samples.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source has no labels or is streamed, or the classifier takes other images.
@@ -103,7 +103,7 @@ class DistanceTable(NamedTuple):
 
 
 def distances(names: Iterable[str]) -> list[str]:
-    """What metrics are called in comparisons, by the names of configurations.
+    """The names of metrics in comparisons, from their short names in configurations.
 
     Raises:
         InputError: an unknown name.
@@ -121,12 +121,9 @@ def evaluate_distances(
     *,
     among: Iterable[int] | None = None,
     names: Iterable[str] | None = None,
-    features: Features | None = None,
     num: int = 1000,
-    seed: int = 0,
-    repeats: int = 100,
-    cache: str | None = None,
     weights: Any = None,
+    **how: Any,
 ) -> DistanceTable:
     """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
@@ -141,16 +138,14 @@ def evaluate_distances(
         among: numbers of the generators that are measured, beside the mixture; all if not given.
         names: short names of metrics, those of `comparison.SHORT`; if not given all, with those of classes where
             features have them.
-        features: what samples are compared by.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
-        seed: of the samples.
-        repeats: halves that an interval is taken from; 0 does without intervals.
-        cache: a folder that keeps features for the next time, as in `features.extract`.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
+        how: `features`, `seed`, `repeats` and `cache`, as in `comparison.Measure`.
 
     Raises:
         InputError: an unknown metric.
     """
+    by = Measure(**how, strict=False)
     wanted = None if names is None else distances(names)
     every = distances(SHORT) if wanted is None else wanted
     reals = source.held_out("report", num)
@@ -158,27 +153,17 @@ def evaluate_distances(
     more = source.held_out("train", len(x))["x"] if source.resumable else None
     if more is not None and len(more) < len(x):
         more = None
-    key, features = jax.random.fold_in(jax.random.key(seed), 2), features or identity(comparison.PIXELS)
+    key, features = jax.random.fold_in(jax.random.key(by.seed), 2), by.features or identity(comparison.PIXELS)
     members = every_member(game, state, key, len(x), label)
     # Features are taken once of everything, and what follows is given those.
-    rows = lambda samples: extract(features, np.asarray(samples), cache=cache)
-    known = features._replace(of=lambda taken: taken)
+    rows = lambda samples: extract(features, np.asarray(samples), cache=by.cache)
+    by = by._replace(features=features._replace(of=lambda taken: taken), names=wanted, cache=None)
     there, others = rows(x), None if more is None else rows(more)
     floor: dict[str, float] = {}  # the same for all, and so measured once
 
     def against(fake: Array) -> Comparison:
         try:
-            found = comparison.compare(
-                there,
-                rows(fake),
-                more=others,
-                features=known,
-                names=wanted,
-                repeats=repeats,
-                seed=seed,
-                strict=False,
-                floor=floor,
-            )
+            found = comparison.compare(there, rows(fake), more=others, floor=floor, **by._asdict())
         except InputError as error:
             return Comparison({}, dict.fromkeys(every, str(error)), features.name, len(x), len(fake), 0)
         floor.update({name: row.floor for name, row in found.rows.items()})
@@ -258,9 +243,9 @@ def evaluate_modes(
         state: where it stands; averaged generators are used.
         source: a Gaussian mixture.
         num: samples of each generator and of the mixture; PacGAN takes 2,500.
-        seed: of the samples.
+        seed: the seed of the samples.
         repeats: how often the perfect sampler is drawn; its mean and standard deviation are given.
-        weights: of the mixture, as in `sample`; None for that of `Game.mixture`.
+        weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
 
     Raises:
         InputError: the source is no Gaussian mixture.

@@ -46,7 +46,7 @@ def describe_scores(scores: Any, split: str = "select") -> str:
         for k in sorted(set(range(len(count))) - {int(k) for k in rank})
     ]
     if away:
-        lines.append(f"take no part now, and are not ranked: {', '.join(away)}")
+        lines.append(f"neither play nor belong to the mixture, so not ranked: {', '.join(away)}")
     if scores.members == "parts":
         lines.append(
             f"members are parts of the mixture: the best one, generator {scores.best}, covers "
@@ -56,7 +56,7 @@ def describe_scores(scores: Any, split: str = "select") -> str:
 
 
 def describe_refinement(table: Any, method: str) -> str:
-    """What refinement changed, and a caution where it was for the worse."""
+    """The effect of refinement, with a warning where it made samples worse."""
     mmd = ", ".join(f"{value:.5f} ± {error:.5f}" for value, error in table.mmd)
     line = (
         f"against {table.num} held-out reals, as they come and refined: precision {table.precision[0]:.3f} "
@@ -138,8 +138,8 @@ def describe_distances(table: Any, each: Any) -> str:
     """Distances to held-out reals: of the best generator and the mixture, with intervals, and of each generator.
 
     Args:
-        table: of the best generator alone.
-        each: of all generators, in fewer metrics.
+        table: distances of the best generator alone.
+        each: distances of all generators, in fewer metrics.
     """
     ((best, member),) = table.generators.items()
     value = lambda found, name: f"{found.rows[name].value:.4g}" if name in found.rows else "-"
@@ -154,7 +154,7 @@ def describe_distances(table: Any, each: Any) -> str:
 
 
 def describe_floor(found: Any) -> str:
-    """What the floor of a comparison is, and why metrics are missing."""
+    """The floor of a comparison, and why metrics are missing."""
     return "\n".join([_floor(found), *_refused(found)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -28,12 +29,16 @@ def by_weight(pick: Any) -> Any:
 
     def draw(weighted: tuple[Tree, Array], keys: Array) -> dict[str, Array]:
         arrays, weight = weighted
-        total = jnp.cumsum(weight)
+        side = max(math.isqrt(len(weight)), 1)
+        row_RS = jnp.pad(weight, (0, -len(weight) % side)).reshape(-1, side)
+        within_RS, rows_R = jnp.cumsum(row_RS, axis=1), jnp.cumsum(row_RS.sum(axis=1))
 
         def one(key: Array) -> dict[str, Array]:
+            # A row, then a sample in it: in one float32 sum over millions of samples, some would have no share.
             which, noise = jax.random.split(key)
-            point = jax.random.uniform(which) * total[-1]
-            i = jnp.searchsorted(total, point, side="right")
+            u, v = jax.random.uniform(which, (2,))
+            r = jnp.searchsorted(rows_R, u * rows_R[-1], side="right")
+            i = side * r + jnp.searchsorted(within_RS[r], v * within_RS[r, -1], side="right")
             return pick(arrays, jnp.minimum(i, len(weight) - 1).astype(jnp.int32), noise)
 
         return jax.vmap(one)(keys)

@@ -1,4 +1,4 @@
-"""What a game refuses before anything is compiled; each check takes the parts that it looks at."""
+"""Checks of a game before anything is compiled; each takes only the parts that it looks at."""
 
 from __future__ import annotations
 

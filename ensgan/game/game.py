@@ -22,7 +22,7 @@ from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Ros
 
 @dataclass(frozen=True, eq=False)  # a game is itself: compiled programs are cached by identity
 class Game:
-    """What is played. Holds functions and numbers, no arrays that change.
+    """A game: its networks, losses and rules. Holds functions and numbers, no arrays that change.
 
     Attributes:
         generators: groups of generators (or one group); all of them put out samples of one shape.
@@ -30,7 +30,7 @@ class Game:
         loss: the pair loss.
         penalty: a regulariser of every discriminator, several of them, or None.
         pairing: who plays whom and how much it counts.
-        optimizer: of every group that has none of its own; an optax transformation or `optim.per_member(...)`.
+        optimizer: for every group without one of its own; an optax transformation or `optim.per_member(...)`.
         ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
         batch_size: B, samples per generator and step, and reals per step.
         augment: what happens to samples on their way into the discriminators, or None.
@@ -84,12 +84,12 @@ class Game:
 
     @property
     def M(self) -> int:
-        """How many generators."""
+        """The number of generators."""
         return population.size(self.groups_g)
 
     @property
     def N(self) -> int:
-        """How many discriminators."""
+        """The number of discriminators."""
         return population.size(self.groups_d)
 
     @property
@@ -157,7 +157,7 @@ class Game:
         return weights / weights.sum()
 
     def taking_part(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """Who is ranked: generators `[M]` that play or are part of the mixture, and discriminators `[N]` that play."""
+        """The members to rank: generators `[M]` that play or are in the mixture, discriminators `[N]` that play."""
         if not isinstance(state.roster, Roster):
             return np.ones(self.M, bool), np.ones(self.N, bool)
         return np.asarray(state.roster.plays_g) | (self.mixture(state) > 0), np.asarray(state.roster.plays_d)
@@ -210,7 +210,7 @@ def _initial_strength(augment: Augment | None) -> Any:
 
 
 def meaning(game: Game, state: State) -> str:
-    """What a logit is by now, as in `types.Loss`: `uncalibrated` once a schedule drew discriminators' losses anew."""
+    """The current meaning of a logit, as in `types.Loss`: `uncalibrated` once a schedule changed the losses of D."""
     start = (game.loss.roles.start or {}).get("loss_d")
     redrawn = start is not None and not np.array_equal(start, state.hyper["loss_d"])
     return "uncalibrated" if redrawn else game.loss.logit

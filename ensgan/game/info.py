@@ -1,4 +1,4 @@
-"""What steps report, and its sums and means over many steps."""
+"""The report of a step, and its sums and means over many steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ensgan.types import Array
 
 
 class Info(NamedTuple):
-    """What a step reports. Never feeds back into training. Losses and `fool` of pairs that were not played are NaN."""
+    """The report of a step. Never feeds back into training. Losses and `fool` are NaN for pairs not played."""
 
     loss_g: Array  # [M, N]
     loss_d: Array  # [M, N]
@@ -29,7 +29,7 @@ Total = tuple[Info, Info]  # sums over steps, and how many steps are in each
 
 @jax.jit
 def tally(info: Info) -> Total:
-    """What is summed: a pair that was not played reports NaN, and counts for nothing."""
+    """The summands of a report: a pair that was not played reports NaN, and is not counted."""
     played = jax.tree.map(lambda a: ~jnp.isnan(a), info)
     values = jax.tree.map(lambda a, p: jnp.where(p, a, 0.0), info, played)
     return values, jax.tree.map(lambda p, a: p.astype(a.dtype), played, info)
@@ -47,5 +47,5 @@ def _add(total: Total, more: Total) -> Total:
 
 @jax.jit
 def mean(total: Total) -> Info:
-    """What a step reports on average; NaN of a pair that was never played."""
+    """The mean report; NaN for a pair that was never played."""
     return jax.tree.map(jnp.divide, *total)

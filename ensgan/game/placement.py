@@ -21,7 +21,7 @@ def check_mesh(game: Game, sizes: Sizes) -> None:
 
 
 def to_divide(game: Game) -> dict[str, Any]:
-    """What a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
+    """The numbers that a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
     sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
     groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
     return {
@@ -73,7 +73,7 @@ def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
 
     Args:
         game: what is played.
-        sizes: of the mesh; None chooses them by the number of devices.
+        sizes: the sizes of the mesh; None chooses them by the number of devices.
 
     Raises:
         InputError: the devices, or the game, do not fit.

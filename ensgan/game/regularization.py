@@ -111,7 +111,7 @@ def fakes_by_weight(key: Array, P_KN: Array, fake: Array, own: bool, columns: Ar
     """B fakes for each discriminator, `[N, B, ...]`: sample b is of place k with probability P_kj, keyed by (j, b).
 
     Args:
-        key: of all draws.
+        key: the key of all draws.
         P_KN: weights of the places, at least 0.
         fake: `[K, B, ...]`, or `[N, K, B, ...]` if every discriminator has its own.
         own: whether it has.

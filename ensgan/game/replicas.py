@@ -51,10 +51,10 @@ class Replicas:
         self.seeds = [int(seed) for seed in seeds]
         self.settings = {name: np.asarray(value) for name, value in settings.items()}
         if not self.seeds:
-            raise InputError("there are no seeds; give at least one replica, for example seeds=range(10)")
+            raise InputError("no seeds are given; give at least one, for example seeds=range(10)")
         if self.settings and isinstance(make, Game):
             raise InputError(
-                f"{next(iter(self.settings))} is given, but the game is made already; give a function of the settings"
+                f"{next(iter(self.settings))} is given, but the game is already made; give a function of the settings"
             )
         for name, value in self.settings.items():
             if value.shape[:1] != (len(self.seeds),):

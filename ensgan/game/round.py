@@ -17,7 +17,7 @@ from ensgan.types import Array, Evidence, Loss, Tree
 
 
 class Scores(NamedTuple):
-    """What the discriminators say, and what the pairing sees of it."""
+    """The discriminators' scores, and the evidence for the pairing."""
 
     logits: Logits  # [K, N, B] and [N, B], or one more axis where discriminators have several
     judged: Logits  # [K, N, B] and [N, B]: the one that scores are made of
@@ -74,7 +74,7 @@ def play(
         state: where it stands.
         batch: as in `step`, this device's samples of it.
         pairs: what the pairing's `before` gave.
-        key: of this round.
+        key: the key of this round.
         place: which members and samples are on this device.
     """
     columns = population.numbers(game.groups_d, place)
@@ -134,7 +134,7 @@ def _input_gradients(
 
 
 def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: Array | None) -> Evidence:
-    """What the pairing sees: the matrices of this batch, or running means of them where batches are dealt."""
+    """The evidence for the pairing: the matrices of this batch, or running means where batches are dealt."""
     shown = _blended(state, measured, mask_MN) if game.covers.dealt else measured
     payoff = state.payoff if "payoff" in game.pairing.asks else None
     return Evidence(*shown, mask=mask_MN, gram=gram, payoff=payoff, step=state.step)

@@ -36,12 +36,12 @@ def check_finite(x: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} have the shape {list(x.shape)}; expected one row per sample, [n, D]")
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x).all(axis=1)).sum())
-        raise InputError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers: find out where they come from")
+        raise InputError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers: find out which step produces them")
     return x
 
 
 def constant(n: int, what: str) -> InputError:
-    """What is wrong with samples that are all equal."""
+    """The error for samples that are all equal."""
     return InputError(f"{what} are constant: all {n} have the same features, so no distance means anything")
 
 

@@ -16,7 +16,7 @@ def duplicate_radius(real: Any, share: float = 1e-3) -> float:
 
     Args:
         real: features `[n, D]`.
-        share: of pairs, in (0, 1). There must be a pair for it, so n(n − 1)/2 ≥ 1/share.
+        share: share of pairs, in (0, 1). It must be at least one pair, so n(n − 1)/2 ≥ 1/share.
 
     Raises:
         InputError: too few reals for the share, features that are not finite, or constant ones.

@@ -12,7 +12,7 @@ from ensgan.types import InputError
 
 
 class Moments(NamedTuple):
-    """What the Fréchet distance needs of a sample. float64."""
+    """The statistics of a sample that the Fréchet distance needs. float64."""
 
     mean: np.ndarray  # [D]
     covariance: np.ndarray  # [D, D], with n − 1

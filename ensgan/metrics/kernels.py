@@ -92,7 +92,7 @@ def kid(real: Any, fake: Any, *, subsets: int = 100, size: int = 1000, seed: int
         fake: features `[m, D]`.
         subsets: how many subsets the mean is taken over.
         size: samples of each kind in a subset, at least 2 and at most n and m.
-        seed: of the subsets.
+        seed: the seed of the subsets.
 
     Returns:
         The mean over subsets, and their standard deviation: how one subset varies, which is no error of the mean.

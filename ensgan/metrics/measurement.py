@@ -1,4 +1,4 @@
-"""What a measurement is: a value with its interval, its floor and its number of samples; and which samples count."""
+"""Measurements: a value with its interval, its floor and its number of samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Measured(NamedTuple):
     """A measured value, how sure it is, and what real data get.
 
     Attributes:
-        value: of the samples at hand.
+        value: the value for the given samples.
         low: lower end of the 95 % interval.
         high: upper end.
         floor: what real data get against other real data; the best that a value can mean.
@@ -57,8 +57,8 @@ def half_intervals(
         value: the statistic of all samples.
         sizes: how many samples each argument indexes.
         repeats: how many halves are drawn.
-        level: of the interval.
-        seed: of the halves.
+        level: level of the interval.
+        seed: the seed of the halves.
 
     Returns:
         The lower and upper ends, each of the shape of `value`.

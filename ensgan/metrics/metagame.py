@@ -222,7 +222,7 @@ def _present(payoff: Any, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarr
 
 
 def exploitability(payoff: Array, p: Array, q: Array, rows: Array | None = None, columns: Array | None = None) -> Array:
-    """What both sides together would gain by their best answers, max_i (A q)_i − min_j (Aᵀ p)_j ≥ 0.
+    """The gain of both sides together from their best responses, max_i (A q)_i − min_j (Aᵀ p)_j ≥ 0.
 
     In units of the payoff; 0 at an equilibrium.
     """

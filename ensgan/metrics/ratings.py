@@ -26,7 +26,7 @@ class Ratings(NamedTuple):
 
 
 def fresh(players: int) -> Ratings:
-    """What players have who met nobody."""
+    """The ratings of players that have met nobody."""
     full = lambda value: np.full(players, value)
     return Ratings(full(START), full(START), full(DEVIATION), full(VOLATILITY))
 
@@ -125,21 +125,32 @@ def glicko2(
     return START + SCALE * new_mu, SCALE * new_phi, sigma
 
 
-def _volatility(delta: Any, phi: Any, variance: Any, sigma: Any, tau: float, turns: int = 60) -> np.ndarray:
-    """Step 5 of the note: the root of f(x), x = ln σ², by halving a bracket, so that all players take as many turns."""
+def _volatility(delta: Any, phi: Any, variance: Any, sigma: Any, tau: float) -> np.ndarray:
+    """Step 5 of the note: a root of f(x), x = ln σ², by its bracket and its Illinois rule, of all players at once.
+
+    After a long upset f has several roots. The rule goes to one near the old volatility; halving the bracket would not.
+    """
     a = np.log(sigma**2)
 
     def f(x: np.ndarray) -> np.ndarray:
         total = phi**2 + variance + np.exp(x)
         return np.exp(x) * (delta**2 - total) / (2.0 * total**2) - (x - a) / tau**2
 
-    # f falls to −∞ on the right and rises to +∞ on the left, its first term being between −1/2 and Δ²/(8 (φ² + v)).
-    low, high = a - tau**2, a + tau**2 * (1.0 + delta**2 / (8.0 * (phi**2 + variance)))
-    for _ in range(turns):
-        middle = 0.5 * (low + high)
-        above = f(middle) > 0
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.exp(0.25 * (low + high))
+    surprise = delta**2 - phi**2 - variance
+    far = np.where(surprise > 0, np.log(np.where(surprise > 0, surprise, 1.0)), a - tau)
+    while (below := (surprise <= 0) & (f(far) < 0)).any():
+        far = np.where(below, far - tau, far)
+    near, f_near, f_far = a, f(a), f(far)
+    for _ in range(100):  # it takes about ten
+        open_ = (np.abs(far - near) > 1e-12) & (f_far != f_near)
+        slope = np.where(open_, f_far - f_near, 1.0)
+        new = np.where(open_, near + (near - far) * f_near / slope, far)
+        f_new = f(new)
+        crosses = f_new * f_far <= 0
+        near, kept = np.where(open_ & crosses, far, near), np.where(crosses, f_far, f_near / 2)
+        f_near = np.where(open_, kept, f_near)
+        far, f_far = new, np.where(open_, f_new, f_far)
+    return np.exp(0.5 * near)
 
 
 def _logistic(x: np.ndarray) -> np.ndarray:

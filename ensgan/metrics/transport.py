@@ -54,7 +54,7 @@ def sliced_wasserstein(real: Any, fake: Any, p: int = 2, *, directions: int = 25
         fake: `[n, D]`, as many.
         p: 1 or 2.
         directions: how many; the same for the same seed and D.
-        seed: of the directions.
+        seed: the seed of the directions.
 
     Raises:
         InputError: other numbers of samples, numbers that are not finite, constant samples, another p, or no direction.

@@ -26,13 +26,13 @@ def from_nnx(
 ) -> Network:
     """Make a Network of a `flax.nnx` module.
 
-    Streams of random numbers that the module holds are no part of its state: each `apply` starts them anew
-    from its `rng`. Whatever else is not a parameter is state, and changes in training mode only.
+    Random streams that the module holds do not belong to its state: each `apply` restarts them from its `rng`. Whatever
+    else is not a parameter is state, and changes in training mode only.
 
     Args:
         factory: `factory(rngs) -> module`. The module is called on `x` `[B, *in_shape]`, with those of the
             keywords `label`, `train`, `rngs` that its `__call__` takes; of an `nnx.Sequential`, those that its first
-            layer takes. Dropout and batch norm are told by `.train()` and `.eval()`.
+            layer takes. Dropout and batch norm are switched by `.train()` and `.eval()`.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
         batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None; if all of it is
@@ -223,7 +223,7 @@ def _from_names(blank: Any, tree: Any) -> Any:
 
 
 def _reseed(streams: Tree, rng: Array) -> Tree:
-    """Streams that start anew from `rng`, each with its own key."""
+    """Streams restarted from `rng`, each with its own key."""
     leaves, structure = jax.tree.flatten(streams)
     fresh = []
     for i, leaf in enumerate(leaves):

@@ -12,21 +12,21 @@ from ensgan.types import Array, InputError
 
 
 def one_logit(heads: int, classes: int) -> None:
-    """Raises InputError for a discriminator of several logits that is told classes."""
+    """Raises InputError for a conditional discriminator with several logits."""
     if classes and heads != 1:
         raise InputError(f"heads is {heads} and classes {classes}; a projection discriminator has one logit: heads=1")
 
 
 class Embedded(nnx.Module):
-    """`net([z, embed(label)])`: a generator that is told the class, by numbers beside its latent.
+    """`net([z, embed(label)])`: a conditional generator, with an embedding of the class beside its latent.
 
     The conditional input of Mirza & Osindero 2014 (arXiv 1411.1784), with a learned embedding.
 
     Args:
         net: maps `[B, 2 · size]` to samples.
         classes: how many.
-        size: of the latent, and of the embedding of a class, which starts at the latent's scale.
-        dtype: of the embedding.
+        size: size of the latent, and of the embedding of a class, which starts at the latent's scale.
+        dtype: dtype of the embedding.
         rngs: where it starts.
     """
 
@@ -49,7 +49,7 @@ class Projection(nnx.Module):
         classes: how many.
         features: how many features φ has.
         spectral_norm: whether the table of embeddings is divided by its largest singular value.
-        dtype: of the embedding, and of the logit.
+        dtype: dtype of the embedding, and of the logit.
         rngs: where the embedding starts.
     """
 

@@ -62,7 +62,7 @@ def mlp(
         widths: sizes of the hidden layers.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
         activation: one of ACTIVATIONS.
-        negative_slope: of `leaky_relu`, in [0, 1].
+        negative_slope: the slope of `leaky_relu` below 0, in [0, 1].
         output: what the last layer ends in: `linear`, or `tanh` for data in [-1, 1].
         norm: `batch`, `layer` or `none`, before each activation. `batch` makes the network batch-coupled.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).

@@ -14,7 +14,7 @@ from ensgan.types import Array, InputError, Network, Shape, Tree
 def projected(
     network: Network, sample_shape: int | Shape, *, orthonormal: bool = False, kernel: int = 8, stride: int = 2
 ) -> Network:
-    """Put a linear map of samples in front of a network: random, of each member its own, and never trained.
+    """Put a linear map of samples in front of a network: random, different for each member, and never trained.
 
     Many discriminators behind one generator, each with a projection of its own (Neyshabur, Bhojanapalli & Chakrabarti
     2017, arXiv 1705.07831): none of them can reject every fake, and all of them together see all directions.
@@ -29,7 +29,7 @@ def projected(
         sample_shape: shape of one sample; `n` means `(n,)`.
         orthonormal: whether the rows of a matrix are orthonormal directions, all of one length, instead of Gaussian.
         kernel: height and width of a filter in pixels.
-        stride: of the convolution; an image of H×W pixels becomes one of ⌈H/stride⌉×⌈W/stride⌉.
+        stride: the stride of the convolution; an image of H×W pixels becomes one of ⌈H/stride⌉×⌈W/stride⌉.
 
     Raises:
         InputError: the network does not take what a map of such samples gives, more features than a sample has numbers,

@@ -188,7 +188,7 @@ def _stages(widths: list[int], blocks: int, expansion: int, group_width: int, ki
 
 
 def _changes(widths: list[int], kind: dict[str, Any]) -> nnx.List:
-    """What takes one stage's channels to the next one's; None where they agree."""
+    """The layers that map one stage's channels to the next one's; None where they agree."""
     make = lambda a, b: nnx.Linear(a, b, use_bias=False, kernel_init=_scaled(1.0), **kind)
     return nnx.List([make(a, b) if a != b else None for a, b in pairwise(widths)])
 

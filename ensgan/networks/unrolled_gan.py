@@ -103,5 +103,5 @@ def _sizes(size: int) -> list[int]:
 
 
 def _padding(size: int, after: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What makes `after` of `size` pixels, the adjoint of a convolution with the same padding on the way down."""
+    """The padding that makes `after` pixels of `size`: the adjoint of a convolution with the same padding."""
     return ((after + 2 - 2 * size, 1),) * 2

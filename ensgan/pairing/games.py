@@ -21,7 +21,8 @@ def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
 
     Args:
         rate: learning rate of u and v, at least 0.
-        cost: of mixtures that are not uniform, in units of the loss, at least 0; with 0 they may end with one member.
+        cost: weight of the entropy that keeps mixtures near uniform, in units of the loss, at least 0; with 0 they may
+            end with one member.
 
     Raises:
         InputError: a number is out of range.

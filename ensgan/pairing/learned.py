@@ -61,14 +61,14 @@ def hypervolume(
 ) -> Pairing:
     """W_ij ∝ 1 / (η_i − loss_g_ij): ascent of log Π_j (η_i − L_ij), the volume below the nadir point η_i.
 
-    η_i = slack · max_j L_ij + 1e-8 anew every step (Albuquerque et al. 2019, arXiv 1901.08680). The harsh count more;
-    a large slack tends to the mean. Rows are made to sum to 1, so the factor that all opponents share is dropped.
+    η_i = slack · max_j L_ij + 1e-8, recomputed every step (Albuquerque et al. 2019, arXiv 1901.08680). The harsh count
+    more; a large slack tends to the mean. Rows are made to sum to 1, so the factor that all opponents share is dropped.
 
     With `patience`, a generator's slack grows by `growth` up to `limit` whenever it has come no nearer for so many
     steps: nearer is a smaller |mean_j fool_ij − ½|, as a running mean over about 100 steps.
 
     Args:
-        slack: of the nadir point, above 1.
+        slack: slack of the nadir point, above 1.
         patience: steps without progress until the slack grows; 0 keeps it as it is.
         growth: factor of the slack, at least 1; 1.02 if not given. Needs patience.
         limit: largest slack, at least `slack`; 2.5 if not given. Needs patience.

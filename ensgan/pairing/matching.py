@@ -99,7 +99,7 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
 
 
 def random() -> Pairing:
-    """Everybody meets somebody, drawn anew every step: with M = N one opponent each, a random one-to-one matching.
+    """A new random matching every step in which every member meets at least one other; with M = N, one to one.
 
     With more discriminators than generators, each discriminator has one opponent, and generators are dealt out in turn,
     so that any two of them have as many, to within one; with more generators it is the other way round. Lipizzaner
@@ -138,7 +138,7 @@ def ring(radius: int = 1, own: float = 0.0) -> Pairing:
 
     def places(M: int) -> np.ndarray:
         if radius > (half := max(M // 2, 1)):
-            raise InputError(f"radius is {radius} in a ring of {M}; {half} reaches everybody, so give at most that")
+            raise InputError(f"radius is {radius} in a ring of {M}; {half} reaches every member, so give at most that")
         steps = [0, *(sign * k for k in range(1, radius + 1) for sign in (-1, 1))]
         return (np.arange(M)[:, None] + np.array(steps)[None]) % M
 

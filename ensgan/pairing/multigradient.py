@@ -25,7 +25,7 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
         InputError: `own` or `iterations` is out of range.
     """
     if iterations < 1:
-        raise InputError(f"iterations is {iterations}; the solver takes at least 1 turn")
+        raise InputError(f"iterations is {iterations}; the solver needs at least 1")
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key

@@ -16,7 +16,8 @@ def check_share(name: str, value: float) -> None:
 
 
 def driven(own: float) -> Literal["complete", "parts"]:
-    """What generators are where discriminators keep the share `own` of their weight for their own generator.
+    """Whether generators are complete or parts where discriminators keep the share `own` of their weight for their own
+    generator.
 
     Any share makes them `complete`, in games with a discriminator for each of them (`Game.members`): of several
     generators that share one, it sees the mixture.

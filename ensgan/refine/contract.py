@@ -1,4 +1,4 @@
-"""What all methods of refinement share: what they take and give, a judge, compiled portions, and checks."""
+"""Common parts of the refinement methods: arguments and results, compiled portions, and checks."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def dot(
 
     Each draw y moves by gradient steps to x = argmin ‖x − y‖ − f(x)/K, where f takes the part of a Kantorovich
     potential and K is its Lipschitz constant. The result is the data where f is such a potential, as critics of the
-    Wasserstein loss approach it. An exact log ratio is none: with it, only samples move where f is steeper than K, and
-    not to the data. With `generate`, x and y are latents.
+    Wasserstein loss approach it. An exact log ratio is not such a potential: samples then move only where f is steeper
+    than K, and not to the data. With `generate`, x and y are latents.
 
     Args:
         key: a key.
@@ -58,7 +58,7 @@ def dot(
         lipschitz: K > 0; the largest slope of f between 100 pairs of draws if not given, so that only samples move
             where f is steeper than that.
         steps: gradient steps.
-        rate: of each step.
+        rate: the rate of each step.
         work: `batch` and `progress`; see `Portions`.
 
     Raises:

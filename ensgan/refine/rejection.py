@@ -155,7 +155,7 @@ def _reject(key: Array, draw: Draw, log_ratio: Ratio, num: int, rule: _Rule, wor
         if int(carry.idle) >= PATIENCE:
             raise InputError(
                 f"{kept} of {proposed} proposals were accepted, and none of the last {PATIENCE * batch}: the judge "
-                "finds next to nothing that looks real; accept a larger share, or use mh"
+                "finds almost nothing that looks real; accept a larger share, or use mh"
             )
         if progress is not None:
             progress(min(int(carry.filled), num))
@@ -202,7 +202,7 @@ def _pilot(key: Array, draw: Draw, log_ratio: Ratio, num: int, batch: int) -> Ar
     if not bool((f > -jnp.inf).any()) or bool((f == jnp.inf).any()):
         raise InputError(
             f"of {len(f)} samples, {int((f == jnp.inf).sum())} have an infinite ratio and {int((f == -jnp.inf).sum())} "
-            "the ratio 0, so nothing can be compared; check the judge"
+            "the ratio 0, so ratios cannot be compared; check the judge"
         )
     return f
 

@@ -55,5 +55,5 @@ def standard_normal(z: Tree) -> Array:
 
 
 def same(x: Tree) -> Tree:
-    """What it is given."""
+    """The identity."""
     return x

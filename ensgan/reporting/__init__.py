@@ -1,4 +1,4 @@
-"""What a run leaves for people: metrics, pictures, a report, and where else numbers may go."""
+"""Output for people: metrics, pictures, a report, and sinks such as TensorBoard."""
 
 from ensgan.reporting.console import Console, Watcher
 from ensgan.reporting.files import plain

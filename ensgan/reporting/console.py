@@ -1,4 +1,4 @@
-"""What a run says while it goes on: a live bar on a terminal, plain lines anywhere else."""
+"""Progress of a run: a live bar on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 

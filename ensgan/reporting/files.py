@@ -11,8 +11,40 @@ from typing import Any
 import numpy as np
 
 
+def _at(name: str) -> Any:
+    return property(lambda self: self.folder / name)
+
+
+class RunFiles:
+    """The files of a run, all of them in its folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """The files in a folder, whether they are there or not."""
+        self.folder = Path(folder)
+
+    config: Path = _at("config.json")  # the settings, resolved
+    metrics: Path = _at("metrics.jsonl")
+    clock: Path = _at("clock.json")  # seconds by what they were spent on
+    versions: Path = _at("versions.json")  # of the libraries, with the checksum of the data
+    checkpoints: Path = _at("checkpoints")
+    samples: Path = _at("samples.npz")
+    picture: Path = _at("samples.png")
+    report: Path = _at("report.html")
+    selection: Path = _at("selection.json")  # what `ensgan select` chose
+    judge: Path = _at("judge.json")  # what `ensgan judge` left
+    reliability: Path = _at("reliability.png")  # likewise
+    tensorboard: Path = _at("tensorboard")
+    wandb: Path = _at("wandb.json")  # the run's id there
+
+    @property
+    def removable(self) -> tuple[Path, ...]:
+        """The files that go when another run takes the folder: all but the configuration, which is replaced."""
+        texts = (self.metrics, self.clock, self.versions, self.samples, self.picture, self.report, self.wandb)
+        return (*texts, self.selection, self.judge, self.reliability, self.checkpoints, self.tensorboard)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file such that a reader, or a crash, finds the old content or the new, never a part."""
+    """Writes a file atomically: a reader, or a crash, finds the old content or the new, never a part."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(content)
@@ -46,5 +78,5 @@ def _number(value: Any) -> float | int | bool | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON such that a reader, or a crash, finds the old file or the new one."""
+    """Writes JSON atomically: a reader, or a crash, finds the old file or the new one."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

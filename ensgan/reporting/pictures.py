@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ensgan.reporting.figures import FAINT, INK, PANEL, member_color, reliability, scatter_panel
-from ensgan.reporting.files import write_atomically
+from ensgan.reporting.files import RunFiles, write_atomically
 from ensgan.types import InputError
 
 # Layout of a sample picture, in pixels.
@@ -27,12 +27,12 @@ BLOCK_GAP = 16  # between generators
 REAL_GAP = 48  # between the last generator and the reals; the line runs in its middle
 COLUMNS = 16  # most samples in a row
 
-WAITS = "takes no part"  # beside a slot that waits for its member
+WAITS = "not in use"  # beside a slot that waits for its member
 BACKGROUND = (236, 238, 241)  # neither black nor white, so that the edges of digits and of photographs show
 
 
 class Samples(NamedTuple):
-    """What `samples.npz` holds: images uint8 `[..., H, W, C]` or points `[..., 2]`."""
+    """The content of `samples.npz`: images uint8 `[..., H, W, C]` or points `[..., 2]`."""
 
     generators: np.ndarray  # [M, n, ...]
     real: np.ndarray  # [n, ...]
@@ -41,7 +41,7 @@ class Samples(NamedTuple):
     takes_part: np.ndarray | None = None  # bool [M], who is no empty slot; None is all
 
     def waits(self, index: int) -> bool:
-        """Whether generator `index` takes no part: it does not play and is not of the mixture."""
+        """Whether generator `index` is not in use: it neither plays nor belongs to the mixture."""
         return self.takes_part is not None and not self.takes_part[index]
 
 
@@ -51,7 +51,7 @@ def load_samples(run_dir: str | Path) -> Samples:
     Raises:
         InputError: the file is missing, is damaged, or holds something else.
     """
-    path = Path(run_dir) / "samples.npz"
+    path = RunFiles(run_dir).samples
     if not path.is_file():
         raise InputError(f"no samples at {path}")
     try:
@@ -65,7 +65,7 @@ def load_samples(run_dir: str | Path) -> Samples:
     _check(samples.generators, samples.real)
     told, held = samples.takes_part, len(samples.generators)
     if told is not None and told.shape != (held,):
-        raise InputError(f"{path} says of {told.size} generators whether they take part, and holds {held}")
+        raise InputError(f"{path} has flags for {told.size} generators but samples of {held}")
     return samples
 
 
@@ -76,7 +76,7 @@ def write_samples(run_dir: str | Path) -> Path:
         InputError: `samples.npz` is missing or holds something else.
     """
     samples = load_samples(run_dir)
-    path = Path(run_dir) / "samples.png"
+    path = RunFiles(run_dir).picture
     waits = [i for i in range(len(samples.generators)) if samples.waits(i)]
     picture = sample_picture(samples.generators, samples.real, classes=samples.classes, waits=waits)
     write_atomically(path, png(picture))
@@ -90,7 +90,7 @@ def write_reliability(run_dir: str | Path) -> Path:
         InputError: `judge.json` is missing or holds something else.
     """
     record = load_judge(run_dir)
-    path = Path(run_dir) / "reliability.png"
+    path = RunFiles(run_dir).reliability
     write_atomically(path, png(reliability(record["before"], record["after"])))
     return path
 
@@ -101,7 +101,7 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, is damaged, or holds something else.
     """
-    path = Path(run_dir) / "judge.json"
+    path = RunFiles(run_dir).judge
     if not path.is_file():
         raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
     try:
@@ -129,8 +129,8 @@ def sample_picture(
             the first three as RGB.
         real: the same of the data, `[n, ...]`; its n may differ.
         scale: how many pixels one pixel becomes; None makes a sample at least 64 pixels high.
-        classes: 0, or after how many images their classes start anew with the first.
-        waits: numbers of the generators that take no part, which are marked.
+        classes: 0, or the number of classes, which repeat in order along the images.
+        waits: numbers of the generators that are not in use, which are marked.
 
     Raises:
         InputError: the arrays are neither images nor points, or do not fit each other.

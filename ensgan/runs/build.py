@@ -59,7 +59,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
 
     Args:
         config: the settings.
-        sample_shape: of one sample.
+        sample_shape: shape of one sample.
         samples: how many the train split has; None where that is unbounded.
 
     Raises:
@@ -105,7 +105,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
 
 
 def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> Any:
-    """What a plug's function makes, of its options and of those supplied numbers that it takes."""
+    """The result of a plug's function, called with its options and with those supplied numbers that it takes."""
     factory = table[plug.name]
     wanted = inspect.signature(factory).parameters
     return factory(**plug.options, **{name: value for name, value in supplied.items() if name in wanted})

@@ -92,11 +92,13 @@ class Checkpoints:
         except Exception as error:
             raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
         if found is None:
-            raise InputError(f"{place} does not say what it holds: it is corrupt, or not of this library; {fix}")
+            raise InputError(
+                f"{place} has no record of its arrays: it is corrupt, or was written by another program; {fix}"
+            )
         if found != wanted:
             keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
             raise InputError(
-                f"the checkpoint {place} is of another game: {keys[0]} is {found.get(keys[0], 'missing')} there "
+                f"the checkpoint {place} is for another game: {keys[0]} is {found.get(keys[0], 'missing')} there "
                 f"and {wanted.get(keys[0], 'missing')} here"
             )
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), like)
@@ -123,7 +125,7 @@ class Checkpoints:
 
 
 def _line(error: BaseException) -> str:
-    """What went wrong, in a few words: the innermost cause, on one line."""
+    """The innermost cause of an error, in a few words on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())

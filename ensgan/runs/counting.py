@@ -1,4 +1,4 @@
-"""What a traced program costs, counted equation by equation: arrays sent between devices, and products in loops."""
+"""The cost of a traced program, counted equation by equation: arrays sent between devices, and products in loops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def collectives(jaxpr: Any, sizes: dict[str, int]) -> tuple[Collective, ...]:
     a loop counts once for a loop of unknown length, and of two branches the one that sends more counts.
 
     Args:
-        jaxpr: of the program.
+        jaxpr: the program.
         sizes: how many devices each axis has.
     """
     total: dict[tuple[str, str], list[int]] = {}
@@ -105,7 +105,7 @@ def repeated_flops(jaxpr: Any) -> float:
     """FLOPs of products and convolutions in the turns of loops after the first, which a compiler's count leaves out.
 
     Args:
-        jaxpr: of the program.
+        jaxpr: the program.
     """
     return _products(jaxpr.jaxpr, every_turn=True) - _products(jaxpr.jaxpr, every_turn=False)
 
@@ -129,5 +129,5 @@ def _products(jaxpr: Any, every_turn: bool) -> float:
 
 
 def size_in_bytes(tree: Tree) -> int:
-    """Of all arrays, or their shapes, together."""
+    """The bytes of all arrays, or their shapes, together."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

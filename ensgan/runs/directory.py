@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from ensgan.reporting import read_metrics
-from ensgan.reporting.files import write_json
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs.config import read
 from ensgan.types import InputError
 
@@ -26,11 +26,6 @@ try:
 except ImportError:  # not on Windows, where nothing stops two processes from training in one folder
     fcntl = None  # type: ignore[assignment]
 
-RUN_FILES = ("metrics.jsonl", "clock.json", "versions.json", "samples.npz", "samples.png", "report.html")
-WANDB = "wandb.json"  # the run's id there
-SELECTION = "selection.json"  # what `ensgan select` chose, later
-JUDGE = ("judge.json", "reliability.png")  # what `ensgan judge` left
-ALL_FILES = (*RUN_FILES, WANDB, SELECTION, *JUDGE)
 PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -71,7 +66,7 @@ class Clock:
 
 
 def settings(file: Path) -> dict[str, Any]:
-    """What `config.json` holds. Raises InputError where no run wrote it."""
+    """The content of `config.json`. Raises InputError where no run wrote it."""
     tree = read(file)
     if missing := [key for key in ("generators", "discriminators", "data") if key not in tree]:
         raise InputError(f"{file} is not the configuration of a run: it has no {missing[0]!r}")
@@ -82,18 +77,18 @@ def check_free(directory: Path, overwrite: bool) -> None:
     """Raises InputError where a run, or what only looks like one, would be lost."""
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; give a folder for the run")
-    file = directory / "config.json"
-    if not file.exists():
-        if found := [name for name in (*ALL_FILES, "checkpoints") if (directory / name).exists()]:
+    files = RunFiles(directory)
+    if not files.config.exists():
+        if found := [file.name for file in files.removable if file.exists()]:
             raise InputError(
-                f"{directory} holds {found[0]}, but no config.json of a run; it is left as it is, choose another folder"
+                f"{directory} holds {found[0]}, but no config.json of a run, so it is left alone; choose another folder"
             )
         return
-    settings(file)
+    settings(files.config)
     if not overwrite:
         raise InputError(
-            f"{directory} already holds a run; go on with `ensgan resume {directory}`, choose another --run-dir, "
-            "or add --overwrite to lose it"
+            f"{directory} already holds a run; continue it with `ensgan resume {directory}`, choose another --run-dir, "
+            "or add --overwrite to replace it"
         )
 
 
@@ -106,7 +101,7 @@ def locked(directory: Path) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(f"another process is training in {directory}; wait for it or stop it") from error
+                raise InputError(f"another process is training in {directory}; wait for it, or stop it") from error
             except OSError:  # a file system without locks
                 pass
         yield
@@ -127,12 +122,12 @@ def versions() -> dict[str, str]:
 
 
 def versions_of(directory: Path) -> dict[str, Any]:
-    """What a run last noted of its versions and data; empty where it noted nothing that can be read."""
-    return _dictionary(directory / "versions.json")
+    """The versions and data checksum that a run last wrote; empty where they cannot be read."""
+    return _dictionary(RunFiles(directory).versions)
 
 
 def _dictionary(path: Path) -> dict[str, Any]:
-    """What a JSON file that only helps holds; empty if it is missing or spoiled."""
+    """The content of an optional JSON file; empty if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         return dict(json.loads(path.read_text()))
     return {}
@@ -140,7 +135,7 @@ def _dictionary(path: Path) -> dict[str, Any]:
 
 def wandb_id(directory: Path) -> str:
     """The id of the run at Weights & Biases, made at its beginning and kept in its folder, so that it goes on there."""
-    file = directory / WANDB
+    file = RunFiles(directory).wandb
     if not _dictionary(file).get("id"):
         write_json(file, {"id": uuid.uuid4().hex[:12]})
     return str(_dictionary(file)["id"])
@@ -157,16 +152,16 @@ def make(directory: Path) -> None:
 def clear(directory: Path) -> None:
     """Removes what an earlier run left, except its configuration, which is replaced; anything else stays."""
     try:
-        for name in ALL_FILES:
-            (directory / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "tensorboard"):
-            if (directory / name).is_dir():
-                shutil.rmtree(directory / name)
+        for file in RunFiles(directory).removable:
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
 
 
 def scored(directory: Path, step: int) -> bool:
     """Whether the log has held-out scores of that step."""
-    file = directory / "metrics.jsonl"
+    file = RunFiles(directory).metrics
     return file.is_file() and any((r.get("kind"), r.get("step")) == ("score", step) for r in read_metrics(file))

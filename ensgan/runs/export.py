@@ -1,4 +1,4 @@
-"""One member of a game by itself, and files that draw samples or give logits where this library is not installed.
+"""Exports: files that draw samples or give logits where this library is not installed.
 
 An export is a folder: `weights.safetensors`, `config.json`, and a compiled function that any JAX loads by
 `jax.export.deserialize`. Nothing is pickled, and nothing in it is run when it is read.
@@ -33,7 +33,7 @@ Tensors = Mapping[str, Any]
 
 
 class Portable(NamedTuple):
-    """What an export consists of.
+    """The parts of an export.
 
     Attributes:
         kind: `generate` or `score`.
@@ -51,7 +51,7 @@ class Portable(NamedTuple):
 
 
 def sampler(game: Game, state: State, weights: Any = None, average: bool = True) -> Portable:
-    """What draws the samples of `ensgan.sample` with the same arguments, as a function to be exported.
+    """The samples of `ensgan.sample` with the same arguments, as a function to be exported.
 
     It takes `key`, uint32 `[2]`, from `jax.random.key_data(jax.random.key(seed))`; `number`, int32 `[b]`, which
     samples; and of conditional generators `label`, int32 `[b]`, where a negative one lets the class be drawn. It
@@ -128,9 +128,9 @@ def check_target(directory: Path, overwrite: bool) -> None:
     if not directory.is_dir():
         raise InputError(f"{directory} is a file; give a folder for the export")
     if any(directory.iterdir()) and not _is_export(directory / ABOUT):
-        raise InputError(f"{directory} holds files that are no export; it is left as it is, choose another folder")
+        raise InputError(f"{directory} holds files that are not an export, so it is left alone; choose another folder")
     if not overwrite:
-        raise InputError(f"{directory} is there already; choose another folder, or add --overwrite to replace it")
+        raise InputError(f"{directory} already exists; choose another folder, or add --overwrite to replace it")
 
 
 def write(

@@ -14,6 +14,7 @@ from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_samples
 from ensgan.reporting.figures import scatter_panel
+from ensgan.reporting.files import RunFiles
 from ensgan.reporting.pictures import COLUMNS, png, tile
 from ensgan.sampling.inference import NOISE_SEED, every_member
 
@@ -38,7 +39,7 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
     temporary = directory / "samples.tmp.npz"
     takes_part = game.taking_part(state)[0]
     np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told, takes_part=takes_part)
-    os.replace(temporary, directory / "samples.npz")
+    os.replace(temporary, RunFiles(directory).samples)
     write_samples(directory)
 
 

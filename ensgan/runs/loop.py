@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from ensgan.game.game import Game
 from ensgan.game.info import Info, Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
-from ensgan.reporting import MetricsLog, Watcher, flatten, write_report
+from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, write_report
 from ensgan.runs import directory as rundir
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
@@ -32,21 +32,40 @@ from ensgan.training import bare, between, periods, stretches
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
 
 
+class Outputs(NamedTuple):
+    """Where a run reports."""
+
+    log: MetricsLog | None  # None in all processes but the first
+    clock: rundir.Clock
+    watcher: Watcher
+    sinks: list[Sink]
+
+    def write(self, record: dict[str, Any]) -> None:
+        """One record into the log, and into the sinks."""
+        if self.log is not None:
+            self.log.write(record)
+        for sink in self.sinks:
+            sink.scalars(record["step"], flatten(record))
+
+    def close(self) -> None:
+        """Ends what would go on."""
+        self.watcher.finish()
+        for sink in self.sinks:
+            sink.close()
+
+
 @dataclasses.dataclass
 class Loop:
-    """The host loop of one run: stretches of steps, and what happens between them."""
+    """The host loop of one run: stretches of steps, and the work between them."""
 
     config: Config
     directory: Path
     game: Game
     source: Source
-    features: Features | None  # that distances are taken in, if not the samples themselves
     program: Program
+    features: Features | None  # that distances are taken in, if not the samples themselves
     checkpoints: Checkpoints
-    log: MetricsLog | None  # None in all processes but the first
-    clock: rundir.Clock
-    watcher: Watcher
-    sinks: list[Any]
+    outputs: Outputs
     scores: selection.Selection | None = None
     step: int = 0
     signal: int | None = None
@@ -57,14 +76,14 @@ class Loop:
         config = self.config
         total: Total | None = None  # of the steps since the last record
         self.step = begin
-        self.watcher.start(begin, config.steps)
+        self.outputs.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
         if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
             state = self.evaluate(state, begin)  # a signal ended the run before these scores were made
         for begun, end in stretches(begin, config.steps, marks):
-            with self.clock.on("train"):
+            with self.outputs.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 try:
                     state, more = self.program.tally(state, end - begun)
@@ -78,10 +97,15 @@ class Loop:
                 self.give_up(state, f"{fault}; no later update was applied", TAME)
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
-                record = {"kind": "train", "step": end, "seconds": self.clock.spent["train"], **_host(mean(total))}
+                record = {
+                    "kind": "train",
+                    "step": end,
+                    "seconds": self.outputs.clock.spent["train"],
+                    **_host(mean(total)),
+                }
                 total = None
-                self.write(record)
-                self.watcher.progress(end, record)
+                self.outputs.write(record)
+                self.outputs.watcher.progress(end, record)
             last = end == config.steps
             if processes.any_of(bool(caught)):
                 return self.stop(state, end, caught)
@@ -94,14 +118,14 @@ class Loop:
                     self.checkpoints.save(end, state)
                 raise
             if due:  # after the scores, since they change ratings
-                with self.clock.on("checkpoint"):
+                with self.outputs.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
         self.finished = True
         return state
 
     def stop(self, state: State, step: int, caught: list[int]) -> State:
         """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""
-        with self.clock.on("checkpoint"):
+        with self.outputs.clock.on("checkpoint"):
             self.checkpoints.save(step, state)
         self.signal = caught[0] if caught else int(signal.SIGTERM)
         self.keep_time(step)
@@ -109,15 +133,8 @@ class Loop:
 
     def keep_time(self, step: int) -> None:
         """Writes the clock."""
-        if self.log is not None:
-            self.clock.write(step)
-
-    def write(self, record: dict[str, Any]) -> None:
-        """One record into the log, and into the sinks."""
-        if self.log is not None:
-            self.log.write(record)
-        for sink in self.sinks:
-            sink.scalars(record["step"], flatten(record))
+        if self.outputs.log is not None:
+            self.outputs.clock.write(step)
 
     def evaluate(self, whole: State, step: int) -> State:
         """Held-out scores, distances, pictures and the report, from averaged generators; the state with new ratings.
@@ -125,8 +142,8 @@ class Loop:
         On a mesh, every process makes them from a copy of its own, so that none waits long for the first. Ratings
         change at multiples of `eval_every` alone, so that they do not depend on where a run ended and went on.
         """
-        self.watcher.scoring()
-        with self.clock.on("evaluate"):
+        self.outputs.watcher.scoring()
+        with self.outputs.clock.on("evaluate"):
             state = whole if self.program.mesh is None else mesh.local(self.program.mesh, bare(whole))
             self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
             record = score_record(self.scores, step)
@@ -144,14 +161,14 @@ class Loop:
                     repeats=0,
                 )
                 record["distances"] = distance_record(table, names)
-            self.write(record)
-            if self.log is not None:
+            self.outputs.write(record)
+            if self.outputs.log is not None:
                 save_samples(self.directory, self.game, state, self.source)
         self.keep_time(step)
-        if self.log is not None:
-            with self.clock.on("evaluate"):
+        if self.outputs.log is not None:
+            with self.outputs.clock.on("evaluate"):
                 write_report(self.directory)
-        self.watcher.scored(step, self.scores)
+        self.outputs.watcher.scored(step, self.scores)
         if step % self.config.eval_every:
             return whole
         # Every process has made its own; the state holds those of the first, to the last bit.
@@ -172,7 +189,7 @@ class Loop:
             self.checkpoints.save(step, state)
             where = f"the state of step {step} is saved in {self.directory}"
         self.keep_time(step)
-        if self.log is not None:
+        if self.outputs.log is not None:
             write_report(self.directory)
         raise processes.Agreed(f"{reason}; {where}{advice}")  # faults are seen by all processes
 

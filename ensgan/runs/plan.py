@@ -1,4 +1,4 @@
-"""What a training step costs on a mesh that need not exist: its program is compiled from shapes, and never run.
+"""The cost of a training step on a mesh that you may not have: its program is compiled from shapes, never run.
 
 Parameters, memory, FLOPs and traffic are those of the program that training runs (`dispatch.trace`). Without a topology
 it is compiled for devices that JAX has, or that `virtual_devices` makes up; with one, for TPUs that are not there.
@@ -42,7 +42,7 @@ class Members(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What one training step costs. FLOPs, bytes and collectives are those of one device; all devices do the same."""
+    """The cost of one training step. FLOPs, bytes and collectives are those of one device; all devices do the same."""
 
     platform: str  # `cpu`, or the kind of accelerator
     jax: str
@@ -100,7 +100,8 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     Args:
         game: what is played.
         source: batches; its arrays may be shapes alone, as in `data.outline`.
-        sizes: of the mesh; None is the largest that fits the game on the devices there are, or of the topology.
+        sizes: the sizes of the mesh; None is the largest that fits the game on the devices there are, or of the
+            topology.
         topology: TPUs to compile for, such as `v5e:4x4`, of which none need be there; None is the devices that JAX has.
 
     Raises:
@@ -158,7 +159,7 @@ def virtual_devices(num: int) -> None:
     """
     if num > VIRTUAL:
         raise InputError(
-            f"the mesh takes {num} devices; JAX makes up {VIRTUAL} at most, so give a smaller mesh, or a --topology"
+            f"the mesh takes {num} devices; JAX simulates at most {VIRTUAL}, so give a smaller mesh, or a --topology"
         )
     try:
         jax.config.update("jax_platforms", "cpu")
@@ -185,7 +186,7 @@ def tpus(topology: str) -> Sequence[Any]:
     except RuntimeError as error:
         reason = str(error).splitlines()[0].removeprefix("INVALID_ARGUMENT: ")
         if "not installed" in reason:
-            raise InputError("compiling for a TPU topology takes libtpu; pip install 'ensgan[tpu]'") from error
+            raise InputError("compiling for a TPU topology needs libtpu; pip install 'ensgan[tpu]'") from error
         raise InputError(
             f"the topology is {topology!r}: {reason}; give a kind of TPU and its shape, such as v5e:4x4, v6e:8x8 or "
             "v5p:4x4x4"

@@ -12,14 +12,13 @@ import numpy as np
 from ensgan.evaluation import selection
 from ensgan.evaluation.tables import DistanceTable, distances
 from ensgan.reporting import plain
-from ensgan.reporting.files import write_json
-from ensgan.runs import directory as rundir
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
 
 class Choice(NamedTuple):
-    """What `selection.json` says."""
+    """The content of `selection.json`."""
 
     step: int
     method: str
@@ -93,7 +92,7 @@ def save_selection(
         directory: that of the run.
         scores: with fitted mixtures.
         meta: the meta-game of their matrix.
-        step: of the state they are of.
+        step: step of their state.
         method: the mixture to take, or None for the one that the select split chose.
 
     Returns:
@@ -112,7 +111,7 @@ def save_selection(
         "mmd_select": estimates(scores.fitted.select),
         "mmd_report": estimates(scores.fitted.report),
     }
-    write_json(directory / rundir.SELECTION, plain(record))
+    write_json(RunFiles(directory).selection, plain(record))
     return taken
 
 
@@ -124,13 +123,13 @@ def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step
         judge: a fitted one.
         calibrate: how it was calibrated.
         sampler: what it was calibrated against.
-        step: of the state it is of.
+        step: step of its state.
     """
     assert judge.before is not None
     assert judge.after is not None
     record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
     record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
-    write_json(directory / rundir.JUDGE[0], plain(record))
+    write_json(RunFiles(directory).judge, plain(record))
 
 
 def load_selection(directory: Path, members: int) -> Choice | None:
@@ -139,7 +138,7 @@ def load_selection(directory: Path, members: int) -> Choice | None:
     Raises:
         InputError: the file is damaged, or of a run with another number of generators.
     """
-    file = directory / rundir.SELECTION
+    file = RunFiles(directory).selection
     if not file.is_file():
         return None
     try:

@@ -12,6 +12,7 @@ from ensgan.data import Source
 from ensgan.game.game import Game
 from ensgan.game.placement import shardings
 from ensgan.game.state import State
+from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.checkpoint import Checkpoints
@@ -26,7 +27,7 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     Raises:
         InputError: there is no run in it, or its configuration cannot be read.
     """
-    file = directory / "config.json"
+    file = RunFiles(directory).config
     if not file.is_file():
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
     return parse({**rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
@@ -66,7 +67,7 @@ def opened(directory: Path) -> Opened:
 
 def newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State] | None:
     """The newest checkpoint and its step, if any. Only reads: what trains in the directory is not disturbed."""
-    place = directory / "checkpoints"
+    place = RunFiles(directory).checkpoints
     if not place.is_dir():
         return None
     with Checkpoints(place, config.keep, read_only=True) as checkpoints:
@@ -78,8 +79,8 @@ def check_data(directory: Path, checksum: str) -> None:
     before = rundir.versions_of(directory).get("data", checksum)
     if before != checksum:
         raise InputError(
-            f"the data are not those that {directory} began with (checksum {checksum}, then {before}): those held out "
-            "for scores would be others; give back those data, or train anew"
+            f"the data have changed since {directory} was started (checksum was {before}, is {checksum}), so the "
+            "held-out split would differ; restore the original data or start a new run"
         )
 
 

@@ -23,13 +23,14 @@ from ensgan.evaluation.tables import distances
 from ensgan.game.game import Game
 from ensgan.game.placement import chosen_mesh, start
 from ensgan.game.program import Program
-from ensgan.reporting import MetricsLog, TensorBoardSink, WandbSink, Watcher
-from ensgan.reporting.files import write_json
+from ensgan.game.state import State
+from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watcher
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import build
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config, to_dict
-from ensgan.runs.loop import Loop
+from ensgan.runs.loop import Loop, Outputs
 from ensgan.runs.restore import check_data, newest
 from ensgan.types import InputError
 
@@ -60,98 +61,137 @@ def run(
     Args:
         config: what to run.
         directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
-        resume: go on from the newest checkpoint in it, which may have been made on another mesh.
+        resume: continue from the newest checkpoint in it, which may have been made on another mesh.
         overwrite: replace a run that it holds.
-        watcher: what to tell while it goes on.
-        sizes: of the mesh; by default one device, None chooses by the devices that there are.
+        watcher: receives progress.
+        sizes: the sizes of the mesh; by default one device, None chooses by the devices that there are.
 
     Raises:
         InputError: wrong input, or a member stopped being finite (the last good state is saved first).
     """
     watcher = watcher or Watcher()
-    first = processes.first()
     with processes.together():
-        if not resume and first:
-            rundir.check_free(directory, overwrite)
-        game, source = build(config)
-        there = chosen_mesh(game, sizes)
-        program = Program(game, source, there)
-        check_split(source, "select")
-        distances(config.distances)  # an unknown one is told before anything begins
-        if config.features != "identity" and not config.distances:
-            raise InputError(f"features are those of a {config.features}, but no distances are taken; name some")
-        _check_sinks(config)
-        checksum = source.checksum()
-        if resume and not source.resumable:
-            raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
-        if resume:
-            check_data(directory, checksum)
-    processes.check_same(_facts(config, directory, checksum, there))
+        job = _checked_job(config, directory, sizes, resume, overwrite)
+    processes.check_same(_facts(config, directory, job))
     with contextlib.ExitStack() as stack:
-        begin, found, caught = 0, None, []
+        caught = []
         if processes.several():  # one that a signal ends while it compiles would leave the others waiting
             caught = stack.enter_context(_signals())
-        if resume:
-            with processes.together():
-                if first:
-                    stack.enter_context(rundir.locked(directory))
-            with processes.together():
-                found = newest(directory, config, game, there)
-                begin = 0 if found is None else found[0]
-                if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
-                    raise InputError(
-                        f"{directory} is already at step {begin} of {config.steps}; give more with --steps"
-                    )
-            _note_resumed(directory, begin, watcher)
-        state = start(game, config.seed, there) if found is None else found[1]
-        _note_schedule(config, game, watcher)
-        clock = rundir.Clock(directory / "clock.json", resume)
+        found = _found(config, directory, job, stack, watcher) if resume else None
+        begin, state = (0, start(job.game, config.seed, job.mesh)) if found is None else found
+        _note_schedule(config, job.game, watcher)
+        clock = rundir.Clock(RunFiles(directory).clock, resume)
         with clock.on("evaluate"), processes.together():
-            features = _features(config, source, watcher)
+            features = _features(config, job.source, watcher)
         if begin < config.steps:
             with clock.on("compile"):
-                where = "" if there is None else f" × {there.size} ({mesh.sizes_of(there)})"
-                watcher.note(f"compiling {game.M}×{game.N} on {jax.devices()[0].device_kind}{where}")
-                program.compile(state)
+                where = "" if job.mesh is None else f" × {job.mesh.size} ({mesh.sizes_of(job.mesh)})"
+                watcher.note(f"compiling {job.game.M}×{job.game.N} on {jax.devices()[0].device_kind}{where}")
+                job.program.compile(state)
         with processes.together():
-            if first:
-                if not resume:  # everything that could be wrong has been seen by now: an older run may go
-                    rundir.make(directory)
-                    stack.enter_context(rundir.locked(directory))
-                    rundir.check_free(directory, overwrite)
-                    rundir.clear(directory)
-                write_json(directory / "config.json", to_dict(config))
-                write_json(directory / "versions.json", {**rundir.versions(), "data": checksum})
-
-        checkpoints = stack.enter_context(Checkpoints(directory / "checkpoints", config.keep))
+            if processes.first():
+                _take(config, directory, job, stack, resume, overwrite)
+        checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep))
         if not processes.several():
             caught = stack.enter_context(_signals())
-        log, sinks = None, []
-        if first:
-            log = stack.enter_context(MetricsLog(directory / "metrics.jsonl", resume_step=begin if resume else None))
-            sinks = _sinks(config, directory)
-        loop = Loop(config, directory, game, source, features, program, checkpoints, log, clock, watcher, sinks)
+        outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None)
+        loop = Loop(config, directory, job.game, job.source, job.program, features, checkpoints, outputs)
         try:
             state = loop.go(state, begin, caught)
         finally:
-            watcher.finish()
-            for sink in sinks:
-                sink.close()
+            outputs.close()
         return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
 
 
+class _Job(NamedTuple):
+    """The parts of a run, once they are known to fit."""
+
+    game: Game
+    source: Source
+    program: Program
+    mesh: Mesh | None
+    checksum: str  # of the data
+
+
+def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resume: bool, overwrite: bool) -> _Job:
+    """Builds what is trained. Raises InputError for everything that can be wrong before a step is compiled."""
+    if not resume and processes.first():
+        rundir.check_free(directory, overwrite)
+    game, source = build(config)
+    there = chosen_mesh(game, sizes)
+    program = Program(game, source, there)
+    check_split(source, "select")
+    distances(config.distances)
+    if config.features != "identity" and not config.distances:
+        raise InputError(
+            f"features = {config.features!r} is for distances, but distances is empty; name some, or leave features out"
+        )
+    _check_sinks(config)
+    if resume and not source.resumable:
+        raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
+    checksum = source.checksum()
+    if resume:
+        check_data(directory, checksum)
+    return _Job(game, source, program, there, checksum)
+
+
+def _found(
+    config: Config, directory: Path, job: _Job, stack: contextlib.ExitStack, watcher: Watcher
+) -> tuple[int, State] | None:
+    """The newest checkpoint of a run that continues, in a folder that is now locked."""
+    with processes.together():
+        if processes.first():
+            stack.enter_context(rundir.locked(directory))
+    with processes.together():
+        found = newest(directory, config, job.game, job.mesh)
+        begin = 0 if found is None else found[0]
+        if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
+            raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
+    _note_resumed(directory, begin, watcher)
+    return found
+
+
+def _take(
+    config: Config, directory: Path, job: _Job, stack: contextlib.ExitStack, resume: bool, overwrite: bool
+) -> None:
+    """Takes the folder: everything that could be wrong has been seen by now, so an older run may go."""
+    if not resume:
+        rundir.make(directory)
+        stack.enter_context(rundir.locked(directory))
+        rundir.check_free(directory, overwrite)
+        rundir.clear(directory)
+    files = RunFiles(directory)
+    write_json(files.config, to_dict(config))
+    write_json(files.versions, {**rundir.versions(), "data": job.checksum})
+
+
+def _outputs(
+    config: Config,
+    directory: Path,
+    stack: contextlib.ExitStack,
+    clock: rundir.Clock,
+    watcher: Watcher,
+    resumed: int | None,
+) -> Outputs:
+    """Where a run reports; only the first of several processes writes."""
+    if not processes.first():
+        return Outputs(None, clock, watcher, [])
+    log = stack.enter_context(MetricsLog(RunFiles(directory).metrics, resume_step=resumed))
+    return Outputs(log, clock, watcher, _sinks(config, directory))
+
+
 def _features(config: Config, source: Source, watcher: Watcher) -> Features | None:
-    """What distances are taken in; the same after an interruption, as a classifier follows from data and seed."""
+    """The features of the distances; the same after an interruption, as a classifier follows from data and seed."""
     if config.features == "identity" or not config.distances:
         return None
     if source.single is not None:
         raise InputError(f"features of a classifier are those of single images, and {source.name!r} stacks them")
-    watcher.note("training the classifier in whose features distances are taken")
+    watcher.note("training a classifier for the features of the distances")
     return of_classifier(train_classifier(source, seed=config.seed))
 
 
 def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
-    """Says where a run is too short for its schedule."""
+    """Notes where a run is too short for its schedule."""
     plan, name = game.schedule, config.schedule.name
     if plan is None:
         return
@@ -162,23 +202,25 @@ def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
         )
     elif plan.every >= config.steps and not plan.claims.at_start:
         watcher.note(
-            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}: it never acts; lower "
-            "schedule.every, or give more steps"
+            f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}, so it never acts; "
+            "lower schedule.every, or give more steps"
         )
 
 
 def _note_resumed(directory: Path, begin: int, watcher: Watcher) -> None:
-    """What is worth knowing of a run that goes on."""
+    """Notes about a run that continues."""
     if begin == 0:
-        watcher.note(f"{directory} was stopped before its first checkpoint: it starts again")
+        watcher.note(f"{directory} was stopped before its first checkpoint: starting again")
     now, then = rundir.versions(), rundir.versions_of(directory)
     names = [name for name in rundir.PACKAGES if then.get(name, now.get(name)) != now.get(name)]
     if changed := "; ".join(f"{name} {then[name]}, now {now.get(name, 'none')}" for name in names):
-        watcher.note(f"it last ran with {changed}: its steps may differ in their last bits from those of one run")
+        watcher.note(
+            f"it last ran with {changed}: the next steps may differ in their last bits from an uninterrupted run"
+        )
 
 
-def _facts(config: Config, directory: Path, checksum: str, there: Mesh | None) -> dict[str, Any]:
-    """What must be the same in all processes of a run."""
+def _facts(config: Config, directory: Path, job: _Job) -> dict[str, Any]:
+    """The facts that must agree in all processes of a run."""
     if not processes.several():
         return {}
     versions = rundir.versions()
@@ -186,8 +228,8 @@ def _facts(config: Config, directory: Path, checksum: str, there: Mesh | None) -
         **{f"the version of {name}": versions[name] for name in rundir.PACKAGES if name in versions},
         **flatten_settings(to_dict(config)),
         "the run directory": directory.absolute(),
-        "the mesh": mesh.sizes_of(there) if there is not None else mesh.Sizes(),
-        "the checksum of the data": checksum,
+        "the mesh": mesh.sizes_of(job.mesh) if job.mesh is not None else mesh.Sizes(),
+        "the checksum of the data": job.checksum,
     }
 
 
@@ -208,8 +250,8 @@ def _check_sinks(config: Config) -> None:
             raise InputError(f"{extra} needs {package}: pip install 'ensgan[{extra}]'")
 
 
-def _sinks(config: Config, directory: Path) -> list[Any]:
-    sinks: list[Any] = [TensorBoardSink(directory / "tensorboard")] if config.tensorboard else []
+def _sinks(config: Config, directory: Path) -> list[Sink]:
+    sinks: list[Sink] = [TensorBoardSink(RunFiles(directory).tensorboard)] if config.tensorboard else []
     if not config.wandb:
         return sinks
     given = {"name": config.name, "dir": str(directory), "id": rundir.wandb_id(directory), "resume": "allow"}

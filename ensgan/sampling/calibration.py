@@ -148,7 +148,7 @@ def unseen(x: np.ndarray, real: np.ndarray, seed: int = 0) -> np.ndarray:
     Args:
         x: `[n, F]`.
         real: bool `[n]`, at least two of each kind.
-        seed: of the tenths, each with its share of both kinds.
+        seed: the seed of the tenths, each with its share of both kinds.
     """
     from sklearn.model_selection import StratifiedKFold
 

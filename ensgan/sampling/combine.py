@@ -98,7 +98,7 @@ def fit(
         source: the data it was trained on.
         rule: one of those above.
         calibrate: temperature, logistic or isotonic.
-        weights: of the M generators, as in `sample`; None for the game's mixture.
+        weights: the weights of the M generators, as in `sample`; None for the game's mixture.
         average: whether the sampler takes averaged generators.
         drawn: `num` and `seed`; see `Draws`.
 
@@ -155,8 +155,8 @@ def _held_out(
     n = len(reals["x"])
     if n < 2 * LEAST:
         raise InputError(
-            f"there are {n} reals of the calibrate split, and halves need at least {LEAST}; give more data, or a "
-            "larger num"
+            f"there are {n} reals of the calibrate split, and halves need at least {LEAST}; give more data, a larger "
+            "share for the calibrate split (--data.fractions), or a larger num"
         )
     key = jax.random.fold_in(jax.random.key(SEED), drawn.get("seed", 0))
     label = draws.labels(game, key, n)
@@ -209,7 +209,7 @@ def _even(game: Game, judging: Any, item: Any) -> Array:
     discriminators, who, scale, shift = judging
     x, label = item if isinstance(item, tuple) else (item, None)
     if game.classes is not None and label is None:
-        raise InputError("discriminators are told classes; give pairs (samples, labels)")
+        raise InputError("the discriminators need classes; give pairs (samples, labels)")
     return logits(game, discriminators, x, label)[who] * scale[:, None] + shift[:, None]
 
 

@@ -1,4 +1,4 @@
-"""What samples of an ensemble are made of: weights, members, classes and latents, by key and number."""
+"""The random choices behind samples: weights, members, classes and latents, by key and number."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
     """
     p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
     if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
-        raise InputError(
-            f"weights are {p.tolist()}; give {game.M} numbers ≥ 0 that do not all vanish, one per generator"
-        )
+        raise InputError(f"weights are {p.tolist()}; give {game.M} numbers ≥ 0, one per generator, not all 0")
     return p / p.sum()
 
 

@@ -34,7 +34,7 @@ class Judge(NamedTuple):
         """The score as an estimate of log p_data/p_sampler.
 
         Raises:
-            InputError: it is none.
+            InputError: it is not one.
         """
         if self.meaning != "log_ratio":
             raise InputError(

@@ -33,7 +33,7 @@ class Method(NamedTuple):
         start: whether its chains may begin at reals.
         shape: whether the judge is fitted again at every step (`Judge.shape`).
         normal: whether it needs the density of latents, which must be normal.
-        reweighs: whether it changes how likely a generator's samples are, so that generators are weighed anew.
+        reweighs: whether it changes how likely a generator's samples are, so that generators must be reweighted.
         critic: whether it assumes that the judge is a critic of the Wasserstein loss.
     """
 
@@ -183,7 +183,7 @@ def effort(game: Game, how: Refinement) -> dict[str, Any]:
     """
     method, budget, rate, kind = how.method, how.budget, how.rate, how.kind
     if kind.normal and any(group.latent.draw is not jax.random.normal for group in game.groups_g):
-        raise InputError(f"{method} needs the density of latents, and they are not normal here; use obrs or mh")
+        raise InputError(f"{method} needs the density of normal latents, and these are not normal; use obrs or mh")
     options: dict[str, Any] = {}
     if rate is not None:
         if not kind.gradient:

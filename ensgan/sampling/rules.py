@@ -54,7 +54,7 @@ RULES: dict[str, Callable[[Array], Array]] = {
 
 
 class Scored(NamedTuple):
-    """What a rule is fitted on."""
+    """The scores that a rule is fitted on."""
 
     logit_Nn: np.ndarray  # logits of reals and fakes, on one scale
     real: np.ndarray  # bool [n]

@@ -123,7 +123,7 @@ def mean_output(
         state: the trained state.
         key: a key.
         num: how many samples, at least 1.
-        weights: of the M generators, as in `sample`.
+        weights: the weights of the M generators, as in `sample`.
         average: as in `sample`; it is weights of one network that are averaged there, and outputs here.
         label: as in `sample`.
 

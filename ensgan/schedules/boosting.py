@@ -61,7 +61,7 @@ def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule
 
     Args:
         every: steps of a stage; a run of M stages has M · every steps.
-        share: of the reals that are passed on, in (0, 1).
+        share: the share of reals that are passed on, in (0, 1).
         samples: how many samples the train split has.
 
     Raises:
@@ -122,7 +122,7 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
         )
 
     def mixture(state: State) -> Array:
-        """Of the pairs whose stages are over: one that has just begun makes noise."""
+        """The mixture of the pairs whose stages are over: one that has just begun makes noise."""
         M = len(state.roster.plays_g)
         over = min(max(int(state.step) // every, 1), M)
         share = shares(over)

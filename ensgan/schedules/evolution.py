@@ -41,7 +41,7 @@ def tournament(
         size: members that are drawn for a tournament, with replacement, from those of the same network.
         replace: how many of the worst of each side are replaced, at least 0; who is alone of its network is not.
         learning_rate: deviation of the normal that is added to the logarithm of every member's learning rate.
-        mutate_loss: whether every member draws its loss anew; the loss must be one per member (`mixed`).
+        mutate_loss: whether every member draws a new loss; the loss must be one per member (`mixed`).
         fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
 
     Raises:
@@ -59,13 +59,13 @@ def tournament(
             if value != default:
                 raise InputError(f"{name} is {value}, but with replace = 0 there are no tournaments; leave it out")
         if not learning_rate and not mutate_loss:
-            raise InputError("replace is 0 and nothing mutates, so nobody would ever change; give one of the three")
+            raise InputError("replace is 0 and nothing mutates, so no member would ever change; set one of the three")
 
     def init(game: Game) -> Tree:
         copyable(game, "g", "d")
         if replace and max(group.count for group in (*game.groups_g, *game.groups_d)) < 2:
             raise InputError(
-                "a tournament replaces members by others of the same network, and no two have one; give a group of at "
+                "a tournament replaces members by others of the same network, and no two share one; give a group of at "
                 "least 2, or replace = 0"
             )
         if mutate_loss:
@@ -257,7 +257,7 @@ def _can_be_redrawn(game: Game) -> None:
     _losses_of_their_own(game, "the schedule changes the loss of members")
     if game.pairing.positive:
         raise InputError(
-            "the schedule draws the losses of members anew, and the pairing needs losses of generators that are never "
+            "the schedule draws new losses for members, and the pairing needs losses of generators that are never "
             "negative; use another pairing, or leave mutate_loss out"
         )
 

@@ -1,4 +1,4 @@
-"""What schedules are made of: copies of members, their fitness on held-out data, and where hyper-parameters are."""
+"""Building blocks of schedules: copies of members, their fitness on held-out data, and their hyper-parameters."""
 
 from __future__ import annotations
 

@@ -115,7 +115,9 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
         one_group(game, "the double oracle")
         copyable(game, "g", "d")
         if game.M < 2 or game.N < 2:
-            raise InputError(f"{game.M} generators and {game.N} discriminators leave no room to grow; give at least 2")
+            raise InputError(
+                f"{game.M} generators and {game.N} discriminators leave no room for newcomers; give at least 2"
+            )
         if "payoff" not in game.pairing.asks or game.pairing.mixture is None:
             raise InputError("the double oracle needs a pairing that plays by the payoff of the members; use nash")
         if every % game.pairing.payoff_every:

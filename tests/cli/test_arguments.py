@@ -23,8 +23,8 @@ FILES = [*Path(ensgan.__file__).parent.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT
 OTHERS = re.findall(
     r"\S+",
     """--nodes --time --signal --requeue --kill-on-bad-exit --job-name --zone --accelerator-type --version --worker
-    --command --cpus-per-task --gpus-per-node --gpus-per-task --ntasks-per-node --check --xla-cpu-use-fusion-emitters --case
-    --members --table""",
+    --command --cpus-per-task --gpus-per-node --gpus-per-task --ntasks-per-node --check --xla-cpu-use-fusion-emitters
+    --case --members --table""",
 )
 FILES = [path for path in FILES if path.parent.name != "reporting"]  # pages have properties of style with two hyphens
 

@@ -24,7 +24,7 @@ SETS = {
 def tiny(num=40, **options):
     """Images of 2×2 pixels in which each pixel is the index of its image."""
     x = np.broadcast_to(np.arange(num, dtype=np.uint8)[:, None, None], (num, 2, 2))
-    return data.resident("tiny", x, np.arange(num) % 3, **options)
+    return data.from_arrays("tiny", x, np.arange(num) % 3, **options)
 
 
 def ids(table):
@@ -401,14 +401,14 @@ def test_good_samples_settle_their_types():
 )
 def test_bad_labels(label, match):
     with pytest.raises(InputError, match=match):
-        data.resident("some", IMAGES, label)
+        data.from_arrays("some", IMAGES, label)
 
 
 def test_labels_and_pixels_beyond_what_was_said():
     with pytest.raises(InputError, match=r"labels 0..9; expected 0..4"):
-        data.resident("some", IMAGES, LABELS, classes=5)
+        data.from_arrays("some", IMAGES, LABELS, classes=5)
     with pytest.raises(InputError, match="a pixel 239; expected pixels below levels=17"):
-        data.resident("some", IMAGES, levels=17)
+        data.from_arrays("some", IMAGES, levels=17)
 
 
 def test_every_source_of_the_table_takes_a_seed():

@@ -30,7 +30,7 @@ MNIST = Path(os.environ.get("ENSGAN_MNIST", Path(__file__).parents[3] / "shared"
 def numbered(**options):
     """40 images of 2×2 pixels in which each pixel is the index of its image, in three classes."""
     x = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 2, 2))
-    return data.resident("numbered", x, np.arange(40) % 3, dequantize=False, **options)
+    return data.from_arrays("numbered", x, np.arange(40) % 3, dequantize=False, **options)
 
 
 def indices(x):
@@ -94,7 +94,7 @@ def test_held_out_is_the_start_of_a_longer_one_across_chunks(monkeypatch):
 
 
 def test_noise_of_the_single_images_stays(key):
-    noisy = data.stacked(data.resident("noisy", np.full((20, 2, 2), 7, np.uint8), np.arange(20) % 2))
+    noisy = data.stacked(data.from_arrays("noisy", np.full((20, 2, 2), 7, np.uint8), np.arange(20) % 2))
     x = jax.jit(noisy.draw)(noisy.arrays["train"], sample_keys(key, 100))["x"]
     assert (data.to_uint8(x) == 7).all()
     assert len(np.unique(x)) > 1000  # of 1200 pixels
@@ -102,12 +102,12 @@ def test_noise_of_the_single_images_stays(key):
 
 def test_what_cannot_be_stacked(tmp_path):
     images = np.zeros((20, 4, 4), np.uint8)
-    colour = data.resident("colour", np.zeros((20, 4, 4, 3), np.uint8), np.arange(20) % 2)
-    for source in (data.resident("bare", images), data.gaussian_ring(), colour):
+    colour = data.from_arrays("colour", np.zeros((20, 4, 4, 3), np.uint8), np.arange(20) % 2)
+    for source in (data.from_arrays("bare", images), data.gaussian_ring(), colour):
         with pytest.raises(InputError, match=r"expected labelled grey images \[H, W, 1\] in memory"):
             data.stacked(source)
     with pytest.raises(InputError, match="expected at most 1290"):
-        data.stacked(data.resident("many", images, np.arange(20), classes=1300))
+        data.stacked(data.from_arrays("many", images, np.arange(20), classes=1300))
     with pytest.raises(InputError, match="is no directory"):
         data.stacked_mnist(tmp_path / "nowhere")
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"")
@@ -169,7 +169,7 @@ def test_classes_of_known_generators(gallery):
 
 def test_classes_of_bare_images_are_not_counted(gallery):
     game, state, _, judge = gallery
-    bare = data.resident("bare", np.zeros((20, 8, 8, 3), np.uint8))
+    bare = data.from_arrays("bare", np.zeros((20, 8, 8, 3), np.uint8))
     with pytest.raises(InputError, match="classes are counted for labelled images in memory"):
         evaluate_classes(game, state, bare, judge)
 

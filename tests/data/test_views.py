@@ -24,7 +24,7 @@ from ensgan.runs.parsing import parse
 from ensgan.types import InputError, Network
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-SOURCE = data.resident("points", POINTS)
+SOURCE = data.from_arrays("points", POINTS)
 
 
 def parts(source):
@@ -150,7 +150,7 @@ def test_a_view_must_fit_the_game():
 
     told = lambda inputs, outputs: Group(networks.mlp(inputs, (5,), outputs, classes=3), 2)
     game = Game([told(3, 2)], [told(2, 1)], batch_size=8)
-    labelled = data.resident("labelled", POINTS, np.arange(200) % 3)
+    labelled = data.from_arrays("labelled", POINTS, np.arange(200) % 3)
     Program(game, labelled)
     with pytest.raises(InputError, match="there are no labels in 'labelled, shards'"):
         Program(game, data.shards(labelled, 2))

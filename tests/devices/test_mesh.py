@@ -12,7 +12,7 @@ from collectives import collectives
 from flax import nnx
 
 from ensgan import losses, networks, pairing, penalties
-from ensgan.data import Source, resident
+from ensgan.data import Source, from_arrays
 from ensgan.devices import mesh
 from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
@@ -69,7 +69,9 @@ def small(**settings):
     ],
 )
 def test_every_loss(float64, name):
-    compare(small(loss=losses.LOSSES[name], pairing=pairing.softmax(1.0, own=0.3)), resident("points", POINTS), (2, 2))
+    compare(
+        small(loss=losses.LOSSES[name], pairing=pairing.softmax(1.0, own=0.3)), from_arrays("points", POINTS), (2, 2)
+    )
 
 
 def paused(M, N):
@@ -108,7 +110,7 @@ SOME = ("alternating", "neighbours", "penalties", "several logits and shared par
 )
 def test_every_way_to_play(float64, name):
     sizes, settings = CASES[name]
-    compare(small(**settings), resident("points", POINTS), sizes)
+    compare(small(**settings), from_arrays("points", POINTS), sizes)
 
 
 def gram(evidence):
@@ -119,7 +121,7 @@ def gram(evidence):
 def test_input_gradients_of_all_pairs_come_together(float64):
     base = pairing.mean()
     asks = base._replace(asks=frozenset({"gram"}), after=lambda s, e, k: (gram(e), *base.after(s, e, k)[1:]))
-    compare(small(pairing=asks), resident("points", POINTS), (2, 2), steps=5)
+    compare(small(pairing=asks), from_arrays("points", POINTS), (2, 2), steps=5)
 
 
 @pytest.mark.parametrize("coverage", ["full", pytest.param("split", marks=pytest.mark.slow)])
@@ -135,7 +137,7 @@ def test_mixed_architectures_and_scales_of_latents(float64, coverage):
         coverage=coverage,
         batch_size=12,
     )
-    compare(game, resident("points", POINTS), (2, 2), steps=5)
+    compare(game, from_arrays("points", POINTS), (2, 2), steps=5)
 
 
 def test_batch_norm_of_flax_sees_the_whole_batch():
@@ -147,7 +149,7 @@ def test_batch_norm_of_flax_sees_the_whole_batch():
         optimizer=optax.sgd(0.1),
         batch_size=8,
     )
-    points, there = resident("points", POINTS.astype(np.float32)), on(1, 2)
+    points, there = from_arrays("points", POINTS.astype(np.float32)), on(1, 2)
     alone, report = Program(game, points)(start(game), 3)
     state, info = Program(game, points, there)(start(game, 0, there), 3)
     toys.assert_close(plain(state), plain(alone), 1e-5)
@@ -156,7 +158,7 @@ def test_batch_norm_of_flax_sees_the_whole_batch():
 
 def test_streamed_data_are_spread(float64):
     read = lambda step, size: {"x": POINTS[np.random.default_rng(step).integers(140, size=size)]}
-    held = resident("points", POINTS)
+    held = from_arrays("points", POINTS)
     source = Source(name="stream", shape=(2,), arrays={}, draw=None, read=read, held_out=held.held_out, num=held.num)
     compare(small(update="alternating", n_critic=2), source, (2, 2), steps=3)
 
@@ -166,7 +168,7 @@ def test_reals_and_weights_of_their_own_are_spread(float64):
         rng = np.random.default_rng(step)
         return {"x": rng.normal(size=(4, size, 2)), "weight": rng.uniform(size=(4, size))}
 
-    held = resident("points", POINTS)
+    held = from_arrays("points", POINTS)
     source = Source(name="own", shape=(2,), arrays={}, draw=None, read=read, held_out=held.held_out, num=held.num)
     compare(small(loss=losses.relativistic), source, (2, 2), steps=3)
 
@@ -195,7 +197,7 @@ def test_statistics_that_nobody_gathers_keep_a_batch_together():
 
 
 def test_a_bare_iterator_cannot_feed_several_processes(monkeypatch):
-    source = dataclasses.replace(resident("points", POINTS.astype(np.float32)), draw=None, resumable=False)
+    source = dataclasses.replace(from_arrays("points", POINTS.astype(np.float32)), draw=None, resumable=False)
     there = on(2, 2)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="so several processes cannot read the same"):
@@ -203,7 +205,7 @@ def test_a_bare_iterator_cannot_feed_several_processes(monkeypatch):
 
 
 def test_replicas_lie_on_a_mesh_as_well(float64):
-    points = resident("points", POINTS)
+    points = from_arrays("points", POINTS)
     replicas = Replicas(small(penalty=penalties.r1(0.1, interval=2)), seeds=[3, 8])
     alone, report = Program(replicas, points)(start(replicas), 3)
     there = on(2, 2)
@@ -213,7 +215,7 @@ def test_replicas_lie_on_a_mesh_as_well(float64):
 
 
 def test_training_in_memory_takes_a_mesh_and_leaves_the_state_on_it():
-    points = resident("points", POINTS.astype(np.float32))
+    points = from_arrays("points", POINTS.astype(np.float32))
     game, there = small(pairing=pairing.softmax(1.0)), on(2, 2)
     state, info = train(game, game.init(jax.random.key(0)), points, steps=3, mesh=there)
     assert state.generators[0].params["w1"].sharding.spec[0] == "member"
@@ -225,7 +227,7 @@ def test_training_in_memory_takes_a_mesh_and_leaves_the_state_on_it():
 
 
 def test_a_fault_is_seen_from_every_device():
-    points = resident("points", POINTS.astype(np.float32))
+    points = from_arrays("points", POINTS.astype(np.float32))
     game, there = small(), on(2, 2)
     state = game.init(jax.random.key(0))
     bad = state.discriminators[0].params["w2"].at[3, 0].set(jnp.inf)
@@ -248,7 +250,7 @@ def compiled(coverage, sizes, M=8, N=8, B=512):
         coverage=coverage,
         batch_size=B,
     )
-    source = resident("images", np.zeros((1000, 784), np.float32))
+    source = from_arrays("images", np.zeros((1000, 784), np.float32))
     there = on(*sizes) if sizes else None
     program = Program(game, source, there)
     program.compile(start(game, 0, there))
@@ -319,7 +321,7 @@ def test_meshes_that_do_not_fit_are_refused():
     explicit = jax.make_mesh((2, 1), ("member", "data"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
     with pytest.raises(InputError, match=r"member \(Explicit\), data \(Explicit\); .* of type Auto"):
         mesh.sizes_of(explicit)
-    points = resident("points", POINTS.astype(np.float32))
+    points = from_arrays("points", POINTS.astype(np.float32))
     with pytest.raises(InputError, match=r"make it with ensgan\.mesh\.make"):
         train(small(), small().init(jax.random.key(0)), points, steps=1, mesh="member=2")
     for sizes in ((0, 1), (2.0, 1), ((2, 2), 1)):

@@ -61,7 +61,7 @@ def test_stacked_images_are_read_channel_by_channel(trained, monkeypatch):
 
 def test_what_is_refused(trained):
     images = np.zeros((20, 4, 4), np.uint8)
-    for source in (data.resident("bare", images), data.gaussian_ring()):
+    for source in (data.from_arrays("bare", images), data.gaussian_ring()):
         assert not classifiable(source)
         with pytest.raises(InputError, match=r"expected labelled images \[H, W, C\] in memory, found"):
             train_classifier(source)

@@ -13,7 +13,7 @@ from toys import quadrants
 
 from ensgan import metrics
 from ensgan.cli import main as cli
-from ensgan.data import resident
+from ensgan.data import from_arrays
 from ensgan.evaluation import comparison, families, features
 from ensgan.evaluation.comparison import compare
 from ensgan.evaluation.families import DIRECTIONS, METRICS, NEIGHBOURS, SHORT
@@ -303,7 +303,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
             ["--real", real, "--fake", real, "--features", "classifier", "--pixels", "4"],
             "--pixels is given, but the features are no pixels; leave it out",
         ),
-        (["--real", real, "--fake", real, "--steps", "3"], "unrecognized arguments: --steps"),
+        (["--real", real, "--fake", real, "--steps", "3"], "unknown argument --steps"),
     ):
         assert cli.main(["evaluate", *argv]) == 2, argv
         out, err = capsys.readouterr()
@@ -362,7 +362,7 @@ def test_every_metric_of_two_samples_has_a_short_name():
 
 def test_one_generator_without_distances_leaves_those_of_the_others():
     game = toys.game(2, 1)
-    source = resident("points", points(200, 0)[:, :2])
+    source = from_arrays("points", points(200, 0)[:, :2])
     state = game.init(jax.random.key(0))
     broken = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), state.generators[0].average)
     state = state._replace(generators=(state.generators[0]._replace(average=broken),))

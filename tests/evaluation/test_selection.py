@@ -9,7 +9,7 @@ import toys
 from scipy.special import expit
 
 from ensgan import losses, metrics, pairing
-from ensgan.data import gaussian_ring, resident
+from ensgan.data import from_arrays, gaussian_ring
 from ensgan.evaluation import mixtures, selection
 from ensgan.evaluation.selection import rank_generators, rank_parts, select
 from ensgan.evaluation.tables import evaluate_modes
@@ -22,7 +22,7 @@ from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits,
 from ensgan.sampling.sampler import sample
 from ensgan.types import InputError, Network, Roster
 
-SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
+SOURCE = from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 GAME = toys.game(3, 2)
 
 
@@ -119,7 +119,7 @@ def test_mixtures_are_fitted_to_one_split_and_measured_with_other_noise(state):
     one = int(got.weights["single"].argmax())
     want = metrics.mmd(jnp.asarray(reals), every_member(GAME, state, key, len(reals))[one], scale)
     assert got.report["single"].value == pytest.approx(float(want.value), abs=1e-5)
-    tiny = resident("tiny", np.zeros((40, 2), np.float32))
+    tiny = from_arrays("tiny", np.zeros((40, 2), np.float32))
     with pytest.raises(InputError, match="the calibrate split has 4 samples"):
         selection.fit_mixtures(GAME, state, tiny)
 
@@ -238,7 +238,7 @@ def test_generators_rank_by_how_undecided_judges_are_and_by_distance(score, dist
 
 
 def test_a_split_that_is_too_small_is_refused(state):
-    tiny = resident("tiny", np.zeros((40, 2), np.float32))
+    tiny = from_arrays("tiny", np.zeros((40, 2), np.float32))
     with pytest.raises(InputError, match="the select split has 4 samples; scores need at least 8"):
         select(GAME, state, tiny)
     with pytest.raises(InputError, match="unknown split 'test'"):

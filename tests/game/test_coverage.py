@@ -10,7 +10,7 @@ import pytest
 import toys
 
 from ensgan import losses, networks, pairing, penalties
-from ensgan.data import resident
+from ensgan.data import from_arrays
 from ensgan.game import coverage, scoring
 from ensgan.game.game import Game
 from ensgan.game.population import Group, member_keys
@@ -103,7 +103,7 @@ def test_with_one_discriminator_it_is_full_coverage(float64, update):
 
 
 def test_pairings_see_running_means():
-    points = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
+    points = from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
     game = toys.game(M, N, coverage="split", pairing=pairing.softmax(2.0), optimizer=optax.sgd(0.0))
     program = Program(game, points)
     state, info = program(game.init(jax.random.key(0)), 3)

@@ -10,7 +10,7 @@ import pytest
 import toys
 
 from ensgan import pairing
-from ensgan.data import Source, from_iterator, resident
+from ensgan.data import Source, from_arrays, from_iterator
 from ensgan.evaluation import selection
 from ensgan.game import program as game_program
 from ensgan.game.batches import draw_batch
@@ -20,7 +20,7 @@ from ensgan.training import train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-SOURCE = resident("points", POINTS)
+SOURCE = from_arrays("points", POINTS)
 
 
 def streamed():
@@ -156,7 +156,7 @@ def test_a_stream_is_read_by_the_number_of_the_update():
 
 
 def test_data_that_do_not_fit_are_refused():
-    other = resident("other", np.zeros((200, 3), np.float32))
+    other = from_arrays("other", np.zeros((200, 3), np.float32))
     with pytest.raises(InputError, match=r"samples of shape \(3,\), but generators put out \(2,\)"):
         Program(toys.game(2, 2), other)
     with pytest.raises(InputError, match="a batch of 141 is larger than the train split of 'points', which has 140"):

@@ -10,7 +10,7 @@ import pytest
 import toys
 
 from ensgan import Replicas, optim, pairing, penalties
-from ensgan.data import Source, resident
+from ensgan.data import Source, from_arrays
 from ensgan.game.faults import describe_fault
 from ensgan.game.program import Program, drawn_step
 from ensgan.training import train
@@ -53,16 +53,16 @@ def test_each_replica_is_its_own_game(float64, execute):
     replicas = Replicas(made, SEEDS, rate=RATES, strength=STRENGTHS)
     state = replicas.init()
     assert not np.allclose(state.generators[0].params["w1"][0], state.generators[0].params["w1"][1])
-    compare(replicas, resident("points", POINTS))
+    compare(replicas, from_arrays("points", POINTS))
 
 
 def test_seeds_alone_and_alternating_updates(float64):
     game = toys.game(2, 2, update="alternating", pairing=pairing.softmax(1.0), penalty=penalties.r1(0.1, interval=3))
-    compare(Replicas(game, SEEDS), resident("points", POINTS))
+    compare(Replicas(game, SEEDS), from_arrays("points", POINTS))
 
 
 def test_lazy_penalties_stay_lazy():
-    source = resident("points", POINTS.astype(np.float32))
+    source = from_arrays("points", POINTS.astype(np.float32))
 
     def branches(penalty):
         replicas = Replicas(toys.game(2, 2, penalty=penalty), SEEDS)
@@ -75,7 +75,7 @@ def test_lazy_penalties_stay_lazy():
 
 
 def test_a_replica_that_breaks_leaves_the_others_alone():
-    source = resident("points", POINTS.astype(np.float32))
+    source = from_arrays("points", POINTS.astype(np.float32))
     replicas = Replicas(lambda rate: toys.game(2, 2, optimizer=optax.sgd(rate)), SEEDS, rate=[1e38, 0.1])
     state, _ = train(replicas, replicas.init(), source, steps=6)
     texts = [describe_fault(fault) for fault in state.fault]
@@ -89,7 +89,7 @@ def test_a_replica_that_breaks_leaves_the_others_alone():
 def test_a_payoff_is_made_for_every_replica():
     seen = pairing.mean()._replace(asks=frozenset({"payoff"}), payoff_every=2)
     replicas = Replicas(toys.game(2, 2, pairing=seen), SEEDS)
-    state, _ = train(replicas, replicas.init(), resident("points", POINTS.astype(np.float32)), steps=2)
+    state, _ = train(replicas, replicas.init(), from_arrays("points", POINTS.astype(np.float32)), steps=2)
     assert state.payoff.shape == (2, 2, 2)
     assert len(np.unique(np.asarray(state.payoff).mean((1, 2)))) == 2
 

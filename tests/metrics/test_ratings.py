@@ -114,3 +114,47 @@ def test_matches_are_two_sided():
     np.testing.assert_allclose(score[:3, 3:], PAYOFF)
     assert games.sum() == 24
     assert isinstance(rate(PAYOFF), Ratings)
+
+
+def test_a_long_upset_keeps_the_root_of_the_note():
+    """Eight against eight: twenty periods in which nobody fools anybody, then one in which all are even."""
+    now = None
+    for _ in range(20):
+        now = rate(np.zeros((8, 8)), now)
+    assert now.glicko[0] == pytest.approx(981, abs=1)
+    after = rate(np.full((8, 8), 0.5), now)
+    # A larger root of the same equation would give 19,705 and 11.6.
+    assert after.glicko[0] == pytest.approx(1323, abs=1)
+    assert after.volatility[0] == pytest.approx(0.060, abs=1e-3)
+    assert after.volatility[0] == pytest.approx(_by_the_note(now, 8), rel=1e-6)
+
+
+def _by_the_note(now, opponents, tau=0.5):
+    """Step 5 of Glickman's note as it stands, with the Illinois rule, for player 0 after draws with all opponents."""
+    mu, phi = (now.glicko - 1500) / ratings.SCALE, now.deviation / ratings.SCALE
+    g = 1 / np.sqrt(1 + 3 * phi[-1] ** 2 / np.pi**2)
+    e = 1 / (1 + np.exp(-g * (mu[0] - mu[-1])))
+    v = 1 / (opponents * g**2 * e * (1 - e))
+    delta, a = v * opponents * g * (0.5 - e), np.log(now.volatility[0] ** 2)
+
+    def f(x):
+        total = phi[0] ** 2 + v + np.exp(x)
+        return np.exp(x) * (delta**2 - total) / (2 * total**2) - (x - a) / tau**2
+
+    if delta**2 > phi[0] ** 2 + v:
+        low, high = a, np.log(delta**2 - phi[0] ** 2 - v)
+    else:
+        k = 1
+        while f(a - k * tau) < 0:
+            k += 1
+        low, high = a, a - k * tau
+    f_low, f_high = f(low), f(high)
+    while abs(high - low) > 1e-10:
+        new = low + (low - high) * f_low / (f_high - f_low)
+        f_new = f(new)
+        if f_new * f_high <= 0:
+            low, f_low = high, f_high
+        else:
+            f_low /= 2
+        high, f_high = new, f_new
+    return np.exp(low / 2)

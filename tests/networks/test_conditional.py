@@ -11,7 +11,7 @@ from PIL import Image
 
 from ensgan import losses, metrics, networks, pairing, testing
 from ensgan.cli import main as cli
-from ensgan.data import from_iterator, gaussian_ring, resident
+from ensgan.data import from_arrays, from_iterator, gaussian_ring
 from ensgan.devices import mesh
 from ensgan.evaluation.selection import select
 from ensgan.game import coverage
@@ -33,7 +33,7 @@ from ensgan.types import InputError
 
 LABEL = jnp.array([2, 0, 2, 3])
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-SOURCE = resident("points", POINTS, np.arange(200) % 5)
+SOURCE = from_arrays("points", POINTS, np.arange(200) % 5)
 
 
 def filled(network):
@@ -388,7 +388,7 @@ def test_labels_that_cannot_be_are_refused(played, key):
 
 def test_data_without_these_classes_are_refused(played):
     game, state = played
-    plain = resident("points", POINTS)
+    plain = from_arrays("points", POINTS)
     batches = ({"x": POINTS[:8], "label": np.arange(8) % 5} for _ in range(100))
     unsaid = from_iterator(batches, held_out=8)
     for source, message in (

@@ -11,7 +11,7 @@ from jax.extend.core import jaxprs_in_params
 from scipy.optimize import minimize
 
 from ensgan import optim, pairing
-from ensgan.data import resident
+from ensgan.data import from_arrays
 from ensgan.game import replicas
 from ensgan.game.coverage import as_mask
 from ensgan.metrics import metagame
@@ -20,7 +20,7 @@ from ensgan.training import train
 from ensgan.types import Evidence
 
 KEY = jax.random.key(0)
-SOURCE = resident("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
+SOURCE = from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 
 
 def evidence(loss_g, loss_d=None, payoff=None, mask=None, step=0):

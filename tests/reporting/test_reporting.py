@@ -403,7 +403,7 @@ def test_report_names_every_member_and_shows_every_figure(tmp_path):
     assert len(alts) == 4 + 2 + 3 + 2 + 4  # samples, matrices, scores, losses, health
     assert "step30 of 100" in page.text
     assert "180 held-out reals" in page.text
-    assert "the mixture covers 75%, training reals –" in page.text
+    assert "The mixture covers 75% of held-out reals, and training reals cover –" in page.text
     assert '"seed": 3' in page.text
     assert "15 steps per second" in page.text
 
@@ -446,7 +446,7 @@ def test_pairs_that_are_not_played_do_not_spoil_a_loss(tmp_path, monkeypatch):
     keep = lambda steps, values, *, ylabel, **rest: (
         drawn.append((ylabel, values)) or curves(steps, values, ylabel=ylabel, **rest)
     )
-    monkeypatch.setattr("ensgan.reporting.html.curves", keep)
+    monkeypatch.setattr("ensgan.reporting.scores.curves", keep)
     run = make_run(tmp_path / "run", scores=0)
     with MetricsLog(run / "metrics.jsonl") as log:
         record = train_record(np.random.default_rng(0), 3, 2, 31)

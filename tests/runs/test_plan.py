@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec
 from ensgan import data, networks, pairing
 from ensgan.cli import main as cli
 from ensgan.cli.configurations import DEFAULT, shipped
-from ensgan.data import Source, resident
+from ensgan.data import Source, from_arrays
 from ensgan.devices import mesh
 from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
@@ -39,7 +39,7 @@ POINTS = np.zeros((100, 2), np.float32)
 FULL = toys.game(4, 4, batch_size=32, hidden=16, pairing=pairing.softmax(1.0), optimizer=optax.sgd(0.1, momentum=0.9))
 SPLIT = dataclasses.replace(FULL, coverage="split")
 ALTERNATING = dataclasses.replace(FULL, update="alternating", n_critic=2)
-RESIDENT = resident("points", POINTS)
+RESIDENT = from_arrays("points", POINTS)
 STREAMED = dataclasses.replace(RESIDENT, draw=None, read=lambda step, size: {"x": POINTS[:size]}, arrays={})
 CASES = {
     "full": (FULL, RESIDENT, Sizes(4, 2)),

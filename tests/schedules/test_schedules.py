@@ -10,7 +10,7 @@ import pytest
 import toys
 
 from ensgan import losses, optim, pairing, penalties, schedules, testing
-from ensgan.data import gaussian_ring, resident
+from ensgan.data import from_arrays, gaussian_ring
 from ensgan.evaluation.selection import meta_game, select
 from ensgan.evaluation.text import describe_scores
 from ensgan.game.batches import by_weight
@@ -23,7 +23,7 @@ from ensgan.training import between, train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-SOURCE = resident("points", POINTS)
+SOURCE = from_arrays("points", POINTS)
 LEFT = np.array([4.0, 0.0])
 TRAIN = SOURCE.num["train"]
 RATES = optim.per_member(optax.sgd, learning_rate=np.full(4, 0.1, np.float32))

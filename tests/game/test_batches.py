@@ -1,0 +1,30 @@
+"""Batches drawn by weights: every sample has its share, however many there are."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensgan.game.batches import by_weight
+
+
+def drawn(weight, num, seed=0):
+    draw = by_weight(lambda arrays, i, noise: {"x": i})
+    return np.asarray(jax.jit(draw)((None, weight), jax.random.split(jax.random.key(seed), num))["x"])
+
+
+def test_samples_are_drawn_in_proportion_to_their_weights():
+    weight = jnp.array([0.0, 1.0, 0.0, 3.0, 4.0, 0.0, 0.0])
+    share = np.bincount(drawn(weight, 20_000), minlength=7) / 20_000
+    np.testing.assert_allclose(share, np.asarray(weight) / 8, atol=0.012)
+    assert (share[np.asarray(weight) == 0] == 0).all()
+
+
+def test_no_sample_of_two_millions_is_left_out():
+    """Equal weights: counts are Poisson, over all samples and over the first and the last thousand."""
+    n, num = 2_000_000, 2_000_000
+    count = np.bincount(drawn(jnp.full(n, 1.0 / n), num), minlength=n)
+    # A Poisson law of mean 1 leaves 36.8 % out; float32 sums left out some samples for ever and doubled others.
+    assert abs((count == 0).mean() - np.exp(-1)) < 0.002
+    assert abs(count.var() - 1) < 0.01
+    for part in (count[:1000], count[-1000:]):
+        assert abs(part.mean() - 1) < 5 * (1 / 1000) ** 0.5
