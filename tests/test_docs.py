@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pkgutil
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 import yaml
+from test_structure import FLOORS
 
 from ensgan import augment, losses, pairing, penalties
 from ensgan.cli import distributed
@@ -16,6 +18,7 @@ from ensgan.cli import main as cli
 from ensgan.cli.configurations import shipped
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
 MARK = "<!-- a test runs this program -->\n```python\n"
 
 
@@ -71,10 +74,25 @@ def test_the_readme_names_every_command_configuration_and_pairing():
     assert {"none", "diff_augment", "adaptive"} <= set(augment.AUGMENTS)
 
 
-def test_no_link_is_broken():
-    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
-            assert (file.parent / link).exists(), f"{file.name} links to {link}"
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_what_a_document_names_exists(file):
+    """Links, files in backticks, and names of the package with their dots."""
+    text = file.read_text()
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (file.parent / link).exists(), f"a link to {link}"
+    places = [file.parent, ROOT, ROOT / "ensgan", ROOT / "benchmarks"]
+    for name in re.findall(r"(?<!\[)`([\w/]+\.(?:py|sh|toml|md))`", text):
+        assert any((place / name).exists() for place in places), name
+    for name in re.findall(r"\bensgan\.[a-z][\w.]*\w", text):
+        pkgutil.resolve_name(name)
+
+
+def test_the_map_of_the_design_is_the_layout():
+    floors = [set() for _ in FLOORS]
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", (ROOT / "docs" / "design.md").read_text(), re.M)
+    for floor, wings in rows:
+        floors[int(floor)] |= set(re.findall(r"`(\w+)/?`", wings))
+    assert floors == [set(names) for names in FLOORS]
 
 
 def test_launch_files_are_well_formed(tmp_path):
