@@ -9,7 +9,9 @@ from ensgan.game.batches import by_weight
 
 def drawn(weight, num, seed=0):
     draw = by_weight(lambda arrays, i, noise: {"x": i})
-    return np.asarray(jax.jit(draw)((None, weight), jax.random.split(jax.random.key(seed), num))["x"])
+    run = jax.jit(lambda keys: jax.lax.map(lambda keys: draw((None, weight), keys)["x"], keys))
+    keys = jax.random.split(jax.random.key(seed), num).reshape(-1, 10_000)  # a draw takes √n numbers of memory
+    return np.asarray(run(keys)).ravel()
 
 
 def test_samples_are_drawn_in_proportion_to_their_weights():
