@@ -156,7 +156,8 @@ def evaluate_distances(
     key, features = jax.random.fold_in(jax.random.key(by.seed), 2), by.features or identity(comparison.PIXELS)
     members = every_member(game, state, key, len(x), label)
     # Features are taken once of everything, and what follows is given those.
-    rows = lambda samples: extract(features, np.asarray(samples), cache=by.cache)
+    cache = by.cache
+    rows = lambda samples: extract(features, np.asarray(samples), cache=cache)
     by = by._replace(features=features._replace(of=lambda taken: taken), names=wanted, cache=None)
     there, others = rows(x), None if more is None else rows(more)
     floor: dict[str, float] = {}  # the same for all, and so measured once

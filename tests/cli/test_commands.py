@@ -311,7 +311,7 @@ WRONG = [
     (["sample", "RUN", "--stratified", "--refine", "obrs"], 2, "--stratified and --refine cannot be combined"),
     (["judge", "RUN", "--input", "no.npz"], 2, "no.npz is missing; expected an .npz or .npy file"),
     (["judge", "RUN", "--input", "a.npz", "--out", "b.png"], 2, "--out is b.png; give a name that ends in .npz"),
-    (["sample", "RUN", "--label", "1"], 2, "the generators of this run are told no class"),
+    (["sample", "RUN", "--label", "1"], 2, "the generators of this run are not conditional"),
     (["sample", "RUN", "--seed", "-1"], 2, "--seed is -1"),
     (["sample", "RUN", "--seed", "99999999999999999999"], 2, "--seed is 9"),
     (["sample", "RUN", "--from", "member:²"], 2, "give member:I with I from 0 to 1"),

@@ -68,7 +68,7 @@ def test_too_few_samples_for_four_splits():
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_bad_seed(seed):
     for make in (data.gaussian_ring, tiny):
-        with pytest.raises(InputError, match="expected 0 <= seed"):
+        with pytest.raises(InputError, match="it must be at least 0 and below"):
             make(seed=seed)
 
 
@@ -304,7 +304,7 @@ def test_bad_idx_files(tmp_path, content, match):
 
 
 def test_other_errors_of_idx_and_mnist(tmp_path):
-    with pytest.raises(InputError, match="nowhere is no directory"):
+    with pytest.raises(InputError, match="nowhere is not a directory"):
         data.mnist(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no train-images-idx3-ubyte"):
         data.mnist(tmp_path)

@@ -82,7 +82,7 @@ def test_mixed_sizes_need_a_size(tmp_path):
     wide = np.zeros((2, 6, 3), np.uint8)
     wide[:, 2:4] = 200  # the centred square
     fill(tmp_path, [wide], "wide.png")
-    with pytest.raises(InputError, match=r"00.png is 4×4, .*wide.png is 6×2 .*give size="):
+    with pytest.raises(InputError, match=r"00.png is 4×4, .*wide.png is 6×2 .*give a size"):
         data.folder(tmp_path)
     source = data.folder(tmp_path, size=2)
     assert source.shape == (2, 2, 3)
@@ -106,7 +106,7 @@ def test_bad_options_of_a_folder(tmp_path, options, match):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("notes.txt", b"text", "notes.txt is no image; expected only files that end in .png"),
+        ("notes.txt", b"text", "notes.txt is not an image; expected only files that end in .png"),
         ("zz.png", b"text", r"zz.png cannot be read as an image \(cannot identify image file"),
         ("zz.png", None, r"zz.png cannot be read as an image \("),
     ],
@@ -121,12 +121,12 @@ def test_files_that_are_no_images(tmp_path, name, content, match):
 
 
 def test_missing_and_empty_folders(tmp_path):
-    with pytest.raises(InputError, match="nowhere is no directory"):
+    with pytest.raises(InputError, match="nowhere is not a directory"):
         data.folder(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no images"):
         data.folder(tmp_path)
     fill(tmp_path, COLOURS[:9])
-    with pytest.raises(InputError, match="9 samples cannot fill four splits"):
+    with pytest.raises(InputError, match="9 samples cannot be divided into four splits"):
         data.folder(tmp_path)
 
 
@@ -232,7 +232,7 @@ def test_prefetch_reads_ahead_and_stays_bounded():
 
 
 def test_bad_records():
-    with pytest.raises(InputError, match="0 samples cannot fill four splits"):
+    with pytest.raises(InputError, match="0 samples cannot be divided into four splits"):
         data.stream([])
     with pytest.raises(InputError, match=r"record 0 of 'stream' has keys \['image'\]; expected 'x'"):
         data.stream([{"image": 1}] * 20)

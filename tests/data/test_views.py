@@ -120,9 +120,9 @@ def test_held_out_splits_stay_whole():
             lambda: data.shards(data.gaussian_ring(modes=2), 3, by="class"),
             "leaves 1 of 3 discriminators without data, D2 the first; use 2 or fewer",
         ),
-        (lambda: data.shards(data.gaussian_ring(), 2), "no end of samples, so random shards .* use by='class'"),
-        (lambda: data.diet(data.gaussian_grid(), 2), "no end of samples, so a share of it .* use the view all"),
-        (lambda: data.bags(data.gaussian_grid(), 2), "no end of samples, so a bootstrap"),
+        (lambda: data.shards(data.gaussian_ring(), 2), "is unlimited, so random shards .* use by='class'"),
+        (lambda: data.diet(data.gaussian_grid(), 2), "is unlimited, so a share of it .* use the view all"),
+        (lambda: data.bags(data.gaussian_grid(), 2), "is unlimited, so a bootstrap"),
         (lambda: data.shards(SOURCE, 2, by="class"), "'points' has no labels"),
         (lambda: data.shards(SOURCE, 2, by="size"), "unknown way to deal out shards 'size'; known: class, random"),
         (lambda: data.shards(SOURCE, 0), "a view for 0 discriminators"),
@@ -134,7 +134,7 @@ def test_held_out_splits_stay_whole():
         ),
         (lambda: data.bags(data.shards(SOURCE, 2), 2), "already has a view"),
         (lambda: data.bags(data.from_iterator([{"x": POINTS}] * 50), 2), "is streamed, .* make it resident"),
-        (lambda: data.bags(dataclasses.replace(SOURCE, pick=None), 2), "have no numbers to deal out"),
+        (lambda: data.bags(dataclasses.replace(SOURCE, pick=None), 2), "cannot be picked by number"),
     ],
 )
 def test_a_view_that_cannot_be_is_refused(make, message):

@@ -18,7 +18,6 @@ import toys
 
 from ensgan.devices import mesh, processes
 from ensgan.reporting import read_metrics
-from ensgan.runs import directory as rundir
 from ensgan.runs import run as run_module
 from ensgan.runs.restore import load_run, restore
 from ensgan.types import InputError
@@ -119,7 +118,16 @@ def test_one_process_speaks_and_writes(two):
     gloo = "Gloo Rank is connected to peer ranks Expected number of connected peer ranks is"
     assert set(re.findall("[A-Za-z]+", silent)) <= set(gloo.split())
     assert "compiling" not in other
-    assert {path.name for path in directory.iterdir()} == {"config.json", "checkpoints", *rundir.RUN_FILES}
+    assert {path.name for path in directory.iterdir()} == {
+        "config.json",
+        "checkpoints",
+        "metrics.jsonl",
+        "clock.json",
+        "versions.json",
+        "samples.npz",
+        "samples.png",
+        "report.html",
+    }
     assert json.loads((directory / "versions.json").read_text())["device"] == "cpu: cpu × 4"
 
 
@@ -159,7 +167,7 @@ def test_a_signal_to_one_ends_all_at_the_same_step(tree, tmp_path):
     done = finish(group)
     assert [code for code, _, _ in done] == [128 + signal.SIGTERM] * 2, done
     step = int(done[0][1].split("at step ")[1].split(";")[0])
-    assert f"go on with: ensgan resume {tmp_path / 'run'}" in done[0][1]
+    assert f"continue with: ensgan resume {tmp_path / 'run'}" in done[0][1]
     assert int(final(tmp_path / "run").step) == step
     assert [err for _, _, err in done if said(err)] == []
 

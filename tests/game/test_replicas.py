@@ -96,9 +96,9 @@ def test_a_payoff_is_made_for_every_replica():
 
 def test_wrong_replicas_are_refused():
     game = toys.game(2, 2)
-    with pytest.raises(InputError, match="there are no seeds"):
+    with pytest.raises(InputError, match="no seeds are given"):
         Replicas(game, [])
-    with pytest.raises(InputError, match="rate is given, but the game is made already"):
+    with pytest.raises(InputError, match="rate is given, but the game is already made"):
         Replicas(game, [0], rate=[1.0])
     with pytest.raises(InputError, match=r"rate has shape \(3,\) for 2 replicas"):
         Replicas(make, SEEDS, rate=[1.0, 2.0, 3.0], strength=STRENGTHS)

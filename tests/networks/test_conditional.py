@@ -14,7 +14,6 @@ from ensgan.cli import main as cli
 from ensgan.data import from_arrays, from_iterator, gaussian_ring
 from ensgan.devices import mesh
 from ensgan.evaluation.selection import select
-from ensgan.game import coverage
 from ensgan.game.game import Game
 from ensgan.game.placement import start
 from ensgan.game.population import Group
@@ -232,9 +231,10 @@ def test_labels_are_dealt_like_fakes_and_reals():
     game = conditional(2, 4, coverage="split")
     label = jnp.arange(8)
     real = jnp.stack([label, label], axis=1).astype(float)
-    x, tags, _ = coverage.own_reals(game, jnp.arange(4), real, label, None)
+    seen = lambda leaf: game.covers.reals(leaf, False, game.N, jnp.arange(4))
+    x, tags = seen(real), seen(label)
     np.testing.assert_array_equal(x[..., 0], tags)
-    view = coverage.see(game, jnp.stack([real, real]), None, mesh.ALONE)
+    view = game.covers.see(game.groups_g, game.groups_d, jnp.stack([real, real]), None, mesh.ALONE)
     np.testing.assert_array_equal(view.fake[:, :, :, 0], np.broadcast_to(tags[:, None], (4, 2, 2)))
 
 

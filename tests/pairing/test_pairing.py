@@ -218,8 +218,11 @@ def test_neighbours_on_a_ring_and_on_a_torus():
     ("plug", "message"),
     [
         (lambda: pairing.ring(0), "radius is 0"),
-        (lambda: pairing.ring(3).init(5, 5), "radius is 3 in a ring of 5; 2 reaches everybody"),
-        (lambda: toys.game(4, 4, pairing=pairing.ring(10**12)), "2 reaches everybody"),  # nothing of that size is made
+        (lambda: pairing.ring(3).init(5, 5), "radius is 3 in a ring of 5; 2 reaches every member"),
+        (
+            lambda: toys.game(4, 4, pairing=pairing.ring(10**12)),
+            "2 reaches every member",
+        ),  # without arrays of that size
         (lambda: pairing.ring().init(3, 4), "the ring pairing has 3 generators and 4 discriminators"),
         (lambda: pairing.grid(3).init(8, 8), "8 members do not fill a grid of 3 rows; give 6 or 9 members"),
         (lambda: pairing.grid(-1), "rows is -1"),

@@ -311,9 +311,9 @@ def test_slots_that_take_no_part_are_marked(tmp_path):
     assert changed.max() < 8 + 2 * 64 + 16
     assert (before[:, 112:] == after[:, 112:]).all()
     page = write_report(run).read_text()
-    assert page.count("takes no part") == 2  # the caption and the name of the picture
+    assert page.count("not in use") == 2  # the caption and the name of the picture
     np.savez(run / "samples.npz", **arrays, takes_part=np.array([True]))
-    with pytest.raises(InputError, match="says of 1 generators whether they take part, and holds 3"):
+    with pytest.raises(InputError, match="has flags for 1 generators but samples of 3"):
         write_samples(run)
 
 

@@ -160,7 +160,7 @@ def test_an_export_says_what_it_is(run, tmp_path, capsys):
     capsys.readouterr()
     again = ["export", str(directory), "--from", "discriminator:1", "--to", str(folder)]
     assert cli.main(again) == 2
-    assert f"{folder} is there already; choose another folder, or add --overwrite" in capsys.readouterr().err
+    assert f"{folder} already exists; choose another folder, or add --overwrite" in capsys.readouterr().err
     assert cli.main([*again, "--overwrite"]) == 0
     assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "config.json", "score.jaxexport"}
     assert json.loads((folder / "config.json").read_text())["logit"] == game.loss.logit
@@ -228,8 +228,8 @@ def test_a_fixed_number_of_samples(two, tmp_path):
         (["--to", "new", "--from", "member:2"], "asks for member 2; the run has generators 0 to 1"),
         (["--to", "new", "--from", "discriminator:2"], "asks for discriminator 2; the run has discriminators 0 to 1"),
         (["--to", "new", "--from", "discriminator:"], "give discriminator:I with I from 0 to 1"),
-        (["--to", "old"], "old holds files that are no export; it is left as it is"),
-        (["--to", "old", "--overwrite"], "old holds files that are no export; it is left as it is"),
+        (["--to", "old"], "old holds files that are not an export, so it is left alone"),
+        (["--to", "old", "--overwrite"], "old holds files that are not an export, so it is left alone"),
         (["--to", "old/notes.txt"], "is a file; give a folder"),
         ([], "--to is missing; give a folder"),
     ],
@@ -249,7 +249,7 @@ def test_what_is_wrong_is_one_line(arguments, message, run, tmp_path, monkeypatc
 def test_a_run_is_not_taken_for_an_export(run, capsys):
     before = (run[0] / "config.json").read_bytes()
     assert cli.main(["export", str(run[0]), "--to", str(run[0]), "--overwrite"]) == 2
-    assert "holds files that are no export" in capsys.readouterr().err
+    assert "holds files that are not an export" in capsys.readouterr().err
     assert (run[0] / "config.json").read_bytes() == before
     assert cli.main(["export", "no/run", "--to", "no/where"]) == 2
     assert "no run at no/run" in capsys.readouterr().err

@@ -280,12 +280,12 @@ def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, caps
 
 WRONG = [
     (["mnist_mlp", "--mesh", "member=3"], "generators.0 has 8 members, which a mesh with member=3 does not divide"),
-    (["--mesh", "member=3000"], "the mesh takes 3000 devices; JAX makes up 2048 at most"),
+    (["--mesh", "member=3000"], "the mesh takes 3000 devices; JAX simulates at most 2048"),
     (["--mesh", "data=64"], "the mesh takes 64 devices, but JAX has already started with 8"),
     (["--mesh", "four"], "give auto, or sizes of its two axes"),
     (["--data", "npz"], "the shape of a sample of 'npz' is in its files, which are not read here; give --sample-shape"),
     (["--data", "npz", "--sample-shape", "8,x"], "--sample-shape is '8,x'; give H,W,C of images"),
-    (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot fill four splits"),
+    (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot be divided into four splits"),
     (["ring8", "--sample-shape", "3"], "'ring' makes points (2,); leave it out"),
     (["--bandwidth", "0"], "--bandwidth is 0.0; give a number above 0"),
     (["--peak", "nan"], "--peak: expected a float. Got value: nan"),
@@ -314,7 +314,7 @@ needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="libtpu is not installed")
 @pytest.mark.skipif(LIBTPU, reason="libtpu is installed")
 def test_a_topology_takes_libtpu(capsys):
     assert cli.main(["plan", "--topology", "v5e:4x4"]) == 2
-    assert "takes libtpu; pip install 'ensgan[tpu]'" in capsys.readouterr().err
+    assert "needs libtpu; pip install 'ensgan[tpu]'" in capsys.readouterr().err
 
 
 @needs_libtpu

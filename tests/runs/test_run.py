@@ -27,7 +27,7 @@ from ensgan.evaluation.tables import evaluate_distances
 from ensgan.game.program import Program
 from ensgan.metrics.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
-from ensgan.reporting.files import write_json
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
@@ -76,7 +76,16 @@ def whole(tmp_path_factory):
 
 def test_a_run_leaves_what_it_promises(whole):
     names = {path.name for path in whole.iterdir()}
-    assert names == {"config.json", "checkpoints", *rundir.RUN_FILES}
+    assert names == {
+        "config.json",
+        "checkpoints",
+        "metrics.jsonl",
+        "clock.json",
+        "versions.json",
+        "samples.npz",
+        "samples.png",
+        "report.html",
+    }
     assert parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
     records = read_metrics(whole / "metrics.jsonl")
     train = [r for r in records if r["kind"] == "train"]
@@ -208,7 +217,7 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     out, err = process.communicate(timeout=120)
     if number == signal.SIGTERM:
         assert process.returncode == 128 + number, err
-        assert "go on with: ensgan resume" in out
+        assert "continue with: ensgan resume" in out
     with Checkpoints(directory / "checkpoints", 3) as checkpoints:
         stopped = checkpoints.steps[-1]
     end = stopped + 30
@@ -221,7 +230,7 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
 
 def test_a_run_is_not_overwritten_by_accident(whole):
     before = (whole / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match=r"already holds a run; go on with `ensgan resume .*--overwrite"):
+    with pytest.raises(InputError, match=r"already holds a run; continue it with `ensgan resume .*--overwrite"):
         run_module.run(settings(), whole)
     assert (whole / "metrics.jsonl").read_bytes() == before
 
@@ -258,7 +267,7 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_
     [
         ({"augment": "diff_augment"}, "images"),
         ({"wandb": "project"}, "wandb needs wandb"),
-        ({"features": "classifier", "distances": []}, "features are those of a classifier, but no distances are taken"),
+        ({"features": "classifier", "distances": []}, "features = 'classifier' is for distances, but"),
         ({"features": "classifier"}, "a classifier cannot be trained on 'ring': expected labelled images"),
         ({"features": "classifier", "data": "stacked_digits"}, "those of single images, and 'stacked_digits' stacks"),
         ({"distances": ["frechet", "fid"]}, "unknown distance 'fid'; known: coverage, density"),
@@ -290,7 +299,7 @@ def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied)
 
 
 def test_a_choice_goes_with_the_run_that_it_was_made_for(tmp_path):
-    (tmp_path / rundir.SELECTION).write_text("{}")
+    (RunFiles(tmp_path).selection).write_text("{}")
     with pytest.raises(InputError, match=r"holds selection.json, but no config.json of a run"):
         rundir.check_free(tmp_path, overwrite=True)
     rundir.clear(tmp_path)
@@ -314,7 +323,7 @@ def test_a_run_that_goes_on_is_the_same_run_elsewhere(tmp_path, monkeypatch):
 def test_one_process_at_a_time_trains_in_a_directory(copied):
     with (
         rundir.locked(copied),
-        pytest.raises(InputError, match=r"another process is training in .*copy; wait for it or stop it"),
+        pytest.raises(InputError, match=r"another process is training in .*copy; wait for it, or stop it"),
     ):
         run_module.run(load_run(copied, {"steps": 22}), copied, resume=True)
 
@@ -405,7 +414,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, 
     watcher = Notes()
     run_module.run(settings(), tmp_path, resume=True, watcher=watcher)
     assert_same_bits(final(tmp_path), final(whole))
-    assert watcher.notes[0] == f"{tmp_path} was stopped before its first checkpoint: it starts again"
+    assert watcher.notes[0] == f"{tmp_path} was stopped before its first checkpoint: starting again"
     assert f"it last ran with optax 0.0.1, now {rundir.versions()['optax']}" in watcher.notes[1]
     assert len([r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "train"]) == 5
 
@@ -423,7 +432,7 @@ def test_other_data_than_those_of_the_run_are_refused(tmp_path):
     )
     run_module.run(given, tmp_path / "run")
     np.savez(tmp_path / "images.npz", x=np.concatenate([images, images[:10]]))
-    message = "the data are not those that .* began with"
+    message = "the data have changed since .* was started"
     with pytest.raises(InputError, match=message):
         restore(tmp_path / "run", given)
     with pytest.raises(InputError, match=message):
@@ -488,7 +497,7 @@ def test_a_corrupt_checkpoint_is_told_with_the_way_back(copied):
 
 def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
-    with pytest.raises(InputError, match=r"is of another game: .*generators.* is \(2, .* there and \(3, .* here"):
+    with pytest.raises(InputError, match=r"is for another game: .*generators.* is \(2, .* there and \(3, .* here"):
         restore(copied, other)
 
 
@@ -497,7 +506,7 @@ def test_a_schedule_that_never_acts_is_told(every, tmp_path):
     watcher = Notes()
     schedule = {"name": "exchange", "every": every}
     run_module.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
-    told = "the schedule exchange acts every 5 steps, and the run has 5: it never acts; lower schedule.every, or give"
+    told = "the schedule exchange acts every 5 steps, and the run has 5, so it never acts; lower schedule.every"
     assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
 
 

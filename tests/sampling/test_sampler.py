@@ -231,7 +231,7 @@ def test_what_does_not_fit_is_refused(played, first, key):
             "budget is 0.5; for mh",
         ),
         (lambda: refined(playing, state, key, 4, judge=first, weights=one, budget=3), "budget is 3; it is the share"),
-        (lambda: refined(flat, state, key, 4, judge=first, weights=one, method="ddls"), "they are not normal here"),
+        (lambda: refined(flat, state, key, 4, judge=first, weights=one, method="ddls"), "and these are not normal"),
         (
             lambda: refined(playing, state, key, 4, judge=first, weights=one, rate=0.1),
             "obrs takes no steps along a gradi",

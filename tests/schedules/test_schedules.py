@@ -96,7 +96,7 @@ def test_a_tournament_replaces_the_worst_of_those_that_have_somebody_to_copy(mon
     np.testing.assert_array_equal(after, before[[1, 1]])
     np.testing.assert_array_equal(params(new), params(state))
     np.testing.assert_array_equal(params(new, "discriminators"), params(state, "discriminators"))
-    with pytest.raises(InputError, match="no two have one; give a group of at least 2"):
+    with pytest.raises(InputError, match="no two share one; give a group of at least 2"):
         dataclasses.replace(one, generators=one.groups_g * 2, schedule=schedules.tournament(10))
 
 
@@ -104,7 +104,7 @@ def test_settings_of_a_tournament_that_would_do_nothing_are_refused():
     for settings, message in (
         ({"size": 3, "learning_rate": 0.1}, "size is 3, but with replace = 0"),
         ({"fitness": "distance", "learning_rate": 0.1}, "fitness is distance, but with replace = 0"),
-        ({}, "nobody would ever change"),
+        ({}, "no member would ever change"),
     ):
         with pytest.raises(InputError, match=message):
             schedules.tournament(10, replace=0, **settings)
