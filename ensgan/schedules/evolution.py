@@ -134,8 +134,8 @@ def population_based(
         largest = max(group.count for group in (*game.groups_g, *game.groups_d))
         if int(largest * share) < 1:
             raise InputError(
-                f"a share of {share:g} of {largest} members is less than one member, so none would ever copy another; give "
-                f"a group of at least {int(np.ceil(1 / share))}, or a larger share"
+                f"a share of {share:g} of {largest} members is less than one member, so none would ever copy another; "
+                f"give a group of at least {int(np.ceil(1 / share))}, or a larger share"
             )
         return ()
 
