@@ -491,7 +491,7 @@ def test_schedules_that_do_not_fit_are_refused():
         toys.game(3, 3, **double)
     with pytest.raises(InputError, match="shared parts move for all members"):
         toys.game(2, 1, shared=("w1",), schedule=schedules.snapshots(5))
-    with pytest.raises(InputError, match=r"0\.25 of 3 members is not one member.* at least 4"):
+    with pytest.raises(InputError, match=r"0\.25 of 3 members is less than one member.* at least 4"):
         toys.game(3, 3, optimizer=RATES, schedule=schedules.population_based(10))
     boosted = schedules.adagan(10, samples=TRAIN)
     with pytest.raises(InputError, match="one logit, high for what looks real"):
