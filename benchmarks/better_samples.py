@@ -1,16 +1,16 @@
-"""What an ensemble is good for: its best member, its mixtures and refined samples, beside one pair of equal work.
+"""Samples of an ensemble (its best member, its mixtures, refined samples) against one pair with equal compute.
 
     python benchmarks/better_samples.py [--configs ring8_parts grid25_parts] [--seeds 10] [--refine obrs ...] --out FILE
     python benchmarks/better_samples.py --table rows.jsonl
 
 All seeds of a configuration are replicas in one program. The single pair has the same networks, batch, loss and
-optimiser (its horizon is its own number of steps), and as many steps as make its discriminator look at as many samples
-as all discriminators of the ensemble. The best member and the chosen mixture are chosen by `select`, and judges are
-fitted, on splits that nothing is measured on. Refinement starts from the chosen mixture.
+optimiser (its horizon is its own number of steps). It trains until its discriminator has seen as many samples as all
+discriminators of the ensemble. `select` chooses the best member and the mixture, and judges are fitted, on splits that
+are not used for scores. Refinement starts from the chosen mixture.
 
-Points are scored as PacGAN does, with 2,500 samples; images in features of a classifier that is trained on the train
-split, with as many samples as the report split has images, at most 2,000. One JSON row for each sampler, every seed's
-scores in it; `--table` prints means and standard errors over seeds.
+Points are scored as in PacGAN, with 2,500 samples. Images are scored in the features of a classifier trained on the
+train split, with as many samples as the report split has images, at most 2,000. There is one JSON row for each sampler,
+with the scores of every seed; `--table` prints means and standard errors over seeds.
 """
 
 import argparse
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parent.parent
 ONE = ("--generators.0.count", "1", "--discriminators.0.count", "1")
 ONE_PAIR = "one pair, equal work"
 DISTANCES = ("Fréchet distance", "kernel distance (cubic)", "precision", "recall", "density", "coverage")
-POINTS, IMAGES = 2500, 2000  # samples that are scored
+POINTS, IMAGES = 2500, 2000  # number of samples to score
 
 
 def main():
@@ -51,11 +51,15 @@ def main():
     parser.add_argument("--configs", nargs="+", default=["ring8_parts", "grid25_parts"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--refine", nargs="*", default=list(METHODS), help="by default all methods")
-    parser.add_argument("--set", nargs="*", default=[], help="overrides, such as steps=2000")
-    parser.add_argument("--out", help="append rows to this file as well")
-    parser.add_argument("--pictures", help="a folder for one picture of each configuration: samples of the first seed")
-    parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
+    parser.add_argument("--refine", nargs="*", default=list(METHODS), help="refinement methods (default: all)")
+    parser.add_argument(
+        "--set", nargs="*", default=[], help="settings that replace those of the configurations, such as steps=2000"
+    )
+    parser.add_argument("--out", help="also append the rows to this file")
+    parser.add_argument(
+        "--pictures", help="folder for one picture of each configuration, with samples of the first seed"
+    )
+    parser.add_argument("--table", help="print the rows of this file as a table instead of training")
     options = parser.parse_args()
     if options.table:
         print(table(read(options.table)))
@@ -91,7 +95,9 @@ def measure(name, flags, options):
     yield from rows(found, game, settings.steps, work, seconds)
 
     steps = round(work / (2 * game.batch_size))
-    falling = [plug for plug in ("optimizer", "penalty") if "horizon" in tree.get(plug, ())]  # over all of its steps
+    falling = [
+        plug for plug in ("optimizer", "penalty") if "horizon" in tree.get(plug, ())
+    ]  # these fall over all steps of the pair
     more = ["--steps", str(steps), *(part for plug in falling for part in (f"--{plug}.horizon", str(steps)))]
     game, source = build(parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)
@@ -104,7 +110,7 @@ def measure(name, flags, options):
 
 
 def trained(game, source, seeds, steps):
-    """All replicas after so many steps, the samples that discriminators looked at, and seconds."""
+    """All replicas after these steps, the number of samples that discriminators saw, and seconds."""
     replicas = Replicas(game, seeds=seeds)
     begin = time.perf_counter()
     state, samples = play(Program(replicas, source), replicas, replicas.init(), 0, steps)
@@ -112,7 +118,7 @@ def trained(game, source, seeds, steps):
 
 
 def samplers(game, state, source, num, seed, methods):
-    """Name, samples and cost (evaluations of generator and judge for each sample) of every way to draw."""
+    """Name, samples and cost (evaluations of generator and judge per sample) of every sampler."""
     key = jax.random.key(10_000 + seed)
     chosen = select(game, state, source, fit=True)
     mixture = chosen.fitted.weights[chosen.fitted.chosen]
@@ -122,10 +128,10 @@ def samplers(game, state, source, num, seed, methods):
     judge = combine.fit(game, state, source, weights=mixture, seed=seed)
     for method in methods:
         finest = METHODS[method].shape and source.modes is not None
-        rate = 0.1 * source.modes.std if finest else None  # a step in proportion to the finest detail
+        rate = 0.1 * source.modes.std if finest else None  # a step size in proportion to the finest detail
         try:
             got = refined(Sampler(game, mixture), state, key, num, judge, Refinement(method, rate=rate))
-        except ValueError as error:  # nothing accepted, or samples that left the finite numbers
+        except ValueError as error:  # no sample was accepted, or some are not finite
             print(f"{method}, seed {seed}: {error}", flush=True)
             yield method, None, [float("nan"), float("nan")]
             continue
@@ -133,7 +139,7 @@ def samplers(game, state, source, num, seed, methods):
 
 
 def write_picture(path, shown, source):
-    """Samples by the name of their sampler, side by side: points over reals in grey, images in tiles."""
+    """Samples of all samplers, side by side: points over reals in grey, images in tiles."""
     real = source.held_out("report", 1000)["x"]
     panels = []
     for title, x in shown.items():

@@ -1,11 +1,11 @@
-"""Cost of a step against the number of discriminators, with full, split and neighbours coverage.
+"""Cost of a step as a function of the number of discriminators, with full, split and neighbours coverage.
 
     python benchmarks/coverage.py [--members 8] [--batch-size 256] [--out rows.jsonl] [--plot curve.png]
 
-M generators and the discriminators of `mnist_mlp`. For every N one JSON row: FLOPs and median time of a forward and
-backward pass of all discriminators, and of the whole step. Full coverage costs ∝ M·N·B, split ∝ M·B; neighbours, with
-k = 4 opponents for every generator, ∝ M·k·B for fakes and N·B for reals. What grows with N in every step is each
-member's own update. Rounds are interleaved over N and coverages.
+M generators play the discriminators of `mnist_mlp`. There is one JSON row for each N: FLOPs and median time of a
+forward and backward pass of all discriminators, and of the whole step. Full coverage costs ∝ M·N·B, split ∝ M·B;
+neighbours, with k = 4 opponents for every generator, costs ∝ M·k·B for fakes and N·B for reals. With any coverage, the
+members' own updates grow with N. Rounds are interleaved over N and coverages.
 """
 
 import argparse
@@ -24,19 +24,21 @@ from ensgan.game.population import member_keys
 from ensgan.game.step import step
 from ensgan.runs import directory as rundir
 
-OPPONENTS = 4  # of a generator, with neighbours coverage
+OPPONENTS = 4  # number of opponents of a generator, with neighbours coverage
 
 
 def main():
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--members", type=int, default=8, help="M")
+    parser.add_argument("--members", type=int, default=8, help="number of generators, M")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--discriminators", nargs="+", type=int, default=[4, 8, 16, 32, 64])
-    parser.add_argument("--full-up-to", type=int, default=16, help="leave out full coverage beyond so many")
+    parser.add_argument(
+        "--full-up-to", type=int, default=16, help="largest number of discriminators with full coverage"
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", help="append rows to this file as well")
-    parser.add_argument("--plot", help="draw the curves into this picture")
+    parser.add_argument("--out", help="also append the rows to this file")
+    parser.add_argument("--plot", help="also draw the curves to this picture")
     options = parser.parse_args()
 
     cases = [
@@ -63,7 +65,7 @@ class Curve:
         self.M, self.N, self.B, self.coverage = M, N, B, coverage
         g = networks.mlp(100, (128, 256, 512, 1024), 784, output="tanh")
         d = networks.mlp(784, (512, 256, 128), 1)
-        k = max(1, M * OPPONENTS // N)  # for a discriminator; a place of half of them is empty where N = 2·M·OPPONENTS
+        k = max(1, M * OPPONENTS // N)  # per discriminator; half of all places stay empty if N = 2·M·OPPONENTS
         table = (np.arange(N)[:, None] * k + np.arange(k)) % M
         table = np.where(np.arange(N)[:, None] * k < M * OPPONENTS, table, -1)
         here = pairing.mean()._replace(before=lambda state, key, M, N: jnp.asarray(table, jnp.int32))

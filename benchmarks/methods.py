@@ -1,12 +1,12 @@
-"""Every method on the ring of 8 and the grid of 25: same networks, same seeds, same number of discriminator samples.
+"""Every method on the ring of 8 and the grid of 25, with the same networks, seeds and number of discriminator samples.
 
     python benchmarks/methods.py [--data ring grid] [--methods mean softmax ...] [--replicas 5] --out rows.jsonl
 
-Each method plays by its own configuration in `configs/methods`, with as many replicas as asked for in one program. Work
-is counted in samples that discriminators look at (fakes of pairs that are played, and reals), and every method stops
-when it has used up the same. Data, networks, optimiser and evaluation are the same for all: PacGAN's mixtures, 2,500
-samples, high quality within three standard deviations. One JSON row for each method and data set: means over replicas
-and their standard errors; the perfect sampler stands beside them. `--table rows.jsonl` prints rows as a table.
+Each method has its own configuration in `configs/methods`, and all its replicas train in one program. Compute is
+counted as the number of samples that discriminators see (fakes of the pairs that are played, and reals), and is the
+same for every method. Data, networks, optimiser and evaluation are also the same: PacGAN's mixtures, 2,500 samples,
+high quality within three standard deviations. There is one JSON row for each method and data set, with means over
+replicas, their standard errors, and a perfect sampler for comparison. `--table rows.jsonl` prints rows as a table.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
 from ensgan.training import between, periods, stretches
 
-STRETCH = 500  # steps between two counts of the work
+STRETCH = 500  # number of steps between two counts of the samples
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,9 +37,11 @@ def main():
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--replicas", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, default=4.0, help="millions of samples that discriminators look at")
-    parser.add_argument("--out", help="append rows to this file as well")
-    parser.add_argument("--table", help="print the rows of this file as a table, and train nothing")
+    parser.add_argument(
+        "--budget", type=float, default=4.0, help="number of samples that discriminators see, in millions"
+    )
+    parser.add_argument("--out", help="also append the rows to this file")
+    parser.add_argument("--table", help="print the rows of this file as a table instead of training")
     options = parser.parse_args()
     if options.table:
         print(table(read(options.table)))
@@ -51,7 +53,7 @@ def main():
 
 
 def measure(name, data, options):
-    """Trains the replicas of one method until the work is done, and scores them."""
+    """Trains the replicas of one method within the budget, and scores them."""
     seeds = range(options.first_seed, options.first_seed + options.replicas)
     tree, budget = config.read(ROOT / "configs" / "methods" / f"{name}.toml"), 1e6 * options.budget
     given = tree["data"] if isinstance(tree["data"], dict) else {}
@@ -70,7 +72,9 @@ def measure(name, data, options):
     begin, first = time.perf_counter(), 0.0
     while work < budget:
         num = STRETCH if each is None else int(min(STRETCH, max(1, (budget - work) // each + 1)))
-        num = num if stage is None else min(num, stage - steps % stage)  # or pairs of both stages would be counted
+        num = (
+            num if stage is None else min(num, stage - steps % stage)
+        )  # a stretch ends with its stage, so that the pairs of one stage are counted
         state, samples = play(program, replicas, state, steps, num)
         first = first or time.perf_counter() - begin
         work, steps, each = work + samples, steps + num, samples / num
@@ -87,7 +91,7 @@ def measure(name, data, options):
 
 
 def best(game, replicas, state, source, seeds, tables):
-    """Scores of each replica's best member, which other samples have chosen."""
+    """Scores of each replica's best member, chosen on other samples."""
     scores = []
     for r, seed in enumerate(seeds):
         chosen = evaluate_modes(game, replicas.take(state, r), source, seed=1000 + seed, repeats=1).scores[: game.M]
@@ -97,20 +101,20 @@ def best(game, replicas, state, source, seeds, tables):
 
 
 def play(program, players, state, begin, num):
-    """`num` steps of replicas; the state, and the samples that discriminators of a replica looked at meanwhile."""
+    """The state after `num` steps of replicas, and the number of samples that a replica's discriminators saw."""
     game, played = players.first, 0.0
     for start, end in stretches(begin, begin + num, periods(players)):
         state = between(players, state, program.source, start)
         state, (_, counts) = program.tally(state, end - start)
-        played = played + np.asarray(counts.fool)  # [R, M, N], in how many steps each pair was played
+        played = played + np.asarray(counts.fool)  # [R, M, N]: the number of steps in which each pair was played
     fakes = played.sum(axis=(1, 2)).mean()
-    reals = np.minimum(played.sum(axis=1), num).sum(axis=1).mean()  # one batch in a step, for any number of opponents
+    reals = np.minimum(played.sum(axis=1), num).sum(axis=1).mean()  # one batch per step, for any number of opponents
     dealt = game.N if game.coverage == "split" else 1
     return state, float(fakes + reals) * game.batch_size / dealt * max(game.n_critic, 1)
 
 
 def summary(scores):
-    """Mean and standard error over replicas of each score; infinite where a replica's is."""
+    """Mean and standard error of each score over replicas; infinite if a replica's score is."""
     table = np.array([list(score) for score in scores])
     with np.errstate(invalid="ignore"):
         errors = table.std(axis=0, ddof=1) / len(scores) ** 0.5 if len(scores) > 1 else np.full(table.shape[1], np.nan)
@@ -119,7 +123,7 @@ def summary(scores):
 
 
 def faults(state):
-    """How many replicas stopped being finite."""
+    """The number of replicas that stopped being finite."""
     return int((np.asarray(state.fault)[:, 0] >= 0).sum())
 
 

@@ -1,4 +1,4 @@
-"""JAX contestants of `step_time.py`: ensgan, and what a user of JAX writes without it."""
+"""JAX contestants of `step_time.py`: ensgan, and the code that a user of JAX would write without it."""
 
 import time
 from functools import partial
@@ -22,7 +22,7 @@ class Ensgan:
     name, mathematics = "ensgan", "simultaneous"
 
     def __init__(self, problem):
-        """Puts the weights into a fresh state."""
+        """Puts the weights into a new state."""
         self.problem, game = problem, problem.game
         state = jax.jit(game.init)(jax.random.key(0))
         put = lambda members, params: (members[0]._replace(params=jax.device_put(params)),)
@@ -33,7 +33,7 @@ class Ensgan:
         self.program = Program(game, from_arrays("reals", problem.reals, fractions=(0.97, 0.01, 0.01, 0.01)))
 
     def gradients(self):
-        """Of generators and discriminators, at the first noise and reals."""
+        """Gradients of generators and discriminators, at the first noise and reals."""
 
         @jax.jit
         def both(state, x):
@@ -57,10 +57,10 @@ class Ensgan:
 
 
 class Plain:
-    """What both peers below share: the pieces of a game written out by hand."""
+    """The parts of a game written by hand, for both peers below."""
 
     def __init__(self, problem):
-        """Keeps data on the device."""
+        """Puts the data on the device."""
         self.problem, self.reals = problem, jnp.asarray(problem.reals)
         self.params_g, self.params_d = jax.device_put((problem.params_g, problem.params_d))
         self.state_g = jax.device_put(problem.state_g)
@@ -75,7 +75,7 @@ class Plain:
         return self.problem.d.apply(params, {}, x, train=True, rng=jax.random.key(0))[0]
 
     def loss_d(self, params, fakes, x):
-        """Of one discriminator, on fakes `[..., B]` of all its opponents and on reals."""
+        """The loss of one discriminator on fakes `[..., B]` of all its opponents and on reals."""
         s = self.d(params, jnp.concatenate([fakes, x]))
         return jax.nn.softplus(s[: len(fakes)]).mean() + jax.nn.softplus(-s[len(fakes) :]).mean()
 
@@ -88,7 +88,7 @@ class Plain:
 
 
 class JaxVmap(Plain):
-    """jit, vmap and plain autodiff: discriminators first, then generators against the new ones."""
+    """jit, vmap and plain autodiff: discriminators first, then generators against the new discriminators."""
 
     name, mathematics = "jax vmap, autodiff", "alternating"
 
@@ -127,7 +127,7 @@ class JaxVmap(Plain):
         self.update, self.grad_d, self.grad_g = update, jax.jit(grad_d), jax.jit(grad_g)
 
     def gradients(self):
-        """Both at the first parameters, so that they can be compared."""
+        """Gradients of both sides at the first parameters, for comparison."""
         z, x = self.problem.first()
         grads_g, _ = self.grad_g(self.params_g, self.params_d, self.state_g, z)
         return grads_g, self.grad_d(self.params_g, self.params_d, self.state_g, z, x)
@@ -183,7 +183,7 @@ class JaxPairs(Plain):
         self.update = update
 
     def gradients(self):
-        """None: every pair takes its own step."""
+        """None, since every pair takes its own step."""
         return None, None
 
     def compile(self):

@@ -1,4 +1,4 @@
-"""PyTorch contestants of `step_time.py`: the networks again, loops over members, and stacked members."""
+"""PyTorch contestants of `step_time.py`: the same networks, with loops over members or with stacked members."""
 
 import time
 
@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from step_cases import B1, B2, EMA, EPS, LATENT, LEARNING_RATE
 from torch import nn
 
-torch._functorch.config.donated_buffer = False  # both gradients are taken through one compiled forward pass
+torch._functorch.config.donated_buffer = False  # both gradients use one compiled forward pass
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _layout(path, value):
-    """A weight of a JAX tree in PyTorch's layout, with the functions there and back for numpy arrays."""
+    """Functions from the layout of a JAX weight to PyTorch's and back, for numpy arrays."""
     if path.endswith("kernel") and value.ndim == 2:
         return (lambda w: w.T), (lambda w: w.T)
     if path.endswith("kernel") and "up" in path:  # transposed convolutions: [H, W, in, out] mirrored to [in, out, H, W]
@@ -158,7 +158,7 @@ class R3GAN(nn.Module):
         return self.logit((x * self.table.permute(2, 0, 1)[None]).sum((2, 3)))[:, 0]
 
     def change(self, i, x):
-        """`x` with as many channels as stage i has."""
+        """`x` with the number of channels of stage i."""
         layer = self.changes[i - 1]
         return x if isinstance(layer, nn.Identity) else _point(layer, x)
 
@@ -213,7 +213,7 @@ def softplus_losses(s, r):
 
 
 class Loop:
-    """Modules in lists. Fakes are made once and pooled; each discriminator makes one forward pass over all."""
+    """Modules in lists. Fakes are made once and pooled; each discriminator makes one forward pass over all of them."""
 
     name, mathematics, compiled = "torch, pooled", "simultaneous", False
 
@@ -269,7 +269,7 @@ class Loop:
         torch._foreach_lerp_(self.average, self.params_g, 1 - EMA)
 
     def gradients(self):
-        """Of both sides at the first noise and reals."""
+        """Gradients of both sides at the first noise and reals."""
         z, x = self.problem.first()
         x = torch.tensor(x, device=DEVICE)
         self.both(torch.tensor(z, device=DEVICE), x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x)
@@ -280,7 +280,7 @@ class Loop:
         )
 
     def compile(self):
-        """Seconds that the first step takes beyond the second."""
+        """Seconds by which the first step is longer than the second."""
         times = []
         for _ in range(2):
             start = time.perf_counter()
@@ -297,13 +297,13 @@ class Loop:
 
 
 class Compiled(Loop):
-    """The same with both networks through `torch.compile`, compiled once and shared by all members."""
+    """The same with `torch.compile` for both networks, compiled once for all members."""
 
     name, compiled = "torch.compile, pooled", True
 
 
 class Alternating(Loop):
-    """Discriminators first, on pooled fakes; then generators against the new ones, with fresh noise."""
+    """Discriminators first, on pooled fakes; then generators against the new discriminators, with new noise."""
 
     name, mathematics = "torch, pooled, alternating", "alternating"
 
@@ -328,7 +328,7 @@ class Alternating(Loop):
             p.requires_grad_(True)
 
     def both(self, z, x):
-        """Both at the same parameters, to be compared; a step takes generators' at the new discriminators."""
+        """Gradients of both sides at the same parameters, for comparison; a step uses the new discriminators."""
         self.grad_d(z, x)
         self.grad_g(z)
 
@@ -354,7 +354,7 @@ class Pairs(Loop):
         self.averages = [[p.detach().clone() for p in g.parameters()] for g in self.gs]
 
     def gradients(self):
-        """None: every pair takes its own step."""
+        """None, since every pair takes its own step."""
         return None, None
 
     def update(self):
@@ -376,7 +376,7 @@ class Pairs(Loop):
 
 
 class Stacked(Loop):
-    """`torch.func`: parameters stacked over members, one vmapped call for a side."""
+    """`torch.func`: parameters stacked over members, with one vmapped call per side."""
 
     name = "torch.func, stacked"
 
@@ -412,7 +412,7 @@ class Stacked(Loop):
         fakes.backward(dx[: M * B].view_as(fakes))
 
     def gradients(self):
-        """Of both sides at the first noise and reals."""
+        """Gradients of both sides at the first noise and reals."""
         z, x = self.problem.first()
         x = torch.tensor(x, device=DEVICE)
         self.both(torch.tensor(z, device=DEVICE), x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x)

@@ -1,12 +1,12 @@
-"""R2 three ways: on B fakes drawn by weight (what the library does), on all M·B fakes, and on all of them fused.
+"""Three ways to compute R2: on B fakes drawn by weight (as the library does), on all M·B fakes, and on all, fused.
 
     python benchmarks/penalty_time.py [--members 8] [--rounds 9] [--out rows.jsonl]
 
-Discriminators of `mnist_mlp`, forward and backward for both players with an R2 penalty. Fused means that the primal is
-the pair (logit, its gradient by the input), so that one pullback serves the loss and the penalty, and the generators'
-gradient needs none: c_G · ∇ₓs. It computes what `all` computes, which is checked first; `drawn` is an unbiased estimate
-of it from an M-th of the samples. In units F of a forward pass over M·B fakes, without a shared first layer: drawn 3 +
-5/M, all 8, fused 6.
+Times a forward and backward pass of the discriminators of `mnist_mlp` for both players, with an R2 penalty. Fused means
+that the primal is the pair (logit, its gradient with respect to the input). One pullback then serves the loss and the
+penalty, and the generators' gradient needs no pullback: c_G · ∇ₓs. It gives the same result as `all`, which is checked
+first; `drawn` is an unbiased estimate of this from a share 1/M of the samples. The costs in units of a forward pass
+over M·B fakes, without a shared first layer, are 3 + 5/M for drawn, 8 for all, and 6 for fused.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--members", type=int, default=8, help="M = N")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", help="append the row to this file as well")
+    parser.add_argument("--out", help="also append the row to this file")
     options = parser.parse_args()
     M, B = options.members, options.batch_size
     network = networks.mlp(784, (512, 256, 128), 1)
@@ -43,7 +43,7 @@ def main():
     r2 = lambda params, x: GAMMA / 2 * (slope(params, x) ** 2).sum() / len(x)
 
     def shared(params, c_D, c_G, x, on):
-        """One backward pass for both players, and the penalty as a pass of its own."""
+        """One backward pass for both players, and a separate pass for the penalty."""
         _, pull = jax.vjp(logit, params, x)
         grads, dx = pull(c_D)
         return jax.tree.map(jnp.add, grads, jax.grad(r2)(params, on)), c_G[:, None] / c_D[:, None] * dx

@@ -1,4 +1,4 @@
-"""Rows of benchmarks: one line of JSON each, printed and kept."""
+"""Rows of benchmarks: each one line of JSON, printed and stored."""
 
 import json
 from pathlib import Path

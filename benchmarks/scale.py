@@ -1,10 +1,11 @@
-"""What a step costs each device on meshes of 1 to 256 devices, full and split coverage: planned, not run.
+"""Cost of a step per device on meshes of 1 to 256 devices, with full and split coverage; planned, not run.
 
     python benchmarks/scale.py [--devices 1 4 16 64 256] [--out rows.jsonl] [--plot curve.png]
 
-The networks of `mnist_mlp`, batched. Weak scaling: two generators and two discriminators on every device, B = 512.
-Strong scaling: M = N = 64, B = 256, spread over members up to 64 devices, then over samples as well. For every mesh one
-JSON row: FLOPs, memory and bytes sent, per device and step, as the compiler counts them (`ensgan.plan`).
+The networks are those of `mnist_mlp`, batched. Weak scaling has two generators and two discriminators on every device,
+and B = 512. Strong scaling has M = N = 64 and B = 256, spread over members up to 64 devices, then over samples as well.
+There is one JSON row for each mesh: FLOPs, memory and bytes sent, per device and step, as the compiler counts them
+(`ensgan plan`).
 """
 
 import argparse
@@ -24,8 +25,8 @@ def main():
     """Plans and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--devices", nargs="+", type=int, default=[2**k for k in range(9)])
-    parser.add_argument("--out", help="append rows to this file as well")
-    parser.add_argument("--plot", help="draw the curves into this picture")
+    parser.add_argument("--out", help="also append the rows to this file")
+    parser.add_argument("--plot", help="also draw the curves to this picture")
     options = parser.parse_args()
     virtual_devices(max(options.devices))
     rows = []
@@ -42,7 +43,7 @@ def row(scaling, coverage, P):
     """The plan of one mesh as a JSON row."""
     members, B = (2 * P, 512) if scaling == "weak" else (64, 256)
     sizes = Sizes(min(P, members), max(1, P // members))
-    # Batched, as on an accelerator; left to itself, a CPU would run some sizes one after the other.
+    # Batched, as on an accelerator; by default a CPU would run some sizes one member after the other.
     g = Group(networks.mlp(100, (128, 256, 512, 1024), 784, output="tanh"), members, execute="vmap")
     d = Group(networks.mlp(784, (512, 256, 128), 1), members, execute="vmap")
     settings = {"loss": losses.non_saturating, "pairing": pairing.mean(), "optimizer": optim.adam(2e-4)}
@@ -69,7 +70,7 @@ def row(scaling, coverage, P):
 
 
 def draw(rows, path):
-    """FLOPs, peak memory and bytes sent of a device against the number of devices; weak above, strong below."""
+    """FLOPs, peak memory and bytes sent per device as functions of the number of devices; weak above, strong below."""
     import matplotlib.pyplot as plt
 
     sent = lambda row: sum(row["sent_mebibytes"].values())

@@ -1,4 +1,4 @@
-"""The games that `step_time.py` times: networks, batch, loss and optimiser, the same for every peer."""
+"""The games that `step_time.py` times, with the same networks, batch, loss and optimiser for every peer."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ REALS = 2048
 
 @dataclass(frozen=True)
 class Case:
-    """One architecture: `generator()` and `discriminator()` make networks, `shape` is that of a sample."""
+    """One architecture: `generator()` and `discriminator()` make networks, and `shape` is the shape of a sample."""
 
     name: str
     shape: tuple[int, ...]
@@ -52,10 +52,10 @@ CASES = {
 
 
 class Problem:
-    """What all peers start from: initial weights as numpy trees with the member in front, and the real samples."""
+    """The start of all peers: initial weights as numpy trees with a leading member axis, and the real samples."""
 
     def __init__(self, case: Case, members: int, batch_size: int, execute: str = "auto"):
-        """Draws the weights once; every peer gets copies of them."""
+        """Draws the weights once; every peer gets copies."""
         self.case, self.members, self.batch_size = case, members, batch_size
         self.g, self.d = case.generator(), case.discriminator()
         self.game = Game(
@@ -78,13 +78,13 @@ class Problem:
         self.reals = np.random.default_rng(1).uniform(-1, 1, (REALS, *case.shape)).astype(np.float32)
 
     def first(self):
-        """Noise `[M, B, Z]` of the first step and reals `[B, ...]`, for the comparison of gradients."""
-        key = jax.random.split(jax.random.key(3), 5)[0]  # what `rounds.play` draws from the key 3
+        """Noise `[M, B, Z]` of the first step and reals `[B, ...]`, to compare gradients."""
+        key = jax.random.split(jax.random.key(3), 5)[0]  # the key that `round.play` draws noise from, given key 3
         z = population.noise(self.game.groups_g[0], key, 0, self.batch_size)
         return np.asarray(z), self.reals[: self.batch_size]
 
     def flops(self):
-        """Model FLOPs of one simultaneous step: a forward and twice as much backward, of M·B fakes and N·(M·B + B)."""
+        """Model FLOPs of a simultaneous step: forward, and twice as many backward, for M·B fakes and N·(M·B + B)."""
         M, B = self.members, self.batch_size
         latents, samples = np.zeros((B, LATENT), np.float32), np.zeros((M * B + B, *self.case.shape), np.float32)
         return (

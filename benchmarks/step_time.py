@@ -1,19 +1,19 @@
-"""Time of one training step: ensgan against what a user would write instead, in JAX and in PyTorch.
+"""Time of one training step: ensgan against the code that a user would write instead, in JAX and in PyTorch.
 
     pip install -e '.[bench]'
     python benchmarks/step_time.py --case mlp --members 1 2 4 8 16 32 [--rounds 9] [--out rows.jsonl]
 
 All peers have the same networks, batch, loss, optimiser, exponential average and number of updates, and start from the
-same weights. Before any clock starts, the gradients of the first step are compared: those of discriminators across all
-peers, those of generators across all that can take them at the same parameters; a peer that disagrees is not timed, and
-its row says so; where nobody is left that agrees with ensgan, nothing is timed. Rows whose mathematics differs say so:
+same weights. Before timing, the gradients of the first step are compared: discriminators' gradients for all peers, and
+generators' gradients for all peers that can compute them at the same parameters. A peer that disagrees is not timed,
+and its row says so; if no peer agrees with ensgan, nothing is timed. Rows also say where the mathematics differs:
 alternating updates take the generators' gradients after the discriminators' step, and pair by pair makes M·N updates of
 one pair each.
 
-Products and convolutions are those of float32 on both sides, on a GPU too; with `--precision tensorfloat32` both may
-round their factors as a GPU's matrix units do. Rounds are interleaved in one process; a row holds medians, and only its
-ratios are claims. Peak memory is taken in a process of its own for each peer. One JSON row for each case and number of
-members.
+Products and convolutions are computed in float32 by all peers, on a GPU too; with `--precision tensorfloat32` all may
+round their factors as a GPU's matrix units do. Rounds are interleaved in one process. A row holds medians, and only
+ratios within a row can be compared. Peak memory is measured in a separate process for each peer. There is one JSON row
+for each case and number of members.
 """
 
 import argparse
@@ -32,27 +32,31 @@ from step_cases import CASES, Problem
 
 from ensgan.runs import directory as rundir
 
-# Of the norm of a leaf's gradient. Other orders of summation give 1e-6; where one of them puts a pre-activation on the
-# other side of a kink of LeakyReLU, one sample's share of one unit changes. Other mathematics differs by .1 and more.
+# As a share of the norm of a leaf's gradient. Another order of summation gives 1e-6, or more if a pre-activation is
+# then on the other side of LeakyReLU's kink, which changes one sample's share of one unit. Other mathematics gives .1
+# and more.
 TOLERANCE = 5e-3
-SECONDS = 0.4  # about what one round of one peer takes
-# At least, in one round. A run makes hundreds of steps a call; with one, ensgan would be charged for the memory of the
-# call, which the system hands out page by page (for large cases a third of the time of a step), as often as for work.
+SECONDS = 0.4  # approximate time of one round of one peer
+# Smallest number of steps in one round. A run makes hundreds of steps per call. With one step per call, ensgan would
+# pay for the memory of the call at every step; the system provides it page by page, which takes up to a third of a
+# step.
 STEPS = 3
 
 
 def main():
-    """Runs the cases that were asked for."""
+    """Runs the chosen cases."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", nargs="+", default=["mlp"], choices=sorted(CASES))
-    parser.add_argument("--members", nargs="+", type=int, default=[8], help="M = N")
+    parser.add_argument("--members", nargs="+", type=int, default=[8], help="numbers of members, M = N")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--execute", default="auto", help="how ensgan runs members")
-    parser.add_argument("--peers", nargs="*", help="names to take part, by default all; ensgan always does")
-    parser.add_argument("--pairs-up-to", type=int, default=8, help="leave out pair by pair beyond so many members")
-    parser.add_argument("--precision", default="float32", choices=["float32", "tensorfloat32"], help="of products")
-    parser.add_argument("--out", help="append rows to this file as well")
+    parser.add_argument("--execute", default="auto", help="how ensgan runs members: auto, vmap, unroll or matmul")
+    parser.add_argument("--peers", nargs="*", help="names of peers beside ensgan (default: all)")
+    parser.add_argument("--pairs-up-to", type=int, default=8, help="largest number of members for pair by pair")
+    parser.add_argument(
+        "--precision", default="float32", choices=["float32", "tensorfloat32"], help="precision of products"
+    )
+    parser.add_argument("--out", help="also append the rows to this file")
     parser.add_argument("--alone", help=argparse.SUPPRESS)  # a peer whose memory is measured
     options = parser.parse_args()
     set_precision(options.precision)
@@ -66,7 +70,7 @@ def main():
 
 
 def set_precision(precision):
-    """The same products in both libraries, whose defaults differ on a GPU."""
+    """Sets one precision of products in both libraries, whose defaults differ on a GPU."""
     jax.config.update("jax_default_matmul_precision", precision)
     if importlib.util.find_spec("torch"):
         import torch
@@ -75,7 +79,7 @@ def set_precision(precision):
 
 
 def contestants():
-    """All peers by name; those of PyTorch only where it is installed."""
+    """All peers by name; those of PyTorch only if it is installed."""
     import peers_jax
 
     found = list(peers_jax.PEERS)
@@ -103,7 +107,7 @@ def measure(problem, options):
             print(f"{name} is left out: {failed[name]}", file=sys.stderr)
             peers.pop(name, None)
     if failed and not any(errors.values()):
-        raise SystemExit("nobody is left whose gradients agree with those of ensgan: nothing is timed")
+        raise SystemExit("no peer has the gradients of ensgan, so nothing is timed")
     compiled = {name: peer.compile() for name, peer in peers.items()}
 
     steps, times = {}, {name: [] for name in peers}
@@ -128,7 +132,7 @@ def measure(problem, options):
         "M": problem.members,
         "N": problem.members,
         "B": problem.batch_size,
-        "execute": [problem.game.groups_g[0].how, problem.game.groups_d[0].execution_on_shared_input],
+        "execute": [problem.game.groups_g[0].execution, problem.game.groups_d[0].execution_on_shared_input],
         "convolutions": "products" if problem.game.groups_d[0].products else "as they are",
         "precision": options.precision,
         "rounds": options.rounds,
@@ -147,7 +151,7 @@ def measure(problem, options):
 
 
 def agree(name, found, wanted):
-    """The largest difference of a leaf to ensgan's, if it is not too large. A side that is None is passed over."""
+    """The largest difference of a leaf from ensgan's, if it is within the tolerance. A side that is None is skipped."""
     largest = 0.0
     for side, a, b in zip("gd", found, wanted, strict=True):
         if a is None:
@@ -156,7 +160,7 @@ def agree(name, found, wanted):
         assert a.keys() == b.keys(), f"{name}, {side}: {sorted(a.keys() ^ b.keys())}"
         whole = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in b.values()))
         for path, want in b.items():
-            # A bias in front of a batch norm has no gradient but rounding: it is measured against the others.
+            # The gradient of a bias in front of a batch norm is rounding error only, so compare it with all others.
             error = np.linalg.norm(a[path] - want) / max(np.linalg.norm(want), 0.01 * whole)
             assert error < TOLERANCE, f"{name}: the gradient of {side}.{path} differs by {error:.1e} of its norm"
             largest = max(largest, float(error))
@@ -177,7 +181,7 @@ def _nested(tree):
 
 
 def matrix_product(size=2048):
-    """FLOP/s of a large product of float32 matrices, right now."""
+    """Current FLOP/s of a large product of float32 matrices."""
     a = jnp.ones((size, size))
     jax.block_until_ready(a @ a)
     start = time.perf_counter()
@@ -186,7 +190,7 @@ def matrix_product(size=2048):
 
 
 def memory(problem, name, precision):
-    """Largest memory of a peer in a process of its own, beyond what its start took, in MiB; None where it failed."""
+    """Peak memory of a peer in a separate process, without that of its start, in MiB; None if it failed."""
     command = [sys.executable, __file__, "--case", problem.case.name, "--members", str(problem.members)]
     command += ["--batch-size", str(problem.batch_size), "--execute", problem.game.groups_d[0].execute]
     command += ["--precision", precision, "--alone", name]
@@ -195,7 +199,7 @@ def memory(problem, name, precision):
 
 
 def alone(problem, name):
-    """Runs one peer for a few steps and says how much memory that took."""
+    """Runs one peer for a few steps and returns the memory that this took."""
     peer = contestants()[name]
     on_gpu = jax.default_backend() == "gpu"
     before = resident_mib("VmRSS")
@@ -212,7 +216,7 @@ def alone(problem, name):
 
 
 def resident_mib(field):
-    """Memory of this process now (`VmRSS`) or at most so far (`VmHWM`), on Linux; else NaN."""
+    """Memory of this process now (`VmRSS`) or its peak so far (`VmHWM`), on Linux; else NaN."""
     try:
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
@@ -221,7 +225,7 @@ def resident_mib(field):
 
 
 def versions():
-    """Versions, the device, and PyTorch's where it takes part."""
+    """Versions, the device, and PyTorch's version if it was used."""
     found = rundir.versions()
     if "peers_torch" in sys.modules:
         import torch

@@ -1,11 +1,12 @@
-"""Discriminators in memory three ways: all at once, one at a time with a second forward pass, and streamed.
+"""Memory and time of discriminators: all at once, one at a time with a second forward pass, and streamed.
 
     python benchmarks/streaming.py [--size 32] [--members 4] [--rounds 5] [--out rows.jsonl]
 
-Forward and backward of DCGAN discriminators for both players. `together` holds the activations of all; `again` runs
-them in a loop and computes each once more on the way back, which is what `remat` does in the library and serves every
-pairing; `streamed` finishes one discriminator before the next begins, which is possible where the weights of pairs do
-not depend on what the others say, and computes nothing twice. All three give the same gradients, which is checked.
+Forward and backward pass of DCGAN discriminators for both players. `together` holds the activations of all. `again`
+runs them in a loop and computes each once more for the backward pass; `remat` in the library does this, and it works
+for every pairing. `streamed` finishes one discriminator before the next begins and computes nothing twice; this is
+possible if the weights of pairs do not depend on the logits of other discriminators. All three give the same gradients,
+which is checked.
 """
 
 import argparse
@@ -26,12 +27,14 @@ from ensgan.runs import directory as rundir
 def main():
     """Measures and prints one JSON row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=32, help="of the images")
-    parser.add_argument("--width", type=int, default=32, help="channels of the discriminators' first layer")
-    parser.add_argument("--members", type=int, default=4, help="M = N")
+    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
+    parser.add_argument("--width", type=int, default=32, help="number of channels of the discriminators' first layer")
+    parser.add_argument("--members", type=int, default=4, help="number of members, M = N")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5, help="0 compiles and reads the memory alone")
-    parser.add_argument("--out", help="append the row to this file as well")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of timed rounds; 0 compiles and reports memory only"
+    )
+    parser.add_argument("--out", help="also append the row to this file")
     options = parser.parse_args()
     N, num = options.members, (options.members + 1) * options.batch_size
     shape = (options.size, options.size, 3)

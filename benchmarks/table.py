@@ -1,4 +1,4 @@
-"""Rows of `step_time.py` as the Markdown table of the README; of two rows of one case, that of the later file.
+"""Rows of `step_time.py` as the Markdown table of the README; if a case has two rows, the row of the later file.
 
 python benchmarks/table.py benchmarks/records/*_step_time*/rows.jsonl
 """

@@ -1,7 +1,7 @@
 """Time of the simultaneous step, which shares one backward pass, against the alternating step on the same game.
 
-Both make one update of every member per step; they are different algorithms, so the ratio is a price and no speed-up
-of the same mathematics. Rounds are interleaved in one process, and the row holds medians.
+Both make one update of every member per step. They are different algorithms, so the ratio compares their costs; it is
+not a speed-up of the same mathematics. Rounds are interleaved in one process, and the row holds medians.
 
     python benchmarks/update_time.py [--config digits_4x4] [--rounds 9] [--steps 20]
 """
@@ -38,7 +38,7 @@ def main():
         start = time.perf_counter()
         program.compile(state)
         compiled = time.perf_counter() - start
-        state, _ = program(state, options.steps)  # warm
+        state, _ = program(state, options.steps)  # warm-up
         programs[update] = {"program": program, "state": jax.block_until_ready(state), "compile": compiled, "times": []}
 
     for _ in range(options.rounds):

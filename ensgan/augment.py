@@ -1,4 +1,4 @@
-"""Augmentations on the way into the discriminators: differentiable, per sample, one draw for both players."""
+"""Augmentations of the discriminators' input: differentiable, per sample, with one draw for both players."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import jax.numpy as jnp
 
 from ensgan.types import Array, Augment, InputError, unknown
 
-SHIFT = 1 / 8  # of the image, the furthest that a translation goes
-HOLE = 1 / 2  # of the image, the side of what is cut out
+SHIFT = 1 / 8  # the largest translation, as a share of the image's side
+HOLE = 1 / 2  # the side of a cutout, as a share of the image's side
 
 
 def diff_augment(policy: tuple[str, ...] = ("color", "translation", "cutout"), *, strength: float = 1.0) -> Augment:
     """Return DiffAugment (Zhao et al. 2020, arXiv 2006.10738) with a fixed probability.
 
-    `color` changes brightness, saturation (where there is more than one channel) and contrast; `translation`
-    shifts by up to an eighth of each side; `cutout` removes a square of half the side. What is shifted in or
-    cut out is 0, the middle of the range [-1, 1] of images.
+    `color` changes brightness, saturation (of images with several channels) and contrast; `translation` shifts by up to
+    an eighth of each side; `cutout` removes a square of half the side. Removed pixels and those shifted in are 0, the
+    middle of the range [-1, 1] of images.
 
     Args:
         policy: any of `color`, `translation`, `cutout`, in the order in which they are applied.
         strength: probability in [0, 1] that a sample is changed; a changed sample gets the whole policy.
 
     Raises:
-        InputError: for unknown names, a strength outside [0, 1], and, when applied, samples that are not
-            `[H, W, C]`.
+        InputError: unknown names, a strength outside [0, 1], or, when applied, samples that are not `[H, W, C]`.
     """
     return Augment(_images(policy), _probability("strength", strength))
 
@@ -37,21 +36,21 @@ def adaptive(
     target: float = 0.6,
     ramp: float = 500_000.0,
 ) -> Augment:
-    """Return DiffAugment whose probability starts at 0 and follows overfitting.
+    """Return DiffAugment with a probability that starts at 0 and follows overfitting.
 
-    After ADA (Karras et al. 2020, arXiv 2006.06676), with DiffAugment's transforms in place of its own. The
-    step compares E sign(r − s) with `target` and moves the probability; nothing is steered in here.
+    This is ADA (Karras et al. 2020, arXiv 2006.06676) with DiffAugment's transforms. The training step compares
+    E sign(r − s) with `target` and moves the probability.
 
     Args:
         policy: as in `diff_augment`.
-        target: the overfitting signal to hold, in [0, 1].
-        ramp: how many samples it takes the probability to move from 0 to 1; positive.
+        target: value in [0, 1] at which the overfitting signal is held.
+        ramp: number of samples in which the probability can move from 0 to 1; positive.
 
     Raises:
-        InputError: as in `diff_augment`, and for a target or ramp out of range.
+        InputError: as in `diff_augment`, or a target or ramp out of range.
     """
     if not ramp > 0:
-        raise InputError(f"ramp {ramp}; expected a positive number of samples; try 500000")
+        raise InputError(f"ramp is {ramp}; expected a positive number of samples; try 500000")
     return Augment(_images(policy), 0.0, _probability("target", target), float(ramp))
 
 
@@ -59,14 +58,14 @@ def noise(std: float = 0.1, *, strength: float = 1.0) -> Augment:
     """Return Gaussian noise on samples of any shape.
 
     Args:
-        std: its standard deviation, at least 0.
+        std: standard deviation, at least 0.
         strength: probability in [0, 1] that a sample is changed.
 
     Raises:
-        InputError: for a negative deviation and a strength outside [0, 1].
+        InputError: a negative standard deviation, or a strength outside [0, 1].
     """
     if not std >= 0:
-        raise InputError(f"std {std}; expected a number of at least 0; 0 is no noise")
+        raise InputError(f"std is {std}; give a number, at least 0")
     change = lambda key, x: x + std * jax.random.normal(key, x.shape, x.dtype)
     return Augment(_per_sample(change), _probability("strength", strength))
 
@@ -84,7 +83,7 @@ AUGMENTS: dict[str, Callable[..., Augment | None]] = {
 
 
 def color(key: Array, x: Array) -> Array:
-    """Change brightness, saturation and contrast of one image `[H, W, C]`."""
+    """Changes brightness, saturation and contrast of one image `[H, W, C]`."""
     brightness, saturation, contrast = jax.random.uniform(key, (3,), x.dtype)
     x = x + (brightness - 0.5)
     if x.shape[-1] > 1:
@@ -95,7 +94,7 @@ def color(key: Array, x: Array) -> Array:
 
 
 def translation(key: Array, x: Array) -> Array:
-    """Shift one image `[H, W, C]` by whole pixels, up to an eighth of each side; 0 comes in from outside."""
+    """Shifts one image `[H, W, C]` by whole pixels, up to an eighth of each side; zeros come in from outside."""
     for axis, k in enumerate(jax.random.split(key)):
         size = x.shape[axis]
         reach = round(size * SHIFT)
@@ -104,7 +103,7 @@ def translation(key: Array, x: Array) -> Array:
 
 
 def cutout(key: Array, x: Array) -> Array:
-    """Set a square of half the side to 0 at a random place of one image `[H, W, C]`; it may stick out."""
+    """Sets a square of half the side to 0 at a random place of one image `[H, W, C]`; it may overlap the border."""
     inside = []
     for size, k in zip(x.shape[:2], jax.random.split(key), strict=True):
         hole = round(size * HOLE)
@@ -115,7 +114,7 @@ def cutout(key: Array, x: Array) -> Array:
 
 
 def shift(x: Array, axis: int, by: Array) -> Array:
-    """Shift `x` along one axis by a traced number of places; 0 comes in from outside."""
+    """Shifts `x` along one axis by a traced number of places; zeros come in from outside."""
     x = jnp.moveaxis(x, axis, 0)
     # Negative indices must not wrap. The promises let the backward pass scatter without atomics.
     where = x.at[jnp.arange(x.shape[0]) - by]
@@ -132,7 +131,7 @@ TRANSFORMS: dict[str, Callable[[Array, Array], Array]] = {
 
 def _images(policy: tuple[str, ...]) -> Callable[[Array, Array, Array], Array]:
     if isinstance(policy, str):
-        raise InputError(f"policy {policy!r}; expected a tuple of names; write ({policy!r},)")
+        raise InputError(f"policy is {policy!r}; expected a tuple of names; write ({policy!r},)")
     for name in policy:
         if name not in TRANSFORMS:
             raise unknown("transform", name, TRANSFORMS)
@@ -140,8 +139,8 @@ def _images(policy: tuple[str, ...]) -> Callable[[Array, Array, Array], Array]:
     def change(key: Array, x: Array) -> Array:
         if x.ndim != 3:
             raise InputError(
-                f"samples of shape {list(x.shape)}; expected images [H, W, C]; "
-                "reshape them, or take noise() or no augmentation"
+                f"samples have the shape {list(x.shape)}; expected images [H, W, C]; reshape them, or use the "
+                "augmentation noise or none"
             )
         for i, name in enumerate(policy):
             x = TRANSFORMS[name](jax.random.fold_in(key, i), x)
@@ -160,5 +159,5 @@ def _per_sample(change: Callable[[Array, Array], Array]) -> Callable[[Array, Arr
 
 def _probability(what: str, value: float) -> float:
     if not 0 <= value <= 1:
-        raise InputError(f"{what} {value}; expected a number in [0, 1]; clip it")
+        raise InputError(f"{what} is {value}; give a number in [0, 1]")
     return float(value)

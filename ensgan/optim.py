@@ -1,17 +1,23 @@
-"""Optimisers of stacked members: optax under `vmap`, so that clipping, step counts and rates are each member's own."""
+"""Optimisers of stacked members: optax under `vmap`, so that each member has its own clipping, step count and rate.
+
+Any optax transformation, with any of optax's schedules, can be the optimiser of a game. The three here have options
+that a configuration can set.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from optax.schedules import constant_schedule
 
+from ensgan.decays import DECAYS, decay, warmed
 from ensgan.types import Array, InputError, Tree, check_range, unknown
 
 
@@ -32,8 +38,8 @@ def per_member(factory: Callable[..., optax.GradientTransformation], **hyper: An
 
     Args:
         factory: an optax factory that takes the hyper-parameters by name.
-        hyper: numbers, shared by all members, or arrays `[count]`. Anything else (None, a flag, a schedule) is given to
-            the factory as it is.
+        hyper: numbers, shared by all members, or arrays `[count]`. Other values (None, a flag, a schedule) are passed
+            to the factory unchanged.
     """
     return PerMember(factory, hyper)
 
@@ -49,7 +55,7 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
     """Lifts an optimiser to `count` members stacked on axis 0.
 
     Raises:
-        InputError: a hyper-parameter array has another length than `count`.
+        InputError: a hyper-parameter array of another length than `count`.
     """
     if not isinstance(optimizer, PerMember):
         return Stacked(jax.vmap(optimizer.init), jax.vmap(optimizer.update))
@@ -71,13 +77,13 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
         arrays = {name: jnp.asarray(value) for name, value in hyper.items()}
         return jax.vmap(lambda h, p: inject(**h).init(p))(arrays, params)
 
-    # `update` reads the numbers from the state, so what stands here is only the form of the call.
+    # `update` reads the numbers from the state; these only give the call its form.
     update = jax.vmap(inject(**dict.fromkeys(hyper, 0.0)).update)
     return Stacked(init, update)
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:
-    """Keeps every weight in [−limit, limit] after the update; goes last in a chain (WGAN, arXiv 1701.07875, alg. 1)."""
+    """Clips every weight to [−limit, limit] after the update; the last of a chain (WGAN, arXiv 1701.07875, alg. 1)."""
 
     def update(updates: Tree, state: Tree, params: Tree = None, **extra: Any) -> tuple[Tree, Tree]:
         del extra
@@ -90,8 +96,8 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.GradientTransformation:
     """`optax.scale_by_adam` with the same state and the same numbers, in fewer passes over memory on a CPU.
 
-    XLA computes the first moment twice there, once for itself and once inside the update, and then has to keep a copy
-    of the old one: the whole of Adam takes 2.5 times as long. A division that looks expensive stops it; it is by 1.
+    On a CPU, XLA would compute the first moment twice, once for the state and once inside the update, and copy the old
+    one for this; all of Adam then takes 2.5 times as long. A division, which looks expensive, prevents it. It is by 1.
 
     Args:
         b1: decay of the first moment (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1).
@@ -103,7 +109,7 @@ def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.Grad
     def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Tree]:
         del params
         count = optax.safe_increment(state.count)
-        one = lambda g: jnp.where(g < jnp.inf, 1.0, 2.0).astype(g.dtype)  # of any finite g, but XLA does not know that
+        one = lambda g: jnp.where(g < jnp.inf, 1.0, 2.0).astype(g.dtype)  # 1 for finite g, but XLA does not know that
         mu = jax.tree.map(lambda m, g: (b1 * m + (1.0 - b1) * g) / one(g), state.mu, updates)
         nu = jax.tree.map(lambda v, g: (b2 * v + (1.0 - b2) * g**2) / one(g), state.nu, updates)
         left_1, left_2 = 1.0 - b1**count, 1.0 - b2**count
@@ -118,7 +124,7 @@ def _adam(learning_rate: Any, b1: Any, b2: Any, eps: Any) -> optax.GradientTrans
 
 
 def average_decay(decay: float, step: Array) -> Array:
-    """The decay of the exponential average after `step` updates: short at first, to forget early weights."""
+    """The decay of the exponential average after `step` updates: small at first, to forget early weights."""
     t = step.astype(jnp.float32)
     return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
@@ -138,44 +144,7 @@ def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: 
     return factory(learning_rate, **fixed)
 
 
-class Course(TypedDict, total=False):
-    """How the learning rate goes, and what is limited; the same for all named optimisers.
-
-    Attributes:
-        schedule: constant (default), linear or cosine; the last two fall to `final` of the rate at the horizon.
-        horizon: steps until the schedule ends; it does not follow the number of steps of a run. 0 with constant.
-        final: share of the rate that is left at the horizon, in [0, 1]; 0 by default.
-        warmup: steps over which the rate rises to its value.
-        clip_norm: largest norm of a member's gradient; 0 is no limit.
-        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
-            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
-    """
-
-    schedule: str
-    horizon: int
-    final: float
-    warmup: int
-    clip_norm: float
-    weight_clip: float
-
-
-SCHEDULES: dict[str, Callable[[int, float], Callable[[Any], Any]]] = {
-    "constant": lambda horizon, final: optax.constant_schedule(1.0),
-    "linear": lambda horizon, final: optax.linear_schedule(1.0, final, horizon),
-    "cosine": lambda horizon, final: optax.cosine_decay_schedule(1.0, horizon, alpha=final),
-}
-
-
-def _rate(schedule: str, horizon: int, final: float, warmup: int) -> Callable[[Any], Any]:
-    """The factor on the learning rate after `t` updates."""
-    decay = SCHEDULES[schedule](horizon, final)
-    if warmup == 0:
-        return decay
-    rise = optax.linear_schedule(1.0 / (warmup + 1.0), 1.0, warmup)
-    return lambda t: rise(t) * decay(t)
-
-
-def _finish(
+def finished(
     optimizer: Callable[..., optax.GradientTransformation],
     schedule: str = "constant",
     horizon: int = 0,
@@ -184,23 +153,39 @@ def _finish(
     clip_norm: float = 0.0,
     weight_clip: float = 0.0,
 ) -> Callable[..., optax.GradientTransformation]:
-    """Adds to an optax factory what the named optimisers share: clipping before it, a schedule and bounds after it."""
-    if schedule not in SCHEDULES:
-        raise unknown("schedule", schedule, SCHEDULES)
-    if schedule != "constant" and horizon < 1:
-        raise InputError(f"the {schedule} schedule needs its horizon in steps; got horizon = {horizon}")
+    """An optax factory with the steps that all named optimisers share: clipping, and the course of the learning rate.
+
+    Args:
+        optimizer: the factory.
+        schedule: course of the learning rate: constant, or linear, cosine or exponential down to `final`.
+        horizon: number of steps until then; it does not follow the number of steps of a run. 0 with constant.
+        final: share of the rate that is left at the horizon and after it, in [0, 1); exponential needs one above 0.
+        warmup: number of steps in which the rate rises to its value, a factor that does not delay the schedule.
+        clip_norm: largest norm of a member's gradient; 0 is no limit.
+        weight_clip: largest absolute value of a weight after an update; 0 is no limit. In a configuration, the shared
+            optimiser clips discriminators only (WGAN, arXiv 1701.07875).
+
+    Raises:
+        InputError: a value out of range, or a horizon or final without a schedule that goes there.
+    """
+    known = ("constant", *DECAYS)
+    if schedule not in known:
+        raise unknown("schedule", schedule, known)
     if schedule == "constant" and (horizon or final):
-        name, value = ("horizon", horizon) if horizon else ("final", final)
-        raise InputError(f"{name} is {value}, but a constant schedule has no end; give linear or cosine, or 0")
-    check_range("final", final, high=1.0 + 1e-9)
+        raise InputError(
+            f"horizon is {horizon} and final is {final}, but a constant schedule has no end; leave both out, or give "
+            "the schedule linear, cosine or exponential"
+        )
+    check_range("final", final, high=1.0)
     for name, value in (("warmup", warmup), ("clip_norm", clip_norm), ("weight_clip", weight_clip)):
         check_range(name, value)
+    course = constant_schedule(1.0) if schedule == "constant" else decay(schedule, 1.0, final, horizon)
 
     def factory(learning_rate: Any, **fixed: Any) -> optax.GradientTransformation:
         parts = [optax.clip_by_global_norm(clip_norm)] if clip_norm > 0 else []
         parts.append(optimizer(learning_rate, **fixed))
         if schedule != "constant" or warmup > 0:
-            parts.append(optax.scale_by_schedule(_rate(schedule, horizon, final, warmup)))
+            parts.append(optax.scale_by_schedule(warmed(course, warmup)))
         if weight_clip > 0:
             parts.append(clip_weights(weight_clip))
         return optax.chain(*parts) if len(parts) > 1 else parts[0]
@@ -208,11 +193,12 @@ def _finish(
     return factory
 
 
-Rate = float | tuple[float, ...]  # of all members, or of each member of the group
-
-
 def adam(
-    learning_rate: Rate = 1e-3, b1: float = 0.0, b2: float = 0.99, eps: float = 1e-8, **course: Unpack[Course]
+    learning_rate: float | tuple[float, ...] = 1e-3,
+    b1: float = 0.0,
+    b2: float = 0.99,
+    eps: float = 1e-8,
+    **course: Any,
 ) -> Optimizer:
     """Adam, one state per member (Kingma & Ba 2015, arXiv 1412.6980).
 
@@ -221,33 +207,35 @@ def adam(
         b1: decay of the first moment.
         b2: decay of the second moment.
         eps: added to the denominator.
-        course: see `Course`.
+        course: schedule, horizon, final, warmup, clip_norm and weight_clip, as in `finished`.
     """
-    return _named(_finish(_adam, **course), learning_rate, b1=b1, b2=b2, eps=eps)
+    return _named(finished(_adam, **course), learning_rate, b1=b1, b2=b2, eps=eps)
 
 
-def rmsprop(learning_rate: Rate = 5e-5, decay: float = 0.99, eps: float = 1e-8, **course: Unpack[Course]) -> Optimizer:
+def rmsprop(
+    learning_rate: float | tuple[float, ...] = 5e-5, decay: float = 0.99, eps: float = 1e-8, **course: Any
+) -> Optimizer:
     """RMSProp, the optimiser of the first Wasserstein GANs (arXiv 1701.07875).
 
     Args:
         learning_rate: one rate for all members, or one for each member of the group.
         decay: decay of the second moment v.
         eps: added to √v, outside of the root as in PyTorch, in which those GANs were made.
-        course: see `Course`.
+        course: schedule, horizon, final, warmup, clip_norm and weight_clip, as in `finished`.
     """
     # By optax's default eps is inside of the root, where 1e-8 acts as 1e-4.
-    return _named(_finish(partial(optax.rmsprop, eps_in_sqrt=False), **course), learning_rate, decay=decay, eps=eps)
+    return _named(finished(partial(optax.rmsprop, eps_in_sqrt=False), **course), learning_rate, decay=decay, eps=eps)
 
 
-def sgd(learning_rate: Rate = 1e-2, momentum: float = 0.0, **course: Unpack[Course]) -> Optimizer:
+def sgd(learning_rate: float | tuple[float, ...] = 1e-2, momentum: float = 0.0, **course: Any) -> Optimizer:
     """Stochastic gradient descent.
 
     Args:
         learning_rate: one rate for all members, or one for each member of the group.
-        momentum: decay of the velocity; 0 is none.
-        course: see `Course`.
+        momentum: decay of the velocity; 0 is plain gradient descent.
+        course: schedule, horizon, final, warmup, clip_norm and weight_clip, as in `finished`.
     """
-    return _named(_finish(optax.sgd, **course), learning_rate, momentum=momentum or None)
+    return _named(finished(optax.sgd, **course), learning_rate, momentum=momentum or None)
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": adam, "rmsprop": rmsprop, "sgd": sgd}

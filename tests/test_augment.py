@@ -109,13 +109,13 @@ def test_bad_inputs(keys):
         augment.diff_augment(("hue",))
     with pytest.raises(InputError, match="tuple of names"):
         augment.diff_augment("color")
-    with pytest.raises(InputError, match=r"strength 1.5; expected a number in \[0, 1\]"):
+    with pytest.raises(InputError, match=r"strength is 1.5; give a number in \[0, 1\]"):
         augment.diff_augment(strength=1.5)
-    with pytest.raises(InputError, match="target nan"):
+    with pytest.raises(InputError, match="target is nan"):
         augment.adaptive(target=float("nan"))
-    with pytest.raises(InputError, match="ramp 0"):
+    with pytest.raises(InputError, match="ramp is 0"):
         augment.adaptive(ramp=0)
-    with pytest.raises(InputError, match="std -1"):
+    with pytest.raises(InputError, match="std is -1"):
         augment.noise(-1)
-    with pytest.raises(InputError, match=r"samples of shape \[2\]; expected images"):
+    with pytest.raises(InputError, match=r"samples have the shape \[2\]; expected images"):
         augment.diff_augment().apply(keys, jnp.ones((6, 2)), 1.0)

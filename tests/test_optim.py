@@ -22,7 +22,7 @@ def member(tree, k):
 
 
 def train(optimizer, start, steps=5, gradient=None):
-    """The parameters after some steps of a made-up but changing gradient, and the optimiser's state."""
+    """The parameters after some steps of a simple, changing gradient, and the optimiser's state."""
     count = jax.tree.leaves(start)[0].shape[0]
     stacked = optim.stacked(optimizer, count)
     gradient = gradient or (lambda p: jax.tree.map(lambda a: jnp.sin(3.0 * a), p))
@@ -108,12 +108,31 @@ def moves(optimizer, steps):
         ({"schedule": "linear", "horizon": 4}, [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
         ({"warmup": 3}, [0.25, 0.5, 0.75, 1.0, 1.0]),
         ({"schedule": "linear", "horizon": 4, "warmup": 1}, [0.5, 0.75, 0.5, 0.25, 0.0]),
+        ({"schedule": "linear", "horizon": 4, "final": 0.2}, [1.0, 0.8, 0.6, 0.4, 0.2, 0.2]),
+        ({"schedule": "cosine", "horizon": 2, "final": 0.5, "warmup": 1}, [0.5, 0.75, 0.5, 0.5]),
+        ({"schedule": "exponential", "horizon": 2, "final": 0.04}, [1.0, 0.2, 0.04, 0.04]),
         ({}, [1.0, 1.0]),
         ({"momentum": 0.5}, [1.0, 1.5, 1.75]),
     ],
 )
 def test_schedules_and_momentum(settings, want):
     np.testing.assert_allclose(moves(optim.sgd(2.0, **settings), len(want)), 2.0 * np.array(want), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.1, (0.1, 0.2, 0.3)])
+def test_the_state_of_an_optimiser_holds_one_step_count_for_its_course(rate):
+    """Checkpoints hold this structure: a course is one count per member, whatever its options."""
+    plain = optim.stacked(optim.adam(rate), 3).init(params())
+    options = [
+        {"schedule": "linear", "horizon": 5},
+        {"schedule": "cosine", "horizon": 9, "final": 0.1, "warmup": 2},
+        {"warmup": 3},
+    ]
+    states = [optim.stacked(optim.adam(rate, **each), 3).init(params()) for each in options]
+    assert len({jax.tree.structure(state) for state in states}) == 1
+    extra = len(jax.tree.leaves(states[0])) - len(jax.tree.leaves(plain))
+    assert extra == 1
+    assert [leaf.shape for leaf in jax.tree.leaves(states[0])].count((3,)) >= 2
 
 
 def test_a_schedule_and_a_rate_per_member_go_together():
@@ -186,8 +205,8 @@ def test_settings_that_are_no_numbers_go_to_the_factory_as_they_are():
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"learning_rate has shape \(2,\) in a group of 3 members"):
         optim.stacked(optim.adam((0.1, 0.2)), 3)
-    with pytest.raises(InputError, match="unknown schedule 'exponential'; known: constant, cosine, linear"):
-        optim.adam(schedule="exponential", horizon=5)
+    with pytest.raises(InputError, match="unknown schedule 'steps'; known: constant, cosine, exponential, linear"):
+        optim.adam(schedule="steps", horizon=5)
     for settings, message in [
         ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be in"),
         ({"learning_rate": (0.1, float("nan"))}, "learning_rate is .*nan"),
@@ -197,13 +216,16 @@ def test_settings_that_do_not_fit_are_refused():
         ({"clip_norm": -1.0}, "clip_norm is -1.0"),
         ({"weight_clip": float("inf")}, "weight_clip is inf"),
         ({"warmup": -3}, "warmup is -3"),
+        ({"schedule": "linear", "horizon": 9, "final": 1.5}, r"final is 1.5; it must be in \[0, 1\)"),
     ]:
         with pytest.raises(InputError, match=message):
             optim.adam(**settings)
-    with pytest.raises(InputError, match="horizon is 5, but a constant schedule has no end"):
+    with pytest.raises(InputError, match=r"horizon is 5 and final is 0.0, but a constant schedule has no end"):
         optim.rmsprop(horizon=5)
+    with pytest.raises(InputError, match=r"horizon is 0 and final is 0.1, but a constant schedule has no end"):
+        optim.rmsprop(final=0.1)
     for schedule in ("linear", "cosine"):
-        with pytest.raises(InputError, match=f"the {schedule} schedule needs its horizon"):
+        with pytest.raises(InputError, match=f"horizon is 0; the schedule {schedule} needs a number of steps"):
             optim.sgd(schedule=schedule)
 
 

@@ -120,14 +120,27 @@ def test_settings_out_of_range_are_refused(settings):
         r1(**settings)
 
 
-def test_a_strength_goes_to_its_final_one_by_equal_factors_and_stays():
+def test_a_strength_goes_to_its_final_one_and_stays():
     strength = r1_r2([0.08, 0.02], final=0.005, horizon=4).strength
     seen = np.array([strength(step) for step in (0, 1, 2, 4, 9)])
     np.testing.assert_allclose(seen[:, 0], [0.08, 0.04, 0.02, 0.005, 0.005], rtol=1e-6)
     np.testing.assert_allclose(seen[[0, 2, 3], 1], [0.02, 0.01, 0.005], rtol=1e-6)
+    linear = r1([0.08, 0.02], final=0.0, horizon=4, schedule="linear").strength
+    np.testing.assert_allclose(linear(1), [0.06, 0.015], rtol=1e-6)
+    np.testing.assert_array_equal(linear(4), [0.0, 0.0])
+    cosine = r2(0.0, final=1.0, horizon=4, schedule="cosine").strength  # upwards: 1 - (1 + cos(π t/4))/2
+    np.testing.assert_allclose([cosine(step) for step in (0, 1, 2, 4, 9)], [0, 0.146447, 0.5, 1, 1], atol=1e-6)
     # Replicas give strengths that are only known while the program runs.
     traced = jax.jit(lambda first, step: r1(first, final=0.005, horizon=4).strength(step))
     np.testing.assert_allclose(traced(0.08, 2), 0.02, rtol=1e-6)
+
+
+def test_a_strength_may_rise_to_its_value():
+    np.testing.assert_allclose([r1(0.8, warmup=3).strength(step) for step in (0, 1, 3, 9)], [0.2, 0.4, 0.8, 0.8])
+    both = gradient_penalty([8.0, 4.0], final=2.0, horizon=2, schedule="linear", warmup=1).strength
+    np.testing.assert_allclose([both(step) for step in (0, 1, 2)], [[4.0, 2.0], [5.0, 3.0], [2.0, 2.0]])
+    given = r1(optax.schedules.linear_schedule(1.0, 0.0, 2), warmup=1).strength
+    np.testing.assert_allclose([given(step) for step in (0, 1, 2)], [0.5, 0.5, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -135,10 +148,14 @@ def test_a_strength_goes_to_its_final_one_by_equal_factors_and_stays():
     [
         ({"final": 0.1}, "horizon is 0"),
         ({"final": 0.1, "horizon": True}, "horizon is True"),
-        ({"final": 0.0, "horizon": 5}, "final is 0.0; with final, both are numbers above 0"),
-        ({"strength": 0.0, "final": 0.1, "horizon": 5}, "strength is 0.0"),
+        ({"final": 0.0, "horizon": 5}, "exponential schedule has the end 0.0"),
+        ({"strength": 0.0, "final": 0.1, "horizon": 5}, "exponential schedule has the end 0.0"),
         ({"strength": lambda step: 1.0, "final": 0.1, "horizon": 5}, "strength is a schedule"),
-        ({"horizon": 5}, "give final"),
+        ({"final": -1.0, "horizon": 5}, "a penalty's final is -1.0"),
+        ({"horizon": 5}, "horizon is 5 .* no final strength"),
+        ({"schedule": "linear"}, "schedule is linear, but there is no final strength"),
+        ({"final": 0.1, "horizon": 5, "schedule": "constant"}, "unknown schedule 'constant'"),
+        ({"warmup": -1}, "warmup is -1"),
     ],
 )
 def test_ends_of_a_strength_that_lead_nowhere_are_refused(settings, message):

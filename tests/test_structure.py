@@ -19,6 +19,7 @@ FLOORS = [  # a wing imports from lower floors, and from its own
         "pairing",
         "penalties",
         "augment",
+        "decays",
         "optim",
         "data",
         "metrics",

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 
 from ensgan import data, losses, pairing
+from ensgan.data.source import sample_keys
 from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.population import Group
@@ -45,6 +46,13 @@ def game(M=3, N=2, *, batch_size=8, hidden=5, coupled=False, heads=(), shared=()
         batch_size=batch_size,
         **settings,
     )
+
+
+def filled(network, *members):
+    """Parameters and state of the right shapes, none of them zero; compiling `init` takes far longer."""
+    draw = np.random.default_rng(0)
+    blank = jax.eval_shape(lambda: network.init(jax.random.key(0)))
+    return jax.tree.map(lambda leaf: jnp.float32(draw.uniform(0.1, 0.3, (*members, *leaf.shape))), blank)
 
 
 def batch(size=8, seed=3):
@@ -158,3 +166,7 @@ def quadrants(num=200, classes=4, **options):
         row, column = divmod(int(label[k]), 2)
         x[k, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 200 + k % 40
     return data.from_arrays("quadrants", x, label, **options)
+
+
+# A batch of a source that is held in memory.
+draw = jax.jit(lambda source, table, key, size: source.draw(table, sample_keys(key, size)), static_argnums=(0, 3))

@@ -1,4 +1,4 @@
-"""Where samples come from: each source splits its data four ways and gives batches that its seed decides."""
+"""Data sources: each has four splits and gives batches that follow from its seed."""
 
 from ensgan.data.folders import folder, read_images
 from ensgan.data.images import digits, idx, mnist, npz
@@ -9,7 +9,7 @@ from ensgan.data.streams import Records, from_iterator, stream
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
 from ensgan.data.views import VIEWS, bags, diet, shards
 
-# What the command line calls by name; the five that read files take `path` first.
+# The names on the command line. The five that read files take `path` first.
 SOURCES = {
     "ring": gaussian_ring,
     "grid": gaussian_grid,

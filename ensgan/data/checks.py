@@ -11,7 +11,7 @@ from ensgan.types import InputError
 
 
 def check_seed(seed: int, name: str = "seed") -> None:
-    """Raise InputError for a seed that not every generator of random numbers accepts."""
+    """Raises InputError for a seed outside [0, 2³²), which some generators refuse. Errors call the seed `name`."""
     if not 0 <= seed < 2**32:
         raise InputError(f"{name} is {seed}; it must be at least 0 and below 2³²")
 
@@ -20,40 +20,40 @@ def checked_samples(x: Any, what: str, pixels: bool = True) -> np.ndarray:
     """A user's samples as uint8 `[n, H, W, C]`, or as finite float32 `[n, D]` or `[n, H, W, C]`.
 
     Args:
-        x: uint8 or floating; images `[n, H, W]` get a channel axis. Float images lie in [-1, 1].
-        what: names `x` in errors.
-        pixels: whether values of float images must lie there; what a generator makes may be beyond.
+        x: uint8 or float; images `[n, H, W]` get a channel axis.
+        what: the name of `x` in errors.
+        pixels: whether float images must lie in [-1, 1]; the outputs of a generator may lie outside.
 
     Raises:
-        InputError: for any other dtype or shape, and for float values that are not finite or no pixels.
+        InputError: another dtype or shape, or float values that are not finite or outside their range.
     """
     x = np.asarray(x)
     seen = f"{what} is {x.dtype} {list(x.shape)}"
     if x.dtype != np.uint8 and not jnp.issubdtype(x.dtype, np.floating):
-        raise InputError(f"{seen}; expected uint8 images or float32 samples: convert it")
+        raise InputError(f"{seen}; expected uint8 images or float32 samples; convert it")
     if x.ndim not in (3, 4) and not (x.ndim == 2 and x.dtype != np.uint8):
         raise InputError(f"{seen}; expected images [n, H, W] or [n, H, W, C], or float points [n, D]")
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim == 4 and not 1 <= x.shape[-1] <= 4:
-        raise InputError(f"{seen}; expected 1 to 4 channels on the last axis, [n, H, W, C]: move the channels there")
+        raise InputError(f"{seen}; expected 1 to 4 channels on the last axis, [n, H, W, C]; move the channels there")
     if 0 in x.shape[1:]:
-        raise InputError(f"{seen}; expected samples that are not empty")
+        raise InputError(f"{seen}; expected at least one number per sample")
     if x.dtype == np.uint8:
         return x
-    with np.errstate(over="ignore"):  # what overflows is found below
+    with np.errstate(over="ignore"):  # values that overflow are found below
         x = x.astype(np.float32)
     if not np.isfinite(x).all():
-        raise InputError(f"{what} holds NaN or infinite values: remove those samples")
+        raise InputError(f"{what} holds NaN or infinite values; remove those samples")
     if pixels and x.ndim == 4 and x.size and (x.min() < -1.00001 or x.max() > 1.00001):
         raise InputError(
-            f"{what} holds float images in [{x.min():g}, {x.max():g}]; expected [-1, 1]: rescale them, or give uint8"
+            f"{what} holds float images in [{x.min():g}, {x.max():g}]; expected [-1, 1]; rescale them, or give uint8"
         )
     return x
 
 
 def checked_labels(label: Any, num: int, what: str, classes: int | None = None) -> np.ndarray:
-    """A user's labels as int32 `[num]`; InputError unless they are integers 0..classes-1, one per sample."""
+    """A user's labels as int32 `[num]`. Raises InputError unless they are integers 0..classes-1, one per sample."""
     label = np.asarray(label)
     if not np.issubdtype(label.dtype, np.integer) or label.shape != (num,):
         raise InputError(f"{what} is {label.dtype} {list(label.shape)}; expected integers [{num}], one per sample")

@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ensgan.data.source import FRACTIONS, Source
-from ensgan.data.source import from_arrays as in_memory
+from ensgan.data.source import FRACTIONS, Source, from_arrays
 from ensgan.data.streams import stream
 from ensgan.types import InputError
 
+SIZE = "size=64 in Python, --data.size 64 for a run, --size 64 to compare two folders"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 GREY = ("1", "L", "LA")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
-MEMORY = 2 * 2**30  # bytes of pixels that are held in memory unless told otherwise
+MEMORY = 2 * 2**30  # bytes of pixels that are held in memory by default
 
 
 def folder(
@@ -34,25 +34,25 @@ def folder(
 ) -> Source:
     """All images below a directory, in the order of their names: png, jpg, bmp, webp, gif (its first frame).
 
-    Where all images lie in subfolders, the immediate subfolders, sorted, are the classes. Hidden files and
-    Thumbs.db are passed over. Transparency is dropped, and so is the rotation that a camera noted.
+    If all images are in subfolders, the top-level subfolders, sorted, are the classes. Hidden files and Thumbs.db are
+    skipped. Transparency is dropped, and rotation noted by the camera is ignored.
 
     Args:
         path: the directory.
-        size: crop the largest centred square and resize it to `size` × `size` pixels. By default images are
-            taken as they are and must have one size.
-        channels: 1 for grey, 3 for RGB; by default grey if all images are, else RGB.
-        seed: decides the splits, the noise, and the order in which a stream is read.
-        resident: whether pixels are held in memory; "auto" does so up to 2 GiB and streams beyond.
+        size: crop the largest centred square and resize it to `size` × `size` pixels. By default all images must have
+            one size.
+        channels: 1 for grey, 3 for RGB; by default grey if all images are grey, else RGB.
+        seed: seed of the splits, of the noise, and of the order of a stream.
+        resident: whether pixels are held in memory; "auto" holds up to 2 GiB and streams more.
         dequantize: whether pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
 
     Returns:
-        A resident or streamed source of images `(H, W, channels)`.
+        A source of images `(H, W, channels)`, in memory or streamed.
 
     Raises:
-        InputError: for a missing or empty directory, a file that is no image, images of several sizes without
-            `size`, a bad `size`, `channels` or `resident`, or too few images.
+        InputError: a missing or empty directory, a file that is not an image, images of several sizes without `size`,
+            a bad `size`, `channels` or `resident`, or too few images.
     """
     if resident not in (True, False, "auto"):
         raise InputError(f"resident is {resident!r}; expected True, False or 'auto'")
@@ -63,7 +63,7 @@ def folder(
         resident = len(images) * math.prod(images.shape) <= MEMORY
     if not resident:
         return stream(images, name=name, **options)
-    return in_memory(name, _pixels(images), images.label, **options)
+    return from_arrays(name, _pixels(images), images.label, **options)
 
 
 def read_images(path: str | Path, *, size: int | None = None, channels: int | None = None) -> np.ndarray:
@@ -75,19 +75,19 @@ def read_images(path: str | Path, *, size: int | None = None, channels: int | No
         channels: as in `folder`.
 
     Raises:
-        InputError: as in `folder`, or more than 2 GiB of pixels.
+        InputError: as in `folder`, or for more than 2 GiB of pixels.
     """
     images, _ = _images(Path(path), size, channels)
     if len(images) * math.prod(images.shape) > MEMORY:
         raise InputError(
-            f"{path} has {len(images)} images of {list(images.shape)}, over 2 GiB: give a smaller size (--data.size)"
+            f"{path} has {len(images)} images of {list(images.shape)}, more than 2 GiB; give a smaller size: {SIZE}"
         )
     return _pixels(images)
 
 
 def _images(path: Path, size: int | None, channels: int | None) -> tuple[_Images, int | None]:
-    """The images below a directory, of which only headers have been read, and how many classes there are."""
-    from PIL import Image  # only who reads image files pays for it
+    """The images below a directory, with only their headers read, and the number of classes."""
+    from PIL import Image  # imported here, so that only runs on image files pay for it
 
     if size is not None and size < 1:
         raise InputError(f"size is {size}; expected at least 1 pixel")
@@ -100,12 +100,12 @@ def _images(path: Path, size: int | None, channels: int | None) -> tuple[_Images
             mode, wide_high = image.mode, image.size
         modes.add(mode)
         if mode not in GREY + COLOUR:
-            raise InputError(f"{file} has mode {mode}; expected 8-bit grey or colour: convert it")
+            raise InputError(f"{file} has mode {mode}; expected 8-bit grey or colour; convert it")
         shape = shape or wide_high
         if size is None and wide_high != shape:
             raise InputError(
                 f"images differ in size: {files[0]} is {_times(shape)}, {file} is {_times(wide_high)} "
-                "(width×height); give a size (--data.size) to which all are cropped and resized"
+                f"(width×height); give a size to which all are cropped and resized: {SIZE}"
             )
     channels = channels or (1 if modes <= set(GREY) else 3)
     width, height = (size, size) if size else shape or (0, 0)
@@ -120,7 +120,7 @@ def _pixels(images: _Images) -> np.ndarray:
     def put(i: int) -> None:
         x[i] = images[i]["x"]
 
-    with ThreadPoolExecutor() as pool:  # Pillow lets go of the interpreter lock while it decodes
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
         for _ in pool.map(put, range(len(images))):
             pass
     return x
@@ -144,7 +144,7 @@ class _Images:
         file = self.files[index]
         with _opened(file) as image:
             try:
-                if "transparency" in image.info:  # else Pillow warns when it drops it
+                if "transparency" in image.info:  # without this Pillow warns that it drops it
                     image = image.convert("RGBA")
                 image = image.convert(self.mode)
                 if self.size:
@@ -152,19 +152,19 @@ class _Images:
                     left, top = ((length - side) // 2 for length in image.size)
                     box = (left, top, left + side, top + side)
                     image = image.resize((self.size, self.size), self.filter, box=box)
-            except Exception as error:  # Pillow's decoders raise all kinds of errors at broken data
+            except Exception as error:  # Pillow's decoders raise errors of all kinds for broken data
                 raise _not_read(file, error) from error
         x = np.asarray(image).reshape(image.height, image.width, -1)
         return {"x": x} if self.label is None else {"x": x, "label": self.label[index]}
 
 
 def _files(path: Path) -> list[Path]:
-    """All files of images below `path`, sorted; an error for any other that is not hidden."""
+    """All image files below `path`, sorted. Raises InputError for any other file that is not hidden."""
     if not path.is_dir():
-        raise InputError(f"{path} is not a directory; expected a directory of images")
+        raise InputError(f"{path} is not a directory; expected a directory of images; correct the path")
 
     def fail(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}") from error
+        raise InputError(f"{error.filename} cannot be listed ({error.strerror}); allow reading it") from error
 
     files = []
     for above, folders, names in os.walk(path, onerror=fail, followlinks=True):
@@ -176,13 +176,13 @@ def _files(path: Path) -> list[Path]:
     for file in files:
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(
-                f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}: move it away"
+                f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}; move it elsewhere"
             )
     return files
 
 
 def _classes(path: Path, files: list[Path]) -> tuple[np.ndarray | None, int | None]:
-    """Labels and their number where every image lies in a subfolder, else None."""
+    """Labels, and the number of classes, if every image is in a subfolder; else None."""
     parts = [file.relative_to(path).parts for file in files]
     if any(len(part) == 1 for part in parts):
         return None, None
@@ -191,18 +191,18 @@ def _classes(path: Path, files: list[Path]) -> tuple[np.ndarray | None, int | No
 
 
 def _opened(file: Path) -> Any:
-    """The image in `file` with its header read, as a context."""
+    """The image in `file` with its header read, as a context manager."""
     from PIL import Image
 
     try:
         return Image.open(file, formats=("PNG", "JPEG", "BMP", "WEBP", "GIF"))
-    except Exception as error:  # Pillow's decoders raise all kinds of errors at broken data
+    except Exception as error:  # as above
         raise _not_read(file, error) from error
 
 
 def _not_read(file: Path, error: Exception) -> InputError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{file} cannot be read as an image ({reason}): repair it or move it away")
+    return InputError(f"{file} cannot be read as an image ({reason}); repair it or move it elsewhere")
 
 
 def _times(shape: tuple[int, int]) -> str:

@@ -20,15 +20,15 @@ def digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ..
     They are the test set of Alpaydin and Kaynak 1998 (UCI, Optical Recognition of Handwritten Digits).
 
     Args:
-        seed: decides the splits and the noise of held-out samples.
+        seed: seed of the splits and of the noise of held-out samples.
         dequantize: whether pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
 
     Returns:
-        A resident source of images `(8, 8, 1)`.
+        A source of images `(8, 8, 1)`, in memory.
 
     Raises:
-        InputError: for a bad seed or bad fractions.
+        InputError: a bad seed or bad fractions.
     """
     from sklearn.datasets import load_digits  # takes a second to import
 
@@ -45,25 +45,25 @@ def mnist(
     dequantize: bool = True,
     fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
-    """The training files of MNIST (LeCun et al. 1998), or of a set with its layout, such as Fashion-MNIST.
+    """The training files of MNIST (LeCun et al. 1998), or of a data set with its layout, such as Fashion-MNIST.
 
     Args:
-        path: directory of `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`; both
-            may end in `.gz`, and have a dot in front of `idx`.
-        seed: decides the splits and the noise of held-out samples.
-        pad: black pixels around the image; 2 makes 32×32 of 28×28.
+        path: directory of `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`. Either name
+            may end in `.gz`, and may have a dot instead of the hyphen before `idx`.
+        seed: seed of the splits and of the noise of held-out samples.
+        pad: number of black pixels around the image; 2 turns 28×28 into 32×32.
         dequantize: whether pixels get uniform noise.
-        fractions: shares of train, select, calibrate and report. The test files are not read: all four come
-            from here.
+        fractions: shares of train, select, calibrate and report. All four come from the training files; the test files
+            are not read.
 
     Returns:
-        A resident source of images `(28 + 2 pad, 28 + 2 pad, 1)`.
+        A source of images `(28 + 2 pad, 28 + 2 pad, 1)`, in memory.
 
     Raises:
-        InputError: for a missing directory or file, and all that `idx` raises.
+        InputError: a missing directory or file, and everything that `idx` raises.
     """
     if not Path(path).is_dir():
-        raise InputError(f"{path} is not a directory; expected the directory of train-images-idx3-ubyte[.gz]")
+        raise InputError(f"{path} is not a directory; give the path of the one with train-images-idx3-ubyte[.gz]")
 
     def find(stem: str, kind: str) -> Path | None:
         files = (Path(path, f"{stem}{dot}{kind}{end}") for dot in "-." for end in ("", ".gz"))
@@ -71,7 +71,7 @@ def mnist(
 
     images, labels = find("train-images", "idx3-ubyte"), find("train-labels", "idx1-ubyte")
     if images is None:
-        raise InputError(f"{path} has no train-images-idx3-ubyte[.gz]: put the training images of MNIST there")
+        raise InputError(f"{path} has no train-images-idx3-ubyte[.gz]; put the training images of MNIST there")
     return idx(images, labels=labels, seed=seed, pad=pad, dequantize=dequantize, fractions=fractions)
 
 
@@ -89,17 +89,17 @@ def idx(
     Args:
         path: file of images `[n, H, W]` or `[n, H, W, C]`.
         labels: file of labels `[n]`, if there are any.
-        seed: decides the splits and the noise of held-out samples.
-        pad: black pixels around the image.
+        seed: seed of the splits and of the noise of held-out samples.
+        pad: number of black pixels around the image.
         dequantize: whether pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
 
     Returns:
-        A resident source of images `(H + 2 pad, W + 2 pad, C)`.
+        A source of images `(H + 2 pad, W + 2 pad, C)`, in memory.
 
     Raises:
-        InputError: for a missing, truncated or broken file, another type than unsigned byte, other
-            dimensions, labels that do not match the images in number, a negative pad, or too few images.
+        InputError: a missing, truncated or broken file, another type than unsigned byte, other dimensions, another
+            number of labels than of images, a negative pad, or too few images.
     """
     if pad < 0:
         raise InputError(f"pad is {pad}; expected 0 or more pixels")
@@ -107,7 +107,7 @@ def idx(
     label = None if labels is None else _read_idx(Path(labels), dims=(1,))
     if label is not None and len(label) != len(x):
         raise InputError(
-            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images: these files do not belong together"
+            f"{labels} holds {len(label)} labels, but {path} holds {len(x)} images; give the two files of one data set"
         )
     x = np.pad(x, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (x.ndim - 3))
     name = Path(path).name.removesuffix(".gz")
@@ -120,20 +120,20 @@ def npz(
     """Samples in a NumPy file.
 
     Args:
-        path: an `.npy` file of samples, or an `.npz` file with samples under `x`, `images`, or any name if
-            there is just one array, and labels under `y`, `label` or `labels`, if there are any. Samples are
-            uint8 images `[n, H, W]` or `[n, H, W, C]`; or float points `[n, D]` or images in [-1, 1], used as
-            they are.
-        seed: decides the splits and the noise of held-out samples.
+        path: an `.npy` file of samples, or an `.npz` file. An `.npz` holds samples under `x` or `images`, or under any
+            name if there is one array only, and labels under `y`, `label` or `labels`, if there are any. Samples are
+            uint8 images `[n, H, W]` or `[n, H, W, C]`, float points `[n, D]`, or float images in [-1, 1]; floats are
+            used as they are.
+        seed: seed of the splits and of the noise of held-out samples.
         dequantize: whether uint8 pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
 
     Returns:
-        A resident source of images `(H, W, C)` or points `(D,)`.
+        A source of images `(H, W, C)` or points `(D,)`, in memory.
 
     Raises:
-        InputError: for a missing or broken file, arrays of Python objects, names or shapes or types that are
-            not as said above, values that are not finite, or too few samples.
+        InputError: a missing or broken file, arrays of Python objects, other names, shapes or types, values that are
+            not finite, or too few samples.
     """
     x, label = read_npz(Path(path))
     return from_arrays(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
@@ -142,13 +142,13 @@ def npz(
 def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
     """The unsigned bytes of an IDX file: 0 0 type rank, big-endian int32 sizes, values."""
     if not path.is_file():
-        raise InputError(f"{path} is missing; expected an IDX file")
+        raise InputError(f"{path} is missing; expected an IDX file; correct the path")
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path} is truncated or broken gzip ({error}): fetch it again") from error
+            raise InputError(f"{path} is truncated or broken gzip ({error}); download it again") from error
     if len(data) < 4 or data[:2] != b"\0\0":
         raise InputError(
             f"{path} begins with bytes [{data[:4].hex(' ')}]; expected an IDX file, which begins with 00 00"
@@ -160,12 +160,12 @@ def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
         raise InputError(f"{path} has {rank} dimensions; expected {' or '.join(map(str, dims))}")
     start = 4 + 4 * rank
     if len(data) < start:
-        raise InputError(f"{path} ends within its header, after {len(data)} bytes: fetch it again")
+        raise InputError(f"{path} ends within its header, after {len(data)} bytes; download it again")
     shape = [int(size) for size in np.frombuffer(data[4:start], ">u4")]
     if len(data) - start != math.prod(shape):
         raise InputError(
             f"{path} holds {len(data) - start} bytes of values, but its header says {shape}, "
-            f"which is {math.prod(shape)}: it is truncated or broken, fetch it again"
+            f"which is {math.prod(shape)}; it is truncated or broken: download it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
@@ -173,15 +173,15 @@ def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples and, if there are any, the labels of an npz or npy file."""
     if not path.is_file():
-        raise InputError(f"{path} is missing; expected an .npz or .npy file")
+        raise InputError(f"{path} is missing; expected an .npz or .npy file; correct the path")
     broken = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
     with path.open("rb") as raw:  # np.load would leave a broken file open
         try:
             file = np.load(raw, allow_pickle=False)
         except broken as error:
             raise InputError(
-                f"{path} is no NumPy file, is broken, or holds Python objects; "
-                "expected what np.savez or np.save writes of plain numbers"
+                f"{path} is not a NumPy file, is broken, or holds Python objects; expected plain numbers, written by "
+                "np.savez or np.save"
             ) from error
         if isinstance(file, np.ndarray):
             return file, None
@@ -195,6 +195,6 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return file[x], None if label is None else file[label]
         except broken as error:
             raise InputError(
-                f"an array of {path} holds Python objects or is broken; expected plain numbers: "
-                "save it as uint8 or float32"
+                f"an array of {path} holds Python objects or is broken; expected plain numbers; save it as uint8 or "
+                "float32"
             ) from error

@@ -1,4 +1,4 @@
-"""Sources without their data: what is known of samples before any file is read, for programs that are only planned."""
+"""Sources without their data: the shapes of samples before any file is read, for programs that are only planned."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ensgan.data.stacks import BASES, stacked
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
 from ensgan.types import InputError, Shape, unknown
 
-NUM = 60_000  # samples, where nothing says how many there are
+NUM = 60_000  # samples, if their number is not known
 
 
 class Form(NamedTuple):
     """The shape and number of samples that the options of a source give."""
 
-    shape: Shape | None = None  # None where that is known from the files alone
-    num: int = NUM  # in all four splits
+    shape: Shape | None = None  # None if only the files hold it
+    num: int = NUM  # in all four splits together
     classes: int | None = None
     levels: int = 256
 
@@ -44,7 +44,7 @@ def _unknown(**_: Any) -> Form:
     return Form()
 
 
-# The sources of `SOURCES`: what makes its samples out of nothing is its own outline.
+# By the names of `SOURCES`. Gaussian mixtures read no files, so each is its own outline.
 OUTLINES: dict[str, Callable[..., Form | Source]] = {
     "ring": gaussian_ring,
     "grid": gaussian_grid,
@@ -73,46 +73,41 @@ def outline(
     """A source as the compiler sees it: the train split is shapes (`jax.ShapeDtypeStruct`), and no file is read.
 
     Args:
-        name: in `SOURCES`.
-        shape: the shape of one sample as networks see it, where files alone know it: images `(H, W, C)`, which are
-            stored as
-            uint8, or points `(D,)`, float32.
-        num: how many samples there are in all four splits, where files alone know it; 60,000 if not given.
+        name: a name in `SOURCES`.
+        shape: shape of one sample as networks see it, if only the files hold it: images `(H, W, C)`, stored as uint8,
+            or points `(D,)`, stored as float32.
+        num: number of samples in all four splits together, if only the files hold it; by default 60,000.
         seed: as for the source.
-        classes: how many classes labels count, where files alone know it; no labels if not given.
-        resident: as for a folder: whether pixels are held in memory, "auto" up to 2 GiB.
+        classes: number of classes, if only the files hold it; by default there are no labels.
+        resident: as for a folder: whether pixels are held in memory; "auto" holds up to 2 GiB.
         dequantize: as for the source.
         fractions: as for the source.
-        options: the others of the source; its `path` is not looked at.
+        options: other options of the source; its `path` is ignored.
 
     Raises:
-        InputError: an unknown name, a shape that is missing or that no sample has, or too few samples.
+        InputError: an unknown name, a missing or impossible shape, or too few samples.
     """
     if name not in OUTLINES:
         raise unknown("data", name, OUTLINES)
-    options.pop("path", None)
-    if OUTLINES[name] in (gaussian_ring, gaussian_grid):
-        source = OUTLINES[name](**options, seed=seed)
-        assert isinstance(source, Source)
-        if shape not in (None, source.shape):
-            raise InputError(f"the sample shape is {shape}, but {name!r} makes points {source.shape}; leave it out")
-        return source
     if name in BASES:
         single = None if shape is None else (*shape[:-1], 1)
         known = {"num": num, "seed": seed, "dequantize": dequantize, "fractions": fractions}
         base = outline(BASES[name], shape=single, **known, **options)
         return replace(stacked(base, name=name), held_out=base.held_out)
-    form = OUTLINES[name](**options)
-    assert isinstance(form, Form)
+    form = OUTLINES[name](**options, seed=seed)
+    if isinstance(form, Source):
+        if shape not in (None, form.shape):
+            raise InputError(f"the sample shape is {shape}, but {name!r} makes points {form.shape}; leave it out")
+        return form
     shape, num = shape or form.shape, form.num if num is None else num
     if shape is None:
         raise InputError(
-            f"the shape of a sample of {name!r} is in its files, which are not read here; give --sample-shape, for "
-            "example --sample-shape 64,64,3"
+            f"the shape of a sample of {name!r} is in its files, which are not read here; give --sample-shape, such "
+            "as 64,64,3 (in Python shape=(64, 64, 3))"
         )
     if len(shape) not in (1, 3) or min(shape) < 1 or (len(shape) == 3 and shape[-1] > 4):
         raise InputError(
-            f"the sample shape is {shape}; expected that of images, H,W,C with 1 to 4 channels, or of points, D"
+            f"the sample shape is {shape}; expected H,W,C with 1 to 4 channels for images, or D for points"
         )
     check_seed(seed)
     sizes = split_sizes(num, fractions)

@@ -1,9 +1,8 @@
 """Data sources: four disjoint splits, how batches are drawn, and how pixels become numbers.
 
-A pixel is an integer `v` of `levels` many. Networks see `(v + u) / levels * 2 - 1` with `u` uniform in [0, 1)
-(uniform dequantisation; Theis et al. 2016, arXiv 1511.01844): without the noise a discriminator tells real
-from fake by looking at the last bits. Images therefore stay uint8 wherever they are stored, and become
-float32 when they are drawn.
+A pixel is an integer `v` in 0..levels-1. Networks see `(v + u) / levels * 2 - 1` with `u` uniform in [0, 1) (uniform
+dequantisation; Theis et al. 2016, arXiv 1511.01844). Without this noise a discriminator could recognise reals by their
+last bits. Images are therefore stored as uint8 and become float32 when they are drawn.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FRACTIONS = (0.7, 0.1, 0.1, 0.1)
 
 
 class Modes(NamedTuple):
-    """The components of a Gaussian mixture: `centers` `[K, D]` and the standard deviation that they share."""
+    """The components of a Gaussian mixture: `centers` `[K, D]` and their common standard deviation."""
 
     centers: np.ndarray
     std: float
@@ -34,31 +33,31 @@ class Modes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set as training sees it: resident (`arrays`, `draw`) or streamed (`read`).
+    """A data set as training sees it: held in memory (`arrays`, `draw`) or streamed (`read`).
 
-    A batch is a dict: `x` float32 `[size, *shape]`, and `label` int32 `[size]` where labels are known. Where each
-    discriminator has samples of its own (`data.views`), `x` is `[views, size, *shape]`, and there are no labels.
+    A batch is a dict: `x` float32 `[size, *shape]`, and `label` int32 `[size]` if labels are known. If each
+    discriminator has its own samples (`data.views`), `x` is `[views, size, *shape]`, and there are no labels.
 
     Attributes:
-        name: what it is called in reports.
-        shape: one sample as networks see it: points `(D,)`, images `(H, W, C)` in [-1, 1].
-        arrays: split -> pytree of arrays that `draw` gets as its argument. Empty for a streamed source.
-        draw: `draw(arrays[split], keys) -> batch`, one sample for each of `keys` `[size]`, i.i.d. with
-            replacement, pure, traceable under jit and vmap. A sample depends on its own key alone, so the same
-            sample comes out of any batch or shard that holds it. None for a streamed source.
-        pick: `pick(arrays[split], i, key) -> sample`, sample i of a split with the noise of a key; of a Gaussian
-            mixture, a sample of component i. None where samples have no numbers.
-        read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step,
-            size) unless `resumable` is False. None for a resident source.
-        held_out: `held_out(split, num) -> batch` of numpy arrays, at most `num` samples, always the same
-            ones: a smaller `num` gives the first samples of a larger one.
-        num: split -> how many samples it has; None where that is unbounded.
-        classes: how many classes `label` counts, or None.
+        name: its name in reports.
+        shape: shape of one sample as networks see it: points `(D,)`, images `(H, W, C)` in [-1, 1].
+        arrays: split -> pytree of arrays, the first argument of `draw`. Empty if streamed.
+        draw: `draw(arrays[split], keys) -> batch`: one sample for each of `keys` `[size]`, i.i.d. with replacement,
+            pure, traceable under jit and vmap. A sample depends on its own key alone, so it is the same in every batch
+            or shard that holds it. None if streamed.
+        pick: `pick(arrays[split], i, key) -> sample`: sample i of a split with the noise of a key; for a Gaussian
+            mixture, a sample of component i. None if samples have no numbers.
+        read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step, size)
+            unless `resumable` is False. None if held in memory.
+        held_out: `held_out(split, num) -> batch` of numpy arrays: at most `num` samples, always the same ones; a
+            smaller `num` gives the first samples of a larger one.
+        num: split -> number of samples, or None if unlimited.
+        classes: number of classes in `label`, or None.
         resumable: whether `read` gives the same batch for the same step after a restart.
         modes: the true components of a Gaussian mixture.
-        views: how many discriminators have samples of their own to train with; None where all share a batch.
-        single: where every channel is a sample of its own, the source that it comes from; a label is then a number
-            in base `single.classes` with one figure per channel, the first channel's in front.
+        views: number of discriminators that have their own samples to train with; None if all share a batch.
+        single: if every channel is a sample of another source, that source; a label is then a number in base
+            `single.classes` with one digit per channel, the first channel's in front.
     """
 
     name: str
@@ -76,16 +75,16 @@ class Source:
     single: Source | None = None
 
     def check_batch(self, size: int) -> None:
-        """Raise InputError where a batch of `size` does not fit the train split."""
+        """Raises InputError if a batch of `size` is larger than the train split."""
         num = self.num["train"]
         if num is not None and size > num:
             raise InputError(
                 f"a batch of {size} is larger than the train split of {self.name!r}, which has {num} "
-                "samples: lower batch_size or give more data"
+                "samples; lower batch_size or give more data"
             )
 
     def checksum(self) -> str:
-        """A checksum of what is held in memory, of the sizes of the splits, and of the first 8 samples held out."""
+        """A checksum of the arrays in memory, the sizes of the splits, and the first 8 samples of the select split."""
         total = zlib.crc32(repr(self.num).encode())
         for leaf in jax.tree.leaves([self.arrays, self.held_out("select", 8)]):
             total = zlib.crc32(np.asarray(leaf).tobytes(), total)
@@ -93,42 +92,40 @@ class Source:
 
 
 def check_held_out(split: str, num: int) -> int:
-    """The index of `split`, or InputError for an unknown split or `num` below 1."""
+    """The index of `split`. Raises InputError for an unknown split or `num` below 1."""
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     if num < 1:
-        raise InputError(f"held_out was asked for {num} samples; expected at least 1")
+        raise InputError(f"held_out got num={num}; expected at least 1 sample")
     return SPLITS.index(split)
 
 
 def split_sizes(num: int, fractions: tuple[float, ...] = FRACTIONS) -> list[int]:
-    """How many of `num` samples each split gets; what `split_indices` says of them."""
+    """How many of `num` samples each split gets, under the rules of `split_indices`."""
     if len(fractions) != 4 or not min(fractions) > 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(
-            f"fractions are {tuple(fractions)}; expected 4 positive numbers ({', '.join(SPLITS)}) with sum 1"
+            f"fractions are {tuple(fractions)}; expected 4 positive numbers ({', '.join(SPLITS)}) whose sum is 1"
         )
     needed = math.ceil(1 / min(fractions) - 1e-9)
     if num < needed:
-        raise InputError(
-            f"{num} samples cannot be divided into four splits {tuple(fractions)}: at least {needed} are needed"
-        )
+        raise InputError(f"{num} samples cannot be divided into four splits {tuple(fractions)}; give at least {needed}")
     others = [int(num * f + 1e-9) for f in fractions[1:]]
     return [num - sum(others), *others]
 
 
 def split_indices(num: int, seed: int = 0, fractions: tuple[float, ...] = FRACTIONS) -> dict[str, np.ndarray]:
-    """Cut `num` samples into four disjoint splits that only `num`, `seed` and `fractions` decide.
+    """Divides `num` samples into four disjoint splits, which follow from `num`, `seed` and `fractions` alone.
 
     Args:
-        num: how many samples there are.
-        seed: decides the permutation.
-        fractions: shares of train, select, calibrate and report; positive, their sum is 1.
+        num: number of samples.
+        seed: seed of the permutation.
+        fractions: shares of train, select, calibrate and report: positive numbers whose sum is 1.
 
     Returns:
-        split -> indices in permuted order. The last three splits are rounded down, train gets the rest.
+        split -> indices in permuted order. The last three splits are rounded down, and train gets the rest.
 
     Raises:
-        InputError: where the fractions are no shares, or a split would be empty.
+        InputError: fractions that are not such shares, or a split that would be empty.
     """
     check_seed(seed)
     cuts = np.cumsum(split_sizes(num, fractions))[:-1]
@@ -137,21 +134,21 @@ def split_indices(num: int, seed: int = 0, fractions: tuple[float, ...] = FRACTI
 
 
 def to_float(v: Any, u: Any, levels: int) -> Any:
-    """Pixels `v` in 0..levels-1 with noise `u` in [0, 1), float32 of one shape, as float32 in [-1, 1]."""
+    """Pixels `v` in 0..levels-1 with noise `u` in [0, 1), both float32 and of one shape, as float32 in [-1, 1]."""
     return (v + u) * (2 / levels) - 1
 
 
 def to_uint8(x: Any) -> np.ndarray:
-    """Images in [-1, 1] as pixels 0..255 for showing; what lies outside is clipped, NaN becomes 0.
+    """Images in [-1, 1] as pixels 0..255 for pictures; values outside are clipped, and NaN becomes 0.
 
-    It undoes dequantisation: 256 cells of equal width, the upper end belongs to the last.
+    It undoes dequantisation: 256 cells of equal width, where the upper end belongs to the last.
     """
     x = np.nan_to_num(np.asarray(x, np.float32), nan=-1.0)
     return np.clip(np.floor((x + 1) * 128), 0, 255).astype(np.uint8)
 
 
 def dequantized(x: np.ndarray, rng: np.random.Generator, levels: int, dequantize: bool = True) -> np.ndarray:
-    """A numpy batch as networks see it: uint8 gets noise from `rng`, or ½; float is left as it is."""
+    """A numpy batch as networks see it: uint8 gets noise from `rng`, or ½; float stays as it is."""
     if x.dtype != np.uint8:
         return x
     u = rng.random(x.shape, np.float32) if dequantize else np.full(x.shape, 0.5, np.float32)
@@ -166,7 +163,7 @@ def sample_keys(key: Array, size: int) -> Array:
 def drawing(
     levels: int, dequantize: bool
 ) -> tuple[Callable[[Tree, Array], dict[str, Array]], Callable[[Tree, Array, Array], dict[str, Array]]]:
-    """`draw` and `pick` of a source that is held in memory: its samples, pixels as networks see them."""
+    """`draw` and `pick` of a source in memory: its samples, with pixels as networks see them."""
 
     def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:
         sample = {name: jnp.asarray(column)[i] for name, column in table.items()}
@@ -194,25 +191,25 @@ def from_arrays(
     seed: int = 0,
     fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
-    """A source that is held in memory.
+    """A source that holds its samples in memory.
 
     Args:
-        name: what it is called in reports.
-        x: uint8 images `[n, H, W]` or `[n, H, W, C]` with values below `levels`; or float samples, points
-            `[n, D]` or images in [-1, 1], which are drawn as they are.
+        name: its name in reports.
+        x: uint8 images `[n, H, W]` or `[n, H, W, C]` with values below `levels`; or float points `[n, D]`, or float
+            images in [-1, 1], which are drawn as they are.
         label: integers `[n]`, or None.
-        classes: how many classes there are; by default one more than the largest label.
-        levels: how many values a pixel can have.
-        dequantize: whether images get noise; if not, a pixel is the middle of its cell.
-        seed: decides the splits and the noise of held-out samples.
+        classes: number of classes; by default one more than the largest label.
+        levels: number of values that a pixel can have.
+        dequantize: whether pixels get uniform noise; if not, a pixel is the middle of its cell.
+        seed: seed of the splits and of the noise of held-out samples.
         fractions: shares of the four splits.
 
     Raises:
-        InputError: for samples or labels that are not as said above, or too few of them to fill four splits.
+        InputError: samples or labels of another kind, or too few for four splits.
     """
     x = checked_samples(x, f"x of {name!r}")
     if x.dtype == np.uint8 and x.size and x.max() >= levels:
-        raise InputError(f"x of {name!r} holds a pixel {x.max()}; expected pixels below levels={levels}")
+        raise InputError(f"x of {name!r} holds a pixel {x.max()}; expected pixels below levels={levels}; raise levels")
     if label is not None:
         label = checked_labels(label, len(x), f"label of {name!r}", classes)
     columns = {"x": x} if label is None else {"x": x, "label": label}
@@ -242,11 +239,11 @@ def from_arrays(
 
 resident = from_arrays  # its former name
 
-LEAST = 8  # samples, below which ranks are noise
+LEAST = 8  # with fewer samples, ranks are noise
 
 
 def check_split(source: Source, split: str) -> None:
-    """Raises InputError where a split is too small to be scored on: ranks would be noise."""
+    """Raises InputError if a split is too small for scores: ranks would be noise."""
     found = len(source.held_out(split, LEAST)["x"])
     if found < LEAST:
         raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")

@@ -1,4 +1,4 @@
-"""Stacked images: samples of a set of single images as the channels of one, and so K³ classes that can be counted."""
+"""Stacked images: three grey images of K classes as the channels of one image, with K³ classes to count."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, sample
 from ensgan.types import Array, InputError, Tree
 
 CHANNELS = 3
-CHUNK = 1024  # held-out samples that are drawn at a time
-BASES = {"stacked_mnist": "mnist", "stacked_digits": "digits"}  # the source of single images, by name
+CHUNK = 1024  # number of held-out samples drawn at a time
+BASES = {"stacked_mnist": "mnist", "stacked_digits": "digits"}  # names of the sources of single images
 
 
 def stacked(single: Source, *, name: str | None = None, seed: int = 0) -> Source:
     """Three independent samples of a source of grey images as the channels of one image.
 
-    Stacked MNIST of Metz et al. 2017 (Unrolled GAN, arXiv 1611.02163) where single images are those of MNIST. Triples
-    are drawn on the fly, so they never run out; a split draws from the single images of its own split alone.
+    With MNIST this is Stacked MNIST (Unrolled GAN; Metz et al. 2017, arXiv 1611.02163). Triples are drawn on the fly,
+    so their number is unlimited. A split draws from the single images of that split only.
 
     Args:
-        single: a source that is held in memory, of labelled images `(H, W, 1)`.
-        name: what the source is called in reports.
-        seed: decides the held-out samples.
+        single: a source in memory of labelled images `(H, W, 1)`.
+        name: the name of the source in reports.
+        seed: seed of the held-out samples.
 
     Returns:
-        A resident source of images `(H, W, 3)`. With labels a, b, c of the channels, the label is `K² a + K b + c` of
-        `K³` classes.
+        A source of images `(H, W, 3)`, in memory. If the channels have the labels a, b, c, the image has the label
+        `K² a + K b + c`, one of `K³` classes.
 
     Raises:
-        InputError: for a streamed source, one without labels, or samples that are no grey images.
+        InputError: a streamed source, one without labels, or samples that are not grey images.
     """
     name = name or f"stacked_{single.name}"
     if single.draw is None or single.classes is None or len(single.shape) != 3 or single.shape[-1] != 1:
@@ -41,11 +41,11 @@ def stacked(single: Source, *, name: str | None = None, seed: int = 0) -> Source
         labels = "without labels" if single.classes is None else f"with {single.classes} classes"
         raise InputError(
             f"{name!r} stacks {single.name!r}, whose samples are {list(single.shape)}, {kind}, {labels}; expected "
-            "labelled grey images [H, W, 1] in memory: give the file of labels, or other images"
+            "labelled grey images [H, W, 1] in memory; give the file of labels, or other images"
         )
     draw_single, (height, width, _), classes = single.draw, single.shape, single.classes
     if classes**CHANNELS >= 2**31:
-        raise InputError(f"{name!r} stacks {classes} classes; expected at most 1290, so that labels fit into 32 bits")
+        raise InputError(f"{name!r} stacks {classes} classes; use at most 1290, so that labels fit into 32 bits")
     places = np.array([classes**k for k in reversed(range(CHANNELS))], np.int32)
 
     def draw(table: Tree, keys: Array) -> dict[str, Array]:
@@ -88,16 +88,16 @@ def stacked_mnist(
 
     Args:
         path: directory of `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, as for `mnist`.
-        seed: decides the splits of the single digits and the held-out samples.
-        pad: black pixels around the image; 2 makes 32×32 of 28×28.
+        seed: seed of the splits of the single digits and of the held-out samples.
+        pad: number of black pixels around the image; 2 turns 28×28 into 32×32.
         dequantize: whether pixels get uniform noise.
-        fractions: shares of the single digits that train, select, calibrate and report draw from.
+        fractions: shares of the single digits from which train, select, calibrate and report draw.
 
     Returns:
-        A resident source of images `(28 + 2 pad, 28 + 2 pad, 3)`.
+        A source of images `(28 + 2 pad, 28 + 2 pad, 3)`, in memory.
 
     Raises:
-        InputError: for all that `mnist` raises, and missing labels.
+        InputError: everything that `mnist` raises, and missing labels.
     """
     single = mnist(path, seed=seed, pad=pad, dequantize=dequantize, fractions=fractions)
     return stacked(single, name="stacked_mnist", seed=seed)
@@ -107,14 +107,14 @@ def stacked_digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[f
     """Three random digits of scikit-learn as the channels of one 8×8 image: 1000 classes that need no files.
 
     Args:
-        seed: decides the splits of the single digits and the held-out samples.
+        seed: seed of the splits of the single digits and of the held-out samples.
         dequantize: whether pixels get uniform noise.
-        fractions: shares of the single digits that train, select, calibrate and report draw from.
+        fractions: shares of the single digits from which train, select, calibrate and report draw.
 
     Returns:
-        A resident source of images `(8, 8, 3)`.
+        A source of images `(8, 8, 3)`, in memory.
 
     Raises:
-        InputError: for a bad seed or bad fractions.
+        InputError: a bad seed or bad fractions.
     """
     return stacked(digits(seed=seed, dequantize=dequantize, fractions=fractions), name="stacked_digits", seed=seed)

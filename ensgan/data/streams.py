@@ -1,4 +1,4 @@
-"""Data that does not fit in memory: records read by step through grain, and iterators that a user brings."""
+"""Data that does not fit in memory: records that grain reads by step, and iterators that a user passes in."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Records(Protocol):
     """Anything with a length and random access to dicts of `x` and, optionally, `label`."""
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """The number of records."""
         ...
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
-        """Record `index`; called from several threads at once."""
+        """Record `index`; called from several threads at a time."""
         ...
 
 
@@ -40,31 +40,30 @@ def stream(
     fractions: tuple[float, ...] = FRACTIONS,
     prefetch: int = 2,
 ) -> Source:
-    """Records that stay where they are and are read in batches, reshuffled in each epoch.
+    """Records that are read in batches when they are needed, and reshuffled in each epoch.
 
     Args:
-        records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1,
-            1], or a float point `[D]`; `label`, if known, is an integer. Read from several threads at once.
-        name: what the source is called in reports.
-        classes: how many classes `label` counts, if there are labels.
-        seed: decides the splits, the order and the noise.
-        levels: how many values a pixel can have.
+        records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1, 1], or a
+            float point `[D]`; `label`, if known, is an integer. Several threads read at a time.
+        name: the name of the source in reports.
+        classes: number of classes in `label`, if there are labels.
+        seed: seed of the splits, the order and the noise.
+        levels: number of values that a pixel can have.
         dequantize: whether uint8 pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
-        prefetch: how many batches after the last one are read ahead; 0 reads nothing ahead.
+        prefetch: number of batches that are read ahead of the last one; 0 reads nothing ahead.
 
     Returns:
-        A streamed source: `read(step, size)` is a pure function of (seed, step, size), whatever was read
-        before.
+        A streamed source, in which `read(step, size)` is a pure function of (seed, step, size).
 
     Raises:
-        InputError: where grain is not installed, for too few records, and, when it is read, for a record that
-            is not as said above or unlike the first one.
+        InputError: grain is missing, there are too few records, or, once it is read, a record is of another kind than
+            these or than the first one.
     """
     try:
         import grain
     except ImportError as error:
-        raise InputError("streamed data needs grain: pip install 'ensgan[data]'") from error
+        raise InputError("streamed data need grain, which is not installed: pip install 'ensgan[data]'") from error
     splits = split_indices(len(records), seed, fractions)
 
     def record(index: int) -> Batch:
@@ -116,31 +115,29 @@ def from_iterator(
     levels: int = 256,
     dequantize: bool = True,
 ) -> Source:
-    """Batches from any iterator: what it gives first is held out, the rest is trained on, in its order.
+    """Batches from any iterator: its first samples are held out, and the rest are trained on, in its order.
 
-    The source is not resumable: a restarted run goes on with whatever the iterator gives then. An iterator
-    that starts over gives the held-out samples again, as training data: hold them out of it by other means
-    where that matters.
+    Such a run cannot be resumed exactly: after a restart, the iterator decides which batch comes next. An iterator that
+    starts over gives the held-out samples again, now as training data. If that matters, leave them out of it yourself.
 
     Args:
-        iterator: gives batches, each an array, or a dict of `x` and optionally `label` `[n]`: uint8 images
-            `[n, H, W]` or `[n, H, W, C]`, float images in [-1, 1], or float points `[n, D]`. It should never
-            end.
+        iterator: gives batches: an array, or a dict of `x` and optionally `label` `[n]`. Arrays are uint8 images
+            `[n, H, W]` or `[n, H, W, C]`, float images in [-1, 1], or float points `[n, D]`. It should never end.
         shape: shape of one sample; by default that of the first batch.
-        held_out: how many samples each of select, calibrate and report gets. What is left of the last batch
-            that was taken for them is dropped.
-        name: what the source is called in reports.
-        classes: how many classes `label` counts, if there are labels.
-        seed: decides the noise.
-        levels: how many values a pixel can have.
+        held_out: number of samples for each of select, calibrate and report. The rest of the last batch taken for them
+            is dropped.
+        name: the name of the source in reports.
+        classes: number of classes in `label`, if there are labels.
+        seed: seed of the noise.
+        levels: number of values that a pixel can have.
         dequantize: whether uint8 pixels get uniform noise.
 
     Returns:
-        A streamed source. `read` ignores the step.
+        A streamed source. Its `read` ignores the step.
 
     Raises:
-        InputError: for something that cannot be iterated, that ends, or whose batches are not as said above,
-            differ in kind, or have another size than `read` is asked for.
+        InputError: an object that cannot be iterated, an iterator that ends, or batches of another kind than these, of
+            different kinds, or of another size than `read` expects.
     """
     check_seed(seed)
     if held_out < 1:
@@ -148,14 +145,15 @@ def from_iterator(
     try:
         batches = iter(iterator)
     except TypeError as error:
-        raise InputError(f"{name!r} is a {type(iterator).__name__}; expected an iterator of batches") from error
+        raise InputError(f"{name!r} is a {type(iterator).__name__}; give an iterator of batches") from error
     noise = np.random.default_rng([seed, 1])
-    bytes_to_floats = lambda x: dequantized(x, noise, levels, dequantize)
-    take = _Batches(name, batches, classes, bytes_to_floats)
+    take = _Batches(name, batches, classes, lambda x: dequantized(x, noise, levels, dequantize))
     needed = 3 * held_out
     first = take.first
     if shape is not None and first["x"].shape[1:] != tuple(shape):
-        raise InputError(f"{name!r} gives samples of shape {first['x'].shape[1:]}; expected shape={tuple(shape)}")
+        raise InputError(
+            f"{name!r} gives samples of shape {first['x'].shape[1:]}, but shape is {tuple(shape)}; make them equal"
+        )
     taken = [first]
     while (got := sum(len(batch["x"]) for batch in taken)) < needed:
         taken.append(take(f"after {got} samples, but {needed} are held out"))
@@ -164,13 +162,13 @@ def from_iterator(
     def read(step: int, size: int) -> Batch:
         batch = take(f"at step {step}")
         if len(batch["x"]) != size:
-            raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}: make them equal")
+            raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}; make them equal")
         return batch
 
     def held(split: str, num: int) -> Batch:
         place = check_held_out(split, num) - 1
         if place < 0:
-            raise InputError(f"{name!r} keeps no training samples; held out are {', '.join(SPLITS[1:])}")
+            raise InputError(f"{name!r} keeps no training samples; give one of the splits {', '.join(SPLITS[1:])}")
         start = place * held_out
         return {key: column[start : start + min(num, held_out)] for key, column in kept.items()}
 
@@ -188,11 +186,11 @@ def from_iterator(
 
 
 def _checked(batch: Any, what: str, classes: int | None, single: bool = False) -> Batch:
-    """A batch, or a single record as a batch of one, with its values checked and its types settled."""
+    """A batch, or a single record as a batch of one, with checked values and the standard types."""
     if not isinstance(batch, dict):
         batch = {"x": batch}
     if "x" not in batch:
-        raise InputError(f"{what} has keys {sorted(map(str, batch))}; expected 'x' and optionally 'label'")
+        raise InputError(f"{what} has keys {sorted(map(str, batch))}; give 'x' and optionally 'label'")
     x, label = (
         None if batch.get(key) is None else np.asarray(batch[key])[None if single else ...] for key in ("x", "label")
     )
@@ -203,10 +201,10 @@ def _checked(batch: Any, what: str, classes: int | None, single: bool = False) -
 
 
 def _check_alike(one: np.ndarray | None, first: np.ndarray | None, what: str) -> None:
-    """Raise InputError where a batch differs from the first in anything but its length."""
+    """Raises InputError if a batch differs from the first in more than its length."""
     seen, expected = (None if a is None else (str(a.dtype), a.shape[1:]) for a in (one, first))
     if seen != expected:
-        raise InputError(f"{what} is {_kind(seen)}, but the first was {_kind(expected)}: make all alike")
+        raise InputError(f"{what} is {_kind(seen)}, but the first was {_kind(expected)}; make all of one kind")
 
 
 def _kind(seen: tuple[str, Shape] | None) -> str:
@@ -214,7 +212,7 @@ def _kind(seen: tuple[str, Shape] | None) -> str:
 
 
 class _Ahead:
-    """A `read` whose next `depth` steps are computed by threads; it keeps no others, so steps may jump."""
+    """A `read` whose next `depth` steps are computed by threads. It keeps no other steps, so steps may jump."""
 
     def __init__(self, compute: Callable[[int, int], Batch], depth: int) -> None:
         self.compute = compute
@@ -236,7 +234,7 @@ class _Ahead:
 
 
 class _Batches:
-    """The batches of an iterator, checked, all of the kind of the first."""
+    """The batches of an iterator, checked: each of the kind of the first."""
 
     def __init__(self, name: str, batches: Iterator[Any], classes: int | None, floats: Callable[[Any], Any]) -> None:
         self.name, self.batches, self.classes, self.floats = name, batches, classes, floats
@@ -253,7 +251,7 @@ class _Batches:
             batch = next(self.batches)
         except StopIteration:
             raise InputError(
-                f"{self.name!r} ended {when}: give an iterator that does not end, such as one that repeats"
+                f"{self.name!r} ended {when}; give an iterator that does not end, such as one that repeats"
             ) from None
         batch = _checked(batch, f"a batch of {self.name!r}", self.classes)
         return batch | {"x": self.floats(batch["x"])}

@@ -1,4 +1,4 @@
-"""Gaussian mixtures in the plane, where the true modes are known and samples never run out."""
+"""Gaussian mixtures in the plane, with known modes and an unlimited number of samples."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def gaussian_ring(*, modes: int = 8, radius: float = 1.0, std: float = 0.01, poi
     """Equal Gaussians on a circle, the 2D-ring of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
-        modes: how many Gaussians; centre k stands at angle 2πk/modes.
+        modes: number of Gaussians; the centre of Gaussian k is at angle 2πk/modes.
         radius: radius of the circle.
         std: standard deviation of a Gaussian along each axis.
-        points: how many there are, in all four splits together; 0 draws new ones for ever.
-        seed: decides the held-out samples, and the points where they are counted.
+        points: number of points in all four splits together; 0 draws new ones without end.
+        seed: seed of the held-out samples, and of all points if their number is limited.
 
     Returns:
-        A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
+        A source of points `(2,)`, in memory; `label` is the Gaussian that a point was drawn from.
 
     Raises:
-        InputError: for fewer than one mode, or a radius or std that is not positive.
+        InputError: fewer than one mode, or a radius or std that is not positive.
     """
     _check_count("modes", modes)
     _check_positive("radius", radius)
@@ -40,18 +40,17 @@ def gaussian_grid(*, side: int = 5, spacing: float = 2.0, std: float = 0.05, poi
     """Equal Gaussians on a square grid, the 2D-grid of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
-        side: how many Gaussians along each axis; with 5 and a spacing of 2 the centres are {-4, -2, 0, 2,
-            4}².
-        spacing: distance of neighbours.
+        side: number of Gaussians along each axis; with side 5 and spacing 2 the centres are {-4, -2, 0, 2, 4}².
+        spacing: distance between neighbouring centres.
         std: standard deviation of a Gaussian along each axis.
-        points: how many there are, in all four splits together; 0 draws new ones for ever.
-        seed: decides the held-out samples, and the points where they are counted.
+        points: number of points in all four splits together; 0 draws new ones without end.
+        seed: seed of the held-out samples, and of all points if their number is limited.
 
     Returns:
-        A resident source of points `(2,)`; `label` is the mode that a point was drawn from.
+        A source of points `(2,)`, in memory; `label` is the Gaussian that a point was drawn from.
 
     Raises:
-        InputError: for fewer than one mode, or a spacing or std that is not positive.
+        InputError: a side below one, or a spacing or std that is not positive.
     """
     _check_count("side", side)
     _check_positive("spacing", spacing)
@@ -69,7 +68,7 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
         x = centers[label] + std * rng.standard_normal((len(label), centers.shape[1]), np.float32)
         table = from_arrays(name, x.astype(np.float32), label.astype(np.int32), classes=len(centers), seed=seed)
         return dataclasses.replace(table, modes=Modes(centers, std))
-    # `stream` keeps the splits apart: one key gives four different batches.
+    # `stream` separates the splits: one key gives four different batches.
     arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}
 
     def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:

@@ -1,13 +1,13 @@
-"""Device meshes: which members and samples each device holds, and the collectives between devices.
+"""Device meshes: the members and samples that each device holds, and the collectives between devices.
 
-A mesh has two axes. Members of both sides are spread over `member`, samples of every batch over `data`. A step runs as
-one `shard_map` with all axes manual: a device makes the fakes of its own generators (`gather` brings them to every
-discriminator), pulls back through its own discriminators (`scatter_sum` brings the gradients home), and shares its
-members with the devices that hold other samples (`sum_data`). Left to the partitioner, batched convolutions would
-gather the weights and activations of the whole ensemble on every device.
+A mesh has two axes: the members of both sides are spread over `member`, and the samples of every batch over `data`. A
+step is one `shard_map` with manual axes. Each device makes the fakes of its own generators (`gather` brings them to
+every discriminator) and pulls back through its own discriminators (`scatter_sum` returns the gradients). Devices that
+hold the same members and other samples add up their sums (`sum_data`). XLA's partitioner would instead gather the
+weights and activations of the whole ensemble on every device for batched convolutions.
 
-Whatever is drawn is keyed by the number of a member and of a sample in the whole game, so results do not depend on the
-mesh. Only what a network draws for itself (dropout) is another draw on another number of devices along `data`.
+Random draws are keyed by the numbers of member and sample in the whole game, so results do not depend on the mesh. The
+exception are draws inside a network (dropout), which depend on the number of devices along `data`.
 """
 
 from __future__ import annotations
@@ -26,84 +26,84 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ensgan.types import Array, InputError, Tree
 
 MEMBER, DATA = AXES = ("member", "data")
-Counts = Sequence[int]  # how many members each group has, on all devices together
+Counts = Sequence[int]  # number of members of each group, on all devices together
 
 
 class Sizes(NamedTuple):
-    """How many devices along each axis."""
+    """Number of devices along each axis."""
 
     member: int = 1
     data: int = 1
 
     @property
     def devices(self) -> int:
-        """How many devices in all."""
+        """Number of devices in total."""
         return self.member * self.data
 
     def __str__(self) -> str:
-        """As on the command line."""
+        """The sizes in the form of the command line."""
         return f"member={self.member},data={self.data}"
 
 
 class Place(NamedTuple):
-    """One device's share of the members and samples, and the collectives that join it to the others.
+    """One device's share of members and samples, and the collectives that connect it to the others.
 
-    Methods are called inside a `shard_map` over a mesh of these sizes. Along an axis of size 1 they do nothing, so the
-    step of one device is the same code, and needs no mesh.
+    Methods are called inside a `shard_map` over a mesh of these sizes. Along an axis of size 1 they do nothing, so one
+    device runs the same code, without a mesh.
     """
 
     sizes: Sizes = Sizes()
 
     def here(self, count: int) -> int:
-        """How many of a group's `count` members are on this device."""
+        """The number of a group's `count` members on this device."""
         return count // self.sizes.member
 
     def numbers(self, first: int, count: int) -> Array:
-        """The numbers of those members, int32 `[here]`; `first` is that of the group's first member."""
+        """The numbers of those members, int32 `[here]`; `first` is the number of the group's first member."""
         return first + _share(MEMBER, self.sizes.member, count)
 
     def samples(self, size: int) -> Array:
-        """The numbers of this device's samples of a batch of `size`, int32 `[size / data]`."""
+        """The numbers of this device's samples in a batch of `size`, int32 `[size / data]`."""
         return _share(DATA, self.sizes.data, size)
 
     def sum_data(self, tree: Tree) -> Tree:
-        """Sums over devices that hold the same members and other samples."""
+        """Sums over the devices that hold the same members and other samples."""
         return jax.lax.psum(tree, DATA) if self.sizes.data > 1 else tree
 
     def mean_data(self, tree: Tree) -> Tree:
-        """Means over those devices, of floating-point leaves; others are left as they are."""
+        """Means of floating-point leaves over those devices; other leaves stay as they are."""
         if self.sizes.data == 1:
             return tree
         inexact = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.inexact)
         return jax.tree.map(lambda leaf: jax.lax.pmean(leaf, DATA) if inexact(leaf) else leaf, tree)
 
     def sum_members(self, tree: Tree) -> Tree:
-        """Sums over devices that hold other members and the same samples."""
+        """Sums over the devices that hold other members and the same samples."""
         return jax.lax.psum(tree, MEMBER) if self.sizes.member > 1 else tree
 
     def own_key(self, key: Array) -> Array:
-        """A key for draws that have no sample number of their own, such as dropout inside a network."""
+        """A key for draws without a sample number, such as dropout inside a network."""
         return jax.random.fold_in(key, jax.lax.axis_index(DATA)) if self.sizes.data > 1 else key
 
     def gather(self, x: Array, counts: Counts) -> Array:
-        """`[here, ...]` of every device as `[all, ...]`, in the order of members' numbers."""
+        """From `[here, ...]` of every device to `[all, ...]`, in the order of members' numbers."""
         if self.sizes.member == 1:
             return x
         return self._by_number(jax.lax.all_gather(x, MEMBER), counts)
 
     def scatter_sum(self, x: Array, counts: Counts) -> Array:
-        """`[all, ...]`, summed over devices, as `[here, ...]` of this device."""
+        """From `[all, ...]` of every device to their sum for this device's members, `[here, ...]`."""
         if self.sizes.member == 1:
             return x
         return jax.lax.psum_scatter(self._by_device(x, counts), MEMBER, scatter_dimension=0)
 
     def swap(self, x: Array, give: Counts, take: Counts) -> Array:
-        """`[all of one side, here of the other, ...]` as `[here of the one, all of the other, ...]`.
+        """From `[all of one side, here of the other, ...]` to `[here of the one, all of the other, ...]`.
 
         Args:
-            x: what every device holds.
-            give: groups along axis 0, of which this device keeps its own.
-            take: groups along axis 1, of which it gets all.
+            x: the array of this device.
+            give: groups along axis 0, where this device keeps its own members.
+            take: groups along axis 1, where it receives all members.
         """
         if self.sizes.member == 1:
             return x
@@ -111,12 +111,12 @@ class Place(NamedTuple):
         return self._by_number(jnp.moveaxis(x, 1, 2), take).swapaxes(0, 1)
 
     def _by_device(self, x: Array, counts: Counts) -> Array:
-        """`[all, ...]` in the order of numbers as `[devices, here, ...]`."""
+        """From `[all, ...]` in the order of numbers to `[devices, here, ...]`."""
         groups = jnp.split(x, [sum(counts[:k]) for k in range(1, len(counts))]) if len(counts) > 1 else [x]
         return jnp.concatenate([g.reshape(self.sizes.member, -1, *x.shape[1:]) for g in groups], axis=1)
 
     def _by_number(self, x: Array, counts: Counts) -> Array:
-        """`[devices, here, ...]` as `[all, ...]` in the order of numbers."""
+        """From `[devices, here, ...]` to `[all, ...]` in the order of numbers."""
         here = [self.here(count) for count in counts]
         groups = jnp.split(x, [sum(here[:k]) for k in range(1, len(here))], axis=1) if len(here) > 1 else [x]
         return jnp.concatenate([g.reshape(-1, *x.shape[2:]) for g in groups])
@@ -132,7 +132,7 @@ def _share(axis: str, devices: int, count: int) -> Array:
 
 
 def data_axis() -> str | None:
-    """The axis over which samples of one batch are spread where this is called, or None where they are together."""
+    """The axis over which the samples of one batch are spread at this point of a program, or None if they are not."""
     try:
         return DATA if jax.lax.axis_size(DATA) > 1 else None
     except NameError:  # outside a mesh
@@ -140,10 +140,10 @@ def data_axis() -> str | None:
 
 
 def parse(text: str) -> Sizes | None:
-    """Sizes from `member=4,data=2`; an axis that is left out has size 1. None for `auto`.
+    """Sizes from `member=4,data=2`, where a missing axis has size 1; None for `auto`.
 
     Raises:
-        InputError: it says something else.
+        InputError: any other text.
     """
     if text == "auto":
         return None
@@ -157,13 +157,13 @@ def parse(text: str) -> Sizes | None:
 
 
 def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> None:
-    """Raises InputError where a mesh does not divide members or samples, with the nearest numbers that fit.
+    """Raises InputError if a mesh does not divide members or samples; the error names the nearest numbers that fit.
 
     Args:
         sizes: the sizes of the mesh.
-        groups: how many members each group has, by its name.
+        groups: number of members of each group, by its name.
         batch_size: B.
-        dealt: the number of discriminators that a batch is dealt out among; 1 where they all see all of it.
+        dealt: number of discriminators among which a batch is dealt out; 1 if each sees the whole batch.
         whole: whether a network couples the samples of a batch, which must then stay on one device.
     """
     for name, count in groups.items():
@@ -196,9 +196,9 @@ def _divisors(numbers: Any) -> str:
 
 
 def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> Sizes:
-    """The mesh of at most `devices` devices that keeps most of them busy; of equals, the one that spreads members most.
+    """The sizes that use the most of `devices` devices; among equals, those that spread members the most.
 
-    Spreading members also spreads their optimiser's work and memory; spreading samples does not.
+    Spreading members also spreads the work and memory of their optimiser; spreading samples does not.
     """
     members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0]
     data = [d for d in range(1, devices + 1) if batch_size % (dealt * d) == 0 and not (whole and d > 1)]
@@ -207,18 +207,18 @@ def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int 
 
 
 def make(member: int = 1, data: int = 1, *, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh over the first devices that there are.
+    """A mesh over the first of the devices.
 
     Args:
-        member: devices to spread members over; it divides the count of every group.
-        data: devices to spread the samples of each batch over; it divides the batch.
-        devices: which devices, in order; all of them if not given.
+        member: number of devices over which members are spread; it must divide the count of every group.
+        data: number of devices over which the samples of each batch are spread; it must divide the batch.
+        devices: the devices, in order; by default all of them.
 
     Raises:
-        InputError: there are fewer devices; or, with several processes, more, since each of them must take part.
+        InputError: fewer devices than this; or more, if there are several processes, which must use all devices.
     """
     if not all(isinstance(size, int) and size >= 1 for size in (member, data)):
-        raise InputError(f"a mesh of member={member!r}, data={data!r}; give two whole numbers, at least 1")
+        raise InputError(f"the mesh has member={member!r}, data={data!r}; give two whole numbers, at least 1")
     sizes, devices = Sizes(member, data), jax.devices() if devices is None else list(devices)
     if sizes.devices > len(devices) or (jax.process_count() > 1 and sizes.devices < len(devices)):
         text = f"{len(devices)} device{'s' * (len(devices) != 1)}"
@@ -231,7 +231,7 @@ def make(member: int = 1, data: int = 1, *, devices: Sequence[jax.Device] | None
 
 
 def sizes_of(mesh: Mesh) -> Sizes:
-    """How many devices a mesh has along each axis. Raises InputError where it is no mesh as `make` makes them."""
+    """The number of devices along each axis of a mesh. Raises InputError unless `make` could have made it."""
     if not isinstance(mesh, Mesh):
         raise InputError(f"the mesh is {mesh!r}; make it with ensgan.mesh.make(member=..., data=...)")
     if tuple(mesh.axis_names) != AXES or any(kind != AxisType.Auto for kind in mesh.axis_types):
@@ -243,7 +243,7 @@ def sizes_of(mesh: Mesh) -> Sizes:
 
 
 def put(mesh: Mesh, tree: Tree, spec: PartitionSpec) -> Tree:
-    """Host arrays, the same in every process, on the devices of a mesh."""
+    """Puts host arrays, which are the same in every process, on the devices of a mesh."""
 
     def one(leaf: Any) -> Array:
         leaf = np.asarray(leaf)
@@ -253,10 +253,10 @@ def put(mesh: Mesh, tree: Tree, spec: PartitionSpec) -> Tree:
 
 
 def local(mesh: Mesh, tree: Tree) -> Tree:
-    """A copy of a tree that is spread over a mesh, whole and on one device of this process. All processes must call."""
+    """A copy on one device of this process of a tree that is spread over a mesh. All processes must call it."""
     if jax.process_count() == 1:
         return jax.device_put(tree, mesh.devices.flat[0])
-    # A leaf at a time, as each is on every device until its copy there is let go.
+    # One leaf at a time, since each is on every device until its copies are freed.
     return jax.tree.map(lambda leaf: _replicated(mesh)(leaf).addressable_data(0), tree)
 
 

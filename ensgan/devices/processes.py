@@ -1,6 +1,6 @@
 """Several processes as one program: how they find each other, agree before they start, and end together.
 
-`jax.distributed` connects them, and nothing here replaces it. A process alone passes through all of this untouched.
+`jax.distributed` connects them. In a single process, these functions do nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ensgan.types import InputError
 
 
 class Agreed(InputError):
-    """An error that all processes of a run raise, so that one of them is enough to tell it."""
+    """An error that all processes of a run raise, so that one of them can report it for all."""
 
 
-RETRY = 1  # seconds between two looks for a host
-SILENCE = 30  # seconds without a sign of life, after which a process counts as dead
+RETRY = 1  # seconds between two attempts to find a host
+SILENCE = 30  # seconds without a heartbeat, after which a process counts as dead
 
 
 def join(
@@ -38,20 +38,20 @@ def join(
     devices: list[int] | None = None,
     timeout: int = 120,
 ) -> None:
-    """Joins this process to the others of its run; must come before any array.
+    """Connects this process to the others of its run; call it before any array exists.
 
-    Without arguments, the cluster is found by what it has set: Slurm, Open MPI, Kubernetes, or a TPU pod.
+    Without arguments, the environment variables of Slurm, Open MPI, Kubernetes or a TPU pod describe the cluster.
 
     Args:
         coordinator: `host:port` of process 0, which listens there.
-        num: how many processes there are.
-        index: which of them this one is, from 0.
-        devices: the local devices that it takes; all of them if not given (on Slurm, one per task).
-        timeout: seconds to wait for the others. A process that is still alone then ends with a message and code 2: what
-            waits is not Python, and cannot be interrupted.
+        num: number of processes.
+        index: number of this process, from 0.
+        devices: the local devices of this process; by default all (on Slurm, one per task).
+        timeout: number of seconds to wait for the others. A process that is still alone then ends with a message and
+            exit code 2, since it waits outside Python and cannot be interrupted.
 
     Raises:
-        InputError: only some of the arguments are given, they are out of range, or no cluster is found.
+        InputError: arguments that are incomplete or out of range, or no cluster.
     """
     given = {"coordinator": coordinator, "num-processes": num, "process-id": index}
     missing = [f"--{name}" for name, value in given.items() if value is None]
@@ -62,13 +62,15 @@ def join(
         if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
             raise InputError(f"the coordinator is {coordinator!r}; give host:port of process 0, such as node0:1234")
         if num < 1 or not 0 <= index < num:
-            raise InputError(f"process {index} of {num}; processes are counted from 0, and there is at least one")
+            raise InputError(
+                f"process {index} of {num}; processes are numbered from 0: correct --process-id or --num-processes"
+            )
         _check_host(host, timeout)
         if index == 0:
             _check_port(int(port))
     if timeout < 1:
         raise InputError(f"the timeout is {timeout} seconds; give at least 1")
-    # JAX's own service agrees on a step by its number and misses steps that are taken many at a time; `any_of` votes.
+    # JAX's preemption service agrees on a step number, which it misses if steps run many at a time. `any_of` votes.
     jax.config.update("jax_enable_preemption_service", False)
     where = f"process {index} of {num} at {coordinator}" if coordinator else "this process"
     waiting = threading.Timer(timeout, _give_up, [f"{where} waited {timeout} s for the others of its run; {_LATE}"])
@@ -79,13 +81,13 @@ def join(
         jax.distributed.initialize(
             coordinator, num, index, devices, initialization_timeout=timeout + 60, heartbeat_timeout_seconds=SILENCE
         )
-        jax.local_devices()  # those that were named must be there
+        jax.local_devices()  # fails if a device in `devices` does not exist
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"{where} could not join the other processes of its run: {text}") from error
-    except ValueError as error:  # what it says when nothing tells it where the others are
+    except ValueError as error:  # no environment variables describe a cluster
         raise InputError(
-            f"no cluster was found ({error}): none of Slurm, Open MPI, Kubernetes or a TPU pod has set its variables; "
+            f"no cluster was found ({error}): the variables of Slurm, Open MPI, Kubernetes or a TPU pod are not set; "
             "give --coordinator HOST:PORT --num-processes N --process-id I"
         ) from error
     finally:
@@ -94,7 +96,7 @@ def join(
 
 
 def _default_interrupt() -> Callable[[], Any]:
-    """Lets Ctrl-C end this process at once, as Python would not see it; gives what undoes that."""
+    """Lets Ctrl-C end this process at once, since Python would not see it; returns a function that undoes this."""
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     except ValueError:  # not in the main thread
@@ -102,23 +104,23 @@ def _default_interrupt() -> Callable[[], Any]:
     return lambda: signal.signal(signal.SIGINT, before)
 
 
-_LATE = "start all of them, with the same coordinator and number, and see that its port can be reached"
+_LATE = "start all of them with the same coordinator and number of processes, and check that its port can be reached"
 
 
 def _check_host(host: str, timeout: int) -> None:
-    """Waits for a name that is not known yet, as that of a pod that is about to start."""
-    last, told = time.monotonic() + timeout, False
+    """Waits until a host name is known, for example that of a pod that is about to start."""
+    last, said = time.monotonic() + timeout, False
     while True:
         try:
             socket.getaddrinfo(host.strip("[]"), None)
             return
         except OSError as error:
-            text = f"the coordinator's host {host} is not known here: {error.strerror}"
+            text = f"the coordinator's host {host} is not known here ({error.strerror}); check --coordinator"
             if time.monotonic() + RETRY > last:
                 raise InputError(text) from error
-            if not told:
+            if not said:
                 print(f"ensgan: {text}; trying for {timeout} s", file=sys.stderr, flush=True)
-            told = True
+            said = True
         time.sleep(RETRY)
 
 
@@ -142,12 +144,12 @@ def several() -> bool:
 
 
 def first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process is the one that writes files and prints."""
     return jax.process_index() == 0
 
 
 def exchange(text: str) -> list[str]:
-    """The texts of all processes, in their order. All of them must call."""
+    """The texts of all processes, in their order. All processes must call it."""
     if not several():
         return [text]
     mine = np.frombuffer(text.encode(), np.uint8)
@@ -165,7 +167,7 @@ def from_first(text: str) -> str:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """An error in one process becomes an error in all of them, so that none waits for the others."""
+    """An error in one process becomes an error in all processes, so that none waits for the others."""
     problem = ""
     try:
         yield
@@ -180,7 +182,7 @@ def together() -> Iterator[None]:
 
 
 def check_same(facts: Mapping[str, Any]) -> None:
-    """Raises Agreed where a fact is another one in another process, in all of them."""
+    """Raises Agreed in all processes if a fact differs between two of them."""
     if not several():
         return
     lines = [dict(line.split("\t", 1) for line in text.splitlines()) for text in exchange(_lines(facts))]
@@ -199,7 +201,7 @@ def _lines(facts: Mapping[str, Any]) -> str:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether it is true in any process. All of them must call."""
+    """Whether the flag is true in any process. All processes must call it."""
     return bool(np.any(multihost_utils.process_allgather(np.array([flag])))) if several() else flag
 
 
@@ -208,15 +210,15 @@ def same_array(x: Any) -> Any:
     return multihost_utils.broadcast_one_to_all(x) if several() else x
 
 
-# Waits for one byte. If the other end of the pipe goes away without it, says what its argument says.
+# Waits for one byte. If the other end of the pipe closes without it, prints its argument.
 _WATCH = "import os, sys; os.read(0, 1) or os.write(2, sys.argv[1].encode())"
 
 
 def last_words(text: str) -> Callable[[], None]:
-    """Sees to it that `text` is printed should this process be killed, or ended by JAX because another one died.
+    """Arranges that `text` is printed if this process is killed, or ended by JAX because another one died.
 
     Returns:
-        What to call when it ends in order.
+        A function to call when the process ends normally.
     """
     command = [sys.executable, "-ISE", "-c", _WATCH, text]
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)

@@ -1,10 +1,10 @@
-"""From a module of flax.nnx or flax.linen to the pair of pure functions that is a Network."""
+"""Adapters: from a module of flax.nnx or flax.linen to a Network, a pair of pure functions."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,66 +25,34 @@ def from_nnx(
     convolutional: bool | None = None,
     classes: int | None = None,
 ) -> Network:
-    """Make a Network of a `flax.nnx` module.
+    """Makes a Network from a `flax.nnx` module.
 
-    Random streams that the module holds do not belong to its state: each `apply` restarts them from its `rng`. Whatever
-    else is not a parameter is state, and changes in training mode only.
+    Random streams in the module are not part of its state: each `apply` restarts them from its `rng`. Everything else
+    that is not a parameter is state, and changes in training mode only.
 
     Args:
-        factory: `factory(rngs) -> module`. The module is called on `x` `[B, *in_shape]`, with those of the
-            keywords `label`, `train`, `rngs` that its `__call__` takes; of an `nnx.Sequential`, those that its first
-            layer takes. Dropout and batch norm are switched by `.train()` and `.eval()`.
+        factory: `factory(rngs) -> module`. The module is called on `x` `[B, *in_shape]` and those of the keywords
+            `label`, `train`, `rngs` that its `__call__` takes, or for an `nnx.Sequential`, that its first layer takes.
+            `.train()` and `.eval()` switch dropout and batch norm.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
-        batch_coupled: see Network. Found from the presence of `nnx.BatchStat` where None; if all of it is
-            `nnx.BatchNorm`'s, statistics are taken over a batch that lies on several devices as well. Say True for
-            statistics that leave no such trace (minibatch discrimination), beside batch norms or alone, and
-            False for `nnx.SpectralNorm`.
-        convolutional: see Network. Found from the presence of `nnx.Conv` or `nnx.ConvTranspose` where None.
-        classes: see Network. None, or how many classes there are where the module needs `label`.
+        batch_coupled: see Network. If None, it is true for modules with `nnx.BatchStat`; if all of these are in
+            `nnx.BatchNorm`, statistics also span the devices that share a batch. Give True for statistics that leave
+            no such trace (minibatch discrimination), with or without batch norms, and False for `nnx.SpectralNorm`.
+        convolutional: see Network. If None, it is true for modules with `nnx.Conv` or `nnx.ConvTranspose`.
+        classes: see Network. The number of classes if the module needs `label`, else None.
 
     Raises:
-        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`, or has classes and does not
+        InputError: a module that does not map `[B, *in_shape]` to `[B, *out_shape]`, or that has classes and does not
             take `label`.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
-    _check_classes(classes)
     blank = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
-    graph, _, blank_streams, blank_rest = nnx.split(blank, nnx.Param, nnx.RngState, ...)
-    blank_params = nnx.to_pure_dict(nnx.state(blank, nnx.Param))
-    blank_state = nnx.to_pure_dict(blank_rest)
-    random = bool(jax.tree.leaves(blank_streams))
-    accepted = _accepted(blank, ("label", "train", "rngs"))
-    _check_told(classes, accepted)
+    form = _form(blank)
+    _check_classes(classes, form.accepted)
 
     def init(key: Array) -> tuple[Tree, Tree]:
-        _, params, _, rest = nnx.split(factory(nnx.Rngs(key)), nnx.Param, nnx.RngState, ...)
-        state = _to_names(blank_state, nnx.to_pure_dict(rest))
-        return _to_names(blank_params, nnx.to_pure_dict(params)), state
-
-    def run(
-        call: Callable[..., Array], params: Tree, state: Tree, x: Array, label: Any, train: bool, rng: Array | None
-    ) -> tuple[Array, Tree]:
-        """`call(module, x, **keywords)` on the module with these variables; those that are missing are zeros."""
-        if train and rng is None and (random or "rngs" in accepted):
-            raise InputError("rng is None; expected a key, for this module draws in training; pass rng=key")
-        rng = jax.random.key(0) if rng is None else rng
-        parts = [
-            nnx.State(_from_names(blank_params, params)),
-            nnx.State(_from_names(blank_state, state)),
-            _reseed(blank_streams, rng),
-        ]
-        # copy=True: variables may belong to an outer trace of grad or vmap, and must not be written to there.
-        module: Any = nnx.merge(graph, *parts, copy=True)
-        module.train() if train else module.eval()
-        for part in norms(module) if train else ():
-            part.axis_name = data_axis()  # statistics of the whole batch, wherever its samples lie
-        offered = {"label": label, "train": train, "rngs": nnx.Rngs(rng)}
-        y = call(module, x, **{name: offered[name] for name in accepted})
-        if not (train and blank_state):
-            return y, state
-        *_, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
-        return y, _to_names(blank_state, nnx.to_pure_dict(rest))
+        return form.variables(factory(nnx.Rngs(key)))
 
     def apply(
         params: Tree,
@@ -97,13 +65,14 @@ def from_nnx(
     ) -> tuple[Array, Tree]:
         _check_input(x, in_shape)
         _check_label(label, classes)
-        y, state = run(lambda module, x, **told: module(x, **told), params, state, x, label, train, rng)
+        whole = lambda module, x, **keywords: module(x, **keywords)
+        y, state = form.run(whole, params, state, x, label, train, rng)
         return _squeeze(y, out_shape), state
 
     def stage(k: int, names: tuple[str, ...], last: bool) -> Stage:
         def apply(params: Tree, state: Tree, x: Array, *, label: Any = None, train: bool = False, rng: Any = None):
-            call = lambda module, x, **told: module.parts()[k][1](x, **told)
-            y, new = run(call, params, state, x, label, train, rng)
+            part = lambda module, x, **keywords: module.parts()[k][1](x, **keywords)
+            y, new = form.run(part, params, state, x, label, train, rng)
             return _squeeze(y, out_shape) if last else y, pruned(new, names)
 
         return Stage(names, apply)
@@ -114,13 +83,58 @@ def from_nnx(
 
     statistics = jax.tree.leaves(nnx.state(blank, nnx.BatchStat))
     known = [leaf for norm in norms(blank) for leaf in jax.tree.leaves(nnx.state(norm, nnx.BatchStat))]
-    # Where the user says that samples are coupled, there may be more to it than what batch norms leave behind.
+    # If the user says that samples are coupled, there may be more statistics than those of batch norms.
     synced = batch_coupled is None and 0 < len(statistics) == len(known)
     if batch_coupled is None:
         batch_coupled = bool(statistics)
     if convolutional is None:
         convolutional = any(isinstance(m, (nnx.Conv, nnx.ConvTranspose)) for _, m in nnx.iter_modules(blank))
     return _checked(Network(init, apply, in_shape, out_shape, batch_coupled, convolutional, synced, classes, stages))
+
+
+class _Form(NamedTuple):
+    """An nnx module without its numbers, which `run` takes from outside. All trees but `streams` are plain dicts."""
+
+    graph: Any
+    params: Tree
+    state: Tree
+    streams: Tree
+    accepted: tuple[str, ...]  # the keywords that the module takes
+
+    def variables(self, module: nnx.Module) -> tuple[Tree, Tree]:
+        """Parameters and state of a module, with strings as keys."""
+        _, params, _, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
+        return _to_names(self.params, nnx.to_pure_dict(params)), _to_names(self.state, nnx.to_pure_dict(rest))
+
+    def run(
+        self,
+        call: Callable[..., Array],
+        params: Tree,
+        state: Tree,
+        x: Array,
+        label: Array | None,
+        train: bool,
+        rng: Array | None,
+    ) -> tuple[Array, Tree]:
+        """`call(module, x, **keywords)` on the module with these variables, and its state afterwards."""
+        if train and rng is None and (jax.tree.leaves(self.streams) or "rngs" in self.accepted):
+            raise InputError("rng is None, but this module draws random numbers in training; pass rng=key")
+        rng = jax.random.key(0) if rng is None else rng
+        variables = [nnx.State(_from_names(self.params, params)), nnx.State(_from_names(self.state, state))]
+        # copy=True: variables may belong to an outer trace of grad or vmap, and must not be written to there.
+        module: Any = nnx.merge(self.graph, *variables, _reseed(self.streams, rng), copy=True)
+        module.train() if train else module.eval()
+        for part in norms(module) if train else ():
+            part.axis_name = data_axis()  # statistics of the whole batch, also of its samples on other devices
+        offered = {"label": label, "train": train, "rngs": nnx.Rngs(rng)}
+        y = call(module, x, **{name: offered[name] for name in self.accepted})
+        return y, self.variables(module)[1] if train and self.state else state
+
+
+def _form(blank: nnx.Module) -> _Form:
+    graph, params, streams, rest = nnx.split(blank, nnx.Param, nnx.RngState, ...)
+    accepted = _accepted(blank, ("label", "train", "rngs"))
+    return _Form(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(rest), streams, accepted)
 
 
 def from_linen(
@@ -132,28 +146,27 @@ def from_linen(
     convolutional: bool | None = None,
     classes: int | None = None,
 ) -> Network:
-    """Make a Network of a `flax.linen` module.
+    """Makes a Network from a `flax.linen` module.
 
-    The collection `params` is the parameters, every other collection of `init` is state and changes in
-    training mode only. The `rng` of `apply` is the stream `dropout`.
+    The collection `params` holds the parameters. Every other collection of `init` is state, and changes in training
+    mode only. The `rng` of `apply` becomes the stream `dropout`.
 
     Args:
-        module: called on `x` `[B, *in_shape]`, with those of the keywords `label`, `train` that its
-            `__call__` takes; of a `linen.Sequential`, those that its first layer takes.
+        module: called on `x` `[B, *in_shape]` and those of the keywords `label`, `train` that its `__call__` takes, or
+            for a `linen.Sequential`, that its first layer takes.
         in_shape: shape of one input; `n` means `(n,)`.
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
-        batch_coupled: see Network. Found from the collection `batch_stats` where None.
-        convolutional: see Network. Found from parameters of rank 4 or more where None.
-        classes: see Network. None, or how many classes there are where the module needs `label`.
+        batch_coupled: see Network. If None, it is true for modules with the collection `batch_stats`.
+        convolutional: see Network. If None, it is true for modules with parameters of rank 4 or more.
+        classes: see Network. The number of classes if the module needs `label`, else None.
 
     Raises:
-        InputError: where the module does not map `[B, *in_shape]` to `[B, *out_shape]`, or has classes and does not
+        InputError: a module that does not map `[B, *in_shape]` to `[B, *out_shape]`, or that has classes and does not
             take `label`.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
-    _check_classes(classes)
     accepted = _accepted(module, ("label", "train"))
-    _check_told(classes, accepted)
+    _check_classes(classes, accepted)
 
     def options(label: Array | None, train: bool) -> dict[str, Any]:
         return {name: value for name, value in (("label", label), ("train", train)) if name in accepted}
@@ -201,29 +214,29 @@ def input_shape(shape: int | Shape) -> Shape:
     """The shape of one input as a tuple; `n` means `(n,)`."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise InputError(f"shape {shape!r}; expected a positive int or a tuple of them, without the batch axis")
+        raise InputError(f"shape {shape!r}; give a positive int or a tuple of them, without the batch axis")
     return sizes
 
 
 def output_shape(shape: int | Shape) -> Shape:
-    """The shape of one output as a tuple; `1` and `()` mean a logit, `(1,)` a point with one coordinate."""
+    """The shape of one output as a tuple; `1` and `()` mean a logit, and `(1,)` a point with one coordinate."""
     return () if shape == 1 else input_shape(shape)
 
 
 def image_shape(shape: Shape, sizes: Collection[int]) -> tuple[int, int]:
-    """Return size and channels of `(size, size, channels)`, where the size is one of `sizes`."""
+    """The size and channels of `(size, size, channels)`. Raises InputError for a size that is not in `sizes`."""
     known = ", ".join(map(str, sorted(sizes)))
     checked = input_shape(shape)
     if len(checked) != 3 or checked[0] != checked[1] or checked[0] not in sizes:
         raise InputError(
             f"sample shape {list(checked)}; expected [size, size, channels] with size one of {known}; "
-            "resize or pad the images, or take another architecture"
+            "resize or pad the images, or use another architecture"
         )
     return checked[0], checked[2]
 
 
 def _accepted(module: Any, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The keywords that a module, or a function, takes. A chain hands them to its first layer, `rngs` to all."""
+    """The keywords that a module or a function takes. A chain passes them to its first layer, and `rngs` to all."""
     if isinstance(module, nnx.Sequential | linen.Sequential):
         layers = [_accepted(layer, names) for layer in module.layers]
         return tuple(name for name in names if any(name in layer for layer in layers[: None if name == "rngs" else 1]))
@@ -234,12 +247,12 @@ def _accepted(module: Any, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _to_names(blank: Any, tree: Any) -> Any:
-    """Keep what `blank` has, with list positions as string keys, so that the tree survives any checkpoint."""
+    """The entries that `blank` has, with list positions as string keys, which any checkpoint can store."""
     return {str(k): _to_names(v, tree[k]) for k, v in blank.items()} if isinstance(blank, dict) else tree
 
 
 def _from_names(blank: Any, tree: Any) -> Any:
-    """The other way; leaves that a stage does not have are zeros, which nothing depends on."""
+    """The inverse; leaves that a stage does not have are zeros, since nothing depends on them."""
     if isinstance(blank, dict):
         return {k: _from_names(v, None if tree is None else tree.get(str(k))) for k, v in blank.items()}
     return jnp.zeros(blank.shape, blank.dtype) if tree is None else tree
@@ -268,13 +281,12 @@ def _check_input(x: Array, in_shape: Shape) -> None:
         raise InputError(f"input of shape {list(x.shape)}; expected {expected}; reshape it, or change in_shape")
 
 
-def _check_classes(classes: int | None) -> None:
-    if classes is not None and (not isinstance(classes, int) or classes < 1):
-        raise InputError(f"classes is {classes!r}; expected a whole number, at least 1, or None where there are none")
-
-
-def _check_told(classes: int | None, accepted: Collection[str]) -> None:
-    if classes is not None and "label" not in accepted:
+def _check_classes(classes: int | None, accepted: Collection[str]) -> None:
+    if classes is None:
+        return
+    if not isinstance(classes, int) or classes < 1:
+        raise InputError(f"classes is {classes!r}; give a whole number, at least 1, or None if there are no classes")
+    if "label" not in accepted:
         raise InputError(
             f"classes is {classes}, but the module takes no labels; let its __call__ take the keyword `label`, or "
             "leave classes out"
@@ -290,18 +302,18 @@ def _check_label(label: Array | None, classes: int | None) -> None:
 
 
 def _abstract(f: Callable[..., Any], in_shape: Shape, *args: Any) -> Any:
-    """The shapes of `f(key, *args)`, with what goes wrong in there told as an error of the user's module."""
+    """The shapes of `f(key, *args)`; an error inside becomes an InputError about the user's module."""
     try:
         return jax.eval_shape(lambda *a: f(jax.random.key(0), *a), *args)
     except (TypeError, ValueError, LookupError, AttributeError, AssertionError, FlaxError) as error:
         raise InputError(
             f"the module fails on an input of shape {['B', *in_shape]} ({type(error).__name__}: {error}); "
-            "expected a module that takes it; fix in_shape or the module"
+            "correct in_shape or the module"
         ) from error
 
 
 def _checked(network: Network) -> Network:
-    """The same network, once its shapes are known to be what they claim."""
+    """The same network, after a check that its outputs have the shapes it claims."""
     params, state = _abstract(network.init, network.in_shape)
     x = jax.ShapeDtypeStruct((2, *network.in_shape), jnp.float32)
     label = jax.ShapeDtypeStruct((2,), jnp.int32)
@@ -309,13 +321,13 @@ def _checked(network: Network) -> Network:
     y, after = _abstract(run, network.in_shape, params, state, x, label)
     if y.shape != (2, *network.out_shape):
         raise InputError(
-            f"the module yields {['B', *y.shape[1:]]} from {['B', *network.in_shape]}; expected "
+            f"the module gives {['B', *y.shape[1:]]} for {['B', *network.in_shape]}; expected "
             f"{['B', *network.out_shape]}; change out_shape or the module's last layer"
         )
     kind = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
     if kind(after) != kind(state):
         raise InputError(
-            f"the module's state changes in kind in training mode, from {kind(state)} to {kind(after)}; "
-            "expected the same shapes and dtypes every step; create all of it in the constructor"
+            f"the module's state changes its shapes or dtypes in training mode, from {kind(state)} to {kind(after)}; "
+            "create all of it in the constructor"
         )
     return network

@@ -1,4 +1,4 @@
-"""DCGAN, generator and discriminator (Radford, Metz and Chintala 2016, arXiv 1511.06434)."""
+"""DCGAN: generator and discriminator (Radford, Metz and Chintala 2016, arXiv 1511.06434)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ensgan.networks.projection import projected
 from ensgan.networks.spectral import SpectralNorm
 from ensgan.types import Network, Shape, check_range
 
-STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: (size at the narrow end, how often it doubles)
+STAGES = {28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: (smallest size, number of doublings)
 _NORMS = {name: NORMS[name] for name in ("none", "batch")}
 
 
@@ -35,31 +35,31 @@ def dcgan_generator(
     Args:
         sample_shape: `(size, size, channels)` with size 28, 32 or 64.
         latent: size of the latent.
-        width: channels of the widest map; they double each time the map halves.
+        width: number of channels at the largest size; it doubles each time the size halves.
         norm: `batch`, after every layer but the last, or `none`.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
-            then put beside it.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, or 0 for an unconditional generator. A learned embedding of the class,
+            as long as the latent, is concatenated to the latent.
 
     Raises:
-        InputError: for other sizes and unknown names.
+        InputError: other sizes or unknown names.
     """
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
     widths = [width * 2**i for i in reversed(range(doublings))]
     make_norm = look_up("norm", norm, _NORMS)
     compute, stored = dtypes(dtype)
-    told = 2 * latent if classes else latent  # the numbers that it starts from
+    inputs = 2 * latent if classes else latent
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind: dict[str, Any] = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
-        # With stride 2 an output sees a quarter of the kernel, hence 4 and 8 where others have 1 and 2.
+        # With stride 2 an output sees a quarter of the kernel, hence 4 and 8 instead of the usual 1 and 2.
         scales = [8.0] * (doublings - 1) + [4.0]
         up = [
             nnx.ConvTranspose(a, b, (4, 4), (2, 2), kernel_init=kernel_init(norm, scale), **kind)
             for (a, b), scale in zip(pairwise([*widths, channels]), scales, strict=True)
         ]
-        stem = dense(told, base * base * widths[0], kernel_init=kernel_init(norm, 2.0), **kind)
+        stem = dense(inputs, base * base * widths[0], kernel_init=kernel_init(norm, 2.0), **kind)
         norms = [make_norm(w, **kind) for w in widths] if make_norm else None
         net = Upwards(stem, up, norms, base, stored)
         return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
@@ -80,21 +80,21 @@ def dcgan_discriminator(
 ) -> Network:
     """Return the discriminator: 4×4 convolutions of stride 2, LeakyReLU(.2), dense to one logit.
 
-    Radford's has batch norm. Here it is off by default: batch coupling costs a second pullback.
+    The paper has batch norm. Here it is off by default, since batch coupling costs a second pullback.
 
     Args:
         sample_shape: `(size, size, channels)` with size 28, 32 or 64.
-        width: channels of the widest map; they double each time the map halves.
+        width: number of channels at the largest size; it doubles each time the size halves.
         norm: `none`, or `batch`, after every convolution but the first.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
-        projection: channels of a fixed random convolution, 8×8 of stride 2 and each member's own, that stands in the
-            place of the first layer (Neyshabur et al. 2017); 0 is none.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
+        projection: number of channels of a fixed random 8×8 convolution of stride 2, different for each member, in
+            place of the first layer (Neyshabur et al. 2017); 0 for a trained first layer.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, for a projection discriminator (Miyato & Koyama 2018), or 0.
 
     Raises:
-        InputError: for other sizes and unknown names.
+        InputError: other sizes or unknown names.
     """
     check_range("projection", projection)
     size, channels = image_shape(sample_shape, STAGES)
@@ -129,17 +129,17 @@ def dcgan_discriminator(
 
 
 def kernel_init(norm: str, scale: float) -> nnx.Initializer:
-    """Radford's N(0, .02) leans on a norm to set the scale; without one the signal would die out."""
+    """N(0, .02) as in the paper, if a norm sets the scale; else the signal would vanish, so scale by the fan-in."""
     if norm == "none":
         return nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
     return nnx.initializers.normal(0.02)
 
 
 class Upwards(nnx.Module):
-    """From a latent to an image: a dense stem, then layers that each follow a ReLU, and tanh at the end."""
+    """From a latent to an image: a dense stem, layers that each follow a ReLU, and a final tanh."""
 
     def __init__(self, stem, up, norms, base, out_dtype):
-        """Keep the layers; `norms`, one before each of `up`, may be None."""
+        """Stores the layers; `norms`, one before each of `up`, may be None."""
         self.stem, self.up = stem, nnx.List(up)
         self.norms = nnx.List(norms) if norms else None
         self.base, self.out_dtype = base, out_dtype
@@ -159,7 +159,7 @@ class Upwards(nnx.Module):
         return jnp.tanh(x.astype(self.out_dtype)) if i == len(self.up) - 1 else x
 
     def __call__(self, z):
-        """Return images `[B, H, W, C]` of latents `[B, Z]`."""
+        """Maps latents `[B, Z]` to images `[B, H, W, C]`."""
         x = self.start(z)
         for i in range(len(self.up)):
             x = self.layer(i, x)
@@ -167,13 +167,13 @@ class Upwards(nnx.Module):
 
 
 class Downwards(nnx.Module):
-    """From an image to a logit: layers that each precede a leaky ReLU, and a dense one at the end."""
+    """From an image to a logit: layers that each precede a leaky ReLU, and a final dense layer."""
 
     def __init__(self, down, norms, logit, slope=0.2):
-        """Keep the layers; `norms`, one after each of the last of `down`, may be None."""
+        """Stores the layers; `norms`, one after each of the last of `down`, may be None."""
         self.down, self.logit, self.slope = nnx.List(down), logit, slope
         self.norms = nnx.List(norms) if norms else None
-        self.bare = len(down) - len(norms or down)  # how many layers at the front have no norm
+        self.bare = len(down) - len(norms or down)  # number of layers at the front without a norm
 
     def parts(self):
         """Each layer with its norm and activation, then the dense one."""
@@ -189,15 +189,15 @@ class Downwards(nnx.Module):
         return x.reshape(x.shape[0], -1) if i == len(self.down) - 1 else x
 
     def features(self, x):
-        """Return `[B, features]` of images `[B, H, W, C]`."""
+        """Maps images `[B, H, W, C]` to features `[B, features]`."""
         for i in range(len(self.down)):
             x = self.layer(i, x)
         return x
 
     def head(self, h):
-        """Return logits `[B, 1]` of features."""
+        """Maps features to logits `[B, 1]`."""
         return self.logit(h)
 
     def __call__(self, x):
-        """Return logits `[B, 1]` of images `[B, H, W, C]`."""
+        """Maps images `[B, H, W, C]` to logits `[B, 1]`."""
         return self.head(self.features(x))

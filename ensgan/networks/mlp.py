@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, for points and for small images, as generator or as discriminator."""
+"""Multilayer perceptrons as generators and discriminators of points and small images."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def mlp(
     dtype: Any = "float32",
     classes: int = 0,
 ) -> Network:
-    """Return a perceptron: inputs are flattened, outputs take `out_shape`.
+    """Return a perceptron; inputs are flattened, and outputs get the shape `out_shape`.
 
-    `mlp(2, (128, 128), 2)` is a generator of points, `mlp(2, (128, 128), 1)` a discriminator of them.
+    `mlp(2, (128, 128), 2)` is a generator of points, and `mlp(2, (128, 128), 1)` a discriminator of points.
 
     Args:
         in_shape: shape of one input; `n` means `(n,)`.
@@ -63,18 +63,19 @@ def mlp(
         out_shape: shape of one output; `1` and `()` mean one logit per sample, any other `n` means `(n,)`.
         activation: one of ACTIVATIONS.
         negative_slope: the slope of `leaky_relu` below 0, in [0, 1].
-        output: what the last layer ends in: `linear`, or `tanh` for data in [-1, 1].
+        output: activation of the last layer: `linear`, or `tanh` for data in [-1, 1].
         norm: `batch`, `layer` or `none`, before each activation. `batch` makes the network batch-coupled.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
-        init: initial weights of hidden layers: `he`, `lecun`, `orthogonal`, or `normal` with deviation .02.
-            The last layer is `lecun`, or `normal` too.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`. Parameters and output are float32,
-            or float64.
-        classes: 0, or how many classes labels count. A network that ends in a logit is then a projection discriminator
-            (`conditional.Projection`), any other gets an embedding of the class beside its input.
+        init: initial weights of hidden layers: `he`, `lecun`, `orthogonal`, or `normal` with standard deviation .02.
+            The last layer has `lecun`, or `normal` as well.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`. Parameters and output are float32, or
+            float64.
+        classes: number of classes, or 0 for an unconditional network. A network that ends in a logit becomes a
+            projection discriminator (`conditional.Projection`); in any other, an embedding of the class is
+            concatenated to the input.
 
     Raises:
-        InputError: for unknown names and sizes that are not positive.
+        InputError: unknown names, or sizes that are not positive.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
     inputs, embeds = math.prod(in_shape), classes > 0 and out_shape != ()
@@ -93,7 +94,7 @@ def mlp(
             for a, b in pairwise(sizes[:-1])
         ]
         norms = [make_norm(b, dtype=compute, **kind) for b in sizes[1:-1]] if make_norm else None
-        # The last layer is computed as precisely as it is stored: losses compare logits.
+        # The last layer is computed in the dtype of its parameters, since losses compare logits.
         last = dense(*sizes[-2:], spectral_norm=spectral_norm, dtype=stored, kernel_init=last_kernel, **kind)
         net = _MLP(hidden, norms, last, act, final, out_shape)
         if not classes:
@@ -125,17 +126,17 @@ def mlp_generator(
         activation: one of ACTIVATIONS.
         output: `linear`, `tanh` for data in [-1, 1], or `auto`: `tanh` for images `[H, W, C]`, else `linear`.
         norm: `batch`, `layer` or `none`, before each activation.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
-            then put beside it.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, or 0 for an unconditional generator. A learned embedding of the class,
+            as long as the latent, is concatenated to the latent.
 
     Raises:
-        InputError: for unknown names and sizes that are not positive.
+        InputError: unknown names, or sizes that are not positive.
     """
     shape = input_shape(sample_shape)
     if output == "auto":
         output = "tanh" if len(shape) == 3 else "linear"
-    # A one-dimensional point is (1,), which is a shape and not a logit.
+    # A one-dimensional point has the shape (1,), which does not mean a logit.
     options = {"activation": activation, "norm": norm, "dtype": dtype}
     return mlp(latent, widths, shape, output=output, **options, classes=classes)
 
@@ -158,16 +159,16 @@ def mlp_discriminator(
         sample_shape: shape of one sample.
         widths: sizes of the hidden layers.
         activation: one of ACTIVATIONS.
-        norm: `layer` or `none`; `batch` works too, and costs a second pullback.
+        norm: `layer`, `none`, or `batch`, which costs a second pullback.
         spectral_norm: whether every layer is divided by its largest singular value (Miyato et al. 2018).
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
-        projection: how many numbers of a sample it sees, through a fixed random matrix of each member's own (Neyshabur
-            et al. 2017); 0 is all of it, as it is.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
+        projection: number of outputs of a fixed random matrix in front, different for each member (Neyshabur et al.
+            2017); 0 for the sample as it is.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, for a projection discriminator (Miyato & Koyama 2018), or 0.
 
     Raises:
-        InputError: for unknown names, sizes that are not positive, and more numbers than a sample has.
+        InputError: unknown names, sizes that are not positive, or a projection to more numbers than a sample has.
     """
     check_range("projection", projection)
     options = {"activation": activation, "norm": norm, "spectral_norm": spectral_norm, "dtype": dtype}
@@ -204,29 +205,29 @@ class _MLP(nnx.Module):
 
 
 def dense(a: int, b: int, *, spectral_norm: bool = False, rngs: nnx.Rngs, **options: Any) -> nnx.Linear | SpectralNorm:
-    """Return a dense layer, divided by its largest singular value if asked for."""
+    """Return a dense layer, with or without spectral normalisation."""
     layer = nnx.Linear(a, b, use_bias=not spectral_norm, rngs=rngs, **options)
     return SpectralNorm(layer, rngs=rngs) if spectral_norm else layer
 
 
 def activation_named(name: str, negative_slope: float = 0.2) -> Callable[[Array], Array]:
-    """Return the activation of that name; the slope is that of `leaky_relu`."""
+    """Return the activation with this name; the slope is for `leaky_relu`."""
     act = look_up("activation", name, ACTIVATIONS)
     return partial(act, negative_slope=negative_slope) if name == "leaky_relu" else act
 
 
 def dtypes(dtype: Any) -> tuple[Any, Any]:
-    """Return what is computed in and what parameters are stored in, of a dtype or its name."""
+    """Return the dtypes of the computation and of the parameters, for a dtype or its name."""
     compute = jnp.dtype(dtype)
     if compute.name not in ("float32", "bfloat16", "float64"):
         raise unknown("dtype", compute.name, ("float32", "bfloat16", "float64"))
     if compute.name == "float64" and not jax.config.read("jax_enable_x64"):
-        raise InputError("dtype float64, but JAX computes in 32 bits; set jax_enable_x64, or take float32")
+        raise InputError("dtype is float64, but JAX computes in 32 bits; set JAX_ENABLE_X64=1, or give float32")
     return compute, jnp.promote_types(compute, jnp.float32)
 
 
 def look_up(kind: str, name: str, table: dict[str, Any]) -> Any:
-    """Return the entry of a table, or raise the error that lists the known ones."""
+    """Return the entry of a table. Raises InputError, with the known names, if there is none."""
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]

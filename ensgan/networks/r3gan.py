@@ -1,4 +1,4 @@
-"""A residual pair after R3GAN (Huang et al. 2024, arXiv 2501.05441): no normalisation, Fixup-like weights."""
+"""Residual networks after R3GAN (Huang et al. 2024, arXiv 2501.05441): no normalisation, Fixup-like weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ensgan.networks.conditional import Embedded, Projection, one_logit
 from ensgan.networks.mlp import OUTPUTS, dtypes, look_up
 from ensgan.types import InputError, Network, Shape
 
-# size: (size at the narrow end, how often it doubles)
+# size: (smallest size, number of doublings)
 STAGES = {8: (4, 1), 16: (4, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4), 128: (4, 5), 256: (4, 6)}
 SLOPE = 0.2
 HE = 2 / (1 + SLOPE**2)  # variance scale that keeps a signal through LeakyReLU(.2)
@@ -38,29 +38,29 @@ def r3gan_generator(
     Args:
         sample_shape: `(size, size, channels)` with size 8, 16, 28, 32, 64, 128 or 256.
         latent: size of the latent.
-        width: channels at full size; they double each time the map halves, up to four times this.
+        width: number of channels at full size; it doubles each time the size halves, up to four times this.
         blocks: residual blocks per stage.
-        expansion: how many times wider the grouped convolution of a block is than the block.
-        group_width: channels per group of the grouped convolution; divides `width * expansion`.
+        expansion: width of the grouped convolution of a block, as a multiple of the block's width.
+        group_width: number of channels per group of the grouped convolution; divides `width * expansion`.
         output: `linear`, as in the paper, or `tanh` for data in [-1, 1].
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: a learned embedding of the class, as long as the latent, is
-            then put beside it.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, or 0 for an unconditional generator. A learned embedding of the class,
+            as long as the latent, is concatenated to the latent.
 
     Raises:
-        InputError: for other sizes, groups that do not divide, and unknown names.
+        InputError: other sizes, groups that do not divide, or unknown names.
     """
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
     widths = _widths(width, doublings, expansion, group_width)[::-1]
     final = look_up("output", output, OUTPUTS)
     compute, stored = dtypes(dtype)
-    told = 2 * latent if classes else latent  # the numbers that it starts from
+    inputs = 2 * latent if classes else latent
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
         stages = _stages(widths, blocks, expansion, group_width, kind)
-        net = _Generator(told, base, channels, widths, stages, final, stored, kind)
+        net = _Generator(inputs, base, channels, widths, stages, final, stored, kind)
         return Embedded(net, classes, latent, dtype=stored, rngs=rngs) if classes else net
 
     return from_nnx(factory, latent, (size, size, channels), classes=classes or None)
@@ -81,16 +81,16 @@ def r3gan_discriminator(
 
     Args:
         sample_shape: `(size, size, channels)` with size 8, 16, 28, 32, 64, 128 or 256.
-        width: channels at full size; they double each time the map halves, up to four times this.
+        width: number of channels at full size; it doubles each time the size halves, up to four times this.
         blocks: residual blocks per stage.
-        expansion: how many times wider the grouped convolution of a block is than the block.
-        group_width: channels per group of the grouped convolution; divides `width * expansion`.
+        expansion: width of the grouped convolution of a block, as a multiple of the block's width.
+        group_width: number of channels per group of the grouped convolution; divides `width * expansion`.
         heads: logits per sample; more than one for the losses `mad` and `mgan`.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
-        classes: 0, or how many classes the data have: then a projection discriminator (Miyato & Koyama 2018).
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
+        classes: number of classes of the data, for a projection discriminator (Miyato & Koyama 2018), or 0.
 
     Raises:
-        InputError: for other sizes and groups that do not divide.
+        InputError: other sizes, or groups that do not divide.
     """
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
@@ -108,12 +108,12 @@ def r3gan_discriminator(
 
 
 class _Block(nnx.Module):
-    """x + 1×1(act(grouped 3×3(act(1×1(x))))). Starts as the identity, for the last weights start at zero."""
+    """x + 1×1(act(grouped 3×3(act(1×1(x))))). It starts as the identity, since the last weights start at zero."""
 
     def __init__(self, width: int, inner: int, group_width: int, depth: int, kind: dict[str, Any]):
         # Fixup, with `depth` branches of three layers: depth^(-1/4) on the first two, squared for variance.
         kernel = _scaled(HE / depth**0.5)
-        # 1×1 convolutions are dense layers: stacked members are then a batched product, not a grouped one.
+        # 1×1 convolutions are dense layers, so stacked members become a batched product and not a grouped convolution.
         self.enter = nnx.Linear(width, inner, kernel_init=kernel, **kind)
         groups = inner // group_width
         self.mix = nnx.Conv(inner, inner, (3, 3), feature_group_count=groups, kernel_init=kernel, **kind)
@@ -164,7 +164,7 @@ class _Discriminator(nnx.Module):
         shape = (base, base, widths[-1])
         std = base**-1.0  # of base² weights per channel
         self.pool = nnx.Param(std * jax.random.normal(kind["rngs"].params(), shape, kind["param_dtype"]))
-        # The last layer is computed as precisely as it is stored: losses compare logits.
+        # The last layer is computed in the dtype of its parameters, since losses compare logits.
         kind = kind | {"dtype": out_dtype}
         self.logit = nnx.Linear(widths[-1], heads, kernel_init=_scaled(1.0), **kind)
 
@@ -178,7 +178,7 @@ class _Discriminator(nnx.Module):
         x = _change(self.changes[i - 1], _downsample(x)) if i else self.from_image(x)
         for block in self.stages[i]:
             x = block(x)
-        # A depthwise convolution over the whole map is one weight per position and channel.
+        # A depthwise convolution over the whole map has one weight per position and channel.
         last = i == len(self.stages) - 1
         return jnp.einsum("bhwc,hwc->bc", x, self.pool[...].astype(x.dtype)) if last else x
 
@@ -197,7 +197,7 @@ class _Discriminator(nnx.Module):
 def _widths(width: int, doublings: int, expansion: int, group_width: int) -> list[int]:
     if (width * expansion) % group_width:
         raise InputError(
-            f"width {width} × expansion {expansion} = {width * expansion}; expected a multiple of "
+            f"width {width} × expansion {expansion} is {width * expansion}, which is not a multiple of "
             f"group_width {group_width}; change one of the three"
         )
     return [width * min(2**i, 4) for i in range(doublings + 1)]

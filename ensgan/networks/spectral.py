@@ -8,37 +8,37 @@ from flax import nnx
 
 from ensgan.types import Array
 
-WARM_UP = 15  # power iterations at initialisation, so that σ is about right from the first step
+WARM_UP = 15  # power iterations at initialisation, so that σ is nearly right from the first step
 
 
 class SingularVector(nnx.Variable):
-    """State of a SpectralNorm: the left singular vector that the power iteration has found so far."""
+    """State of a SpectralNorm: the current estimate of a singular vector, from power iteration."""
 
 
 class SpectralNorm(nnx.Module):
     """`layer(x) / σ + bias`, with σ the largest singular value of the layer's kernel as `[-1, features]`.
 
-    One power iteration per call in training mode, none in evaluation mode. The vectors are constants for the
-    gradient, which flows through `σ = vᵀ K u`. The estimate looks at the kernel only: samples stay apart.
+    There is one power iteration per call in training mode, and none in evaluation mode. The vectors are constants for
+    the gradient, which flows through `σ = vᵀ K u`. The estimate depends on the kernel only, so samples stay
+    independent.
 
-    Dividing the output rather than the kernel is the same function and never writes to a parameter; it is why
-    the layer must not have a bias of its own. An embedding is such a layer too: its kernel is the table, and it
-    gets no bias. (`nnx.SpectralNorm` writes to the kernel, and keeps its vector as BatchStat, as if it depended
-    on the batch.)
+    The output is divided instead of the kernel. This is the same function and never writes to a parameter, but the
+    layer must not have a bias of its own. In an embedding, the table is the kernel, and there is no bias at all.
+    (`nnx.SpectralNorm` writes to the kernel, and stores its vector as BatchStat, as if it depended on the batch.)
 
     Args:
         layer: an `nnx.Linear`, `nnx.Conv` or `nnx.ConvTranspose` made with `use_bias=False`, or an `nnx.Embed`.
-        rngs: where the first vector comes from.
+        rngs: for the first vector.
 
     Raises:
-        ValueError: where the layer has a bias.
+        ValueError: a layer with a bias.
     """
 
     def __init__(self, layer: nnx.Linear | nnx.Conv | nnx.ConvTranspose | nnx.Embed, *, rngs: nnx.Rngs):
-        """Wrap the layer and start its vector."""
+        """Wraps the layer, and makes its vector."""
         table = isinstance(layer, nnx.Embed)
         if not table and layer.bias is not None:
-            raise ValueError("SpectralNorm got a layer with a bias; expected one made with use_bias=False")
+            raise ValueError("SpectralNorm got a layer with a bias; make the layer with use_bias=False")
         kernel = _matrix(layer)
         u = jax.random.normal(rngs.params(), kernel.shape[1:], kernel.dtype)
         self.layer = layer
@@ -47,7 +47,7 @@ class SpectralNorm(nnx.Module):
         self.use_running_average = False  # the name that `.train()` and `.eval()` set
 
     def __call__(self, x: Array) -> Array:
-        """Map `x` `[B, ..., in]` to `[B, ..., features]`."""
+        """Maps `x` `[B, ..., in]` to `[B, ..., features]`."""
         kernel = _matrix(self.layer)
         v, u = _iterate(jax.lax.stop_gradient(kernel), self.u[...])
         if self.use_running_average:

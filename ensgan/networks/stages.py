@@ -1,4 +1,4 @@
-"""Networks in stages: one after the other, so that members of a group can have the first or the last in common."""
+"""Networks in stages, so that members of a group can have the first or the last stages in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ensgan.types import Array, InputError, Network, Stage, Tree
 
 
 class Split(NamedTuple):
-    """A network as two: the stages that members have in common, and those that are each member's own.
+    """A network in two parts: the stages that members have in common, and those that each member has for itself.
 
     Attributes:
         common: the common stages as one.
@@ -25,26 +25,26 @@ class Split(NamedTuple):
 
 
 def chain(**parts: Network) -> Network:
-    """Networks one after the other as one network, each a stage with the name of its keyword.
+    """One network from several, one after the other; each is a stage with the name of its keyword.
 
     Args:
-        parts: at least one; each takes what the one before gives.
+        parts: at least one; each takes the output of the one before.
 
     Returns:
         A network whose parameters and state are `{name: those of the part}`.
 
     Raises:
-        InputError: there is none, shapes that do not fit, or parts with different numbers of classes.
+        InputError: no part, shapes that do not fit, or parts with different numbers of classes.
     """
     if not parts:
         raise InputError("chain() got no network; give at least one, by name: chain(trunk=..., head=...)")
     networks = list(parts.values())
     for (first, a), (second, b) in zip(parts.items(), list(parts.items())[1:], strict=False):
         if a.out_shape != b.in_shape:
-            raise InputError(f"{first} gives {a.out_shape} and {second} takes {b.in_shape}; they must agree")
+            raise InputError(f"{first} gives {a.out_shape}, but {second} takes {b.in_shape}; make them equal")
     counted = sorted({part.classes for part in networks} - {None})  # type: ignore[type-var]
     if len(counted) > 1:
-        raise InputError(f"parts are conditional on {counted} classes; they must agree")
+        raise InputError(f"parts are conditional on {counted} classes; give all the same number")
 
     def init(key: Array) -> tuple[Tree, Tree]:
         made = {name: part.init(jax.random.fold_in(key, k)) for k, (name, part) in enumerate(parts.items())}
@@ -73,12 +73,12 @@ def chain(**parts: Network) -> Network:
 
 
 def trunk_and_heads(trunk: Network, head: Network) -> Network:
-    """A discriminator as a trunk and a head: `Group(..., shared=("trunk",))` gives each member a head of its own.
+    """A discriminator with a trunk and a head. With `Group(..., shared=("trunk",))`, members share the trunk.
 
-    The trunk then sees every sample once, however many members there are.
+    The trunk then computes every sample once, however many members there are.
 
     Args:
-        trunk: maps samples to features, each sample alone.
+        trunk: maps samples to features, each sample independently.
         head: maps features to one logit.
 
     Raises:
@@ -102,14 +102,14 @@ def joined(stages: Collection[Stage]) -> Stage:
 
 
 def split(network: Network, shared: Collection[str]) -> Split:
-    """A network whose first or last stages are common.
+    """Divides a network into the stages in common and the others.
 
     Args:
-        network: has stages.
-        shared: dotted names of the parameters in the common stages.
+        network: a network with stages.
+        shared: dotted names of the parameters in the common stages, which must be the first or the last.
 
     Raises:
-        InputError: names that cover a stage in part, or stages in the middle.
+        InputError: names that cover part of a stage, or stages in the middle.
     """
     names = [path for path, _ in leaves(jax.eval_shape(network.init, jax.random.key(0))[0])]
     common = []
@@ -119,8 +119,8 @@ def split(network: Network, shared: Collection[str]) -> Split:
         if covered and covered != mine:
             missing = [name for name in mine if name not in covered]
             raise InputError(
-                f"shared parts cover a stage of the network in part: {covered[0]} is shared and {missing[0]} is not; "
-                f"share whole stages: {_listed(network)}"
+                f"shared names cover part of a stage: {covered[0]} is shared and {missing[0]} is not; share whole "
+                f"stages: {_listed(network)}"
             )
         common.append(bool(covered))
     first = len(common) - common[::-1].index(False) if False in common else len(common)
@@ -130,8 +130,8 @@ def split(network: Network, shared: Collection[str]) -> Split:
             sides = joined(network.stages[:cut]), joined(network.stages[cut:])
             return Split(*(sides if common_first else sides[::-1]), common_first)
     raise InputError(
-        "shared parts are the first stages of a network or the last ones, and leave each member at least one of its "
-        f"own; the stages are, in order, {_listed(network)}"
+        "shared stages must be the first or the last of a network, and leave each member at least one of its own; the "
+        f"stages are, in order, {_listed(network)}"
     )
 
 
@@ -140,7 +140,7 @@ def _listed(network: Network) -> str:
 
 
 def within(name: str, parts: Collection[str]) -> bool:
-    """Whether a dotted name is one of the parts, or inside of one."""
+    """Whether a dotted name is one of the parts, or inside one."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
@@ -151,7 +151,7 @@ def leaves(tree: Tree) -> list[tuple[str, Any]]:
 
 
 def pruned(tree: Tree, names: Collection[str], prefix: str = "") -> Tree:
-    """The part of a nested dictionary that is within the names, without empty branches."""
+    """The part of a nested dictionary that the names cover, without empty branches."""
     found = {}
     for key, branch in tree.items():
         name = f"{prefix}{key}"
@@ -163,7 +163,7 @@ def pruned(tree: Tree, names: Collection[str], prefix: str = "") -> Tree:
 
 
 def merged(a: Tree, b: Tree) -> Tree:
-    """Two nested dictionaries without common leaves as one, in the order of sorted keys."""
+    """One nested dictionary from two that have no leaf in common."""
     both = {**a, **b}
     for key in a.keys() & b.keys():
         both[key] = merged(a[key], b[key])

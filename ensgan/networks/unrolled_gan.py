@@ -1,4 +1,4 @@
-"""The small pair of Unrolled GAN for stacked MNIST (Metz, Poole, Pfau and Sohl-Dickstein 2017, arXiv 1611.02163)."""
+"""The networks of Unrolled GAN for stacked MNIST (Metz, Poole, Pfau and Sohl-Dickstein 2017, arXiv 1611.02163)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def unrolled_gan_generator(
 ) -> Network:
     """Return the generator: dense, three transposed 3×3 convolutions of stride 2, a 3×3 convolution; ReLU, tanh.
 
-    With 28×28 pixels and the width of the paper its maps are 4×4×64, 7×7×32, 14×14×16 and 28×28×8.
+    With 28×28 pixels and the width of the paper, the maps are 4×4×64, 7×7×32, 14×14×16 and 28×28×8.
 
     Args:
         sample_shape: `(size, size, channels)` with size 8, 16, 28, 32 or 64.
         latent: size of the latent.
-        width: channels of the widest map; they double each time the map halves.
+        width: number of channels at the largest size; it doubles each time the size halves.
         norm: `batch`, after every layer but the last, or `none`.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
 
     Raises:
-        InputError: for other sizes and unknown names.
+        InputError: other sizes or unknown names.
     """
     size, channels = image_shape(sample_shape, SIZES)
     sizes, widths = _sizes(size), [width * 2**k for k in reversed(range(HALVINGS + 1))]
@@ -46,7 +46,7 @@ def unrolled_gan_generator(
 
     def factory(rngs: nnx.Rngs) -> nnx.Module:
         kind: dict[str, Any] = {"dtype": compute, "param_dtype": stored, "rngs": rngs}
-        # With stride 2 an output sees a quarter of the kernel, hence 8 where others have 2.
+        # With stride 2 an output sees a quarter of the kernel, hence 8 instead of the usual 2.
         up: list[nnx.Module] = [
             nnx.ConvTranspose(a, b, (3, 3), (2, 2), padding=_padding(c, d), kernel_init=kernel_init(norm, 8.0), **kind)
             for (a, b), (c, d) in zip(pairwise(widths), pairwise(sizes), strict=True)
@@ -68,16 +68,16 @@ def unrolled_gan_discriminator(
 ) -> Network:
     """Return the discriminator: three 3×3 convolutions of stride 2, LeakyReLU(.3), dense to one logit.
 
-    The paper measures a half and a quarter of the generator's channels: `width` 4 and 2.
+    The paper uses a half and a quarter of the generator's channels: `width` 4 and 2.
 
     Args:
         sample_shape: `(size, size, channels)` with size 8, 16, 28, 32 or 64.
-        width: channels of the widest map; they double each time the map halves.
-        norm: `batch`, after every convolution, or `none`. Batch coupling costs a second pullback.
-        dtype: what it computes in: `float32`, `bfloat16` or `float64`.
+        width: number of channels at the largest size; it doubles each time the size halves.
+        norm: `batch`, after every convolution, which costs a second pullback, or `none`.
+        dtype: dtype of the computation: `float32`, `bfloat16` or `float64`.
 
     Raises:
-        InputError: for other sizes and unknown names.
+        InputError: other sizes or unknown names.
     """
     size, channels = image_shape(sample_shape, SIZES)
     widths = [channels, *(width * 2**k for k in range(HALVINGS))]
@@ -98,7 +98,7 @@ def unrolled_gan_discriminator(
 
 
 def _sizes(size: int) -> list[int]:
-    """Sizes of the maps, narrow end first; 28 gives 4, 7, 14, 28."""
+    """Sizes of the maps, smallest first; 28 gives 4, 7, 14, 28."""
     return [-(-size // 2**k) for k in reversed(range(HALVINGS + 1))]
 
 

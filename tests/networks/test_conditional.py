@@ -14,6 +14,7 @@ from ensgan.cli import main as cli
 from ensgan.data import from_arrays, from_iterator, gaussian_ring
 from ensgan.devices import mesh
 from ensgan.evaluation.selection import select
+from ensgan.game import coverage
 from ensgan.game.game import Game
 from ensgan.game.placement import start
 from ensgan.game.population import Group
@@ -35,13 +36,6 @@ POINTS = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
 SOURCE = from_arrays("points", POINTS, np.arange(200) % 5)
 
 
-def filled(network):
-    """Parameters and state of the right shapes; compiling `init` takes far longer."""
-    draw = np.random.default_rng(0)
-    blank = jax.eval_shape(lambda: network.init(jax.random.key(0)))
-    return jax.tree.map(lambda leaf: jnp.float32(draw.normal(scale=0.3, size=leaf.shape)), blank)
-
-
 def conditional(M=2, N=2, classes=5, **settings):
     g = networks.mlp(3, (6,), (2,), classes=classes)
     d = networks.mlp((2,), (6,), (), classes=classes)
@@ -54,7 +48,7 @@ def conditional(M=2, N=2, classes=5, **settings):
 
 def test_the_logit_of_a_perceptron_is_the_formula_by_hand(key):
     network = networks.mlp_discriminator((2,), widths=(3,), classes=4)
-    params, state = filled(network)
+    params, state = toys.filled(network)
     x = np.asarray(jax.random.normal(key, (4, 2)))
     first, last = params["net"]["hidden"]["0"], params["net"]["last"]
     h = x @ first["kernel"] + first["bias"][None]
@@ -66,7 +60,7 @@ def test_the_logit_of_a_perceptron_is_the_formula_by_hand(key):
 
 def test_a_generator_gets_the_embedding_beside_its_latent(key):
     told = networks.mlp_generator((2,), latent=3, widths=(4,), classes=4)
-    params, state = filled(told)
+    params, state = toys.filled(told)
     plain = networks.mlp(6, (4,), (2,))
     z = jax.random.normal(key, (4, 3))
     want = plain.apply(params["net"], {}, jnp.concatenate([z, params["embed"]["embedding"][LABEL]], 1))[0]
@@ -85,7 +79,7 @@ DISCRIMINATORS = {
 def test_every_projection_uses_the_features_that_its_logit_is_made_of(name, key):
     """The gradient of a row of the table is φ; the plain network's last layer makes its logit from the same φ."""
     told, plain = DISCRIMINATORS[name](classes=4), DISCRIMINATORS[name]()
-    params, state = filled(told)
+    params, state = toys.filled(told)
     x = jax.random.normal(key, (1, *told.in_shape))
 
     def logit(table, label):
@@ -110,7 +104,7 @@ GENERATORS = {
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_a_gradient_reaches_the_classes_of_the_batch_and_no_others(name, key):
     network = GENERATORS[name]()
-    params, state = filled(network)
+    params, state = toys.filled(network)
     state = jax.tree.map(jnp.abs, state)  # variances among them
     z = jax.random.normal(key, (4, 3))
     apply = lambda p: network.apply(p, state, z, label=LABEL)[0]
@@ -138,7 +132,7 @@ def test_other_numbers_for_the_classes_are_the_same_game(key):
     toys.assert_close(renamed(new.discriminators), other.discriminators)
     toys.assert_close(info, report)
     _, untold = run(state, batch | {"label": batch["label"][::-1]})
-    assert not np.allclose(untold.loss_g, info.loss_g)  # labels are looked at
+    assert not np.allclose(untold.loss_g, info.loss_g)  # labels matter
 
 
 def test_the_table_of_a_spectral_network_is_divided_by_its_largest_singular_value():
@@ -148,7 +142,7 @@ def test_the_table_of_a_spectral_network_is_divided_by_its_largest_singular_valu
     for _ in range(5):
         y = norm(LABEL)
     np.testing.assert_allclose(y, table[LABEL] / np.linalg.norm(table, 2), rtol=1e-4)
-    params, _ = filled(networks.mlp_discriminator((2,), widths=(3,), classes=4, spectral_norm=True))
+    params, _ = toys.filled(networks.mlp_discriminator((2,), widths=(3,), classes=4, spectral_norm=True))
     assert jax.tree.map(jnp.shape, params["embed"]) == {"layer": {"embedding": (4, 3)}}
 
 
@@ -231,10 +225,10 @@ def test_labels_are_dealt_like_fakes_and_reals():
     game = conditional(2, 4, coverage="split")
     label = jnp.arange(8)
     real = jnp.stack([label, label], axis=1).astype(float)
-    seen = lambda leaf: game.covers.reals(leaf, False, game.N, jnp.arange(4))
-    x, tags = seen(real), seen(label)
+    split = coverage.COVERAGES["split"]
+    x, tags = (split.reals(each, False, 4, jnp.arange(4)) for each in (real, label))
     np.testing.assert_array_equal(x[..., 0], tags)
-    view = game.covers.see(game.groups_g, game.groups_d, jnp.stack([real, real]), None, mesh.ALONE)
+    view = split.see(game.groups_g, game.groups_d, jnp.stack([real, real]), None, mesh.ALONE)
     np.testing.assert_array_equal(view.fake[:, :, :, 0], np.broadcast_to(tags[:, None], (4, 2, 2)))
 
 
@@ -423,5 +417,5 @@ def test_networks_that_count_wrong_are_refused():
         networks.from_nnx(linear, 2, 2, classes=3)
     with pytest.raises(InputError, match="the module takes no labels"):
         networks.from_linen(linen.Dense(2), 2, 2, classes=3)
-    with pytest.raises(InputError, match="classes is -1; expected a whole number, at least 1"):
+    with pytest.raises(InputError, match="classes is -1; give a whole number, at least 1"):
         networks.mlp(2, (4,), (2,), classes=-1)

@@ -73,9 +73,9 @@ def test_a_network_is_split_where_the_shared_names_end(shared, first, own, key):
 @pytest.mark.parametrize(
     ("shared", "message"),
     [
-        (("hidden.0.kernel",), r"cover a stage of the network in part: hidden.0.(bias|kernel) is shared"),
-        (("hidden.1",), "the first stages of a network or the last ones"),
-        (("hidden.0", "last"), "the first stages of a network or the last ones"),
+        (("hidden.0.kernel",), r"cover part of a stage: hidden.0.(bias|kernel) is shared"),
+        (("hidden.1",), "must be the first or the last of a network"),
+        (("hidden.0", "last"), "must be the first or the last of a network"),
         (("hidden", "last"), "leave each member at least one"),
     ],
 )
@@ -85,7 +85,7 @@ def test_parts_that_cannot_be_common_are_named(shared, message):
 
 
 def test_a_chain_that_does_not_fit_is_refused():
-    with pytest.raises(InputError, match=r"trunk gives \(6,\) and head takes \(5,\); they must agree"):
+    with pytest.raises(InputError, match=r"trunk gives \(6,\), but head takes \(5,\); make them equal"):
         networks.trunk_and_heads(networks.mlp(3, (8,), 6), networks.mlp(5, (4,), 1))
     with pytest.raises(InputError, match=r"chain\(\) got no network"):
         networks.chain()

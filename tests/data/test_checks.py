@@ -1,0 +1,56 @@
+"""Checks of samples, labels and seeds."""
+
+import jax
+import numpy as np
+import pytest
+
+from ensgan import data
+from ensgan.data.checks import check_seed, checked_labels, checked_samples
+from ensgan.types import InputError
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_bad_seed(seed):
+    for make in (data.gaussian_ring, data.digits, check_seed):
+        with pytest.raises(InputError, match=f"seed is {seed}; it must be at least 0 and below 2³²"):
+            make(seed=seed)
+    with pytest.raises(InputError, match="--seed is"):
+        check_seed(seed, "--seed")
+
+
+@pytest.mark.parametrize(
+    ("x", "match"),
+    [
+        (np.zeros((20, 4), np.int64), "int64 .*; expected uint8 images or float32 samples"),
+        (np.zeros((20, 4), np.uint8), "expected images"),
+        (np.zeros(20), "expected images"),
+        (np.zeros((20, 3, 8, 8), np.uint8), "expected 1 to 4 channels on the last axis"),
+        (np.full((20, 2), np.nan), "NaN or infinite"),
+        (np.full((20, 2), 1e300), "NaN or infinite"),
+        (np.full((20, 2, 2), 255.0), r"float images in \[255, 255\]; expected \[-1, 1\]"),
+    ],
+)
+def test_bad_samples(tmp_path, x, match):
+    np.savez(tmp_path / "a.npz", x=x)
+    with pytest.raises(InputError, match=match):
+        data.npz(tmp_path / "a.npz")
+
+
+def test_good_samples_settle_their_types():
+    assert checked_samples(np.zeros((2, 3), np.float64), "x").dtype == np.float32
+    assert checked_samples(jax.numpy.zeros((2, 3), jax.numpy.bfloat16), "x").dtype == np.float32
+    assert checked_samples(np.zeros((2, 3, 4), np.uint8), "x").shape == (2, 3, 4, 1)
+    assert checked_labels(np.zeros(2, np.uint8), 2, "y").dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("label", "match"),
+    [
+        (np.zeros((20, 1), int), r"expected integers \[20\]"),
+        (np.zeros(20), r"float64 \[20\]; expected integers"),
+        (np.arange(20) - 1, r"labels -1..18; expected 0..K-1"),
+    ],
+)
+def test_bad_labels(label, match):
+    with pytest.raises(InputError, match=match):
+        data.from_arrays("some", np.zeros((20, 4, 3), np.uint8), label)

@@ -1,0 +1,145 @@
+"""Digits, IDX files and NumPy files."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from toys import draw
+
+from ensgan import data
+from ensgan.types import InputError
+
+
+def test_digits():
+    source = data.digits()
+    assert (source.shape, source.classes, source.resumable) == ((8, 8, 1), 10, True)
+    assert source.num == {"train": 1260, "select": 179, "calibrate": 179, "report": 179}
+    x = source.held_out("train", 1260)["x"]
+    assert x.min() < -0.99
+    assert 0.99 < x.max() <= 1
+    assert source.arrays["train"]["x"].max() == 16
+    assert source.arrays["train"]["x"].dtype == np.uint8
+
+
+def idx_bytes(x, kind=8):
+    x = np.asarray(x, np.uint8)
+    return struct.pack(f">BBBB{x.ndim}I", 0, 0, kind, x.ndim, *x.shape) + x.tobytes()
+
+
+IMAGES = (np.arange(20 * 4 * 3) % 256).astype(np.uint8).reshape(20, 4, 3)
+
+
+LABELS = np.arange(20) % 10
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("dot", ["-", "."])
+def test_mnist_files(tmp_path, zipped, dot):
+    for stem, value in ((f"train-images{dot}idx3-ubyte", IMAGES), (f"train-labels{dot}idx1-ubyte", LABELS)):
+        raw = idx_bytes(value)
+        (tmp_path / (stem + ".gz" * zipped)).write_bytes(gzip.compress(raw) if zipped else raw)
+    source = data.mnist(tmp_path, pad=2)
+    assert (source.shape, source.classes) == ((8, 7, 1), 10)
+    for split, where in data.split_indices(20).items():
+        table = source.arrays[split]
+        np.testing.assert_array_equal(table["x"][:, 2:-2, 2:-2, 0], IMAGES[where])
+        np.testing.assert_array_equal(table["label"], LABELS[where])
+        assert table["x"][:, :2].max() == 0
+
+
+def test_idx_with_channels_and_without_labels(tmp_path):
+    file = tmp_path / "images"
+    file.write_bytes(idx_bytes(IMAGES[:, None].transpose(0, 2, 3, 1).repeat(3, axis=3)))
+    source = data.idx(file)
+    assert (source.shape, source.classes) == ((4, 3, 3), None)
+    assert set(source.arrays["train"]) == {"x"}
+    assert set(source.held_out("select", 1)) == {"x"}
+
+
+GOOD = idx_bytes(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", r"begins with bytes \[\]; expected an IDX file"),
+        (b"\x89PNG....", r"begins with bytes \[89 50 4e 47\]"),
+        (GOOD[:2] + b"\x0d" + GOOD[3:], "IDX type 0x0d; expected 0x08"),
+        (idx_bytes(LABELS), "has 1 dimensions; expected 3 or 4"),
+        (GOOD[:9], "ends within its header, after 9 bytes"),
+        (GOOD[:-1], r"holds 239 bytes of values, but its header says \[20, 4, 3\], which is 240"),
+        (GOOD + b"x", "holds 241 bytes of values"),
+        (gzip.compress(GOOD, mtime=0)[:-9], "truncated or broken gzip"),
+        (gzip.compress(GOOD, mtime=0)[:12] + b"\xff" * 40, "truncated or broken gzip"),
+        (idx_bytes(np.zeros((10, 3, 4, 5))), "expected 1 to 4 channels on the last axis"),
+        (idx_bytes(np.zeros((10, 0, 4))), "expected at least one number per sample"),
+    ],
+)
+def test_bad_idx_files(tmp_path, content, match):
+    file = tmp_path / "train-images-idx3-ubyte"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=match) as caught:
+        data.mnist(tmp_path)
+    assert file.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_of_idx_and_mnist(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a directory"):
+        data.mnist(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has no train-images-idx3-ubyte"):
+        data.mnist(tmp_path)
+    with pytest.raises(InputError, match="nothing is missing; expected an IDX file"):
+        data.idx(tmp_path / "nothing")
+    (tmp_path / "images").write_bytes(GOOD)
+    (tmp_path / "labels").write_bytes(idx_bytes(LABELS[:19]))
+    with pytest.raises(InputError, match=r"labels holds 19 labels, but .*images holds 20 images"):
+        data.idx(tmp_path / "images", labels=tmp_path / "labels")
+    with pytest.raises(InputError, match="pad is -1"):
+        data.idx(tmp_path / "images", pad=-1)
+
+
+@pytest.mark.parametrize(("x", "label"), [("x", "y"), ("images", "label"), ("anything", "labels")])
+def test_npz_names(tmp_path, x, label):
+    np.savez(tmp_path / "a.npz", **{x: IMAGES, label: LABELS})
+    source = data.npz(tmp_path / "a.npz")
+    assert (source.name, source.shape, source.classes) == ("a.npz", (4, 3, 1), 10)
+    where = data.split_indices(20)["report"]
+    np.testing.assert_array_equal(source.arrays["report"]["x"][..., 0], IMAGES[where])
+    np.testing.assert_array_equal(source.arrays["report"]["label"], LABELS[where])
+
+
+def test_points_are_drawn_as_they_are(tmp_path, key):
+    points = np.random.default_rng(0).normal(size=(30, 5))
+    np.save(tmp_path / "a.npy", points)
+    source = data.npz(tmp_path / "a.npy")
+    assert source.shape == (5,)
+    rows = {row.tobytes() for row in points.astype(np.float32)}
+    drawn = draw(source, source.arrays["train"], key, 8)["x"]
+    assert {row.tobytes() for row in np.asarray(drawn)} <= rows
+    assert {row.tobytes() for row in source.held_out("select", 9)["x"]} <= rows
+
+
+def test_bad_npz_files(tmp_path):
+    file = tmp_path / "a.npz"
+    with pytest.raises(InputError, match=r"is missing; expected an .npz"):
+        data.npz(file)
+    np.savez(file, x=IMAGES)
+    whole = file.read_bytes()
+    for content in (b"", b"no numbers here", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match="is not a NumPy file, is broken"):
+            data.npz(file)
+    np.save(tmp_path / "o.npy", np.array([{}, None], object), allow_pickle=True)
+    with pytest.raises(InputError, match="holds Python objects"):
+        data.npz(tmp_path / "o.npy")
+    np.savez(file, x=np.array([{}, None], object))
+    with pytest.raises(InputError, match=r"an array of .* holds Python objects"):
+        data.npz(file)
+    np.savez(file, a=IMAGES, b=IMAGES)
+    with pytest.raises(InputError, match=r"holds arrays \['a', 'b'\]; expected samples under 'x'"):
+        data.npz(file)
+    np.savez(file, y=LABELS)
+    with pytest.raises(InputError, match=r"holds arrays \['y'\]"):
+        data.npz(file)
