@@ -63,7 +63,7 @@ def measure(name, data, options):
             group["network"]["classes"] = {"ring": 8, "grid": 25}[data]
     game, source = build(parse(tree, TABLES)[0])
     stage = None
-    if game.schedule is not None and game.schedule.claims.weight is not None:  # stages fill the budget
+    if game.claims.weight is not None:  # stages fill the budget
         stage = tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
         game, source = build(parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)

@@ -1,4 +1,4 @@
-"""Training in memory, and what happens on the host between stretches of steps."""
+"""Training in memory, and the work on the host between stretches of steps."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def train(
     """Trains in memory for `steps` more steps.
 
     Args:
-        game: what is played, or replicas of it. A replica that stops being finite keeps its last state, and
-            `describe_fault(state.fault[r])` says why; the others go on.
-        state: where it stands; its buffers are donated, so use the state that comes back.
+        game: the game, or replicas of it. A replica that stops being finite keeps its last state, and
+            `describe_fault(state.fault[r])` gives the reason; the others go on.
+        state: its state; the buffers are donated, so use the returned state afterwards.
         source: batches.
-        steps: how many, at least 1.
+        steps: number of steps, at least 1.
         callback: called on the host every `every` steps, and at the end, with the state and the mean report since the
             last call; must not keep the state.
-        every: steps between two calls; None is once, at the end.
-        mesh: devices to spread members and samples over, from `ensgan.mesh.make`; None is one device. The state that
-            comes back lies on it.
+        every: number of steps between two calls; None is one call, at the end.
+        mesh: devices to spread members and samples over, from `ensgan.mesh.make`; None is a single device. The returned
+            state is on the mesh.
 
     Returns:
-        The new state, and the mean of what steps report, since the last multiple of `every` before the end if it is
-        given, else over all: `info.loss_g` and `info.loss_d` are `[M, N]`, or `[R, M, N]`.
+        The new state, and the mean report of the steps: of those after the last multiple of `every` before the end, or
+        of all steps without `every`. `info.loss_g` and `info.loss_d` are `[M, N]`, or `[R, M, N]`.
 
     Raises:
-        InputError: `steps` or `every` below 1 or not whole numbers.
-        Interrupted: a member stopped being finite, or the data ended; the message says which, and when, and
-            `error.state` is the last good state; only if it is an update that was not finite, it holds that update.
+        InputError: `steps` or `every` is below 1 or not a whole number.
+        Interrupted: a member stopped being finite, or the data ended. The message says which member and when, and
+            `error.state` is the last good state; if the update itself was not finite, it holds that update.
     """
     for name, value in (("steps", steps), ("every", steps if every is None else every)):
         if operator.index(value) < 1:
@@ -70,7 +70,7 @@ def train(
         state = between(game, state, source, start, mesh=mesh)
         state, more = program.tally(state, end - start)
         total = added(total, more)
-        # A replica that stops leaves the others alone; its fault is in the state.
+        # The other replicas go on after a fault, which is in the state.
         if isinstance(game, Game) and (fault := describe_fault(state.fault)):
             advice = "no later update was applied. Lower the learning rate or add a penalty"
             raise Interrupted(f"{fault}; {advice}", stopped(state))
@@ -84,7 +84,7 @@ def train(
 
 
 def periods(game: Game | Replicas) -> list[int]:
-    """How many steps may pass until something has to be done on the host."""
+    """The numbers of steps after which there is work on the host."""
     one = game.first if isinstance(game, Replicas) else game
     payoff = [one.pairing.payoff_every] if "payoff" in one.pairing.asks else []
     return [*payoff, *([one.schedule.every] if one.schedule else [])]
@@ -101,23 +101,23 @@ def stretches(begin: int, end: int, marks: list[int]) -> Iterator[tuple[int, int
 def between(
     game: Game | Replicas, state: State, source: Source, step: int, num: int = 1000, mesh: Mesh | None = None
 ) -> State:
-    """The work on the host before a stretch of steps: a new held-out payoff, and the schedule, when they are due.
+    """The work on the host before a stretch of steps: a new held-out payoff, and the schedule, if they are due.
 
-    The payoff comes from the calibrate split, so that the select split still ranks members on data that nothing was
-    tuned on.
+    The payoff comes from the calibrate split, so that the select split still ranks members on data that were not used
+    for tuning.
 
     Args:
-        game: what is played, or replicas of it.
-        state: where it stands; not donated.
+        game: the game, or replicas of it.
+        state: its state; not donated.
         source: the data.
         step: that of the state.
         num: largest number of held-out samples.
-        mesh: the devices that the state is spread over, or None.
+        mesh: the devices over which the state is spread, or None.
     """
     one = game.first if isinstance(game, Replicas) else game
     due = lambda every: step % every == 0
     scored = "payoff" in one.pairing.asks and due(one.pairing.payoff_every)
-    acts = one.schedule is not None and due(one.schedule.every) and (step > 0 or one.schedule.claims.at_start)
+    acts = one.schedule is not None and due(one.schedule.every) and (step > 0 or one.claims.at_start)
     if not scored and not acts:
         return state
 
@@ -126,7 +126,7 @@ def between(
     if mesh is None:
         return new
     if not acts:
-        # Every process has made its own; they play by that of the first, to the last bit.
+        # Every process computed a payoff; all use that of the first, so that they agree to the last bit.
         return state._replace(payoff=put(mesh, same_array(new.payoff), PartitionSpec()))
     fields: dict[str, Any] = same_array({name: tree for name, tree in new._asdict().items() if name != "key"})
     where = specs(game)
@@ -134,7 +134,7 @@ def between(
 
 
 def bare(state: State) -> State:
-    """The state without the optimisers' states: all that scores and samples need."""
+    """A state without the optimisers' states, which scores and samples do not need."""
     side = lambda groups: tuple(members._replace(optimizer=()) for members in groups)
     return state._replace(generators=side(state.generators), discriminators=side(state.discriminators))
 
@@ -149,7 +149,7 @@ def _between(game: Game, state: State, source: Source, num: int, scored: bool, a
 
 
 def apply_each(game: Game | Replicas, state: State, fn: Callable[[Game, State], State]) -> State:
-    """`fn` of a game and its state on the host, or of each replica that goes on, one after the other."""
+    """`fn` of a game and its state on the host, or of each healthy replica, one after the other."""
     if isinstance(game, Game):
         return fn(game, state)
     new = [game.take(state, r) for r in range(len(game))]

@@ -1,4 +1,4 @@
-"""The dimension key and the contracts that every plug fulfils.
+"""The dimension key, the contracts of all plugs, and the errors of the package.
 
 Dimension key, used in names inside kernels (`logit_MNB`), members before batch:
 
@@ -8,9 +8,9 @@ Dimension key, used in names inside kernels (`logit_MNB`), members before batch:
 
 Rows of every matrix are generators, columns are discriminators. Members sit on axis 0 of every stacked leaf.
 
-A *plug* is a pure function, or a small tuple of pure functions, that is passed in: networks, losses, penalties,
-pairings, augmentations. What a plug needs from the kernel, it declares in a field; the kernel reads the
-declaration and never a name.
+A *plug* is a pure function, or a small tuple of pure functions, that a user passes in: networks, losses, penalties,
+pairings, schedules, augmentations. A plug declares in its fields what it needs from the kernel; the kernel reads these
+declarations and never a name.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ Shape = tuple[int, ...]
 
 
 class InputError(ValueError):
-    """Something a user gave is wrong. The message says what was seen, what is expected, and the fix."""
+    """Something that a user gave is wrong. The message says what was seen, what is expected, and how to fix it."""
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table; it lists the names that are."""
+    """The error for a name that is not in a table; it lists the known names."""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the host, or as XLA says it a device, had too little memory."""
+    """Whether an error says that the host, or a device in the words of XLA, ran out of memory."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
 
 
 def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
     """Raises InputError unless a number, or every number of an array or a tuple, is finite and in [low, high).
 
-    What is only known while a program runs (a traced array) passes.
+    A traced array passes, because its numbers are only known while a program runs.
     """
     if isinstance(value, jax.core.Tracer):
         return
@@ -67,7 +67,7 @@ class Stage(NamedTuple):
 
 
 class Network(NamedTuple):
-    """One member's network: a pair of pure functions and what the kernel must know about them.
+    """One member's network: a pair of pure functions and the facts about them that the kernel needs.
 
     Attributes:
         init: `init(key) -> (params, state)`; both are pytrees of plain dicts of arrays, `state` may be `{}`.
@@ -76,10 +76,10 @@ class Network(NamedTuple):
         in_shape: shape of one input. For a generator this is the shape of the latent.
         out_shape: shape of one output. A discriminator has `()`: one logit per sample.
         batch_coupled: whether an output depends on other samples of the batch (batch norm, minibatch statistics).
-            A batch-coupled discriminator takes each generator's batch apart, and two pullbacks instead of one.
-        convolutional: whether the work is in convolutions, which decides how members are executed on a CPU.
-        synced: for a batch-coupled network, whether its statistics are taken over `mesh.data_axis()` as well, so that
-            the samples of a batch may lie on several devices.
+            A batch-coupled discriminator gets each generator's batch separately, and needs two pullbacks, not one.
+        convolutional: whether most of the work is in convolutions; decides how members are executed on a CPU.
+        synced: for a batch-coupled network, whether it also takes its statistics over `mesh.data_axis()`, so that the
+            samples of a batch may lie on several devices.
         classes: how many classes labels count where the network needs them, `0 ≤ label < classes`; None where it does
             without. A game with such networks takes data with as many classes, and no others.
         stages: the stages whose composition `apply` is, or () where the network does not say. Members of a group can
@@ -98,19 +98,19 @@ class Network(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """The differences between members, for losses under which they do not all play alike.
+    """The parts of a loss that give members roles: losses per pair, several logits, members that differ by number.
 
     Attributes:
-        of: None where all members have one loss; else `of(i, j, hyper)`, the loss of the given pairs: `i` are the
-            numbers of generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, for logits
-            `[K, N, B]`; `hyper` is that of the state.
-        heads: None where a discriminator has one logit; else `heads(M)`, the number C of logits on a last axis. Then
-            `s` is `[M, N, B, C]` and `r` `[1, N, B, C]`, and the three functions of the loss take that axis away.
-        judge: None, or `judge(s, j)`, the one logit that scores are made of, high for what looks real: `[..., N, B]`
-            from logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
-        start: for a loss that `of` reads from `hyper`, the initial values: arrays `[M]` or `[N]` by name.
-        numbered: the sides, `g` or `d`, whose members have roles by their numbers, so that a copy in another place
-            would play another role.
+        of: None if all pairs have one loss; else `of(i, j, hyper)`, the loss of some pairs: `i` are the numbers of
+            generators, `[K, N]` or `[M, 1]`, and `j` those of discriminators, `[N]`, for logits `[K, N, B]`; `hyper` is
+            `state.hyper`.
+        heads: None if a discriminator has one logit; else `heads(M)`, its number C of logits, on a last axis: then `s`
+            is `[M, N, B, C]`, `r` is `[1, N, B, C]`, and the three functions of the loss reduce that axis.
+        judge: None, or `judge(s, j)`, the one logit that scores are computed from, high for samples that look real:
+            `[..., N, B]` from logits `[..., N, B]` or `[..., N, B, C]` of the discriminators `j` `[N]`.
+        start: the initial hyper-parameters that `of` reads from `hyper`: arrays `[M]` or `[N]` by name.
+        numbered: sides, `g` or `d`, whose members have roles by number, so that a copy under another number would have
+            another role.
     """
 
     of: Callable[[Array, Array, Mapping[str, Array]], Loss] | None = None
@@ -123,15 +123,16 @@ class Roles(NamedTuple):
 class Loss(NamedTuple):
     """Pair losses as elementwise functions of logits; the kernel takes the means.
 
-    With `s` the logits of fakes `[M, N, B]` and `r` the logits of reals `[1, N, B]`:
+    Here `s` are the logits of fakes `[M, N, B]` and `r` the logits of reals `[1, N, B]`.
 
     Attributes:
-        real: `real(r)`, what D_j pays for its reals.
-        fake: `fake(s, r)`, what D_j pays for the fakes of G_i.
-        generator: `generator(s, r)`, what G_i pays against D_j.
-        logit: what a logit means at the optimum: the log density ratio, that plus a constant, or nothing calibrated.
+        real: `real(r)`, the loss of D_j on its reals.
+        fake: `fake(s, r)`, the loss of D_j on the fakes of G_i.
+        generator: `generator(s, r)`, the loss of G_i against D_j.
+        logit: the meaning of a logit at the optimum: the log density ratio, that ratio plus a constant, or nothing
+            calibrated.
         relativistic: whether `fake` and `generator` compare a fake with a real, so that weights of reals apply to them.
-        roles: what differs between members; by default all play alike, with one logit.
+        roles: more declarations, for losses in which members have roles.
     """
 
     real: Callable[[Array], Array]
@@ -146,12 +147,12 @@ class Penalty(NamedTuple):
     """A regulariser of one discriminator, added to its loss every `interval` steps, times `interval`.
 
     Attributes:
-        value: `value(critic, real, fake, keys) -> [B]` for one discriminator, what each sample adds; the kernel takes
+        value: `value(critic, real, fake, keys) -> [B]` for one discriminator, the term of each sample; the kernel takes
             the mean. `critic` maps `[B, ...]` to logits `[B]`, `real` and `fake` are `[B, ...]`, `keys` is `[B]`, one
-            per sample. The fakes come from the generators in proportion to P and carry no gradient to them.
-        strength: a number, an array `[N]` of one number per discriminator, or a schedule `step -> number`.
-        interval: how often it is computed, in steps (lazy regularisation).
-        fakes: whether `value` looks at `fake`; if not, none are drawn.
+            per sample. The fakes are drawn from the generators in proportion to P and pass no gradient to them.
+        strength: a number, an array `[N]` with one number per discriminator, or a schedule `step -> number`.
+        interval: number of steps between two computations (lazy regularisation).
+        fakes: whether `value` uses `fake`; if not, no fakes are drawn.
     """
 
     value: Callable[[Callable[[Array], Array], Array, Array, Array], Array]
@@ -161,18 +162,20 @@ class Penalty(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The evidence from which a pairing sets the weights. Constants for the gradient.
+    """The measurements from which a pairing sets the weights. The gradient treats them as constants.
 
     With `split` coverage, losses and `fool` are running means over steps. Where `mask` is false, the other matrices
-    hold numbers without meaning: pick with `where`, never by a product.
+    hold meaningless numbers: select with `where`, never by a product.
 
     Attributes:
-        loss_g: `[M, N]`, what each generator pays against each discriminator.
-        loss_d: `[M, N]`, what each discriminator pays for the fakes of each generator, and for its reals in every row.
-        fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell.
-        mask: `[M, N]` bool: the pairs that are played this step.
-        gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, if asked for, else None.
-        payoff: `[M, N]` AUC `fool` on the calibrate split, at most `payoff_every` steps old, if asked for, else None.
+        loss_g: `[M, N]`, the loss of each generator against each discriminator.
+        loss_d: `[M, N]`, the loss of each discriminator on the fakes of each generator, plus that on its reals in every
+            row.
+        fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell fakes from reals.
+        mask: `[M, N]` bool: the pairs that are played in this step.
+        gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, or None if not asked
+            for.
+        payoff: `[M, N]` AUC `fool` on the calibrate split, at most `payoff_every` steps old, or None if not asked for.
         step: int32 scalar.
     """
 
@@ -186,21 +189,21 @@ class Evidence(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """A pairing: who plays whom and how much each game counts, with weights W for generators and P for discriminators.
+    """Who plays whom, and the weight of each pair: W for generators, P for discriminators.
 
     Attributes:
-        init: `init(M, N) -> state`, a pytree of arrays (`()` if there is none), which belongs to places: it stays
-            where it is when schedules copy members. Raises InputError where M and N do not fit.
-        after: `after(state, evidence, key) -> (W, P, state)`. W and P are `[M, N]` and nowhere negative; rows of W and
-            columns of P sum to 1, or to 0 where a member plays nobody.
-        before: None where all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
-            `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, or −1
-            for nobody. Opponents are what `neighbours` coverage computes; under `full` they are a mask.
-        members: `complete` where each generator is driven to the whole of the data, `parts` where only their mixture
-            is. A game with fewer discriminators than generators has parts in any case.
-        asks: what `after` wants besides losses: any of `gram`, `payoff`.
-        payoff_every: how old the held-out payoff may get, in steps, where it is asked for.
-        positive: whether `after` needs losses of generators that are never negative.
+        init: `init(M, N) -> state`, a pytree of arrays (`()` for no state). It belongs to slots: it stays in place when
+            schedules copy members. Raises InputError if M and N do not fit.
+        after: `after(state, evidence, key) -> (W, P, state)`. W and P are `[M, N]` and never negative; rows of W and
+            columns of P sum to 1, or to 0 for a member that plays nobody.
+        before: None if all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
+            `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, with
+            −1 for nobody. With `neighbours` coverage only these opponents are computed; with `full` they are a mask.
+        members: `complete` if each generator is driven to the whole of the data, `parts` if only their mixture is. In a
+            game with fewer discriminators than generators they are parts in any case.
+        asks: what `after` needs besides losses: any of `gram`, `payoff`.
+        payoff_every: if it asks for the held-out payoff, the largest age of that payoff in steps.
+        positive: whether `after` needs generator losses that are never negative.
         mixture: None, or `mixture(state)`, the weights of generators `[M]` that the pairing learned; they sum to 1.
     """
 
@@ -215,7 +218,7 @@ class Pairing(NamedTuple):
 
 
 class Roster(NamedTuple):
-    """The members that play and learn, where that changes. A member that does not play has no influence."""
+    """Who plays and learns, if that changes during a run. A member that does not play cannot affect the others."""
 
     plays_g: Any  # bool [M]
     plays_d: Any  # bool [N]
@@ -224,18 +227,18 @@ class Roster(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """The changes that a schedule makes, and its claims about the members.
+    """The parts of a game that a schedule claims for itself.
 
     Attributes:
-        roster: None where every member always plays and learns; else `roster(M, N)`, who does so at the start.
-        hyper: the names of hyper-parameters that it changes, beyond those of the loss: `learning_rate` and others of
+        roster: None if everybody always plays and learns; else `roster(M, N)`, who does at the start.
+        hyper: names of the hyper-parameters that it changes, besides those of the loss: `learning_rate` and others of
             `optim.per_member`, or `penalty`, a factor `[N]` on the strength of every penalty.
-        weight: None, or `weight(state) -> [n]`, the weights by which the n samples of the train split are drawn, from
-            `state.schedule`; the data must then be held in memory.
+        weight: None, or `weight(state) -> [n]`, computed from `state.schedule`: the weights by which the n samples of
+            the train split are drawn. The data must then be in memory.
         mixture: None, or `mixture(state) -> [M]`, the weights of generators that it found, from the whole state.
-        members: None, or whether members become `complete` or `parts`, where the schedule decides and not the pairing.
-        at_start: whether it also acts before the first step.
-        staged: whether pair k learns only in stretch k, and the last pair until the end. A run then needs M · every
+        members: None if the pairing decides whether members are `complete` or `parts`; else the schedule's decision.
+        at_start: whether `between` is also called before the first step.
+        staged: whether pair k learns in stretch k only, and the last pair until the end. A run then needs M · every
             steps, and the average of a generator begins with its stretch.
     """
 
@@ -249,16 +252,16 @@ class Claims(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """An action between stretches of steps: copies, mutations, newcomers, weights of the data.
+    """What happens to members between stretches of steps: copies, mutations, newcomers, weights of the data.
 
     Attributes:
-        every: the number of steps in a stretch.
+        every: number of steps in a stretch.
         between: `between(game, state, source, num) -> state`, called on the host between two stretches, with
             everything on one device. A pure function: draws come from `state.key` and `state.step`, and `num` is the
             largest number of held-out samples that it may use.
-        init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError where a game does not
+        init: `init(game) -> state`, its own arrays, kept in `state.schedule`; raises InputError if the game does not
             fit.
-        claims: what it changes; by default nothing but the state.
+        claims: which parts of the game it takes over.
     """
 
     every: int
@@ -268,14 +271,14 @@ class Schedule(NamedTuple):
 
 
 class Augment(NamedTuple):
-    """A random change of samples on their way into the discriminators; both players see the same draw.
+    """A change of the samples before the discriminators see them; both players share one draw.
 
     Attributes:
         apply: `apply(key, x, strength) -> x` for a batch `x` `[S, ...]` and keys `key` `[S]`, one per sample;
             differentiable in `x`. `strength` in [0, 1] is the probability that a sample is changed.
-        strength: the fixed probability, or its start where it adapts.
-        target: None, or the overfitting signal E sign(r − s) that the strength steers towards (ADA).
-        ramp: how many samples it takes the strength to move from 0 to 1.
+        strength: the probability, or its initial value if it adapts.
+        target: None, or the value of the overfitting signal E sign(r − s) to which the strength is steered (ADA).
+        ramp: number of samples in which the strength can move from 0 to 1.
     """
 
     apply: Callable[[Array, Array, Array], Array]

@@ -96,5 +96,5 @@ def test_augmentations_keep_the_contract(name):
 def test_the_augmentation_check_finds_what_is_broken(apply, message):
     with pytest.raises(AssertionError, match=message):
         testing.check_augment(Augment(apply), (3,))
-    with pytest.raises(AssertionError, match="it is a probability"):
+    with pytest.raises(AssertionError, match="it must be a probability"):
         testing.check_augment(Augment(apply, strength=2.0), (3,))

@@ -1,4 +1,4 @@
-"""Batches as a step takes them: drawn from the source, weighed, and dealt to the devices."""
+"""Batches: drawn from the source for one step, by the weights of samples if a schedule gives some."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from ensgan.types import Array, InputError, Tree
 
 
 def draw_of(game: Game, source: Source) -> Any:
-    """`draw(arrays, keys)` of a source, by the weights of the game's schedule where it gives some."""
-    weighs = game.schedule is not None and game.schedule.claims.weight is not None
-    return by_weight(source.pick) if weighs else source.draw
+    """`draw(arrays, keys)` of a source, by the schedule's weights if it gives some; None for a stream."""
+    return source.draw if game.claims.weight is None else by_weight(source.pick)
 
 
-@cache  # one function for one source, so that programs are compiled once
+@cache  # the same function for the same source, so that programs are compiled once
 def by_weight(pick: Any) -> Any:
     """`draw((arrays, weight), keys)` of samples in proportion to weights `[n]`, from the `pick` of a source."""
 
@@ -34,7 +33,7 @@ def by_weight(pick: Any) -> Any:
         within_RS, rows_R = jnp.cumsum(row_RS, axis=1), jnp.cumsum(row_RS.sum(axis=1))
 
         def one(key: Array) -> dict[str, Array]:
-            # A row, then a sample in it: in one float32 sum over millions of samples, some would have no share.
+            # First a row, then a sample in it: in one float32 sum over millions of samples, some would have no share.
             which, noise = jax.random.split(key)
             u, v = jax.random.uniform(which, (2,))
             r = jnp.searchsorted(rows_R, u * rows_R[-1], side="right")
@@ -47,25 +46,26 @@ def by_weight(pick: Any) -> Any:
 
 
 def check_weights(game: Game, source: Source) -> None:
-    """Raises InputError where a schedule gives weights to samples that cannot be counted."""
-    if game.schedule is None or game.schedule.claims.weight is None:
+    """Raises InputError if a schedule weighs samples, and the source is no table of as many samples."""
+    schedule, of_state = game.schedule, game.claims.weight
+    if schedule is None or of_state is None:
         return
-    weight = jax.eval_shape(lambda: game.schedule.claims.weight(game.schedule.init(game)))  # type: ignore[union-attr,misc]
+    weight = jax.eval_shape(lambda: of_state(schedule.init(game)))
     num = source.num["train"]
     if source.draw is None or source.pick is None or num is None or "x" not in source.arrays["train"]:
         raise InputError(
-            f"the schedule gives weights to samples, and those of {source.name!r} are not a table in memory; use data "
-            "that are (for ring and grid, set points to how many there are)"
+            f"the schedule gives weights to samples, but those of {source.name!r} are not a table in memory; use data "
+            "in memory (for ring and grid, set points to the number of samples)"
         )
     if weight.shape != (num,):
-        raise InputError(f"the schedule has weights for {weight.shape[0]} samples, and the train split has {num}")
+        raise InputError(f"the schedule has weights for {weight.shape[0]} samples, but the train split has {num}")
 
 
 def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
     """This device's samples of the batches of the next step: a pure function of (seed, step)."""
     key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
-    if game.schedule is not None and game.schedule.claims.weight is not None:
-        arrays = (arrays, game.schedule.claims.weight(state.schedule))
+    if game.claims.weight is not None:
+        arrays = (arrays, game.claims.weight(state.schedule))
     if game.n_critic == 1:
         return draw(arrays, member_keys(key, samples))
     each = lambda c: draw(arrays, member_keys(jax.random.fold_in(key, c), samples))

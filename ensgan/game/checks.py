@@ -1,4 +1,4 @@
-"""Checks of a game before anything is compiled; each takes only the parts that it looks at."""
+"""Checks of a game before anything is compiled: each takes some parts, and raises InputError if they do not fit."""
 
 from __future__ import annotations
 
@@ -19,22 +19,17 @@ from ensgan.types import Augment, Claims, InputError, Loss, Pairing, Penalty, Sc
 
 UPDATES = ("simultaneous", "alternating")
 ASKABLE = frozenset({"gram", "payoff"})
-KINDS: dict[str, tuple[Any, str]] = {  # of the fields of a game
+KINDS: dict[str, tuple[Any, str]] = {  # the type of each plug of a game, and what to give
     "loss": (Loss, f"a loss, such as losses.hinge; known: {', '.join(sorted(losses.LOSSES))}"),
     "pairing": (Pairing, "a pairing, such as pairing.mean(), with its brackets"),
     "optimizer": ((optax.GradientTransformation, optim.PerMember), "an optimiser, such as optax.adam(1e-3)"),
     "schedule": ((Schedule, type(None)), "a schedule, such as schedules.snapshots(1000), or None"),
     "augment": ((Augment, type(None)), "an augmentation, such as augment.diff_augment(), or None"),
 }
-_LOGITS: dict[str, Any] = {  # shapes of what each part of a loss takes
-    "real": [lambda M, N: (N, 1)],
-    "fake": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
-    "generator": [lambda M, N: (M, N, 1), lambda M, N: (1, N, 1)],
-}
 
 
 def checked_groups(side: str, groups: Any) -> Groups:
-    """The groups of one side as a tuple. Raises InputError where they are something else."""
+    """The groups of one side as a tuple; one group needs no list."""
     groups = (groups,) if isinstance(groups, Group) else tuple(groups)
     if not groups or not all(isinstance(group, Group) for group in groups):
         raise InputError(f"{side} are {groups!r}; give at least one Group: [Group(network, count=4)]")
@@ -42,7 +37,7 @@ def checked_groups(side: str, groups: Any) -> Groups:
 
 
 def check_kinds(**plugs: Any) -> None:
-    """Raises InputError where a field holds another kind of plug, such as a function in place of its result."""
+    """Each plug has the right type; this catches names, and functions that were not called."""
     for name, plug in plugs.items():
         kind, known = KINDS[name]
         if not isinstance(plug, kind):
@@ -50,7 +45,7 @@ def check_kinds(**plugs: Any) -> None:
 
 
 def check_shapes(groups_g: Groups, groups_d: Groups) -> None:
-    """Raises InputError where networks do not fit together."""
+    """All generators put out, and all discriminators take, samples of one shape."""
     shapes = {group.network.out_shape for group in groups_g}
     if len(shapes) != 1:
         raise InputError(f"generators put out samples of shapes {sorted(shapes)}; they must agree")
@@ -64,7 +59,7 @@ def check_shapes(groups_g: Groups, groups_d: Groups) -> None:
 
 
 def check_heads(groups_d: Groups, heads: Shape, M: int) -> None:
-    """Raises InputError where discriminators do not have the logits that the loss needs."""
+    """Discriminators have the logits that the loss needs for M generators: `heads` is () or (C,)."""
     for k, group in enumerate(groups_d):
         seen = group.network.out_shape
         if seen == heads:
@@ -72,45 +67,45 @@ def check_heads(groups_d: Groups, heads: Shape, M: int) -> None:
         if not heads:
             raise InputError(f"a discriminator puts out shape {seen}; it must be (), one logit per sample")
         raise InputError(
-            f"with {M} generators the loss needs discriminators of {heads[0]} logits, and group {k} has "
+            f"with {M} generators the loss needs discriminators of {heads[0]} logits, but group {k} has "
             f"{seen[0] if seen else 1}; give its network heads={heads[0]}"
         )
 
 
 def check_classes(groups_g: Groups, groups_d: Groups) -> None:
-    """Raises InputError where networks count classes differently, or only one side uses labels."""
+    """All conditional networks have the same number of classes, and both sides have some."""
     of = lambda groups: {group.network.classes for group in groups} - {None}
     counts_g, counts_d = of(groups_g), of(groups_d)
     if len(counts_g | counts_d) > 1:
         raise InputError(f"networks are conditional on {sorted(counts_g | counts_d)} classes; they must agree")
     if counts_g != counts_d:
         (classes,) = counts_g | counts_d
-        told, other = ("generators", "discriminators") if counts_g else ("discriminators", "generators")
+        side, other = ("generators", "discriminators") if counts_g else ("discriminators", "generators")
         raise InputError(
-            f"{told} are conditional on {classes} classes, but none of the {other} is, so classes would mean nothing; "
-            f"give {other} classes={classes} as well"
+            f"{side} are conditional on {classes} classes, but none of the {other} is, so that classes would have no "
+            f"effect; give {other} classes={classes} as well"
         )
 
 
 def check_update(update: str, n_critic: int) -> None:
-    """Raises InputError for an unknown kind of update, or critic updates that it does not have."""
+    """The order of updates is known, and allows as many discriminator updates."""
     if update not in UPDATES:
         raise unknown("update", update, UPDATES)
     if n_critic < 1 or (n_critic > 1 and update != "alternating"):
         raise InputError(
-            f"n_critic is {n_critic} with {update} updates; it is at least 1, and more than 1 needs "
+            f"n_critic is {n_critic} with {update} updates; it must be at least 1, and more than 1 needs "
             "update='alternating'"
         )
 
 
 def check_ema(ema: float) -> None:
-    """Raises InputError where the decay of the average is out of range."""
+    """The decay of the average is in [0, 1)."""
     if not 0.0 <= ema < 1.0:
-        raise InputError(f"ema is {ema}; the decay of the average is in [0, 1)")
+        raise InputError(f"ema is {ema}; the decay of the average must be in [0, 1)")
 
 
 def check_batch(batch_size: Any, coverage: str, N: int) -> None:
-    """Raises InputError for an unknown coverage, or a batch that it cannot deal out among N discriminators."""
+    """The coverage is known, and N divides the batch if it is dealt out."""
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
     if coverage not in COVERAGES:
@@ -119,20 +114,21 @@ def check_batch(batch_size: Any, coverage: str, N: int) -> None:
         below = batch_size // N * N
         near = f"{below} or {below + N}" if below else str(N)
         raise InputError(
-            f"split coverage deals a batch of {batch_size} out among {N} discriminators; give a batch_size that {N} "
-            f"divides, such as {near}"
+            f"{coverage} coverage deals a batch of {batch_size} out among {N} discriminators; give a batch_size that "
+            f"{N} divides, such as {near}"
         )
 
 
 def check_loss(loss: Loss, heads: Shape, M: int, N: int) -> None:
-    """Traces a loss on one sample; a loss with one function per member raises InputError if it counts wrong."""
-    for kind, shapes in _LOGITS.items():
-        logits = [jax.ShapeDtypeStruct((*shape(M, N), *heads), jnp.float32) for shape in shapes]
-        jax.eval_shape(getattr(loss, kind), *logits)
+    """The loss takes logits of M × N pairs; a loss of each member raises its own error if it does not."""
+    logit = lambda *shape: jax.ShapeDtypeStruct((*shape, 1, *heads), jnp.float32)
+    jax.eval_shape(loss.real, logit(N))
+    jax.eval_shape(loss.fake, logit(M, N), logit(1, N))
+    jax.eval_shape(loss.generator, logit(M, N), logit(1, N))
 
 
 def check_requests(pairing: Pairing, coverage: str) -> None:
-    """Raises InputError where a pairing asks for something unknown, or for what the coverage cannot give."""
+    """All requests of a pairing are known, and the coverage can meet them."""
     if extra := pairing.asks - ASKABLE:
         raise unknown("request of the pairing", sorted(extra)[0], ASKABLE)
     if not COVERAGES[coverage].common and "gram" in pairing.asks:
@@ -145,7 +141,7 @@ def check_requests(pairing: Pairing, coverage: str) -> None:
 
 
 def check_pairs(pairing: Pairing, coverage: str, loss: Loss, M: int, N: int) -> None:
-    """Raises InputError where a pairing does not fit M and N, the coverage or the loss."""
+    """A pairing fits M and N, the coverage and the loss."""
     state, before, named = pairing.init(M, N), pairing.before, None
     if before is not None:
         named = jax.eval_shape(lambda s, k: before(s, k, M, N), state, jax.random.key(0))
@@ -157,13 +153,13 @@ def check_pairs(pairing: Pairing, coverage: str, loss: Loss, M: int, N: int) -> 
             )
     if COVERAGES[coverage].opponents and (named is None or named.dtype == bool):
         raise InputError(
-            f"{coverage} coverage computes the opponents that a pairing names, and this one names none; use ring, grid "
+            f"{coverage} coverage computes the opponents that a pairing names, but this one names none; use ring, grid "
             "or random, or another coverage"
         )
     if pairing.positive and not losses.never_negative(loss, M, N):
         fit = ", ".join(sorted(name for name, loss in losses.LOSSES.items() if losses.never_negative(loss)))
         raise InputError(
-            "the pairing needs losses of generators that are never negative, and this loss is negative for some "
+            "the pairing needs losses of generators that are never negative, but this loss is negative for some "
             f"logits; use one of: {fit}"
         )
 
@@ -171,7 +167,7 @@ def check_pairs(pairing: Pairing, coverage: str, loss: Loss, M: int, N: int) -> 
 def check_schedule(
     schedule: Schedule, groups: Groups, optimizer: optim.Optimizer, penalized: bool, dealt: bool
 ) -> None:
-    """Raises InputError where a schedule changes what members do not have of their own, or what must not change."""
+    """The game has everything that a schedule changes: a value for each member, penalties, members that can pause."""
     if not isinstance(schedule.every, int) or schedule.every < 1:
         raise InputError(f"the schedule acts every {schedule.every} steps; give a whole number, at least 1")
     _check_claims(schedule.claims, groups, penalized, dealt)
@@ -188,19 +184,19 @@ def check_schedule(
 def _check_claims(claims: Claims, groups: Groups, penalized: bool, dealt: bool) -> None:
     if claims.roster is not None and dealt:
         raise InputError(
-            "the schedule lets members pause, and split coverage deals batches out to all; use another coverage"
+            "the schedule lets members pause, but split coverage deals batches out to all; use another coverage"
         )
     if claims.roster is not None and any(group.shared for group in groups):
         raise InputError(
-            "the schedule lets members pause, and shared parts move for all members of a group at once; leave shared "
-            "out, or use another schedule"
+            "the schedule lets members pause, but shared parts move for all members of a group together; do not give "
+            "shared, or use another schedule"
         )
     if "penalty" in claims.hyper and not penalized:
-        raise InputError("the schedule changes the penalty of every discriminator, and the game has none; give one")
+        raise InputError("the schedule changes the penalty of every discriminator, but the game has none; give one")
 
 
 def check_penalties(penalties: Sequence[Any], N: int) -> None:
-    """Raises InputError for other plugs than penalties, or strengths that are no numbers."""
+    """All are penalties, with a number, N numbers or a schedule as strength."""
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
             raise InputError(f"penalty is {penalty!r}; give a penalty, such as penalties.r1(0.1), several, or None")
@@ -215,7 +211,7 @@ def check_penalties(penalties: Sequence[Any], N: int) -> None:
 
 
 def check_data(source: Source, groups_g: Groups, groups_d: Groups, classes: int | None, batch_size: int) -> None:
-    """Raises InputError where a source has other samples, classes or parts than a game is made for, or too few."""
+    """A source has the samples, classes and parts of a game, and enough samples for a batch."""
     source.check_batch(batch_size)
     shape, N = groups_g[0].network.out_shape, population.size(groups_d)
     if tuple(source.shape) != tuple(shape):
@@ -229,12 +225,12 @@ def check_data(source: Source, groups_g: Groups, groups_d: Groups, classes: int 
         )
     if classes is not None and source.views is not None:
         raise InputError(
-            f"networks are conditional on {classes} classes, and there are no labels in {source.name!r}: reals of "
-            "different discriminators would have different ones; use networks without classes, or the view all"
+            f"networks are conditional on {classes} classes, but there are no labels in {source.name!r}, because its "
+            "reals differ between discriminators; use networks without classes, or the view all"
         )
     if classes is not None and source.classes != classes:
         fix = (
-            f"give data with labels (of a stream or an iterator, say classes={classes}), or leave classes out"
+            f"give data with labels (for a stream or an iterator, say classes={classes}), or do not give classes"
             if source.classes is None
             else f"give every conditional network classes={source.classes}"
         )

@@ -25,9 +25,10 @@ class Coverage(NamedTuple):
 
     Attributes:
         see: `see(groups_g, groups_d, fake_MB, pairs, place) -> View`, from this device's fakes `[M, B, ...]`.
-        reals: `reals(x, own, N, columns)`: what the discriminators `columns` see of reals `[B, ...]`, or `[N, B, ...]`
-            if each has its `own`.
-        dealt: whether each discriminator gets 1/N of every batch. Pairings then see running means of the matrices.
+        reals: `reals(x, own, N, columns)`: the part of reals, labels or weights `x` that the discriminators with the
+            numbers `columns` see; `own` says whether `x` is `[N, B, ...]`, separate for each, or `[B, ...]`.
+        dealt: whether each discriminator gets 1/N of every batch. Then N must divide B, no member can pause, and
+            pairings see running means of the matrices.
         opponents: whether the pairing must name opponents.
         common: whether all discriminators see the same fakes.
     """
@@ -40,7 +41,7 @@ class Coverage(NamedTuple):
 
 
 def as_mask(pairs: Array | None, M: int, N: int) -> Array:
-    """The pairs that are played, bool `[M, N]`, from what a pairing's `before` gave."""
+    """The pairs that are played, bool `[M, N]`, from the result of a pairing's `before`."""
     if pairs is None:
         return jnp.ones((M, N), bool)
     if pairs.dtype == bool:
@@ -49,7 +50,7 @@ def as_mask(pairs: Array | None, M: int, N: int) -> Array:
 
 
 def _gathered(groups_d: Groups, place: Place) -> Callable[[Array], Array]:
-    """From `[..., M, here]` of every device to the columns of all of them, side by side."""
+    """A function that puts `[..., M, here]` of all devices side by side, `[..., M, N]`."""
     counts = population.counts(groups_d)
     return lambda places: jnp.moveaxis(place.gather(jnp.moveaxis(places, -1, 0), counts), 0, -1)
 
@@ -138,7 +139,7 @@ def _dealt(x: Array, own: bool, N: int, columns: Array) -> Array:
 
 
 def deal(x: Array, N: int, axis: int = 0) -> Array:
-    """A batch dealt out among N discriminators: `[..., B, ...]` becomes `[N, ..., B/N, ...]`.
+    """Deals a batch out among N discriminators: `[..., B, ...]` becomes `[N, ..., B/N, ...]`.
 
     Sample b goes to discriminator b modulo N, so that each part of a batch is dealt like the whole.
     """
@@ -147,7 +148,7 @@ def deal(x: Array, N: int, axis: int = 0) -> Array:
 
 
 def gather_hands(x_NMB: Array) -> Array:
-    """From `[N, M, b, ...]`, as it was dealt, back to `[M, N·b, ...]`."""
+    """Undoes `deal`: `[N, M, b, ...]` becomes `[M, N·b, ...]`."""
     x = jnp.moveaxis(x_NMB, 0, 2)  # [M, b, N, ...]
     return x.reshape(x.shape[0], -1, *x.shape[3:])
 

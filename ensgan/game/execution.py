@@ -1,4 +1,4 @@
-"""How a function of one member runs on all members of a group: batched, or one after the other."""
+"""How a function of one member runs on all members of a group: batched, or one member after the other."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ensgan.types import Array
 
 
 def over_members(fn: Callable[..., Any], how: str, count: int, axes: Sequence[int | None]) -> Callable[..., Any]:
-    """`fn` of one member as a function of all, run as `Group.execution` says.
+    """Makes a function of one member a function of all members, run as `Group.execution` says.
 
-    Arguments with axis 0 are stacked, those with None are shared.
+    Arguments with axis 0 are stacked trees, arguments with axis None are shared by all members.
     """
     if how == "vmap":
         return jax.vmap(fn, in_axes=tuple(axes))
@@ -36,20 +36,20 @@ def member_vjp(
     Args:
         fn: `fn(*args) -> (out, aux)` of one member.
         how: `vmap`, `unroll` or `remat`.
-        count: how many members.
-        axes: for each argument, 0 where it is stacked, None where members share it.
-        wrt: how many of the first arguments are differentiated.
+        count: number of members.
+        axes: for each argument, 0 if it is stacked, None if members share it.
+        wrt: the number of leading arguments to differentiate.
 
     Returns:
-        A function of the arguments that gives `out` and `aux`, stacked, and `pull`, which takes cotangents stacked like
-        `out` and gives those of the first `wrt` arguments, stacked even where the argument was shared.
+        A function of the arguments that returns `out` and `aux`, stacked, and `pull`. This takes cotangents stacked
+        like `out` and returns those of the first `wrt` arguments, stacked even if the argument was shared.
     """
 
     def one(*args: Any) -> tuple[Any, Any, Any]:
         return jax.vjp(lambda *diff: fn(*diff, *args[wrt:]), *args[:wrt], has_aux=True)
 
     def batched(*args: Any) -> tuple[Any, Any, Any]:
-        out, pull, aux = jax.vmap(one, in_axes=tuple(axes))(*args)  # the pullback is a pytree and passes through
+        out, pull, aux = jax.vmap(one, in_axes=tuple(axes))(*args)  # the pullback is a pytree, so vmap can return it
         return out, aux, lambda cotangent: jax.vmap(lambda pull, c: pull(c))(pull, cotangent)
 
     def unrolled(*args: Any) -> tuple[Any, Any, Any]:
@@ -67,7 +67,7 @@ def member_vjp(
 
 
 def _one_by_one(fn: Callable[..., Any], axes: Sequence[int | None]) -> Callable[..., Any]:
-    """`fn` of one member as a function of all, in a loop: what is only needed inside is held for one at a time."""
+    """`fn` of one member as a function of all, in a loop that holds the intermediates of one member at a time."""
 
     def looped(*args: Any) -> Any:
         stacked = [arg for arg, ax in zip(args, axes, strict=True) if ax is not None]

@@ -1,7 +1,7 @@
-"""Faults: which member stopped being finite first, and that nothing is updated from then on.
+"""Faults: the first member that stopped being finite, after which no member is updated.
 
-One NaN reaches every generator within the step in which it appears, so each step looks at every member's samples,
-logits, gradients and new weights, in the order in which a fault spreads; the first flag that falls names its source.
+One NaN reaches every generator within one step. So each step checks the samples, logits, gradients and new weights of
+every member, in the order in which a fault spreads; the first check that fails names the source.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ensgan.game.population import Groups, Population, counts
 from ensgan.game.state import State
 from ensgan.types import Array, Tree
 
-SIDES = ("generator", "discriminator")
+KINDS = ("generator", "discriminator")
 CAUSES = ("its output", "its gradient", "its update")
 G, D = range(2)
 OUTPUT, GRADIENT, UPDATE = range(3)
@@ -28,29 +28,29 @@ Flags = list[tuple[int, int, Array]]  # side, cause, whether each member of that
 
 def finite(trees: tuple[Tree, ...]) -> Array:
     """Whether every number of each member is finite, `[members]`."""
-    # A sum of zeros unless there is a NaN or an infinity: one pass, where `isfinite` of every number would be written.
+    # 0 · x is 0 unless x is NaN or infinite. The sum is one pass; `isfinite` of every number would be stored.
     nothing = lambda leaf: jnp.sum((0.0 * leaf).reshape(leaf.shape[0], -1), axis=1)
     return jnp.concatenate([jnp.isfinite(sum(map(nothing, jax.tree.leaves(tree)))) for tree in trees])
 
 
 def guard(game: Game, old: State, flags: Flags, update: Callable[[State], State], place: Place) -> State:
-    """One step further by `update`, unless somebody is not finite or was not: then `old`, and the first fault recorded.
+    """The state after `update`; or `old` with the first fault recorded, if a member is not finite, now or before.
 
-    The flags are known before anything is updated, so the update goes into a branch of its own and works in place: a
-    `where` between old and new numbers would make XLA keep both. What the update itself breaks (a division by an eps of
-    0) is looked for in the new weights; those are not undone, but nothing is updated from then on.
+    The flags are known before the update, so the update is a branch of its own and works in place; a `where` between
+    old and new numbers would make XLA keep both. Faults of the update itself (a division by an eps of 0) are found in
+    the new weights: that update is not undone, but no later one is made.
     """
     healthy = old.fault[0] < 0
     broken, fault = _first(old.step, flags)
     new = jax.lax.cond(healthy & ~broken, update, lambda s: s, old)
     late_broken, late = _first(old.step, _updates(game, new, place))
     fault = jnp.where(broken, fault, jnp.where(late_broken, late, old.fault))
-    # The step counts on whatever happens, so that it is the same for all replicas of a game.
+    # The step counts on after a fault, so that it is the same for all replicas of a game.
     return new._replace(step=old.step + 1, fault=jnp.where(healthy, fault, old.fault))
 
 
 def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
-    """Whether a flag has fallen, and the record of the first: flags come in the order in which a fault spreads."""
+    """Whether a member is not finite, and the record of the first; flags are in the order in which a fault spreads."""
     table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
     good = jnp.concatenate([f for _, _, f in flags])
     return ~good.all(), jnp.concatenate([step[None], table[jnp.argmin(good)]]).astype(jnp.int32)
@@ -69,14 +69,14 @@ def _updates(game: Game, state: State, place: Place) -> Flags:
 
 
 def spoiled(fault: Any) -> bool:
-    """Whether weights of the faulty state itself are not finite: the update broke them, and was not undone."""
+    """Whether the faulty state itself has weights that are not finite, because its update was not undone."""
     return int(fault[0]) >= 0 and int(fault[3]) == UPDATE
 
 
 def stopped(state: State) -> State:
-    """The state in which a faulty game stopped, on the host: the step is that of its last update.
+    """The state in which a faulty game stopped, on the host; its step is that of the last update.
 
-    The fault is taken off where the state itself is finite, so that training may go on from it.
+    If the state itself is finite, the fault is removed, so that training can go on from it.
     """
     step = state.fault[0] + (1 if spoiled(state.fault) else 0)
     fault = state.fault if spoiled(state.fault) else jnp.full((4,), -1, jnp.int32)
@@ -84,8 +84,8 @@ def stopped(state: State) -> State:
 
 
 def describe_fault(fault: Any) -> str | None:
-    """One line on the first fault of a state (`state.fault`, on the host), or None where there is none."""
+    """One line about the first fault of a state (`state.fault`, on the host), or None if there is none."""
     step, side, member, cause = (int(value) for value in fault)
     if step < 0:
         return None
-    return f"{SIDES[side]} {member} stopped being finite in step {step + 1} ({CAUSES[cause]})"
+    return f"{KINDS[side]} {member} stopped being finite in step {step + 1} ({CAUSES[cause]})"

@@ -1,10 +1,10 @@
-"""The game: what M generators and N discriminators play, as one immutable description, and the state of its arrays."""
+"""The game of M generators and N discriminators, as one immutable description, and the start of its state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,30 +17,30 @@ from ensgan.game.coverage import COVERAGES, Coverage
 from ensgan.game.population import Group, Groups
 from ensgan.game.state import State
 from ensgan.metrics import ratings
-from ensgan.types import Array, Augment, InputError, Loss, Pairing, Penalty, Roster, Schedule
+from ensgan.types import Array, Augment, Claims, InputError, Loss, Pairing, Penalty, Roster, Schedule
 
 
-@dataclass(frozen=True, eq=False)  # a game is itself: compiled programs are cached by identity
+@dataclass(frozen=True, eq=False)  # a game equals only itself: compiled programs are cached by identity
 class Game:
-    """A game: its networks, losses and rules. Holds functions and numbers, no arrays that change.
+    """A description of the game. Holds functions and numbers, no arrays that change.
 
     Attributes:
         generators: groups of generators (or one group); all of them put out samples of one shape.
         discriminators: groups of discriminators (or one); all of them take samples of that shape.
         loss: the pair loss.
         penalty: a regulariser of every discriminator, several of them, or None.
-        pairing: who plays whom and how much it counts.
-        optimizer: for every group without one of its own; an optax transformation or `optim.per_member(...)`.
+        pairing: who plays whom, and the weight of each pair.
+        optimizer: for every group without its own; an optax transformation or `optim.per_member(...)`.
         ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
         batch_size: B, samples per generator and step, and reals per step.
-        augment: what happens to samples on their way into the discriminators, or None.
-        update: `simultaneous` takes both gradients at the same parameters and shares one backward pass; `alternating`
-            updates discriminators first, as most papers do. They are different algorithms.
+        augment: a change of the samples before the discriminators see them, or None.
+        update: `simultaneous` computes both gradients at the same parameters, with one shared backward pass;
+            `alternating` updates discriminators first, like most papers. They are different algorithms.
         n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
-        coverage: `full` lets every discriminator see every sample, at a cost ∝ M·N·B. `split` deals each generator's
-            batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B whatever N
-            is; pairings then see running means of the matrices. `neighbours` computes only the opponents that the
-            pairing names, k of them for every discriminator, at a cost ∝ N·k·B.
+        coverage: with `full` every discriminator sees every sample, at a cost ∝ M·N·B. `split` deals each generator's
+            batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B for any N;
+            pairings then see running means of the matrices. `neighbours` computes only the opponents that the pairing
+            names, k for every discriminator, at a cost ∝ N·k·B.
         schedule: what happens to members between stretches of steps, or None.
 
     Raises:
@@ -62,7 +62,7 @@ class Game:
     schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be played, before anything is compiled."""
+        """Checks that the parts can be played together, before anything is compiled."""
         for side in ("generators", "discriminators"):
             object.__setattr__(self, side, checks.checked_groups(side, getattr(self, side)))
         checks.check_kinds(**{name: getattr(self, name) for name in checks.KINDS})
@@ -78,9 +78,8 @@ class Game:
         checks.check_pairs(self.pairing, self.coverage, self.loss, M, N)
         checks.check_penalties(self.penalties, N)
         if (schedule := self.schedule) is not None:
-            groups, dealt = (*groups_g, *groups_d), self.covers.dealt
-            checks.check_schedule(schedule, groups, self.optimizer, bool(self.penalties), dealt)
-            jax.eval_shape(lambda: schedule.init(self))
+            checks.check_schedule(schedule, self.groups, self.optimizer, bool(self.penalties), self.covers.dealt)
+            jax.eval_shape(lambda: schedule.init(self))  # raises its own error if the game does not fit
 
     @property
     def M(self) -> int:
@@ -103,9 +102,19 @@ class Game:
         return tuple(self.discriminators)
 
     @property
+    def groups(self) -> Groups:
+        """The groups of both sides, generators first."""
+        return (*self.groups_g, *self.groups_d)
+
+    @property
     def covers(self) -> Coverage:
-        """The coverage that `coverage` names."""
+        """The coverage as a declaration."""
         return COVERAGES[self.coverage]
+
+    @property
+    def claims(self) -> Claims:
+        """The claims of the schedule, none without a schedule."""
+        return Claims() if self.schedule is None else self.schedule.claims
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -119,13 +128,12 @@ class Game:
 
     @property
     def classes(self) -> int | None:
-        """How many classes labels count, or None where no network needs labels."""
-        groups = (*self.groups_g, *self.groups_d)
-        return next((group.network.classes for group in groups if group.network.classes is not None), None)
+        """The number of classes, or None if no network needs labels."""
+        return next((group.network.classes for group in self.groups if group.network.classes is not None), None)
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
-        """The regularisers, none to several."""
+        """The regularisers as a tuple."""
         if self.penalty is None:
             return ()
         # A Penalty is a tuple too.
@@ -134,21 +142,21 @@ class Game:
 
     @property
     def members(self) -> str:
-        """`complete` where each generator is driven to the whole of the data, `parts` where only their mixture is."""
+        """`complete` if each generator is driven to the whole of the data, `parts` if only their mixture is."""
         if self.M == 1:
             return "complete"
-        if self.schedule is not None and self.schedule.claims.members is not None:
-            return self.schedule.claims.members
-        # Of two generators, a discriminator sees a mixture, however it weighs them.
+        if self.claims.members is not None:
+            return self.claims.members
+        # A discriminator of two generators sees their mixture, with any weights.
         return self.pairing.members if self.M <= self.N else "parts"
 
     def mixture(self, state: State) -> np.ndarray:
-        """The weights of generators, `[M]`, that sum to 1, as a host array.
+        """The weights of generators, `[M]`, as a host array; they sum to 1.
 
-        What the schedule or the pairing found, else uniform over those that play.
+        They come from the schedule or the pairing, else they are uniform over the generators that play.
         """
-        if self.schedule is not None and self.schedule.claims.mixture is not None:
-            weights = self.schedule.claims.mixture(state)
+        if self.claims.mixture is not None:
+            weights = self.claims.mixture(state)
         elif self.pairing.mixture is not None:
             weights = self.pairing.mixture(state.pairing)
         else:
@@ -163,29 +171,27 @@ class Game:
         return np.asarray(state.roster.plays_g) | (self.mixture(state) > 0), np.asarray(state.roster.plays_d)
 
     def init(self, key: Array) -> State:
-        """A fresh state.
+        """A new state.
 
         Args:
-            key: a threefry key from `jax.random.key(seed)`. Weights, noise, batches and shuffles all follow from it.
+            key: a threefry key from `jax.random.key(seed)`. It decides all weights, noise, batches and shuffles.
 
         Raises:
-            InputError: the key is of another kind; an `rbg` key under `vmap` draws all members from the first key.
+            InputError: another kind of key; an `rbg` key under `vmap` draws all members from the first key.
         """
         if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or "fry" not in str(key.dtype):
             raise InputError(f"the key is of type {key.dtype}; give jax.random.key(seed) with the threefry generator")
         key_g, key_d, key_run = jax.random.split(key, 3)
-        plan = self.schedule
+        roster, schedule = self.claims.roster, self.schedule
         return State(
             generators=population.init(self.groups_g, key_g, self.optimizer, average=True),
             discriminators=population.init(self.groups_d, key_d, self.optimizer, average=False),
             pairing=self.pairing.init(self.M, self.N),
             payoff=jnp.full((self.M, self.N), 0.5),
-            augment=jnp.asarray(_initial_strength(self.augment), jnp.float32),
+            augment=jnp.asarray(0.0 if self.augment is None else self.augment.strength, jnp.float32),
             hyper=self._hyper(),
-            roster=()
-            if plan is None or plan.claims.roster is None
-            else jax.tree.map(jnp.asarray, plan.claims.roster(self.M, self.N)),
-            schedule=() if plan is None else jax.tree.map(jnp.asarray, plan.init(self)),
+            roster=() if roster is None else jax.tree.map(jnp.asarray, roster(self.M, self.N)),
+            schedule=() if schedule is None else jax.tree.map(jnp.asarray, schedule.init(self)),
             ratings=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), ratings.fresh(self.M + self.N)),
             rated=jnp.full((), -1, jnp.int32),
             running=jnp.zeros((3, self.M, self.N)) if self.covers.dealt else (),
@@ -196,17 +202,12 @@ class Game:
 
     def _hyper(self) -> dict[str, Array]:
         start = {name: jnp.asarray(value) for name, value in (self.loss.roles.start or {}).items()}
-        scaled = self.schedule is not None and "penalty" in self.schedule.claims.hyper
-        return {**start, **({"penalty": jnp.ones((self.N,))} if scaled else {})}
+        return {**start, **({"penalty": jnp.ones((self.N,))} if "penalty" in self.claims.hyper else {})}
 
 
 def check_source(game: Game, source: Source) -> None:
-    """Raises InputError where a source has other samples, classes or parts than a game is made for, or too few."""
+    """Raises InputError if a source does not have the samples, classes and parts of a game, or too few samples."""
     checks.check_data(source, game.groups_g, game.groups_d, game.classes, game.batch_size)
-
-
-def _initial_strength(augment: Augment | None) -> Any:
-    return 0.0 if augment is None else augment.strength
 
 
 def meaning(game: Game, state: State) -> str:

@@ -1,4 +1,4 @@
-"""The report of a step, and its sums and means over many steps."""
+"""The report of a step, and sums and means of reports over many steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ensgan.types import Array
 
 
 class Info(NamedTuple):
-    """The report of a step. Never feeds back into training. Losses and `fool` are NaN for pairs not played."""
+    """The report of a step. Training never uses it. Losses and `fool` of pairs that were not played are NaN."""
 
     loss_g: Array  # [M, N]
     loss_d: Array  # [M, N]
@@ -24,19 +24,19 @@ class Info(NamedTuple):
     augment: Array  # scalar in [0, 1]
 
 
-Total = tuple[Info, Info]  # sums over steps, and how many steps are in each
+Total = tuple[Info, Info]  # sums over steps, and the number of steps in each sum
 
 
 @jax.jit
 def tally(info: Info) -> Total:
-    """The summands of a report: a pair that was not played reports NaN, and is not counted."""
+    """A report as a total of one step: pairs that were not played report NaN, and are not counted."""
     played = jax.tree.map(lambda a: ~jnp.isnan(a), info)
     values = jax.tree.map(lambda a, p: jnp.where(p, a, 0.0), info, played)
     return values, jax.tree.map(lambda p, a: p.astype(a.dtype), played, info)
 
 
 def added(total: Total | None, more: Total) -> Total:
-    """The sum of two stretches; the first may be empty, which is None."""
+    """The sum of two totals; the first may be None, for no steps."""
     return more if total is None else _add(total, more)
 
 
@@ -47,5 +47,5 @@ def _add(total: Total, more: Total) -> Total:
 
 @jax.jit
 def mean(total: Total) -> Info:
-    """The mean report; NaN for a pair that was never played."""
+    """The mean report of a step; NaN for pairs that were never played."""
     return jax.tree.map(jnp.divide, *total)

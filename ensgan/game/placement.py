@@ -1,4 +1,4 @@
-"""Where the arrays of a game lie on a mesh."""
+"""Placement: how the arrays of a game are spread over a mesh."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ensgan.types import InputError
 
 
 def check_mesh(game: Game, sizes: Sizes) -> None:
-    """Raises InputError where a game cannot be spread over a mesh of these sizes, with what would fit."""
+    """Raises InputError, with sizes that fit, if a game cannot be spread over a mesh of these sizes."""
     check_fits(sizes, **to_divide(game))
 
 
 def to_divide(game: Game) -> dict[str, Any]:
-    """The numbers that a mesh must divide: the arguments of `mesh.check_fits` and `mesh.choose`."""
+    """The numbers that a mesh must divide, as arguments of `mesh.check_fits` and `mesh.choose`."""
     sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
     groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
     return {
         "groups": groups,
         "batch_size": game.batch_size,
         "dealt": game.N if game.covers.dealt else 1,
-        "whole": any(g.network.batch_coupled and not g.network.synced for g in (*game.groups_g, *game.groups_d)),
+        "whole": any(g.network.batch_coupled and not g.network.synced for g in game.groups),
     }
 
 
@@ -46,7 +46,7 @@ def shardings(players: Game | Replicas, mesh: Mesh, like: State) -> State:
 
 
 def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> State:
-    """A fresh state, made on the devices that will hold it. Replicas have seeds of their own.
+    """A new state, made on the devices that will hold it. Replicas use their own seeds.
 
     A member's weights are the same on every mesh.
     """
@@ -57,8 +57,8 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
 
 
 def batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
-    """Samples are spread over `data`; what each discriminator has of its own is on every device along `member`."""
-    own = {"x": len(game.sample_shape) + 2, "weight": 2}  # axes, where there is one of discriminators
+    """Samples are spread over `data`; every device along `member` has the separate reals of all discriminators."""
+    own = {"x": len(game.sample_shape) + 2, "weight": 2}  # number of axes, if one counts discriminators
     critics = 0 if game.n_critic == 1 else 1
 
     def spec(name: str, leaf: Any) -> PartitionSpec:
@@ -69,20 +69,20 @@ def batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:
 
 
 def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
-    """The mesh of a run, or None where it has one device.
+    """The mesh of a run, or None for a single device.
 
     Args:
-        game: what is played.
-        sizes: the sizes of the mesh; None chooses them by the number of devices.
+        game: the game.
+        sizes: of the mesh; None chooses them by the number of devices.
 
     Raises:
-        InputError: the devices, or the game, do not fit.
+        InputError: the sizes do not fit the devices or the game.
     """
     if sizes is None:
         sizes = mesh.choose(jax.device_count(), **to_divide(game))
         if processes.several() and sizes.devices < jax.device_count():
             raise InputError(
-                f"the largest mesh that fits this game is {sizes}, and several processes must use all of their "
+                f"the largest mesh that fits this game is {sizes}, but several processes must use all of their "
                 f"{jax.device_count()} devices; change the members, batch_size, or the number of processes"
             )
     return None if sizes.devices == 1 and not processes.several() else mesh.make(*sizes)

@@ -1,7 +1,7 @@
-"""Populations: groups of members of one network, stacked on axis 0, and how a function of one member runs on all.
+"""Populations: groups of members of one network, with the members' arrays stacked on axis 0.
 
-A population is a tuple of groups, so generators or discriminators of several architectures live in one game. Members
-are numbered through the groups in order; everything above this file sees only those numbers.
+A population is a tuple of groups, so that one game can have generators or discriminators of several architectures.
+Members are numbered through the groups in order; code above this file sees only these numbers.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from ensgan.networks import convolution
 from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
-UNROLLED = 64  # discriminators, beyond which compiling takes too long
+UNROLLED = 64  # the largest number of unrolled discriminators; more would take too long to compile
 
 
 class Latent(NamedTuple):
-    """A prior of latents: `draw(key, shape) -> [*shape]`, times `scale`, a number or an array of one per member."""
+    """A prior of latents: `draw(key, shape) -> [*shape]`, times `scale`, a number or an array with one per member."""
 
     draw: Callable[[Array, Shape], Array]
     scale: Any = 1.0
 
 
 def normal(scale: Any = 1.0) -> Latent:
-    """Independent normals with standard deviation `scale` (a number, or an array of one per member)."""
+    """Independent normals with standard deviation `scale` (a number, or an array with one per member)."""
     return Latent(jax.random.normal, scale)
 
 
 def uniform(scale: Any = 1.0) -> Latent:
-    """Independent uniforms on [−scale, scale] (a number, or an array of one per member)."""
+    """Independent uniforms on [−scale, scale] (a number, or an array with one per member)."""
     return Latent(lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), scale)
 
 
@@ -46,21 +46,22 @@ class Group:
     """Members of one network.
 
     Attributes:
-        network: the pair of functions that every member shares; weights are each member's own.
-        count: how many members, at least 1.
-        optimizer: overrides the game's optimiser for this group.
+        network: the functions that all members share; each member has its own weights.
+        count: number of members, at least 1.
+        optimizer: the optimiser of this group, if not the game's.
         latent: prior of the latents, for generators.
-        execute: `vmap` (one batched program), `unroll` (one after the other in one program), `matmul` (convolutions as
-            matrix products), or `auto`: `matmul` for convolutional networks on a CPU. What `matmul` and `auto` leave
-            open is as measured (`benchmarks/README.md`): members are batched, but for up to 64 discriminators on a CPU.
+        execute: `vmap` (one batched program), `unroll` (members one after the other in one program), `matmul`
+            (convolutions as matrix products), or `auto`: `matmul` for convolutional networks on a CPU. Otherwise `auto`
+            and `matmul` do what was measured to be fastest (`benchmarks/README.md`): members are batched, except up to
+            64 discriminators on a CPU, which are unrolled.
+        remat: whether members run one after the other in a loop and are computed again in the backward pass. Then the
+            activations of only one member are in memory at a time, for a third more work.
         shared: parts of the network that all members of the group have in common, by dotted names of parameters, such
-            as `hidden.1` or `last`: they start alike and move together, by the sum of the members' gradients.
-        remat: whether members run one after another in a loop and are computed once more on the way back, so that the
-            activations of one member are held at a time, and not those of all: for a third more work.
+            as `hidden.1` or `last`. They start equal and move together, by the sum of the members' gradients.
 
     Raises:
-        InputError: count below 1, an unknown way to execute, a per-member array of another length, or a shared part
-            that the network does not have.
+        InputError: `count` is below 1, `execute` is unknown, a per-member array has another length, or the network does
+            not have a shared part.
     """
 
     network: Network
@@ -72,7 +73,7 @@ class Group:
     shared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be run."""
+        """Checks the numbers and names."""
         if self.count < 1:
             raise InputError(f"a group has {self.count} members; a game needs at least 1 on each side")
         if self.execute not in EXECUTE:
@@ -80,7 +81,7 @@ class Group:
         if np.ndim(self.latent.scale) and np.shape(self.latent.scale) != (self.count,):
             raise InputError(
                 f"the latent scale has shape {np.shape(self.latent.scale)} in a group of {self.count} members; "
-                f"give one number, or {self.count} of them"
+                f"give one number, or {self.count} numbers"
             )
         if self.shared:
             params = jax.eval_shape(lambda: self.network.init(jax.random.key(0)))[0]
@@ -90,7 +91,7 @@ class Group:
                     raise unknown("shared part", part, names)
 
     def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:
-        """A stacked tree of the form of the parameters, each shared leaf replaced by `fn(leaf)` `[1, ...]` for all."""
+        """A stacked tree like the parameters, with `fn(leaf)` `[1, ...]` for all members in place of shared leaves."""
 
         def one(path: Any, leaf: Array) -> Array:
             shared = any(_within(_dotted(path), part) for part in self.shared)
@@ -100,11 +101,11 @@ class Group:
 
     @property
     def scales(self) -> Array:
-        """The scales of the members' latents, float32 `[count]`."""
+        """The latent scale of every member, float32 `[count]`."""
         return jnp.broadcast_to(jnp.asarray(self.latent.scale, jnp.float32), (self.count,))
 
     def prior(self, k: int) -> Latent:
-        """The prior of its member k, whose scale is one number."""
+        """The prior of member k, whose scale is one number."""
         return Latent(self.latent.draw, self.scales[k])
 
     @property
@@ -120,15 +121,15 @@ class Group:
 
     @property
     def execution(self) -> str:
-        """`vmap`, `unroll` or `remat`: how members run on the backend in use."""
+        """How members run on the backend in use: `vmap`, `unroll` or `remat`."""
         return "remat" if self.remat else "unroll" if self.execute == "unroll" else "vmap"
 
     @property
     def execution_on_shared_input(self) -> str:
-        """The same where all members see one input, as discriminators do.
+        """The same for members that all see one input, as discriminators do.
 
-        On a CPU, XLA makes one wide product of a first dense layer on a shared input, and spends more on transposing
-        weights to and fro than that saves.
+        On a CPU, XLA turns a first dense layer on a shared input into one wide product, and transposing the weights for
+        it costs more than it saves.
         """
         free = self.execute in ("auto", "matmul") and self.count <= UNROLLED and not self.remat
         return "unroll" if free and jax.default_backend() == "cpu" else self.execution
@@ -141,16 +142,6 @@ class Members(NamedTuple):
     state: Tree  # batch statistics, power-iteration vectors; {} where there are none
     optimizer: Tree
     average: Tree  # exponential average of params for generators, () for discriminators
-
-
-def params_of(members: Members, average: bool = True) -> Tree:
-    """The parameters of generators: their exponential averages, or their raw weights."""
-    return members.average if average else members.params
-
-
-def take(tree: Tree, k: int) -> Tree:
-    """The leaves of member k of a stacked tree."""
-    return jax.tree.map(lambda leaf: leaf[k], tree)
 
 
 Groups = tuple[Group, ...]
@@ -166,7 +157,7 @@ def _within(name: str, part: str) -> bool:
 
 
 def size(groups: Groups) -> int:
-    """How many members the groups have together."""
+    """The total number of members."""
     return sum(group.count for group in groups)
 
 
@@ -176,29 +167,29 @@ def offsets(groups: Groups) -> list[int]:
 
 
 def counts(groups: Groups) -> tuple[int, ...]:
-    """How many members each group has."""
+    """The number of members in each group."""
     return tuple(group.count for group in groups)
 
 
 def numbers(groups: Groups, place: Place = ALONE) -> Array:
-    """The numbers of the members that are on this device, int32 `[here]`."""
+    """The numbers of the members on this device, int32 `[here]`."""
     each = [place.numbers(first, group.count) for first, group in zip(offsets(groups), groups, strict=True)]
     return jnp.concatenate(each)
 
 
 def pieces(groups: Groups, place: Place = ALONE) -> list[slice]:
-    """Where each group stands among the members of this device."""
+    """The slice of each group among the members of this device."""
     ends = np.cumsum([0] + [place.here(group.count) for group in groups])
     return [slice(*map(int, pair)) for pair in pairwise(ends)]
 
 
 def member_keys(key: Array, numbers: Array) -> Array:
-    """One key for each number of a member, or of a sample; it does not depend on how many there are."""
+    """One key for each number of a member or of a sample, independent of how many there are."""
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers)
 
 
 def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) -> Population:
-    """Fresh members. A member's weights depend on `key`, its group and its number within it, not on the counts."""
+    """New members. A member's weights depend on `key`, its group and its number in the group, not on the counts."""
 
     def one(index: int, group: Group) -> Members:
         keys = member_keys(jax.random.fold_in(key, index), jnp.arange(group.count))
@@ -210,16 +201,26 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
     return tuple(one(index, group) for index, group in enumerate(groups))
 
 
+def params_of(members: Members, average: bool = True) -> Tree:
+    """The parameters of a group: the exponential average of generators if `average`, else the raw ones."""
+    return members.average if average else members.params
+
+
+def take(tree: Tree, k: Any) -> Tree:
+    """Member k of a stacked tree, without the axis of members; or several members, if `k` is an array of numbers."""
+    return jax.tree.map(lambda leaf: leaf[k], tree)
+
+
 def where(learns: Array, new: Tree, old: Tree) -> Tree:
-    """Stacked trees, the new one for members whose entry of the bool array `learns` `[members]` is true."""
+    """Stacked trees: `new` for members with a true entry in `learns`, bool `[members]`, and `old` for the others."""
     pick = lambda a, b: jnp.where(learns.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
     return jax.tree.map(pick, new, old)
 
 
 def noise(group: Group, key: Array, first: int, num: int, place: Place = ALONE) -> Array:
-    """Latents of this device's members and samples, `[count, num, *in_shape]` where it is alone.
+    """Latents of this device's members and samples, `[count, num, *in_shape]` on a single device.
 
-    Each is keyed by (member, sample); `first` is the number of the group's first member.
+    Each latent is keyed by (member, sample); `first` is the number of the group's first member.
     """
     numbers, b = place.numbers(first, group.count), place.samples(num)
     z = jax.vmap(lambda key: _latents(group, key, b))(member_keys(key, numbers))
@@ -227,7 +228,7 @@ def noise(group: Group, key: Array, first: int, num: int, place: Place = ALONE) 
 
 
 def common_noise(group: Group, key: Array, b: Array) -> Array:
-    """Latents `[count, b, *in_shape]` keyed by the numbers `b` alone: the same for all members, but for scales."""
+    """Latents `[count, b, *in_shape]` keyed by the numbers `b` only: the same for all members, except for scales."""
     z = _latents(group, key, b)
     return _scaled(group, jnp.broadcast_to(z[None], (group.count, *z.shape)), jnp.arange(group.count))
 

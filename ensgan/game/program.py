@@ -23,10 +23,10 @@ from ensgan.types import Array, InputError, Tree
 
 
 class Interrupted(InputError):
-    """Training could not go on. `state` is the last good one; the state that went in was donated and is gone."""
+    """Training had to stop. `state` is the last good state; the input state was donated and no longer exists."""
 
     def __init__(self, message: str, state: State) -> None:
-        """Keeps the state beside the message."""
+        """Keeps the state with the message."""
         super().__init__(message)
         self.state = state
 
@@ -34,67 +34,64 @@ class Interrupted(InputError):
 def loops(game: Game) -> bool:
     """Whether steps run in a loop inside the program.
 
-    On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread), so games
-    whose convolutions are not matrix products are dispatched a step at a time there.
+    On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread). So games
+    with convolutions that are not matrix products are dispatched one step at a time there.
     """
-    groups = (*game.groups_g, *game.groups_d)
-    convolutional = any(group.network.convolutional and not group.products for group in groups)
+    convolutional = any(group.network.convolutional and not group.products for group in game.groups)
     return not (convolutional and jax.default_backend() == "cpu")
 
 
 class Program:
     """The compiled training program of one game on one source.
 
-    Calling it with a state and a number of steps gives the new state and the mean of what the steps report; `tally`
-    gives the sum, for means over several calls. The number
-    is an argument of the program, so no length compiles twice, and results do not depend on how steps are grouped into
-    calls. The state that goes in is donated: its buffers are reused.
+    A call with a state and a number of steps returns the new state and the mean of the steps' reports; `tally` returns
+    their sum, for means over several calls. The number of steps is an argument of the compiled program, so a new number
+    does not compile again, and results do not depend on how steps are grouped into calls. The input state is donated:
+    its buffers are reused.
 
-    On a mesh, states are spread over its devices (`shardings`), and data are on every one of them.
+    On a mesh, states are spread over its devices (`shardings`), and every device holds all data.
     """
 
     def __init__(self, players: Game | Replicas, source: Source, mesh: Mesh | None = None) -> None:
-        """Puts the data on the devices. Raises InputError when the data, or the mesh, do not fit the game."""
+        """Puts the data on the devices. Raises InputError if the data or the mesh do not fit the game."""
         game = players.first if isinstance(players, Replicas) else players
         check_source(game, source)
         if mesh is not None:
             check_mesh(game, sizes_of(mesh))
             if jax.process_count() > 1 and not source.resumable:
                 raise InputError(
-                    f"the source {source.name!r} gives its batches once, so several processes cannot read the same; "
-                    "use one process, or data that can be read by number"
+                    f"the source {source.name!r} gives each batch only once, so several processes cannot read the "
+                    "same; use one process, or data that can be read by number"
                 )
         self.mesh = mesh
         check_weights(game, source)
         self.game, self.source = game, source
-        self.streamed = source.draw is None
+        draw = draw_of(game, source)
+        self.streamed = draw is None
         if self.streamed and isinstance(players, Replicas):
-            raise InputError(f"{source.name!r} is streamed; replicas draw their own batches, from data held in memory")
+            raise InputError(f"{source.name!r} is streamed, but replicas draw their own batches; give data in memory")
         self.loops = loops(game) and not self.streamed
         self.arrays = {} if self.streamed else self.put(source.arrays["train"])
         self._read: Any = source.read
-        # The functions below keep what they compiled for this game and source, so a second program compiles nothing.
-        if self.streamed:
-            self._run: Any = partial(_one, game, mesh)
-        else:
-            self._run = partial(_many if self.loops else _one_drawn, players, draw_of(game, source), mesh)
+        # `_one` and `_many` keep their compilations for this game and source, so a second program compiles nothing.
+        self._run: Any = partial(_many if self.loops else _one, players, draw, mesh)
 
     def compile(self, state: State) -> None:
-        """Compiles for states of this form now; else the first call does it."""
+        """Compiles now for states of this form; otherwise the first call compiles."""
         if self.streamed and not self.source.resumable:
-            return  # looking at a batch would use it up
+            return  # a look at a batch would consume it
         feed = (self._batches(int(jax.device_get(state.step))),) if self.streamed else (self.arrays,)
         num = (self.put(np.int32(1)),) if self.loops else ()
         lower = self._run.func.lower(*self._run.args, state, *feed, *num)
         self._run = lower.compile()
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
-        """Runs `num` steps, at least one; the report is their mean."""
+        """Runs `num` steps, at least one; the report is the mean of theirs."""
         state, total = self.tally(state, num)
         return state, mean(total)
 
     def tally(self, state: State, num: int) -> tuple[State, Total]:
-        """Runs `num` steps, at least one; the report is their sum, to be added to that of other stretches."""
+        """Runs `num` steps, at least one; the report is the sum of theirs, to be added to those of other stretches."""
         if self.loops:
             return self._run(state, self.arrays, self.put(np.int32(num)))
         total: Any = None
@@ -109,7 +106,7 @@ class Program:
         return state, total
 
     def _batches(self, step: int) -> dict[str, Any]:
-        """The batches of a step from the host, put on the device."""
+        """The batches of a step, read on the host and put on the device."""
         first = step * self.game.n_critic
         batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
@@ -117,25 +114,37 @@ class Program:
         return {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
 
     def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
-        """Host arrays on the device; on a mesh, on every one of its devices or spread as `spec` says."""
+        """Host arrays on the device; on a mesh, on each of its devices or spread as `spec` says."""
         return jax.device_put(tree) if self.mesh is None else put(self.mesh, tree, spec)
 
 
 def drawn_step(
-    players: Game | Replicas, draw: Any, state: State, arrays: Tree, place: Place = ALONE
+    players: Game | Replicas, draw: Any, state: State, feed: Tree, place: Place = ALONE
 ) -> tuple[State, Info]:
-    """One step of a game, or of each of its replicas, on a batch of its own."""
-    one = lambda game, state: step(game, state, draw_batch(game, draw, state, arrays, place), place)
+    """One step of a game, or of each replica.
+
+    Args:
+        players: the game or its replicas.
+        draw: `draw(arrays, keys)` of a batch, or None if `feed` is the batch.
+        state: of all players.
+        feed: the arrays of the data, or a batch.
+        place: which members and samples are on this device.
+    """
+
+    def one(game: Game, state: State) -> tuple[State, Info]:
+        batch = feed if draw is None else draw_batch(game, draw, state, feed, place)
+        return step(game, state, batch, place)
+
     return players.map(one, state) if isinstance(players, Replicas) else one(players, state)
 
 
 def _on_mesh(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Any) -> Any:
-    """`fn(place, state, *feeds)` on every device of the mesh, or on one."""
+    """`fn(place, state, *feeds)` on every device of the mesh, or on a single device."""
     if mesh is None:
         return partial(fn, ALONE)
     state = specs(players)
     here = partial(fn, Place(sizes_of(mesh)))
-    # With check_vma, pullbacks would already sum over `data`, one collective for every leaf.
+    # With check_vma, pullbacks would already sum over `data`, with one collective per leaf.
     return jax.shard_map(here, mesh=mesh, in_specs=(state, *feeds), out_specs=(state, PartitionSpec()), check_vma=False)
 
 
@@ -157,46 +166,40 @@ def _many(
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
-def _one_drawn(
-    players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree
-) -> tuple[State, Info]:
-    one = lambda place, state, arrays: drawn_step(players, draw, state, arrays, place)
-    return _on_mesh(one, players, mesh, PartitionSpec())(state, arrays)
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
-def _one(game: Game, mesh: Mesh | None, state: State, batch: dict[str, Array]) -> tuple[State, Info]:
-    one = lambda place, state, batch: step(game, state, batch, place)
-    return _on_mesh(one, game, mesh, batch_specs(game, batch))(state, batch)
+def _one(players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, feed: Tree) -> tuple[State, Info]:
+    one = lambda place, state, feed: drawn_step(players, draw, state, feed, place)
+    spec = PartitionSpec() if draw is not None else batch_specs(players, feed)  # type: ignore[arg-type]
+    return _on_mesh(one, players, mesh, spec)(state, feed)
 
 
 def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
-    """The program that trains a game, traced from shapes alone: nothing is put on a device, nor need one exist.
+    """The program that trains a game, traced from shapes: nothing is put on a device, and the devices need not exist.
 
     Args:
-        game: what is played.
+        game: the game.
         source: batches; its arrays may be shapes, as in `data.outline`.
-        mesh: devices to compile for, or None for one.
-        loop: whether steps run in a loop inside the program; `loops(game)` says what is fast on the backend in use.
+        mesh: devices to compile for, or None for a single device.
+        loop: whether steps run in a loop inside the program; `loops(game)` is the fast choice on the backend in use.
 
     Returns:
-        What `jax.jit(...).trace` gives: `jaxpr`, and `lower().compile()`.
+        The result of `jax.jit(...).trace`: `jaxpr`, and `lower().compile()`.
     """
 
     def shape(tree: Tree, spec: Any) -> Tree:
         sharding = None if mesh is None else NamedSharding(mesh, spec)
-        like = jax.eval_shape(lambda tree: tree, tree)  # as a device holds it, in 32 bits
+        like = jax.eval_shape(lambda tree: tree, tree)  # in 32 bits, as on a device
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
 
     state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
     state = State(*(shape(tree, spec) for tree, spec in zip(state, specs(game), strict=True)))
-    if source.draw is not None:
+    draw = draw_of(game, source)
+    if draw is not None:
         arrays = shape(source.arrays["train"], PartitionSpec())
         num = (shape(np.int32(1), PartitionSpec()),) if loop else ()
-        return (_many if loop else _one_drawn).trace(game, draw_of(game, source), mesh, state, arrays, *num)
+        return (_many if loop else _one).trace(game, draw, mesh, state, arrays, *num)
     size = (game.batch_size,) if game.n_critic == 1 else (game.n_critic, game.batch_size)
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:
         batch["label"] = jax.ShapeDtypeStruct(size, np.int32)
     specs_of = batch_specs(game, batch)
-    return _one.trace(game, mesh, state, {name: shape(leaf, specs_of[name]) for name, leaf in batch.items()})
+    return _one.trace(game, None, mesh, state, {name: shape(leaf, specs_of[name]) for name, leaf in batch.items()})

@@ -1,4 +1,4 @@
-"""Penalties of a step: on which samples each discriminator pays them, and the gradients they add."""
+"""Penalties of a step: the samples on which each discriminator pays them, and the gradients that they add."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ensgan.types import Array, Penalty, Tree
 def penalize(
     game: Game, state: State, met: Round, grad_d: tuple[Tree, ...], key: Array, place: Place = ALONE
 ) -> tuple[Array, tuple[Tree, ...]]:
-    """Adds the gradients of the penalties to the discriminators'; also gives their values `[N]`.
+    """The values of the penalties, `[N]`, and the discriminators' gradients with those of the penalties added.
 
     Both are this device's part of a sum over the devices that hold other samples.
     """
@@ -50,7 +50,7 @@ def _penalty(
     P_KN, fake_NB = met.weights.here.d, None
     if penalty.fakes:
         fake_NB = fakes_by_weight(key_choice, P_KN, fake, met.view.own, columns, samples)
-    each = {  # of every discriminator
+    each = {  # one entry per discriminator
         "strength": _strength(game, state, penalty, P_KN, columns),
         "rng": met.keys_N,
         "key": population.member_keys(key_value, columns),
@@ -72,7 +72,7 @@ def _penalty(
             real[mine] if own_reals else real,
             None if fake_NB is None else fake_NB[mine],
             label[mine] if own_labels and label is not None else label,
-            jax.tree.map(lambda leaf, mine=mine: leaf[mine], each),
+            population.take(each, mine),
         )
         values.append(value_n)
         grads.append(grad)
@@ -80,26 +80,24 @@ def _penalty(
 
 
 def _strength(game: Game, state: State, penalty: Penalty, P_KN: Array, columns: Array) -> Array:
-    """The strength `[N]` at this step for each of these discriminators, times the interval."""
+    """The strength at this step, times the interval, for each of these discriminators, `[N]`."""
     strength = penalty.strength(state.step) if callable(penalty.strength) else penalty.strength
     strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))[columns]
     if "penalty" in state.hyper:
         strength_N = strength_N * state.hyper["penalty"][columns]
-    if penalty.fakes:  # a discriminator that plays nobody has no fakes to be regular on
+    if penalty.fakes:  # a discriminator that plays nobody has no fakes
         strength_N = jnp.where(jnp.sum(P_KN, axis=0) > 0, strength_N, 0.0)
     return strength_N
 
 
 def _value(game: Game, penalty: Penalty, group: Group, samples: Array, size: int) -> Callable[..., Array]:
     """The penalty of one discriminator of a group, as a function of its parameters."""
-    judge = game.loss.roles.judge
 
     def value(params: Tree, net: Tree, real: Array, fake: Array, label: Array | None, own: dict[str, Array]) -> Array:
         def critic(x: Array) -> Array:
             tags = None if label is None else jnp.tile(label, x.shape[0] // real.shape[0])
             logit = group.apply(params, net, x, label=tags, train=True, rng=own["rng"])[0]
-            logit = scoring.at_least_float32(logit)
-            return logit if judge is None else judge(logit[None], own["j"][None])[0]
+            return scoring.judged_alone(game.loss, logit, own["j"])
 
         keys = population.member_keys(own["key"], samples)
         return own["strength"] * jnp.sum(penalty.value(critic, real, fake, keys)) / size
@@ -108,13 +106,13 @@ def _value(game: Game, penalty: Penalty, group: Group, samples: Array, size: int
 
 
 def fakes_by_weight(key: Array, P_KN: Array, fake: Array, own: bool, columns: Array, samples: Array) -> Array:
-    """B fakes for each discriminator, `[N, B, ...]`: sample b is of place k with probability P_kj, keyed by (j, b).
+    """B fakes for each discriminator, `[N, B, ...]`: sample b is from place k with probability P_kj, keyed by (j, b).
 
     Args:
         key: the key of all draws.
         P_KN: weights of the places, at least 0.
-        fake: `[K, B, ...]`, or `[N, K, B, ...]` if every discriminator has its own.
-        own: whether it has.
+        fake: `[K, B, ...]`, or `[N, K, B, ...]` if every discriminator sees separate fakes.
+        own: whether every discriminator sees separate fakes.
         columns: the numbers j of the discriminators, `[N]`.
         samples: the numbers b of the samples, `[B]`.
     """

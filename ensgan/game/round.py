@@ -1,4 +1,4 @@
-"""A round: all members meet on one batch. Generate, score and weigh; nobody is updated."""
+"""A round: all members meet on one batch. They generate, score and weigh; no member is updated."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from ensgan.types import Array, Evidence, Loss, Tree
 
 
 class Scores(NamedTuple):
-    """The discriminators' scores, and the evidence for the pairing."""
+    """The scores of a round, with K, N and B of this device."""
 
-    logits: Logits  # [K, N, B] and [N, B], or one more axis where discriminators have several
-    judged: Logits  # [K, N, B] and [N, B]: the one that scores are made of
+    logits: Logits  # [K, N, B] and [N, B], with a last axis if discriminators have several
+    judged: Logits  # [K, N, B] and [N, B], the one logit from which scores are computed
     measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
-    evidence: Evidence  # what the pairing saw: the same, or running means of it
+    evidence: Evidence  # the same as the pairing sees it, perhaps as running means
 
 
 class Shares(NamedTuple):
-    """How much each pair counts."""
+    """The weights of a round."""
 
     W: Array  # [M, N]
     P: Array  # [M, N]
-    here: Weights  # the same in this device's places, [K, N], and ω
+    here: Weights  # the same [K, N] in the places of this device, and ω [N, B]
 
 
 class Pulls(NamedTuple):
-    """The way back."""
+    """The way back: pullbacks of both sides."""
 
     d: tuple[scoring.Pull, ...]
     g: Callable[[Array], tuple[Tree, ...]]
-    dx_NMB: Array | None  # unweighted input gradients of this device's generators, where the pairing asks for them
+    dx_NMB: Array | None  # unweighted input gradients of this device's generators, if the pairing asks for them
 
 
 class Finite(NamedTuple):
-    """Whether this device's samples, and logits of finite samples, are finite."""
+    """Which members are finite on this device's samples."""
 
-    g: Array  # [M]
-    d: Array  # [N]
+    g: Array  # [M], the samples of each generator
+    d: Array  # [N], the logits of each discriminator on finite samples
 
 
 class Round(NamedTuple):
-    """One meeting. Arrays with N, or B, hold the discriminators, or samples, of this device; W and P hold all pairs."""
+    """One meeting. N and B count the discriminators and samples of this device."""
 
     view: View  # the fakes, as discriminators see them
     reals: Reals
@@ -59,21 +59,22 @@ class Round(NamedTuple):
     weights: Shares
     pulls: Pulls
     finite: Finite
-    pairing: Tree  # the pairing's next state
-    state_g: tuple[Tree, ...]
+    pairing: Tree  # the next state of the pairing
+    running: Tree  # the next running means, [3, M, N] or ()
+    state_g: tuple[Tree, ...]  # the next states of the networks
     state_d: tuple[Tree, ...]
 
 
 def play(
     game: Game, state: State, batch: dict[str, Array], pairs: Array | None, key: Array, place: Place = ALONE
 ) -> Round:
-    """One round.
+    """Plays one round.
 
     Args:
-        game: what is played.
-        state: where it stands.
+        game: the game.
+        state: its state.
         batch: as in `step`, this device's samples of it.
-        pairs: what the pairing's `before` gave.
+        pairs: the result of the pairing's `before`.
         key: the key of this round.
         place: which members and samples are on this device.
     """
@@ -87,14 +88,14 @@ def play(
     logits, state_d, pull_d = scoring.score(game.groups_d, state.discriminators, view, reals, keys_N, place)
     roles = game.loss.roles
     loss = game.loss if roles.of is None else roles.of(view.rows_KN, columns, state.hyper)
-    judged = scoring.judged(game.loss, logits, columns)
+    judged = Logits(*(scoring.judged(game.loss, each, columns) for each in logits))
     omega_NB = _real_weights(reals.weight, judged.real.shape, view.size, place)
     matrices = scoring.pair_losses(loss, logits, omega_NB, view.size)
     parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, view.size)])
     measured = view.matrix(place.sum_data(parts))
     dx_NMB, gram = _input_gradients(game, pull_d, loss, logits, omega_NB, view, place)
-    evidence = _evidence(game, state, measured, view.mask_MN, gram)
-    W, P, pairing_state = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
+    evidence, running = _evidence(game, state, measured, view.mask_MN, gram)
+    W, P, pairing = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
     return Round(
         view=view,
         reals=reals,
@@ -104,14 +105,15 @@ def play(
         weights=Shares(W, P, Weights(view.pick(W), view.pick(P), omega_NB)),
         pulls=Pulls(pull_d, lambda dx: pull_g(pull_x(dx)), dx_NMB),
         finite=_finite(game, fake_MB, logits, view, place),
-        pairing=pairing_state,
+        pairing=pairing,
+        running=running,
         state_g=state_g,
         state_d=state_d,
     )
 
 
 def _seen_reals(game: Game, columns: Array, batch: dict[str, Array]) -> Reals:
-    """Reals, their labels and weights as the discriminators of these numbers see them."""
+    """Reals, their labels and weights, as the discriminators with these numbers see them."""
     x, label, weight = batch["x"], batch.get("label"), batch.get("weight")
     seen = lambda leaf, own: game.covers.reals(leaf, own, game.N, columns)
     return Reals(
@@ -124,7 +126,7 @@ def _seen_reals(game: Game, columns: Array, batch: dict[str, Array]) -> Reals:
 def _input_gradients(
     game: Game, pulls: tuple[scoring.Pull, ...], loss: Loss, logits: Logits, omega_NB: Array, view: View, place: Place
 ) -> tuple[Array | None, Array | None]:
-    """Input gradients `[N, M, B, ...]` and their Gram matrices, where the pairing asks for them."""
+    """Input gradients `[N, M, B, ...]` and their Gram matrices, if the pairing asks for them."""
     if "gram" not in game.pairing.asks:
         return None, None
     counts_g, counts_d = population.counts(game.groups_g), population.counts(game.groups_d)
@@ -133,15 +135,17 @@ def _input_gradients(
     return dx_NMB, place.gather(place.sum_data(scoring.gram_MNN(dx_NMB)), counts_g)
 
 
-def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: Array | None) -> Evidence:
-    """The evidence for the pairing: the matrices of this batch, or running means where batches are dealt."""
-    shown = _blended(state, measured, mask_MN) if game.covers.dealt else measured
+def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: Array | None) -> tuple[Evidence, Tree]:
+    """The evidence for the pairing, and the next running means, which replace this batch's matrices if it is dealt."""
+    shown, running = measured, ()
+    if game.covers.dealt:
+        shown = running = _blended(state, measured, mask_MN)
     payoff = state.payoff if "payoff" in game.pairing.asks else None
-    return Evidence(*shown, mask=mask_MN, gram=gram, payoff=payoff, step=state.step)
+    return Evidence(*shown, mask=mask_MN, gram=gram, payoff=payoff, step=state.step), running
 
 
 def _finite(game: Game, fake_MB: Array, logits: Logits, view: View, place: Place) -> Finite:
-    """The source of a fault is the first to show it: a generator in its samples, a discriminator in its logits."""
+    """The source of a fault shows it first: a generator in its samples, a discriminator in logits of finite samples."""
     finite_g = place.gather(_finite_beyond(1, fake_MB), population.counts(game.groups_g))
     excused = ~finite_g[view.rows_KN] if view.mask_KN is None else ~finite_g[view.rows_KN] | ~view.mask_KN
     finite_s = _finite_beyond(2, logits.fake) | excused
@@ -149,14 +153,14 @@ def _finite(game: Game, fake_MB: Array, logits: Logits, view: View, place: Place
 
 
 def _finite_beyond(axes: int, x: Array) -> Array:
-    """Whether everything beyond the first axes is finite."""
+    """Whether all numbers along the axes after the first `axes` are finite."""
     return jnp.isfinite(x).all(axis=tuple(range(axes, x.ndim)))
 
 
 def generate(
     game: Game, state: State, key_noise: Array, key_net: Array, label: Array | None, place: Place = ALONE
 ) -> tuple[Array, tuple[Tree, ...], Callable[[Array], tuple[Tree, ...]]]:
-    """This device's fakes `[M, B, ...]`, its generators' new states, and the pullback to their parameters."""
+    """This device's fakes `[M, B, ...]`, the new states of its generators, and the pullback to their parameters."""
     parts = []
     groups = game.groups_g
     for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):
@@ -179,7 +183,7 @@ def generate(
 def augmented(
     game: Game, state: State, fake_MB: Array, real: Array, key: Array, place: Place
 ) -> tuple[Array, Array, Callable[[Array], Array]]:
-    """Fakes and reals as discriminators see them, and the pullback to the fakes; one draw serves both players."""
+    """Augmented fakes and reals, and the pullback to the fakes; both players share one draw."""
     if game.augment is None:
         return fake_MB, real, lambda dx: dx
     apply, samples = game.augment.apply, place.samples(game.batch_size)
@@ -196,14 +200,14 @@ def augmented(
 
 
 def _blended(state: State, measured: Array, mask_MN: Array) -> Array:
-    """Running means of the matrices, as a step sees B/N samples of a pair: of all steps, later of about ten."""
+    """Running means of the matrices, since a step sees only B/N samples of a pair: of all steps, later of about ten."""
     decay = jnp.minimum(0.9, state.step / (state.step + 1.0))
     measured = jax.lax.stop_gradient(measured)
     return jnp.where(mask_MN, decay * state.running + (1.0 - decay) * measured, state.running)
 
 
 def _real_weights(weight: Array | None, shape: tuple[int, ...], size: int, place: Place) -> Array:
-    """ω `[N, B]`: the weights of reals, which sum to one over all devices, or to 0 where none in the batch has any."""
+    """ω `[N, B]`: the weights of reals; they sum to 1 over all devices, or to 0 if all in the batch are 0."""
     if weight is None:
         return jnp.full(shape, 1.0 / size)
     weight = jnp.broadcast_to(weight[None] if weight.ndim == 1 else weight, shape)

@@ -1,13 +1,13 @@
-"""The M×N kernel: every discriminator scores every fake, and what follows from the logits alone.
+"""The M×N kernel: every discriminator scores every fake, and everything that follows from the logits alone.
 
     s_MNB[i, j, b] = D_j(G_i(z_ib))        r_NB[j, b] = D_j(x_b)
 
-Where a discriminator sees the fakes of K generators only, rows count those (`s_KNB`). On a mesh, N are the
+If a discriminator sees the fakes of only K generators, rows count these (`s_KNB`). On a mesh, N counts the
 discriminators and B the samples of this device, and sums over b are its part of the whole sum.
 
 A discriminator that treats each sample alone ends in one logit, so its backward pass is linear in one scalar per
-sample. The gradient that D needs uses the scalars c_D = ∂L_D/∂s, the one that G needs uses c_G = ∂L_G/∂s; the gradients
-with respect to the inputs differ by the factor c_G/c_D of each sample, and one backward pass serves both players.
+sample. The gradient of D uses the scalars c_D = ∂L_D/∂s, the gradient of G uses c_G = ∂L_G/∂s. The two input gradients
+differ by the factor c_G/c_D of each sample, so one backward pass serves both players.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from ensgan.game.execution import member_vjp
 from ensgan.game.population import Group, Groups, Population, pieces
 from ensgan.types import Array, Loss, Tree
 
-# Where D's scalar is this much smaller than G's, it is raised to it. Smaller than any rounding of D's gradient, large
-# enough that the ratio stays finite in float32. With 1e-6 a saturated hinge discriminator, whose true gradient is 0,
-# drifts.
+# |c_D| is raised to EPSILON·|c_G| if it is smaller. EPSILON is below any rounding of D's gradient, and large enough
+# that the ratio stays finite in float32. With 1e-6 a saturated hinge discriminator, whose true gradient is 0, drifts.
 EPSILON = 2.0**-60
 
 
 class Logits(NamedTuple):
     """The score tensor, float32 whatever the compute type."""
 
-    fake: Array  # [K, N, B], or [K, N, B, C] where discriminators have C logits
+    fake: Array  # [K, N, B], or [K, N, B, C] if discriminators have C logits
     real: Array  # [N, B], or [N, B, C]
 
 
 class Weights(NamedTuple):
-    """How much each game counts. Constants for the gradient."""
+    """The weights of pairs and reals. Constants for the gradient."""
 
     g: Array  # W [K, N]
     d: Array  # P [K, N]
@@ -49,7 +48,7 @@ class Matrices(NamedTuple):
     """Pair losses, means over the batch."""
 
     g: Array  # loss_g [K, N]
-    d: Array  # loss_d [K, N], with D's loss on its reals in every row, so that L_D_j = Σ_i P_ij loss_d_ij
+    d: Array  # loss_d [K, N]; every row includes D's loss on its reals, so that L_D_j = Σ_i P_ij loss_d_ij
 
 
 Collect = Callable[[Array, Array], Array]  # (factor_KNB, dx_NKB) -> Σ_j factor_ij · dx_ij of each fake, [M, B, ...]
@@ -59,10 +58,10 @@ class View(NamedTuple):
     """The fakes that this device's discriminators see, each in K places: one for every generator, or its opponents."""
 
     fake: Array  # [K, B, ...] if all see the same, or [N, K, b, ...]
-    own: bool  # whether each discriminator has fakes of its own
+    own: bool  # whether each discriminator sees separate fakes
     size: int  # samples of a pair, on all devices
-    rows_KN: Array  # the number of the generator in each place; [M, 1] where it is the same for all
-    mask_KN: Array | None  # the places that are played, None where all are
+    rows_KN: Array  # the number of the generator in each place; [M, 1] if it is the same for all
+    mask_KN: Array | None  # the places that are played, None if all are
     mask_MN: Array  # the same as a matrix of all pairs
     pick: Callable[[Array], Array]  # from a matrix of all pairs [M, N] to this device's places [K, N]
     matrix: Callable[[Array], Array]  # from the places [..., K, N] of all devices to matrices of all pairs [..., M, N]
@@ -70,7 +69,7 @@ class View(NamedTuple):
 
 
 class Reals(NamedTuple):
-    """The reals as this device's discriminators see them; N in front where each has its own."""
+    """The reals as this device's discriminators see them, with a first axis N if each sees separate ones."""
 
     x: Array  # [B, ...] or [N, B, ...]
     label: Array | None  # [B] or [N, B]; fakes have the labels of the reals
@@ -78,9 +77,9 @@ class Reals(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """The backward passes of one group of discriminators, whose columns are `mine`.
+    """The backward passes of one group of discriminators, which are the columns `mine`.
 
-    Cotangents are those of its own columns. A factor goes with the input gradients `dx_NKB` before they are collected.
+    Cotangents are those of these columns. The input gradients `dx_NKB` are multiplied by the factor when collected.
     """
 
     mine: slice
@@ -94,11 +93,11 @@ def score(
 ) -> tuple[Logits, tuple[Tree, ...], tuple[Pull, ...]]:
     """Every discriminator on every fake that it sees and on its reals, in one forward pass.
 
-    A discriminator sees zeros in the place of a fake that it does not play, so that not even a NaN can reach it.
+    A discriminator sees zeros instead of the fakes that it does not play, so that not even a NaN can reach it.
 
     Args:
         groups: the discriminators.
-        population: the arrays of those on this device.
+        population: the arrays of the discriminators on this device.
         view: the fakes.
         reals: the reals.
         keys_N: one key per discriminator, for dropout and the like.
@@ -127,7 +126,7 @@ def score(
         outs.append(out)
         states.append(state)
         pulls.append(_passes(mine, pull))
-    logit = jnp.concatenate(outs)  # [N, K·B + B], or one more axis of several logits
+    logit = jnp.concatenate(outs)  # [N, K·B + B], with a last axis if there are several logits
     fake = logit[:, : K * B].reshape(-1, K, B, *logit.shape[2:]).swapaxes(0, 1)
     return Logits(fake, logit[:, K * B :]), tuple(states), tuple(pulls)
 
@@ -146,7 +145,7 @@ def _passes(mine: slice, pull: Callable[[Array], tuple[Tree, Array]]) -> Pull:
 
     def g(c_G: Array) -> tuple[Array, Array]:
         _, dx = run(c_G, jnp.zeros_like(c_G[0]))
-        # With batch statistics a sample with cotangent 0 still has a gradient, so only whole pairs are left out.
+        # With batch statistics a sample with cotangent 0 can have a gradient, so only whole pairs are dropped.
         played = jnp.any(c_G != 0, axis=tuple(range(2, c_G.ndim)))[..., None]
         return played.astype(dx.dtype), dx
 
@@ -164,7 +163,7 @@ def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
         return at_least_float32(logit), state
 
     def apart(params: Tree, fake: Array, state: Tree, real: Array, label: Any, key: Array) -> tuple[Array, Tree]:
-        # Batch statistics must not mix generators with each other or with the reals; the state is that of the reals.
+        # Batch statistics must not mix generators with each other or with the reals; the new state is from the reals.
         one = lambda x: apply(params, state, x, label=label, train=True, rng=key)
         r, new_state = one(real)
         s = jax.vmap(lambda x: one(x)[0])(fake)
@@ -174,14 +173,14 @@ def _forward(group: Group, K: int, B: int) -> Callable[..., tuple[Array, Tree]]:
 
 
 def at_least_float32(x: Array) -> Array:
-    """`x` in float32, or wider where it is wider: losses are never taken in half precision."""
+    """`x` in float32, or wider if it is wider: losses are never computed in half precision."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def pair_losses(loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Matrices:
-    """Both pair-loss matrices; ω weighs the reals, and in a relativistic loss the pairs, since each holds a real.
+    """Both matrices of pair losses; ω weighs the reals, and in a relativistic loss the comparisons with them.
 
-    `size` is how many samples a pair has on all devices. What comes back is this device's part of a sum over them.
+    `size` is the number of samples of a pair on all devices. The result is this device's part of a sum over them.
     """
     s, r = logits.fake, logits.real[None]
     share = omega_NB[None] if loss.relativistic else 1.0 / size
@@ -195,8 +194,8 @@ def pair_losses(loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Matri
 def cotangents(loss: Loss, logits: Logits, weights: Weights, size: int) -> tuple[Array, Array, Array]:
     """c_G `[K, N, B]` = ∂ΣL_G/∂s, c_D `[K, N, B]` = ∂ΣL_D/∂s and c_r `[N, B]` = ∂ΣL_D/∂r.
 
-    Derivatives by jax of elementwise functions, so they cost next to nothing. A pair without weight has cotangent 0,
-    set by `where`: the product of 0 with an infinite derivative would be NaN.
+    These are derivatives of elementwise functions, so they cost almost nothing. Pairs without weight get cotangent 0 by
+    `where`, because the product of 0 and an infinite derivative would be NaN.
     """
 
     c_G = jax.grad(lambda s: jnp.sum(weights.g * pair_losses(loss, Logits(s, logits.real), weights.real, size).g))
@@ -206,7 +205,7 @@ def cotangents(loss: Loss, logits: Logits, weights: Weights, size: int) -> tuple
 
 
 def shared_cotangent(c_G: Array, c_D: Array) -> tuple[Array, Array]:
-    """The one cotangent that serves both players, and the factor that turns its input gradient into G's."""
+    """The one cotangent that serves both players, and the factor from its input gradient to that of G."""
     floor = EPSILON * jnp.abs(c_G)
     c = jnp.where(jnp.abs(c_D) >= floor, c_D, jnp.where(c_D < 0, -floor, floor))
     alive = jnp.abs(c) > 1e-30
@@ -225,37 +224,37 @@ def one_backward(
 def two_pullbacks(
     pulls: tuple[Pull, ...], c_G: Array, c_D: Array, c_r: Array, collect: Collect
 ) -> tuple[tuple[Tree, ...], Array]:
-    """The same from two backward passes, for discriminators in which one sample's logit depends on another sample."""
+    """The same from two backward passes, for discriminators whose logits depend on several samples."""
     return discriminator_pullback(pulls, c_D, c_r), generator_pullback(pulls, c_G, collect)
 
 
 def discriminator_pullback(pulls: tuple[Pull, ...], c_D: Array, c_r: Array) -> tuple[Tree, ...]:
-    """D's gradients alone."""
+    """Only D's gradients."""
     return tuple(pull.d(c_D[:, pull.mine], c_r[pull.mine]) for pull in pulls)
 
 
 def generator_pullback(pulls: tuple[Pull, ...], c_G: Array, collect: Collect) -> Array:
-    """The fakes' gradient `[M, B, ...]` alone."""
+    """Only the fakes' gradient `[M, B, ...]`."""
     factors, dxs = zip(*(pull.g(c_G[:, pull.mine]) for pull in pulls), strict=True)
     return collect(jnp.concatenate(factors, axis=1), jnp.concatenate(dxs))
 
 
 def input_gradients(pulls: tuple[Pull, ...], loss: Loss, logits: Logits, omega_NB: Array, size: int) -> Array:
-    """∂loss_g_ij/∂x_i, unweighted and for every pair on its own, as `[N, M, B, ...]`."""
+    """∂loss_g_ij/∂x_i, unweighted, for every pair separately, as `[N, M, B, ...]`."""
     ones = jnp.ones(logits.fake.shape[:2])
     c_G, _, _ = cotangents(loss, logits, Weights(ones, ones, omega_NB), size)
     return jnp.concatenate([pull.g(c_G[:, pull.mine])[1] for pull in pulls])
 
 
 def gram_MNN(dx_NMB: Array) -> Array:
-    """⟨∂loss_g_ij/∂x_i, ∂loss_g_ik/∂x_i⟩ over the batch: what multi-gradient descent needs."""
+    """⟨∂loss_g_ij/∂x_i, ∂loss_g_ik/∂x_i⟩ over the batch, for multi-gradient descent."""
     flat = at_least_float32(dx_NMB.reshape(*dx_NMB.shape[:2], -1))
     return jnp.einsum("jmf,kmf->mjk", flat, flat)
 
 
 def weighted_sum(factor_MNB: Array, dx_NMB: Array) -> Array:
-    """Σ_j factor_ij · dx_ij, `[M, B, ...]`; the factor may be `[M, N, 1]`. A factor of 0 shuts out even a NaN."""
-    # One addition after the other becomes one pass over dx; a sum over the axis would write all products first.
+    """Σ_j factor_ij · dx_ij, `[M, B, ...]`; the factor may be `[M, N, 1]`. A factor of 0 drops even a NaN."""
+    # XLA fuses successive additions into one pass over dx; a sum over the axis would first write all products.
     return reduce(jnp.add, weighted(factor_MNB, dx_NMB))
 
 
@@ -266,13 +265,17 @@ def weighted(factor_KNB: Array, dx_NKB: Array) -> list[Array]:
     return [jnp.where(f != 0, f * dx, 0.0) for f, dx in zip(factor, dx_NKB, strict=True)]
 
 
-def judged(loss: Loss, logits: Logits, columns: Array) -> Logits:
-    """The one logit of each sample that scores are made of, `[K, N, B]` and `[N, B]`."""
-    if loss.roles.judge is None:
-        return logits
-    return Logits(loss.roles.judge(logits.fake, columns), loss.roles.judge(logits.real, columns))
+def judged(loss: Loss, logit: Array, j: Array) -> Array:
+    """The one logit per sample from which scores are computed, `[..., N, B]`, from all logits of discriminators `j`."""
+    return logit if loss.roles.judge is None else loss.roles.judge(logit, j)
+
+
+def judged_alone(loss: Loss, logit: Array, j: Array) -> Array:
+    """The same in float32 for the single discriminator `j`, `[B]` from `[B]` or `[B, C]`."""
+    logit = at_least_float32(logit)
+    return logit if loss.roles.judge is None else judged(loss, logit[None], j[None])[0]
 
 
 def fool_probability(logits: Logits, size: int) -> Array:
-    """Mean σ(s − r) over the batch, `[K, N]`: ½ where D_j cannot tell G_i from the data, whatever the loss."""
+    """Mean σ(s − r) over the batch, `[K, N]`: ½ if D_j cannot tell G_i from the data, whatever the loss."""
     return jax.nn.sigmoid(logits.fake - logits.real[None]).sum(axis=-1) / size

@@ -1,8 +1,8 @@
 """One training step: generate, score, weigh, pull back, update.
 
-`simultaneous` takes the gradients of both sides at the same parameters and shares one forward and one backward pass of
-the discriminators between them; `alternating` updates discriminators first. Which path of the kernel is taken follows
-from what the plugs declare.
+`simultaneous` computes the gradients of both sides at the same parameters, which share one forward and one backward
+pass of the discriminators; `alternating` updates discriminators first. The declarations of the plugs decide which path
+of the kernel is taken.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from ensgan.game.round import Round, play
 from ensgan.game.state import State
 from ensgan.types import Array, Roster, Tree
 
-Update = Callable[[State], State]  # what a step does to the state once everybody is known to be finite
+Update = Callable[[State], State]  # the change of the state, made only if all members are finite
 
 
 def step(game: Game, state: State, batch: dict[str, Array], place: Place = ALONE) -> tuple[State, Info]:
     """One update of every member.
 
     Args:
-        game: what is played.
-        state: where it stands; on a mesh, with this device's members.
-        batch: `x` `[B, ...]` (or `[N, B, ...]`, own reals for each discriminator), and if there are any, `label` int32
-            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has one more
-            axis in front, one batch for each discriminator update. On a mesh, this device's samples of it.
+        game: the game.
+        state: its state; on a mesh, with this device's members.
+        batch: `x` `[B, ...]` (or `[N, B, ...]`, separate reals for each discriminator), and optionally `label` int32
+            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has a first
+            axis of batches, one for each discriminator update. On a mesh, this device's samples of it.
         place: which members and samples are on this device.
 
     Returns:
-        The new state and what happened. If a member stops being finite, the state is the old one with `fault` set, and
-        every later step leaves it as it is.
+        The new state and a report. If a member stops being finite, the state is the old one with `fault` set, and later
+        steps do not change it.
     """
     key_pairs, key_round, key_penalty = jax.random.split(jax.random.fold_in(state.key, 2 * state.step + 1), 3)
     pairs = who_plays(game, state, key_pairs)
-    play_step = simultaneous if game.update == "simultaneous" else alternating
+    play_step = {"simultaneous": simultaneous, "alternating": alternating}[game.update]
     update, info, flags = play_step(game, state, batch, pairs, key_round, key_penalty, place)
     return guard(game, state, flags, update, place), info
 
 
 def who_plays(game: Game, state: State, key: Array) -> Array | None:
-    """The pairs of a step, as `Pairing.before` gives them, without those that the roster leaves out; None is all."""
+    """The pairs of a step, in the form of `Pairing.before`, without members that pause; None is all pairs."""
     before = game.pairing.before
     pairs = None if before is None else before(state.pairing, key, game.M, game.N)
     if not isinstance(state.roster, Roster):
@@ -74,7 +74,7 @@ def simultaneous(
     key_penalty: Array,
     place: Place,
 ) -> tuple[Update, Info, Flags]:
-    """Both sides at the same parameters: one forward pass, and one backward pass wherever a logit has one sample."""
+    """Both sides at the same parameters: one forward pass, and one backward pass if each logit has one sample."""
     met = play(game, state, batch, pairs, key, place)
     c_G, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
     if met.pulls.dx_NMB is not None:
@@ -109,7 +109,7 @@ def alternating(
     key_penalty: Array,
     place: Place,
 ) -> tuple[Update, Info, Flags]:
-    """`n_critic` discriminator updates, then generators against the new discriminators with fresh noise."""
+    """`n_critic` discriminator updates, then an update of generators against them with new noise."""
     flags: Flags = []
     new, one, penalty_N, norm_N = state, batch, jnp.zeros(()), jnp.zeros(())
     counts_d = population.counts(game.groups_d)
@@ -143,7 +143,7 @@ def alternating(
 
 
 def shares_backward(game: Game) -> bool:
-    """Whether one backward pass serves both players: a sample has one logit, and that depends on no other sample."""
+    """Whether one backward pass serves both players: a sample has one logit, which depends on no other sample."""
     return game.loss.roles.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
 
 
@@ -156,19 +156,19 @@ def advance(
     states: tuple[Tree, ...],
     place: Place,
 ) -> Population:
-    """The optimisers' update of one side, and the exponential average where it is kept.
+    """Updates one side with its optimisers, and its exponential average if it has one.
 
-    `old` is the state that the step began with; members that do not learn stay as they are.
+    `old` is the state at the start of the step; members that do not learn are not changed.
     """
     groups = game.groups_g if side == "g" else game.groups_d
 
     def one(group: Any, first: int, old_members: Members, grad: Tree, net: Tree) -> Members:
         update = optim.stacked(group.optimizer or game.optimizer, group.count).update
-        net = place.mean_data(net)  # a network's own statistics, where they are of the samples on one device
+        net = place.mean_data(net)  # statistics that a network took over the samples of one device
         total = lambda leaf: place.sum_members(leaf.sum(axis=0, keepdims=True))
         grad = group.tied(grad, total)
         updates, opt_state = update(grad, old_members.optimizer, old_members.params)
-        # What clips or scales a member's update by all of its weights must not pull shared ones apart.
+        # Shared weights must stay equal, even if an optimiser clips or scales by all weights of a member.
         updates = group.tied(updates, lambda leaf: total(leaf) / group.count)
         params = optax.apply_updates(old_members.params, updates)
         decay = optim.average_decay(game.ema, updates_of(game, old.step))
@@ -184,20 +184,19 @@ def advance(
 
 
 def updates_of(game: Game, step: Array) -> Array:
-    """How many updates the members that learn at `step` have had."""
-    plan = game.schedule
-    if plan is None or not plan.claims.staged:
+    """The number of updates so far of the members that learn at `step`."""
+    if game.schedule is None or not game.claims.staged:
         return step
-    return step - jnp.minimum(step // plan.every, game.M - 1) * plan.every
+    every = game.schedule.every
+    return step - jnp.minimum(step // every, game.M - 1) * every
 
 
 def _concluded(game: Game, old: State, met: Round, grad_g: tuple[Tree, ...], place: Place) -> State:
-    """The state with new generators, and with what the round taught the pairing and the augmentation."""
-    running = jnp.stack(met.scores.evidence[:3])
+    """The state with new generators, and new states of the pairing and the augmentation."""
     return old._replace(
         generators=advance(game, "g", old, old.generators, grad_g, met.state_g, place),
         pairing=met.pairing,
-        running=running if game.covers.dealt else (),
+        running=met.running,
         augment=_next_strength(game, old, met, place),
     )
 
@@ -209,13 +208,14 @@ def _weighed_here(game: Game, met: Round, place: Place) -> Array:
 
 
 def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
-    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3), with a signal that no offset of a logit can move.
+    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3), with a signal that does not depend on offsets of logits.
 
-    Each discriminator is asked about the fakes that it learns from, in proportion to P.
+    The signal of each discriminator counts the fakes in proportion to P, as it learns from them.
     """
     if game.augment is None or game.augment.target is None:
         return state.augment
-    sign_KN = jnp.sign(met.scores.judged.real[None] - met.scores.judged.fake).sum(axis=-1) / met.view.size
+    fake, real = met.scores.judged
+    sign_KN = jnp.sign(real[None] - fake).sum(axis=-1) / met.view.size
     total = place.sum_members(place.sum_data(jnp.sum(met.weights.here.d * sign_KN)))
     signal = total / jnp.maximum(jnp.sum(met.weights.P), 1e-30)
     move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
@@ -230,12 +230,12 @@ def _outputs(game: Game, met: Round, place: Place) -> Flags:
 
 
 def norms(grads: tuple[Tree, ...]) -> Array:
-    """The norm of every member's gradient, `[members]`; not finite where it overflows, which is a fault as well."""
+    """The norm of every member's gradient, `[members]`; an overflow gives infinity, which is a fault as well."""
 
     def square(leaf: Array) -> Array:
         return jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1)
 
-    # The barrier keeps XLA from writing squares to memory that the optimiser needs as well: reading twice is cheaper.
+    # Optimisers square gradients as well; without the barrier XLA stores the squares, which costs more than it saves.
     grads = jax.lax.optimization_barrier(grads)
     return jnp.concatenate([jnp.sqrt(sum(map(square, jax.tree.leaves(grad)))) for grad in grads])
 

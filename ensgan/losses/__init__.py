@@ -24,14 +24,14 @@ from ensgan.types import Loss, unknown
 
 
 def mixed(generators: tuple[str, ...], discriminators: tuple[str, ...]) -> Loss:
-    """A loss per member, by name (see `per_member`).
+    """A separate loss for every member, by name (see `per_member`).
 
     Args:
         generators: one name per generator.
         discriminators: one name per discriminator.
 
     Raises:
-        InputError: an unknown name, or losses that do not go together.
+        InputError: an unknown name, or losses that cannot be mixed.
     """
     for name in (*generators, *discriminators):
         if name not in LOSSES:
@@ -40,13 +40,13 @@ def mixed(generators: tuple[str, ...], discriminators: tuple[str, ...]) -> Loss:
 
 
 def _microbatch(M: int, N: int, alpha: float = 0.3, base: str = "non_saturating") -> Loss:
-    """Fakes of other generators are half real to a discriminator (see `microbatch`).
+    """A discriminator treats fakes of other generators partly as data (see `microbatch`).
 
     Args:
-        M: how many generators.
-        N: how many discriminators.
-        alpha: weight of the fakes of others.
-        base: the loss that pairs play.
+        M: number of generators.
+        N: number of discriminators.
+        alpha: weight of the fakes of other generators.
+        base: the loss of the pairs.
 
     Raises:
         InputError: an unknown or relativistic base, or a negative alpha.
@@ -60,7 +60,7 @@ def _always(loss: Loss) -> Callable[[], Loss]:
     return lambda: loss
 
 
-# Functions, as every plug of a configuration; most have no options.
+# Functions, like every plug of a configuration; most have no options.
 NAMED: dict[str, Callable[..., Loss]] = {
     **{name: _always(loss) for name, loss in LOSSES.items()},
     "mixed": mixed,

@@ -1,6 +1,6 @@
-"""The losses that all members share: elementwise functions of the logits of fakes `s` and of reals `r`.
+"""Losses that are the same for all members: elementwise functions of the logits of fakes `s` and of reals `r`.
 
-Everything is written in logits (softplus instead of log-sigmoid of a probability), so nothing saturates to infinity.
+They are written in logits (softplus, not the logarithm of a probability), so that they do not saturate to infinity.
 Shapes: `s` is `[M, N, B]`, `r` is `[1, N, B]` in `fake` and `generator`, `[N, B]` in `real`.
 """
 
@@ -23,7 +23,7 @@ minimax = Loss(
 """The saturating game, V = E log σ(r) + E log(1 − σ(s)) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
 
 non_saturating = minimax._replace(generator=lambda s, r: softplus(-s))
-"""Generators maximise E log σ(s) instead (Goodfellow et al. 2014, section 3)."""
+"""Generators maximise E log σ(s) (Goodfellow et al. 2014, section 3)."""
 
 least_squares = Loss(
     real=lambda r: 0.5 * (r - 1.0) ** 2,
@@ -65,7 +65,7 @@ relativistic_least_squares = Loss(
     logit="uncalibrated",
     relativistic=True,
 )
-"""Discriminators want r − s = 1, generators want r − s = 0 (relativistic pairs with least squares)."""
+"""Relativistic pairs with least squares: discriminators aim at r − s = 1, generators at r − s = 0."""
 
 LOSSES: dict[str, Loss] = {
     "minimax": minimax,
@@ -76,18 +76,18 @@ LOSSES: dict[str, Loss] = {
     "relativistic": relativistic,
     "relativistic_least_squares": relativistic_least_squares,
 }
-"""Those that all members share and that have no options."""
+"""Losses without options that are the same for all members."""
 
 
 def never_negative(loss: Loss, M: int = 1, N: int = 1) -> bool:
-    """Whether no generator is paid: `generator` of logits between −30 and 30 is nowhere below 0.
+    """Whether `generator` is at least 0 for all logits between −30 and 30.
 
-    What is only known while a program runs (a traced number in the loss) passes.
+    A loss with a traced number passes, because that number is only known while a program runs.
 
     Args:
         loss: the loss.
-        M: how many generators it is for; matters where every member has its own loss.
-        N: how many discriminators.
+        M: number of generators; matters if every member has its own loss.
+        N: number of discriminators.
     """
     grid = np.array([-30.0, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 30.0], np.float32)
     s, r = (logits.ravel() for logits in np.meshgrid(grid, grid))

@@ -1,4 +1,7 @@
-"""Pairings: who plays whom, and how much each game counts (weights W for generators, P for discriminators)."""
+"""Pairings: who plays whom, and the weight of each pair (W for generators, P for discriminators).
+
+Many pairings take `own`, the share of each discriminator's weight on its own generator (see `weights.driven`).
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Pairings that learn mixtures of both sides: by gradient (MIX+GAN), or as the equilibrium of the held-out payoff."""
+"""Pairings that learn mixtures of both sides: by gradient (MIX+GAN), or as an equilibrium of the held-out payoff."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
 
 
 def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
-    """MIX+GAN: mixtures p of generators and q of discriminators, learned along (Arora et al. 2017, arXiv 1703.00573).
+    """MIX+GAN: learns mixtures p of generators and q of discriminators (Arora et al. 2017, arXiv 1703.00573).
 
     p = softmax(u) descends Σ_ij p_i q_j loss_g_ij − cost/M · Σ_i log p_i, and q = softmax(v) descends
     Σ_ij p_i q_j loss_d_ij − cost/N · Σ_j log q_j, both by Adam (β₁ = ½) at the same time as the members. Rows of W are
-    q and columns of P are p; the factor p_i on the loss of G_i, and q_j on that of D_j, is dropped, so that members of
-    a small share learn as fast. Samples are drawn by p.
+    q and columns of P are p. The factor p_i on the loss of G_i, and q_j on the loss of D_j, is dropped, so that members
+    with a small share learn as fast as others. Samples are drawn by p.
 
     Args:
         rate: learning rate of u and v, at least 0.
@@ -43,7 +43,7 @@ def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
         P = discriminator_weights(mask, 0.0, jnp.broadcast_to(p[:, None], mask.shape))
 
         def slope(logit: Array, loss: Array, weight: Array, axis: int) -> Array:
-            there = mask.any(axis=axis)  # who meets nobody pays nothing, and must not look cheap for that
+            there = mask.any(axis=axis)  # members without opponents have no loss, and must not look cheap because of it
             paid = jnp.sum(weight * jnp.where(mask, loss, 0.0), axis=axis)
 
             def pays(logit: Array) -> Array:
@@ -61,20 +61,20 @@ def mix(rate: float = 0.001, cost: float = 0.1) -> Pairing:
 
 
 def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: int = 1000) -> Pairing:
-    """Mixtures p and q are the mixed equilibrium of the held-out payoff `fool`: one side raises, the other lowers it.
+    """Mixtures p and q form the equilibrium of the held-out payoff `fool`, which one side raises and the other lowers.
 
-    The meta-strategies of DO-GAN (Aung et al. 2022, CVPR), for populations that train on instead of growing: no members
-    are added or pruned. Solved inside the program by regret matching+ whenever the payoff is new. Rows of W are q and
-    columns of P are p, but for `explore`, so that nobody is starved. Samples are drawn by p.
+    These are the meta-strategies of DO-GAN (Aung et al. 2022, CVPR), for a population that goes on training: no members
+    are added or pruned. Regret matching+ solves for them inside the program after each new payoff. Rows of W are q and
+    columns of P are p, except for the share `explore`, so that every member goes on learning. Samples are drawn by p.
 
-    Without `own`, discriminators all learn the same: columns of the payoff are alike, and the equilibrium is pure, with
-    everything on the generator that they know least, until the next payoff names another. Give some.
+    Give some `own`. Without it, all discriminators learn the same: columns of the payoff are alike, and the equilibrium
+    is pure, with all weight on the generator that discriminators know least, until the next payoff names another.
 
     Args:
-        every: steps between two payoffs, at least 1.
-        explore: share of both weights that is spread over all who play, in [0, 1].
+        every: number of steps between two payoffs, at least 1.
+        explore: share of both weights that is spread over all members that play, in [0, 1].
         own: share of each discriminator's weight on its own generator, in [0, 1].
-        iterations: turns of the solver, at least 1.
+        iterations: iterations of the solver, at least 1.
 
     Raises:
         InputError: a number is out of range.
@@ -92,7 +92,7 @@ def nash(every: int = 100, explore: float = 0.1, own: float = 0.0, iterations: i
         solve = lambda payoff: dict(
             zip("pq", metagame.regret_matching(payoff, **there, iterations=iterations), strict=True)
         )
-        # The step is no part of a batch of replicas, so only one branch runs.
+        # Replicas share the step, so `vmap` keeps the `cond` and only one branch runs.
         state = jax.lax.cond(evidence.step % every == 0, solve, lambda payoff: state, payoff)
         spread = lambda share, there: (1.0 - explore) * share + explore * there / jnp.maximum(there.sum(), 1)
         p, q = spread(state["p"], there["rows"]), spread(state["q"], there["columns"])

@@ -1,6 +1,6 @@
-"""Pairings that weigh opponents by what they cost, with a memory: learned softmax, hypervolume, learning progress.
+"""Pairings that weigh opponents by the loss against them, with a state: learned softmax, hypervolume, bandit.
 
-The discriminators' weights P are `own` on the own generator and the rest spread over all.
+Discriminators put `own` of their weight P on their own generator, and spread the rest over all.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ensgan.types import Array, Evidence, InputError, Pairing, Tree, check_range
 def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, own: float = 0.0) -> Pairing:
     """GMAN*: softmax weights whose λ_i each generator learns (arXiv 1611.01673, section 4).
 
-    λ_i = softplus(θ_i). The weighted loss Σ_j w_ij L_ij has the derivative Var_w(L_i) ≥ 0 in λ_i, so a generator that
-    minimises it listens to the mild; the price −cost · λ_i makes it seek the harsh. Every step takes one gradient step
-    of both in θ, at most `rate` long. At rest Var_w(L_i) = cost, which holds λ_i only where the variance grows with it:
-    where few losses stand out above many. Otherwise, and always with two opponents, λ_i moves towards 0 or goes on
-    growing.
+    λ_i = softplus(θ_i). The weighted loss Σ_j w_ij L_ij has the derivative Var_w(L_i) ≥ 0 in λ_i, so minimising it
+    favours mild discriminators; the term −cost · λ_i favours harsh ones. Every step makes one gradient step of both
+    terms in θ, of length at most `rate`. At rest Var_w(L_i) = cost, but this is stable only if the variance grows with
+    λ_i, that is if a few losses stand out above many. Otherwise, and always with two opponents, λ_i goes to 0 or grows
+    without limit.
 
     Args:
-        lam: λ at the start, above 0.
+        lam: initial λ, above 0.
         rate: step size in θ, at least 0.
-        cost: the price, in units of a squared loss, at least 0.
+        cost: weight of −λ_i, in units of a squared loss, at least 0.
         own: share of each discriminator's weight on its own generator, in [0, 1].
 
     Raises:
@@ -36,7 +36,7 @@ def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, ow
     check_range("rate", rate)
     check_range("cost", cost)
     if not (math.isfinite(lam) and lam > 0.0):
-        raise InputError(f"lam is {lam}; it must be finite and above 0, and λ = 0 is the pairing mean")
+        raise InputError(f"lam is {lam}; it must be finite and above 0; for λ = 0 use the pairing mean")
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
         del key
@@ -59,37 +59,38 @@ def hypervolume(
     limit: float | None = None,
     own: float = 0.0,
 ) -> Pairing:
-    """W_ij ∝ 1 / (η_i − loss_g_ij): ascent of log Π_j (η_i − L_ij), the volume below the nadir point η_i.
+    """W_ij ∝ 1 / (η_i − loss_g_ij): ascent of log Π_j (η_i − L_ij), the hypervolume below the nadir point η_i.
 
-    η_i = slack · max_j L_ij + 1e-8, recomputed every step (Albuquerque et al. 2019, arXiv 1901.08680). The harsh count
-    more; a large slack tends to the mean. Rows are made to sum to 1, so the factor that all opponents share is dropped.
+    η_i = slack · max_j L_ij + 1e-8, recomputed every step (Albuquerque et al. 2019, arXiv 1901.08680). Harsh
+    discriminators have more weight; with a large slack, weights tend to the mean. Rows are normalised to sum to 1,
+    which drops the factor common to all opponents.
 
-    With `patience`, a generator's slack grows by `growth` up to `limit` whenever it has come no nearer for so many
-    steps: nearer is a smaller |mean_j fool_ij − ½|, as a running mean over about 100 steps.
+    With `patience`, a generator's slack is multiplied by `growth`, up to `limit`, after so many steps without progress.
+    Progress is a new minimum of |mean_j fool_ij − ½|, taken as a running mean over about 100 steps.
 
     Args:
         slack: slack of the nadir point, above 1.
-        patience: steps without progress until the slack grows; 0 keeps it as it is.
-        growth: factor of the slack, at least 1; 1.02 if not given. Needs patience.
-        limit: largest slack, at least `slack`; 2.5 if not given. Needs patience.
+        patience: number of steps without progress after which the slack grows; 0 keeps it constant.
+        growth: factor of the slack, at least 1; default 1.02. Needs patience.
+        limit: largest slack, at least `slack`; default 2.5. Needs patience.
         own: share of each discriminator's weight on its own generator, in [0, 1].
 
     Raises:
-        InputError: a number is out of range, or needs patience and there is none. A game refuses losses that may be
-            negative.
+        InputError: a number is out of range, or needs patience and there is none. A game with losses that can be
+            negative raises it as well.
     """
     check_range("patience", patience)
     for name, value in (("growth", growth), ("limit", limit)):
         if value is not None and not patience:
             raise InputError(
-                f"{name} is {value}, but without patience the slack never grows; give patience, or leave it out"
+                f"{name} is {value}, but without patience the slack never grows; give patience, or do not give {name}"
             )
     growth, limit = 1.02 if growth is None else growth, 2.5 if limit is None else limit
     check_range("growth", growth, 1.0)
     if not (math.isfinite(slack) and slack > 1.0):
         raise InputError(f"slack is {slack}; the nadir point must lie above every loss, so give more than 1")
     if patience and not limit >= slack:
-        raise InputError(f"limit is {limit}, below the slack {slack}; give a limit that the slack may grow to")
+        raise InputError(f"limit is {limit}, below the slack {slack}; give at least the slack")
 
     def init(M: int, N: int) -> Tree:
         if not patience:
@@ -108,7 +109,7 @@ def hypervolume(
             "best": jnp.minimum(distance, state["best"]),
             "age": jnp.where(age >= patience, 0.0, age),
         }
-        # Who meets nobody learns nothing of it.
+        # No progress can be measured for members without opponents.
         return {name: jnp.where(evidence.mask.any(axis=1), new[name], state[name]) for name in new}
 
     def after(state: Tree, evidence: Evidence, key: Array) -> tuple[Array, Array, Tree]:
@@ -122,12 +123,12 @@ def hypervolume(
 
 
 def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pairing:
-    """W_ij ∝ exp(sharpness · Q_ij), where Q_ij follows how much better G_i has come to fool D_j: learning progress.
+    """W_ij ∝ exp(sharpness · Q_ij), where Q_ij tracks the learning progress of G_i against D_j.
 
-    Q ← alpha · (fool_ij − fool_ij of the last step) + (1 − alpha) · Q, 0 at first: the `loss_delta` mode of the public
-    code of hGAN (Albuquerque et al. 2019, arXiv 1901.08680). There, the reward is the change of D_j's probability on
-    the same noise just before and after the generator's update; here, from step to step, so that the discriminator's
-    own update counts as well. With `split` coverage, changes are those of running means.
+    Q ← alpha · (fool_ij − fool_ij of the last step) + (1 − alpha) · Q, starting at 0: the `loss_delta` mode of the
+    public code of hGAN (Albuquerque et al. 2019, arXiv 1901.08680). There, the reward is the change of D_j's
+    probability on the same noise just before and after the generator's update. Here it is the change from step to step,
+    which includes the discriminator's own update. With `split` coverage, the changes are those of running means.
 
     Args:
         sharpness: inverse temperature of the softmax, finite; 0 is the mean.

@@ -1,4 +1,4 @@
-"""Pairings that look at nobody's losses: everybody, the own opponent, a blend, neighbours, or whom chance picks."""
+"""Pairings that do not depend on losses: all pairs, own pairs, a blend, neighbours, or random pairs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
 def mean() -> Pairing:
-    """W and P uniform: everybody plays everybody, each discriminator sees the mixture of all generators.
+    """Uniform W and P: all pairs play, and each discriminator sees the mixture of all generators.
 
-    Only the mixture is driven to the data, so members are parts of it (Durugkar et al. 2016, arXiv 1611.01673, λ = 0).
+    Only the mixture is driven to the data, so members are parts (Durugkar et al. 2016, arXiv 1611.01673, λ = 0).
     """
     return own_and_mean(own=0.0)
 
 
 def own_and_mean(own: float = 0.5) -> Pairing:
-    """`own` of the weight on a member's own opponent, the rest spread over all.
+    """The share `own` of each member's weight is on its own opponent, the rest is spread over all.
 
-    With any weight on the own opponent, and at least as many discriminators as generators, each generator has one that
-    sees it apart from the mixture, which is what makes it a complete model of the data. 1 is `diagonal` without its
-    mask, 0 is `mean`.
+    With any weight on the own opponent, and at least as many discriminators as generators, each generator has a
+    discriminator that can tell it from the mixture. This makes it a complete model of the data. 1 is `diagonal` without
+    its mask, 0 is `mean`.
 
     Args:
         own: share in [0, 1].
@@ -47,9 +47,9 @@ def own_and_mean(own: float = 0.5) -> Pairing:
 
 
 def diagonal() -> Pairing:
-    """G_i plays D_i alone: M independent games in one program, the plain ensemble (Wang et al. 2016, arXiv 1612.00991).
+    """G_i plays only D_i: M independent games in one program, the plain ensemble (Wang et al. 2016, arXiv 1612.00991).
 
-    The other pairs are masked: they have no influence whatever on the members.
+    The other pairs are masked: they cannot affect the members.
 
     Raises:
         InputError: M and N differ.
@@ -66,13 +66,13 @@ def diagonal() -> Pairing:
 
 
 def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
-    """Each generator hears each discriminator with probability 1 − `rate`, and always at least one of them.
+    """Each generator learns from each discriminator with probability 1 − `rate`, and always from at least one.
 
-    Discriminators are trained all the same (Mordido et al. 2018, arXiv 1807.11346).
+    Discriminators learn from all generators in every step (Mordido et al. 2018, arXiv 1807.11346).
 
     Args:
-        rate: probability in [0, 1] that a discriminator is left out.
-        own: share of each discriminator's weight on its own generator; the rest is spread over all.
+        rate: probability in [0, 1] that a discriminator is dropped.
+        own: share of each discriminator's weight on its own generator, in [0, 1].
 
     Raises:
         InputError: `rate` or `own` is outside [0, 1].
@@ -88,7 +88,7 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
 
         keep, order = jax.vmap(row)(jnp.arange(M))
         keep = keep & evidence.mask
-        # The one that stays where chance left none: uniform over the opponents that are played.
+        # If all were dropped, keep one, drawn uniformly from the opponents that are played.
         order = jnp.where(evidence.mask, order, -1.0)
         one = order == order.max(axis=1, keepdims=True)
         keep = jnp.where(keep.any(axis=1, keepdims=True), keep, one)
@@ -101,11 +101,10 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
 def random() -> Pairing:
     """A new random matching every step in which every member meets at least one other; with M = N, one to one.
 
-    With more discriminators than generators, each discriminator has one opponent, and generators are dealt out in turn,
-    so that any two of them have as many, to within one; with more generators it is the other way round. Lipizzaner
-    draws the opponents of an update from a neighbourhood (Schmiedlechner et al. 2018); here it is from all. Over many
-    steps each discriminator sees the mixture. It names its opponents, so `neighbours` coverage computes those pairs
-    alone.
+    With more discriminators than generators, each discriminator has one opponent, and the numbers of opponents of two
+    generators differ by at most one; with more generators it is the other way round. Lipizzaner draws the opponents of
+    an update from a neighbourhood (Schmiedlechner et al. 2018), this pairing from all. Over many steps each
+    discriminator sees the mixture. The pairing names opponents, so `neighbours` coverage computes only these pairs.
     """
 
     def before(state: Tree, key: Array, M: int, N: int) -> Array:
@@ -123,18 +122,18 @@ def random() -> Pairing:
 def ring(radius: int = 1, own: float = 0.0) -> Pairing:
     """Members in a ring: D_j plays the generators within `radius` of its own place.
 
-    The topology of Lipi-Ring (Toutouh & O'Reilly 2021). It names its opponents, so `neighbours` coverage computes
-    those pairs alone. On a small ring, a neighbour that would be met twice is met once.
+    The topology of Lipi-Ring (Toutouh & O'Reilly 2021). The pairing names opponents, so `neighbours` coverage computes
+    only these pairs. On a small ring, a neighbour on both sides counts once.
 
     Args:
-        radius: how many neighbours on each side, at least 1; half of the ring is everybody.
+        radius: number of neighbours on each side, at least 1; half of the ring reaches all members.
         own: share of a member's weight on its own opponent, in [0, 1]; the rest is spread over the neighbourhood.
 
     Raises:
         InputError: `own` or `radius` is out of range, M and N differ, or `radius` is more than half of the ring.
     """
     if not isinstance(radius, int) or radius < 1:
-        raise InputError(f"radius is {radius}; it counts neighbours on each side and is at least 1")
+        raise InputError(f"radius is {radius}; give the number of neighbours on each side, a whole number, at least 1")
 
     def places(M: int) -> np.ndarray:
         if radius > (half := max(M // 2, 1)):
@@ -146,27 +145,29 @@ def ring(radius: int = 1, own: float = 0.0) -> Pairing:
 
 
 def grid(rows: int = 0, own: float = 0.0) -> Pairing:
-    """Members on a torus: D_j plays the generators at its own place and at the four beside it.
+    """Members on a torus: D_j plays the generators at its own place and at the four places next to it.
 
-    The topology of Lipizzaner (Schmiedlechner et al. 2018). It names its opponents, so `neighbours` coverage computes
-    those pairs alone. On a side of one or two places, a neighbour that would be met twice is met once.
+    The topology of Lipizzaner (Schmiedlechner et al. 2018). The pairing names opponents, so `neighbours` coverage
+    computes only these pairs. If a side has one or two places, a neighbour in two directions counts once.
 
     Args:
-        rows: how many rows; 0 takes the most square grid that M fills. Members are numbered row by row.
+        rows: number of rows; 0 chooses the most square grid that M fills. Members are numbered row by row.
         own: share of a member's weight on its own opponent, in [0, 1]; the rest is spread over the neighbourhood.
 
     Raises:
         InputError: `own` or `rows` is out of range, M and N differ, or M does not fill the rows.
     """
     if not isinstance(rows, int) or rows < 0:
-        raise InputError(f"rows is {rows}; give how many rows the grid has, or 0 for the most square one")
+        raise InputError(f"rows is {rows}; give the number of rows of the grid, or 0 for the most square grid")
 
     def places(M: int) -> np.ndarray:
         height = rows or squarest(M)
         if M % height:
             below = M // height * height
             near = f"{below} or {below + height}" if below else str(height)
-            raise InputError(f"{M} members do not fill a grid of {height} rows; give {near} members, or other rows")
+            raise InputError(
+                f"{M} members do not fill a grid of {height} rows; give {near} members, or another number of rows"
+            )
         width = M // height
         row, column = np.divmod(np.arange(M), width)
         at = lambda down, right: (row + down) % height * width + (column + right) % width
@@ -177,9 +178,9 @@ def grid(rows: int = 0, own: float = 0.0) -> Pairing:
 
 
 def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -> Pairing:
-    """Own opponent and neighbours, of which `places(M)` gives the numbers `[M, k]`, repetitions and all.
+    """Plays the own opponent and neighbours; `places(M)` gives their numbers `[M, k]`, with repetitions.
 
-    All members have as many: rings and tori look alike from everywhere.
+    All members have the same number of opponents, since rings and tori look the same from every place.
     """
 
     def init(M: int, N: int) -> Tree:
@@ -196,11 +197,11 @@ def _neighbourhood(name: str, places: Callable[[int], np.ndarray], own: float) -
 
 
 def local_and_global() -> Pairing:
-    """L local pairs that play alone, and a global pair that learns from all of them and teaches none.
+    """L local pairs that play alone, and a global pair that learns from all of them but does not affect them.
 
-    Generators 0 to L − 1 and discriminators 0 to L − 1 are the local pairs. Generator L plays the messengers,
-    discriminators L to 2L − 1, which copy the local discriminators (the schedule `messengers`) and learn from it alone.
-    Discriminator 2L learns from all local generators (SGAN; Chavdarova & Fleuret 2018, arXiv 1712.02330).
+    Generators 0 to L − 1 and discriminators 0 to L − 1 are the local pairs. Generator L plays the messengers:
+    discriminators L to 2L − 1, which are copies of the local discriminators (schedule `messengers`) and learn only from
+    generator L. Discriminator 2L learns from all local generators (SGAN; Chavdarova & Fleuret 2018, arXiv 1712.02330).
 
     Raises:
         InputError: M and N are not L + 1 and 2L + 1.
@@ -210,8 +211,8 @@ def local_and_global() -> Pairing:
         if M < 2 or N != 2 * M - 1:
             L = max(M - 1, 1)
             raise InputError(
-                f"{M} generators and {N} discriminators are no local pairs with messengers and a global pair; with {L} "
-                f"local pairs give {L + 1} generators and {2 * L + 1} discriminators"
+                f"{M} generators and {N} discriminators do not make local pairs with messengers and a global pair; for "
+                f"{L} local pairs give {L + 1} generators and {2 * L + 1} discriminators"
             )
         return ()
 

@@ -1,4 +1,4 @@
-"""The pairing that looks at gradients: each generator goes where no opponent's loss rises."""
+"""The pairing that uses gradients: each generator moves in a direction in which no loss rises."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ensgan.types import Array, Evidence, InputError, Pairing, Tree
 
 
 def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
-    """Multiple gradient descent: W_i is the point of smallest norm in the convex hull of the gradients of G_i's losses.
+    """Multiple gradient descent: W_i is the point of least norm in the convex hull of the gradients of G_i's losses.
 
-    To first order, a step along it lowers every loss at the same rate, or raises none (Désidéri 2012; Albuquerque et
-    al. 2019, arXiv 1901.08680). The gradients are those at the samples, ∂loss_g_ij/∂x_i over the batch, not at the
-    generator's parameters: their Gram matrix costs one pullback and holds for the generator as a set of free samples.
-    It needs full coverage and takes two pullbacks a step.
+    To first order, a step in this direction lowers every loss at the same rate, or raises none (Désidéri 2012;
+    Albuquerque et al. 2019, arXiv 1901.08680). The gradients are taken at the samples, ∂loss_g_ij/∂x_i over the batch,
+    not at the generator's parameters: their Gram matrix costs one pullback, and treats the samples as free to move.
+    The pairing needs full coverage and two pullbacks per step.
 
     Args:
         own: share of each discriminator's weight on its own generator, in [0, 1].
-        iterations: turns of the solver, at least 1; 100 are enough for 16 opponents.
+        iterations: iterations of the solver, at least 1; 100 are enough for 16 opponents.
 
     Raises:
         InputError: `own` or `iterations` is out of range.
@@ -39,9 +39,9 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
 def smallest_norm(gram: Array, mask: Array, iterations: int) -> Array:
     """argmin wᵀ Gram w over shares w `[N]` of the opponents in `mask`, for a Gram matrix `[N, N]`.
 
-    Every turn moves share from one opponent to another, exactly as far as it helps: to the one of least slope, from
-    the one that gains most (the pairs of Fan, Chen & Lin 2005, JMLR 6). Gradients of very different length do not slow
-    it down as they do projected gradients. Gradients that all vanish give equal shares.
+    Each iteration moves share between two opponents, by the amount that minimises the norm: to the opponent with the
+    smallest slope, from the one with the largest gain (the pairs of Fan, Chen & Lin 2005, JMLR 6). Unlike projected
+    gradients, this does not get slower if the gradients differ much in length. If all are 0, the shares are equal.
     """
     gram = jnp.where(mask[:, None] & mask[None], gram, 0.0)
     trace = jnp.trace(gram)

@@ -1,4 +1,4 @@
-"""Pieces that pairings are made of: shares, who is whose own opponent, and rows and columns that sum to one."""
+"""Building blocks of pairings: shares, own opponents, and weights whose rows or columns sum to 1."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from ensgan.types import Array, InputError
 def check_share(name: str, value: float) -> None:
     """Raises InputError unless a number is in [0, 1]."""
     if not 0.0 <= value <= 1.0:
-        raise InputError(f"{name} is {value}; it is a share between 0 and 1")
+        raise InputError(f"{name} is {value}; it must be a share between 0 and 1")
 
 
 def driven(own: float) -> Literal["complete", "parts"]:
-    """Whether generators are complete or parts where discriminators keep the share `own` of their weight for their own
-    generator.
+    """`Pairing.members` if each discriminator puts the share `own` of its weight P on its own generator.
 
-    Any share makes them `complete`, in games with a discriminator for each of them (`Game.members`): of several
-    generators that share one, it sees the mixture.
+    Any share above 0 makes generators `complete` in games with a discriminator for each of them (`Game.members`);
+    a discriminator that several generators share sees only their mixture.
 
     Raises:
         InputError: `own` is outside [0, 1].
@@ -30,22 +29,22 @@ def driven(own: float) -> Literal["complete", "parts"]:
 
 
 def own_MN(M: int, N: int) -> Array:
-    """1 where i ≡ j modulo min(M, N): with M = N the identity, else members of the larger side share opponents."""
+    """1 where i ≡ j modulo min(M, N): the identity if M = N; else members of the larger side share opponents."""
     k = min(M, N)
     return (jnp.arange(M)[:, None] % k == jnp.arange(N)[None, :] % k).astype(jnp.float32)
 
 
 def normalize(weight: Array, mask: Array, axis: int) -> Array:
-    """`weight` ≥ 0, zero where `mask` is False, summing to 1 along `axis`; all zero where nothing is left to play."""
+    """Normalises `weight` ≥ 0 to sum to 1 along `axis`, 0 where `mask` is False; all 0 if no pair is left."""
     weight = jnp.where(mask, weight, 0.0)
     total = weight.sum(axis=axis, keepdims=True)
     return jnp.where(total > 0, weight / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 def discriminator_weights(mask: Array, own: float, others: Array | None = None) -> Array:
-    """P = own · (own opponent) + (1 − own) · others, columns summing to 1 over the pairs that are played, as `[M, N]`.
+    """P `[M, N]` = own · (own opponent) + (1 − own) · others; columns sum to 1 over the pairs that are played.
 
-    `others` `[M, N]` says in what proportion; None is all alike.
+    `others` `[M, N]` are the proportions of all generators; None is uniform.
     """
     M, N = mask.shape
     others = normalize(jnp.ones((M, N)) if others is None else others, mask, axis=0)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.game.game import Game, meaning
-from ensgan.game.scoring import at_least_float32
+from ensgan.game.scoring import judged_alone
 from ensgan.game.state import State
 from ensgan.reporting.files import write_json
 from ensgan.runs import directory as rundir
@@ -108,8 +108,7 @@ def judge(game: Game, state: State, j: int) -> Portable:
     def score(tensors: Tensors, x: Array, label: Array | None = None) -> Array:
         own = _filled(found, f"discriminator.{j}", tensors)
         logit = own.network.apply(own.params, own.state, x, label=label, train=False, rng=None)[0]
-        logit = at_least_float32(logit)[None]
-        return (logit if game.loss.roles.judge is None else game.loss.roles.judge(logit, jnp.array([j])))[0]
+        return judged_alone(game.loss, logit, jnp.asarray(j))
 
     def inputs(b: Any) -> dict[str, jax.ShapeDtypeStruct]:
         return {"x": jax.ShapeDtypeStruct((b, *game.sample_shape), jnp.float32), **_label(game, b)}

@@ -13,7 +13,7 @@ import numpy as np
 from ensgan.game import execution, population
 from ensgan.game.game import Game
 from ensgan.game.population import Group, Latent, Members, params_of, take
-from ensgan.game.scoring import at_least_float32
+from ensgan.game.scoring import at_least_float32, judged
 from ensgan.game.state import State
 from ensgan.metrics.ranks import auc
 from ensgan.sampling.draws import chunks, keys, labels
@@ -176,7 +176,7 @@ def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None
             for group, members in zip(game.groups_d, discriminators, strict=True)
         ]
     )
-    return logit if game.loss.roles.judge is None else game.loss.roles.judge(logit, jnp.arange(game.N))
+    return judged(game.loss, logit, jnp.arange(game.N))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,4 +1,4 @@
-"""Schedules: what happens to members between stretches of steps, on the host, as functions of the state."""
+"""Schedules: changes of the members between stretches of steps, made on the host, as functions of the state."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from ensgan.types import Schedule
 
 
 def none() -> None:
-    """No schedule: everybody plays and learns from the first step to the last."""
+    """No schedule: all members play and learn from the first step to the last."""
 
 
 SCHEDULES: dict[str, Callable[..., Schedule | None]] = {

@@ -1,4 +1,4 @@
-"""Boosting: one generator after the other, each on what those before it left out, as weights of the reals."""
+"""Boosting: generators are trained one after the other, on reals weighted by how badly earlier ones cover them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ensgan.data import Source
+from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.game.scoring import at_least_float32
@@ -21,24 +22,24 @@ from ensgan.sampling.sampler import sample
 from ensgan.schedules.members import check_every, key_of, one_group
 from ensgan.types import Array, Claims, InputError, Roster, Schedule, Tree
 
-# weigh(game, state, source, x, stage) -> weights of the train samples x, which have the mean 1
+# weigh(game, state, source, x, stage) -> weights of the train samples x, with mean 1
 Weigh = Callable[[Game, State, Source, Array, int], Array]
 
 
 def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> Schedule:
     """AdaGAN: each stage trains a new pair on reweighted data (Tolstikhin et al. 2017, arXiv 1701.02386).
 
-    After stage t a classifier c tells reals from the mixture so far, and the next generator, of share β = 1/(t + 2),
-    learns from reals with weights (λ* − (1 − β)(1 − c)/c)₊ / β, their λ* in closed form. The mixture is uniform over
-    the pairs whose stages are over, and of the first one before.
+    After stage t a classifier c separates reals from the mixture so far. The next generator gets the share
+    β = 1/(t + 2) and learns from reals with weights (λ* − (1 − β)(1 − c)/c)₊ / β, with λ* in closed form. The mixture
+    is uniform over the pairs whose stages are over; during the first stage it is the first generator.
 
     Args:
-        every: steps of a stage; a run of M stages has M · every steps.
-        classifier_steps: Adam steps of the classifier, a fresh network of the kind of the discriminators.
-        samples: how many samples the train split has.
+        every: number of steps of a stage; a run of M stages has M · every steps.
+        classifier_steps: Adam steps of the classifier, a new network like the discriminators'.
+        samples: number of samples in the train split.
 
     Raises:
-        InputError: numbers out of range, or a game whose members are not as many pairs of one network.
+        InputError: a number is out of range, M and N differ, or a side has several networks.
     """
     if not isinstance(classifier_steps, int) or classifier_steps < 1:
         raise InputError(f"classifier_steps is {classifier_steps}; give a whole number, at least 1")
@@ -53,28 +54,27 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
 
 
 def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule:
-    """cGAN: reals that the current discriminator recognises most easily go on to the next pair.
+    """cGAN: the reals that the current discriminator recognises most easily are passed on to the next pair.
 
-    Those are what its generator models worst (Wang et al. 2016, arXiv 1612.00991). Stage t sees a share
-    shareᵗ of the data. The mixture is of the stages that are over, in proportion to what each kept; the last of them
-    kept all that it saw.
+    The generator models these reals worst (Wang et al. 2016, arXiv 1612.00991). Stage t sees the share shareᵗ of the
+    data. The mixture consists of the generators whose stages are over, in proportion to the reals that each stage kept;
+    the last of these stages keeps all reals that it saw.
 
     Args:
-        every: steps of a stage; a run of M stages has M · every steps.
-        share: the share of reals that are passed on, in (0, 1).
-        samples: how many samples the train split has.
+        every: number of steps of a stage; a run of M stages has M · every steps.
+        share: share of the reals that a stage passes on, in (0, 1).
+        samples: number of samples in the train split.
 
     Raises:
-        InputError: numbers out of range, or a game whose members are not as many pairs of one network.
+        InputError: a number is out of range, M and N differ, or a side has several networks.
     """
     if not 0.0 < share < 1.0:
-        raise InputError(f"share is {share}; it is above 0 and below 1")
+        raise InputError(f"share is {share}; it must be above 0 and below 1")
 
     def weigh(game: Game, state: State, source: Source, x: Array, stage: int) -> Array:
-        take = lambda tree: jax.tree.map(lambda leaf: leaf[stage - 1], tree)
-        members = state.discriminators[0]
-        logit = _logits(game.groups_d[0], take(members.params), take(members.state), x)
-        before = state.schedule["weight"] > 0  # only what came this far goes on
+        last = population.take(state.discriminators[0], stage - 1)
+        logit = _logits(game.groups_d[0], last.params, last.state, x)
+        before = state.schedule["weight"] > 0  # only reals that this stage saw are passed on
         few = jnp.maximum(1, (before.sum() * share).astype(jnp.int32))
         rank = jnp.argsort(jnp.argsort(-jnp.where(before, logit, -jnp.inf)))
         chosen = (rank < few).astype(jnp.float32)
@@ -88,7 +88,7 @@ def cascade(every: int = 5000, share: float = 0.5, samples: int = 0) -> Schedule
 
 
 def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.ndarray]) -> Schedule:
-    """Pair t learns in stage t, alone; `shares(t)` are the weights of the first t pairs, up to a factor."""
+    """Only pair t learns in stage t; `shares(t)` are the weights of the first t pairs, up to a factor."""
     check_every(every)
 
     def alone(M: int, N: int, stage: int) -> Roster:
@@ -98,12 +98,15 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
     def init(game: Game) -> Tree:
         one_group(game, "boosting")
         if game.M != game.N:
-            raise InputError(f"boosting trains pairs, and there are {game.M} generators and {game.N} discriminators")
-        if game.heads or game.loss.roles.judge is not None or game.classes is not None:
-            what = "networks without classes" if game.classes is not None else "another loss"
             raise InputError(
-                "boosting asks discriminators of their kind how real a sample is: one logit, high for what looks real, "
-                f"and no class; use {what}"
+                f"boosting trains pairs, but there are {game.M} generators and {game.N} discriminators; give as many "
+                "of both"
+            )
+        if game.heads or game.loss.roles.judge is not None or game.classes is not None:
+            fix = "networks without classes" if game.classes is not None else "another loss"
+            raise InputError(
+                "boosting needs discriminators with one logit, high for samples that look real, and without classes; "
+                f"use {fix}"
             )
         if samples < 1:
             raise InputError("boosting gives weights to samples; say how many there are: samples=source.num['train']")
@@ -114,7 +117,7 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
         stage = int(state.step) // every
         if not 0 < stage < game.M:
             return state
-        # Weights are those of samples as they are stored; one draw of dequantising noise stands for all.
+        # A stored sample has one weight, so one draw of the dequantising noise stands for all.
         x = drawn_as_seen(source)
         return state._replace(
             roster=jax.tree.map(jnp.asarray, alone(game.M, game.N, stage)),
@@ -122,28 +125,24 @@ def _staged(every: int, samples: int, weigh: Weigh, shares: Callable[[int], np.n
         )
 
     def mixture(state: State) -> Array:
-        """The mixture of the pairs whose stages are over: one that has just begun makes noise."""
+        """Only of pairs whose stages are over: a generator that has just begun puts out noise."""
         M = len(state.roster.plays_g)
         over = min(max(int(state.step) // every, 1), M)
         share = shares(over)
         return jnp.asarray(np.pad(share / share.sum(), (0, M - over)), jnp.float32)
 
-    return Schedule(
-        every,
-        between,
-        init,
-        Claims(
-            roster=lambda M, N: alone(M, N, 0),
-            weight=lambda tree: tree["weight"],
-            mixture=mixture,
-            members="parts",
-            staged=True,
-        ),
+    claims = Claims(
+        roster=lambda M, N: alone(M, N, 0),
+        weight=lambda tree: tree["weight"],
+        mixture=mixture,
+        members="parts",
+        staged=True,
     )
+    return Schedule(every, between, init, claims)
 
 
 def drawn_as_seen(source: Source) -> Array:
-    """All samples of the train split in the order in which they are stored, as networks see them, `[n, ...]`."""
+    """All samples of the train split in stored order, as networks see them, `[n, ...]`."""
     return jnp.asarray(source.held_out("train", int(source.num["train"] or 0))["x"])
 
 
@@ -151,7 +150,7 @@ def boosted_weights(ratio: Array, beta: float) -> Array:
     """w_i = (λ* − (1 − β) r_i)₊ / β, whose mean is 1 (arXiv 1701.02386, eq. 17 and 18).
 
     Args:
-        ratio: r_i, density of the mixture so far over that of the data at real i, `[n]`, at least 0.
+        ratio: r_i, the density of the mixture so far over the density of the data at real i, `[n]`, at least 0.
         beta: share of the next generator in the new mixture, in (0, 1].
 
     Returns:
@@ -159,8 +158,8 @@ def boosted_weights(ratio: Array, beta: float) -> Array:
     """
     n = ratio.shape[0]
     scaled = (1.0 - beta) * jnp.sort(ratio)
-    # With the k smallest ratios alive, their mean excess must be β: λ_k = (nβ + Σ_k)/k; k is the largest whose λ_k is
-    # above its own ratio.
+    # If the k smallest ratios get weight, their total excess is nβ, so λ_k = (nβ + Σ_k)/k; k is the largest number
+    # whose λ_k is above the k-th ratio.
     lam = (n * beta + jnp.cumsum(scaled)) / jnp.arange(1, n + 1)
     alive = lam > scaled
     lam_star = lam[jnp.maximum(alive.sum() - 1, 0)]
@@ -168,9 +167,9 @@ def boosted_weights(ratio: Array, beta: float) -> Array:
 
 
 def fit_classifier(group: Group, key: Array, real: Array, fake: Array, steps: int, batch_size: int) -> Array:
-    """A fresh network of a group's kind learns reals from fakes by logistic regression; its logits of the reals `[n]`.
+    """Trains a fresh network of a group as a classifier of reals against fakes; returns its logits of the reals `[n]`.
 
-    The logit is log c/(1 − c), which estimates the log density ratio of reals over fakes.
+    The logit log c/(1 − c) estimates the log density ratio of reals over fakes (logistic regression).
     """
     key_init, key_batch = jax.random.split(key)
     params, net = jax.jit(group.network.init)(key_init)
@@ -201,7 +200,7 @@ def _classifier_step(
 
 
 def _logits(group: Group, params: Tree, net: Tree, x: Array) -> Array:
-    """The logits of all of `x`, `[n]`, a part at a time: the activations of a whole split may not fit."""
+    """The logits of `x`, `[n]`, in chunks, because the activations of a whole split may not fit into memory."""
     parts = [_logits_of(group, params, net, x[at : at + CHUNK]) for at in range(0, len(x), CHUNK)]
     return jnp.concatenate(parts)
 

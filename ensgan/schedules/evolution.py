@@ -1,4 +1,4 @@
-"""Evolution: the unfit are replaced by copies of the fit, and copies change their learning rate, loss or penalty."""
+"""Evolution: copies of fit members replace unfit ones, and change their learning rate, loss or penalty."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ensgan.data import Source
 from ensgan.game.execution import over_members
 from ensgan.game.game import Game
 from ensgan.game.population import Group, Population, member_keys, offsets
-from ensgan.game.scoring import at_least_float32
+from ensgan.game.scoring import judged_alone
 from ensgan.game.state import State
 from ensgan.sampling.inference import held_out_logits
 from ensgan.schedules.members import FITNESS, become, changed, check_every, copyable, group_numbers, groups_of, key_of
@@ -30,30 +30,30 @@ def tournament(
     mutate_loss: bool = False,
     fitness: str = "score",
 ) -> Schedule:
-    """The worst members of a side become copies of winners of tournaments, and everybody may mutate.
+    """The worst members of a side become copies of tournament winners, and all members may mutate.
 
-    With a grid of neighbours this is Lipizzaner's evolution (Schmiedlechner et al. 2018, arXiv 1811.12843), with
-    `mutate_loss` that of Mustangs (Toutouh et al. 2019, arXiv 1905.12702). Fitness is in one unit that no loss decides,
-    on held-out reals and common noise, where those compare training losses on fresh noise.
+    With the pairing `grid` this is the evolution of Lipizzaner (Schmiedlechner et al. 2018, arXiv 1811.12843), with
+    `mutate_loss` that of Mustangs (Toutouh et al. 2019, arXiv 1905.12702). Here fitness does not depend on the loss,
+    and is measured on held-out reals and common noise; those papers compare training losses on fresh noise.
 
     Args:
-        every: steps between two selections.
-        size: members that are drawn for a tournament, with replacement, from those of the same network.
-        replace: how many of the worst of each side are replaced, at least 0; who is alone of its network is not.
-        learning_rate: deviation of the normal that is added to the logarithm of every member's learning rate.
-        mutate_loss: whether every member draws a new loss; the loss must be one per member (`mixed`).
+        every: number of steps between two selections.
+        size: number of members in a tournament, drawn with replacement from those of the same network.
+        replace: number of the worst members of each side to replace, at least 0; the only member of a network stays.
+        learning_rate: standard deviation of the noise added to the logarithm of every member's learning rate.
+        mutate_loss: whether every member draws a new loss; needs a loss per member (`mixed`).
         fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
 
     Raises:
-        InputError: a number out of range, an unknown fitness, settings that would change nobody, or members to replace
-            and no two of one network.
+        InputError: a number is out of range, the fitness is unknown, the settings would change no member, or members
+            are to be replaced but no two have the same network.
     """
     check_every(every)
     _check_kind(fitness)
     check_range("learning_rate", learning_rate)
     for name, value, least in (("size", size, 1), ("replace", replace, 0)):
         if not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value}; it is a whole number, at least {least}")
+            raise InputError(f"{name} is {value}; give a whole number, at least {least}")
     if not replace:
         for name, value, default in (("size", size, 2), ("fitness", fitness, "score")):
             if value != default:
@@ -63,13 +63,13 @@ def tournament(
 
     def init(game: Game) -> Tree:
         copyable(game, "g", "d")
-        if replace and max(group.count for group in (*game.groups_g, *game.groups_d)) < 2:
+        if replace and max(group.count for group in game.groups) < 2:
             raise InputError(
-                "a tournament replaces members by others of the same network, and no two share one; give a group of at "
+                "a tournament replaces members by others of the same network, but no two share one; give a group of at "
                 "least 2, or replace = 0"
             )
         if mutate_loss:
-            _can_be_redrawn(game)
+            _check_redrawable(game)
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -92,12 +92,7 @@ def tournament(
                 state = changed(game, state, side, "loss", lambda old, new=drawn: new.astype(old.dtype))
         return state
 
-    return Schedule(
-        every,
-        between,
-        init,
-        Claims(hyper=frozenset({"learning_rate"} if learning_rate > 0 else ())),
-    )
+    return Schedule(every, between, init, Claims(hyper=frozenset({"learning_rate"} if learning_rate > 0 else ())))
 
 
 def population_based(
@@ -109,29 +104,31 @@ def population_based(
 ) -> Schedule:
     """Population-based training (Jaderberg et al. 2017, arXiv 1711.09846, section 4.1.1) on the score matrix.
 
-    Exploit: members of the lowest `share` of a side become copies of members of the highest `share`, drawn at random
-    among those of the same network. Explore: each hyper-parameter of a copy is multiplied or divided by `factor`.
+    Exploit: members in the lowest `share` of a side become copies of members in the highest `share`, drawn at random
+    from those of the same network. Explore: each hyper-parameter of a copy is multiplied or divided by `factor`.
 
     Args:
-        every: steps between two rounds.
-        share: in (0, ½].
+        every: number of steps between two rounds.
+        share: share of a group, in (0, ½].
         factor: above 1.
-        hyper: what is explored: numbers of `optim.per_member`, `penalty` (the discriminators'), or none.
+        hyper: the hyper-parameters to explore: numbers of `optim.per_member`, `penalty` (the discriminators'), or none.
         fitness: `score` (|S(G) − ½| and S(D)) or `distance` (the generators' MMD to held-out reals).
 
     Raises:
-        InputError: a number out of range, an unknown fitness, or no group of which `share` is one member.
+        InputError: a number is out of range, the fitness is unknown, or `share` of every group is below one member.
     """
     check_every(every)
     _check_kind(fitness)
     if not 0.0 < share <= 0.5:
-        raise InputError(f"share is {share}; the lowest and the highest share of a side do not overlap up to ½")
+        raise InputError(
+            f"share is {share}; it must be above 0 and at most ½, or the two shares of a side would overlap"
+        )
     if not 1.0 < factor < np.inf:
-        raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so it is above 1")
+        raise InputError(f"factor is {factor}; hyper-parameters are multiplied or divided by it, so give more than 1")
 
     def init(game: Game) -> Tree:
         copyable(game, "g", "d")
-        largest = max(group.count for group in (*game.groups_g, *game.groups_d))
+        largest = max(group.count for group in game.groups)
         if int(largest * share) < 1:
             raise InputError(
                 f"a share of {share:g} of {largest} members is less than one member, so none would ever copy another; "
@@ -163,38 +160,39 @@ def population_based(
 
 
 def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
-    """E-GAN: of every family of `size` generators, the best becomes all (Wang et al. 2019, arXiv 1803.00657).
+    """E-GAN: the best generator of every family of `size` replaces the others (Wang et al. 2019, arXiv 1803.00657).
 
-    Children are trained for `every` steps from equal weights by losses of their own (loss `mixed`, one per generator),
-    and the fittest goes on: quality E σ(D(G(z))), and `gamma` times diversity −log‖∇_D L_D‖, both means over
-    discriminators, on held-out reals and common noise (sections 3.2 and 3.3). Generator i is of family i // size.
+    The children of a family start with equal weights and train for `every` steps, each with its own loss (loss `mixed`,
+    one per generator). The fittest becomes the next parent. Fitness is quality E σ(D(G(z))) plus `gamma` times
+    diversity −log‖∇_D L_D‖, both means over discriminators, on held-out reals and common noise (sections 3.2 and 3.3).
+    Generator i is in family i // size.
 
     Args:
-        every: steps that children are trained; 1 in the paper.
-        size: children per family; 3 in the paper (minimax, non-saturating, least squares).
+        every: number of steps that children train; 1 in the paper.
+        size: number of children per family; 3 in the paper (minimax, non-saturating, least squares).
         gamma: γ ≥ 0, weight of diversity.
 
     Raises:
-        InputError: a number out of range, generators that `size` does not divide, or one loss for all.
+        InputError: a number is out of range, `size` does not divide a group of generators, or all have the same loss.
     """
     check_every(every)
     check_range("gamma", gamma)
     if not isinstance(size, int) or size < 1:
-        raise InputError(f"size is {size}; it counts the children of a family and is at least 1")
+        raise InputError(f"size is {size}; give the number of children per family, a whole number, at least 1")
 
     def init(game: Game) -> Tree:
         copyable(game, "g")
         for group in game.groups_g:
             if group.count % size:
                 raise InputError(
-                    f"a group of {group.count} generators does not fill families of {size}; give it "
+                    f"a group of {group.count} generators cannot be split into families of {size}; give it "
                     f"{-(-group.count // size) * size}"
                 )
-        _losses_of_their_own(game, "children of a family differ by their losses")
+        _check_loss_per_member(game, "the children of a family differ by their losses")
         return ()
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
-        if int(state.step) == 0:  # children start from one parent
+        if int(state.step) == 0:  # all start from the first of their family
             return _become(game, state, np.arange(game.M) // size * size)
         reals = source.held_out("calibrate", num)
         fit = np.asarray(_quality(game, state, reals) + (gamma * diversity(game, state, reals) if gamma else 0.0))
@@ -205,7 +203,7 @@ def children(every: int = 1, size: int = 3, gamma: float = 0.001) -> Schedule:
 
 
 def _become(game: Game, state: State, source: np.ndarray) -> State:
-    # A child keeps its loss: families are of all losses at once.
+    # A child keeps its loss, because every family has all losses.
     return become(game, state, "g", source, inherit=False)
 
 
@@ -215,14 +213,14 @@ def _quality(game: Game, state: State, reals: dict[str, Any]) -> Array:
 
 
 def diversity(game: Game, state: State, reals: dict[str, Any]) -> Array:
-    """−log‖∇ of log σ(r) + log(1 − σ(s)) by all of D_j's weights‖, a mean over j, for every generator `[M]`.
+    """−log‖∇ of log σ(r) + log(1 − σ(s)) by all weights of D_j‖, the mean over j, for every generator `[M]`.
 
-    The diversity of E-GAN (arXiv 1803.00657): a generator whose samples are alike lets discriminators move far.
+    The diversity of E-GAN (arXiv 1803.00657): similar samples cause a large gradient of the discriminators.
     """
     fakes = held_out_logits(game, state, reals, average=False)[2]
     x, label = jnp.asarray(reals["x"]), reals.get("label")
     label = None if label is None else jnp.asarray(label)
-    norm_MN = [_norms(game, state.discriminators, fake, x, label) for fake in fakes]  # the memory of one generator
+    norm_MN = [_norms(game, state.discriminators, fake, x, label) for fake in fakes]  # one by one, to save memory
     return -jnp.log(jnp.stack(norm_MN) + 1e-12).mean(axis=1)
 
 
@@ -234,8 +232,8 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
         def norm(params: Tree, net: Tree, j: Array, group: Group = group) -> Array:
             def value(params: Tree) -> Array:
                 def logit(x: Array) -> Array:
-                    s = at_least_float32(group.apply(params, net, x, label=label, train=False, rng=None)[0])
-                    return s if game.loss.roles.judge is None else game.loss.roles.judge(s[None], j[None])[0]
+                    out = group.apply(params, net, x, label=label, train=False, rng=None)[0]
+                    return judged_alone(game.loss, out, j)
 
                 return (jax.nn.log_sigmoid(logit(real)) + jax.nn.log_sigmoid(-logit(fake))).mean()
 
@@ -248,16 +246,16 @@ def _norms(game: Game, discriminators: Population, fake: Array, real: Array, lab
     return jnp.concatenate(parts)
 
 
-def _losses_of_their_own(game: Game, why: str) -> None:
+def _check_loss_per_member(game: Game, why: str) -> None:
     if "loss_g" not in (game.loss.roles.start or {}):
-        raise InputError(f"{why}, but all of them have one; give losses.per_member(...), or the loss mixed")
+        raise InputError(f"{why}, but all members have the same; give losses.per_member(...), or the loss mixed")
 
 
-def _can_be_redrawn(game: Game) -> None:
-    _losses_of_their_own(game, "the schedule changes the loss of members")
+def _check_redrawable(game: Game) -> None:
+    _check_loss_per_member(game, "the schedule changes the loss of members")
     if game.pairing.positive:
         raise InputError(
-            "the schedule draws new losses for members, and the pairing needs losses of generators that are never "
+            "the schedule draws new losses for members, but the pairing needs generator losses that are never "
             "negative; use another pairing, or leave mutate_loss out"
         )
 
@@ -273,7 +271,7 @@ def _check_kind(kind: str) -> None:
 
 
 def _rivals(key: Array, kind: np.ndarray, size: int) -> np.ndarray:
-    """For each member the numbers of `size` members of its kind, `[members, size]`."""
+    """For each member the numbers of `size` random members of the same kind, `[members, size]`."""
     pick = lambda k, same: jax.random.categorical(k, jnp.where(same, 0.0, -jnp.inf), shape=(size,))
     same = jnp.asarray(kind[:, None] == kind[None])
     return np.asarray(jax.vmap(pick)(member_keys(key, jnp.arange(len(kind))), same))

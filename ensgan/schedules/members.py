@@ -1,4 +1,4 @@
-"""Building blocks of schedules: copies of members, their fitness on held-out data, and their hyper-parameters."""
+"""Building blocks of schedules: copies of members, their fitness on held-out data, changes of hyper-parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ensgan.types import Array, InputError, unknown
 
 Side = Literal["g", "d"]
 FITNESS = ("score", "distance")
-SIDES: dict[str, str] = {"g": "generators", "d": "discriminators"}
+NAMES: dict[Side, str] = {"g": "generators", "d": "discriminators"}  # as fields of a game and of a state
 
 
 def groups_of(game: Game, side: Side) -> Groups:
@@ -31,7 +31,7 @@ def groups_of(game: Game, side: Side) -> Groups:
 
 def members_of(state: State, side: Side) -> Population:
     """The members of one side."""
-    return getattr(state, SIDES[side])
+    return getattr(state, NAMES[side])
 
 
 def with_members(state: State, side: Side, members: Population) -> State:
@@ -40,25 +40,24 @@ def with_members(state: State, side: Side, members: Population) -> State:
 
 
 def group_numbers(groups: Groups) -> np.ndarray:
-    """The group of each member, `[members]`."""
+    """The index of each member's group, `[members]`."""
     return np.repeat(np.arange(len(groups)), population.counts(groups))
 
 
 def copied(groups: Groups, members: Population, source: Array) -> Population:
-    """Members of which number k is now a copy of member `source[k]`, which must be of the same group."""
+    """The members after number k became a copy of member `source[k]`, which must be in the same group."""
 
     def one(first: int, group: Any, mine: Any) -> Any:
-        index = jnp.asarray(source)[first : first + group.count] - first
-        return jax.tree.map(lambda leaf: leaf[index], mine)
+        return population.take(mine, jnp.asarray(source)[first : first + group.count] - first)
 
     return tuple(one(*each) for each in zip(population.offsets(groups), groups, members, strict=True))
 
 
 def become(game: Game, state: State, side: Side, source: Any, inherit: bool = True) -> State:
-    """The state in which member k of a side is a copy of member `source[k]`, with its rating, payoff and running means.
+    """Makes member k of a side a copy of member `source[k]`, with its rating, payoff and running means.
 
-    `inherit` says whether it also has the loss and the penalty of that member. What the pairing remembers stays with a
-    member's number.
+    `inherit` says whether the copy also gets the loss and the penalty factor of that member. The pairing's own state
+    stays with the member's number.
     """
     source = jnp.asarray(source)
     state = with_members(state, side, copied(groups_of(game, side), members_of(state, side), source))
@@ -66,7 +65,7 @@ def become(game: Game, state: State, side: Side, source: Any, inherit: bool = Tr
     origin = origin.at[: game.M].set(source) if side == "g" else origin.at[game.M :].set(game.M + source)
     of_source = lambda matrix: jnp.take(matrix, source, axis=-2 if side == "g" else -1)
     state = state._replace(
-        ratings=jax.tree.map(lambda leaf: leaf[origin], state.ratings),
+        ratings=population.take(state.ratings, origin),
         payoff=of_source(state.payoff),
         running=jax.tree.map(of_source, state.running),
     )
@@ -77,50 +76,49 @@ def become(game: Game, state: State, side: Side, source: Any, inherit: bool = Tr
 
 
 def key_of(state: State, purpose: int) -> Array:
-    """A key for the draws of a schedule at this step; steps themselves use even and odd numbers below 2³¹."""
+    """A key for a schedule's draws at this step. The steps themselves use even and odd numbers below 2³¹."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(state.key, 0x8005C4ED), state.step), purpose)
 
 
 def one_group(game: Game, name: str, sides: tuple[Side, ...] = ("g", "d")) -> None:
-    """Raises InputError where members of one of the sides cannot be copied onto each other."""
+    """Raises InputError if the members of one of the sides cannot be copied onto each other."""
     for side in sides:
         if len(groups_of(game, side)) > 1:
             raise InputError(
-                f"{name} copies members onto each other, and the {SIDES[side]} have {len(groups_of(game, side))} "
+                f"{name} copies members onto each other, but the {NAMES[side]} have {len(groups_of(game, side))} "
                 "networks; give each side one group"
             )
 
 
 def copyable(game: Game, *sides: Side) -> None:
-    """Raises InputError where a member is more than its arrays: a copy in another place would be another one."""
+    """Raises InputError if a copy under another number would be a different member, because its arrays are not all."""
     if "g" in sides and any(np.ndim(group.latent.scale) for group in game.groups_g):
         raise InputError(
-            "the schedule copies generators, and each has a latent scale of its own, which would stay behind; give all "
-            "one scale"
+            "the schedule copies generators, but each has its own latent scale, which a copy would not get; give all "
+            "the same scale"
         )
     for side in sides:
         if side in game.loss.roles.numbered:
             raise InputError(
-                f"the schedule copies {SIDES[side]}, and in this loss their number says what each is for; use another "
-                "loss"
+                f"the schedule copies {NAMES[side]}, but in this loss their number decides their role; use another loss"
             )
 
 
 def check_every(every: int) -> int:
-    """The number of steps of a stretch, or InputError."""
+    """Returns the number of steps of a stretch; raises InputError if it is not a whole number of at least 1."""
     if not isinstance(every, int) or every < 1:
-        raise InputError(f"every is {every}; it counts steps and is a whole number, at least 1")
+        raise InputError(f"every is {every}; it is a number of steps, so give a whole number, at least 1")
     return every
 
 
 def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> dict[Side, np.ndarray]:
-    """How fit each generator `[M]` and each discriminator `[N]` is on the calibrate split; higher is fitter.
+    """The fitness of each generator `[M]` and each discriminator `[N]` on the calibrate split; higher is fitter.
 
-    `score` is −|S(G) − ½| and S(D), of the AUC matrix of all pairs. `distance` replaces the generators' by minus their
-    squared MMD to held-out reals.
+    `score` is −|S(G) − ½| and S(D), from the AUC matrix of all pairs. `distance` uses minus the squared MMD to held-out
+    reals for the generators.
 
     Raises:
-        InputError: another kind.
+        InputError: an unknown kind.
     """
     if kind not in FITNESS:
         raise unknown("fitness", kind, FITNESS)
@@ -136,7 +134,7 @@ def fitness(game: Game, state: State, source: Source, num: int, kind: str) -> di
 
 
 def changed(game: Game, state: State, side: Side, name: str, fn: Callable[[Array], Array]) -> State:
-    """The state after `fn` of a hyper-parameter of all members of a side, `[members]`; one it lacks is left alone."""
+    """Applies `fn` to a hyper-parameter of all members of a side, `[members]`; no change if the state has none."""
     if name in ("loss", "penalty"):
         key = f"loss_{side}" if name == "loss" else name
         if key not in state.hyper or (name == "penalty" and side == "g"):

@@ -1,4 +1,4 @@
-"""Members as slots: snapshots and past opponents, newcomers of a double oracle, and copies for others to learn from."""
+"""Members as slots: snapshots, past opponents, newcomers of a double oracle, copies from which others learn."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ensgan.types import Array, Claims, InputError, Roster, Schedule, Tree, chec
 
 
 def snapshots(every: int = 1000) -> Schedule:
-    """One generator learns, the others are what it was (seGAN; Wang et al. 2016, arXiv 1612.00991).
+    """One generator learns, the others are its snapshots (seGAN; Wang et al. 2016, arXiv 1612.00991).
 
-    Every `every` steps, generator 0 is copied into the slot that was filled longest ago; slots do not play, and all
-    discriminators learn from generator 0 alone. The mixture is of what is filled, and of generator 0.
+    Every `every` steps, generator 0 is copied into the slot that was filled longest ago. Slots do not play: all
+    discriminators learn from generator 0 only. The mixture consists of generator 0 and the filled slots.
 
     Args:
-        every: steps between two snapshots.
+        every: number of steps between two snapshots.
     """
     return _archive(every, discriminators=False)
 
 
 def history(every: int = 1000) -> Schedule:
-    """Past members stay as opponents: member 0 of each side learns, the others are what it was, and play on.
+    """Past members stay as opponents: member 0 of each side learns, the others are its snapshots and go on playing.
 
-    Generator 0 faces past discriminators as well, and discriminator 0 past generators, so that neither can forget what
-    it once beat (fictitious play over snapshots; as buffers of past images in arXiv 1612.07828, section 2.3). Members
-    are what the pairing says: with `mean`, discriminator 0 sees past and present generators as one, and generator 0
-    becomes a part; with `own_and_mean` it is complete.
+    Generator 0 also faces past discriminators, and discriminator 0 past generators, so that neither forgets opponents
+    that it once beat (fictitious play over snapshots; compare the buffers of past images in arXiv 1612.07828, section
+    2.3). The pairing decides whether members are complete: with `mean`, discriminator 0 sees past and present
+    generators as one mixture, and generator 0 becomes a part of it; with `own_and_mean` generator 0 is complete.
 
     Args:
-        every: steps between two copies.
+        every: number of steps between two copies.
     """
     return _archive(every, discriminators=True)
 
@@ -58,7 +58,7 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         copyable(game, *sides)
         if game.M < 2 or (discriminators and game.N < 2):
             text = f"{game.M} generators and {game.N} discriminators leave" if discriminators else "1 generator leaves"
-            raise InputError(f"{text} no slots; give at least 2{' of each' if discriminators else ''}")
+            raise InputError(f"{text} no slots for copies; give at least 2{' of each' if discriminators else ''}")
         return {"filled": jnp.zeros((game.M,), jnp.int32).at[0].set(1)}
 
     def between(game: Game, state: State, source: Source, num: int) -> State:
@@ -75,39 +75,35 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         filled = state.schedule["filled"].at[1 + turn % (game.M - 1)].set(1)
         return state._replace(schedule={"filled": filled}, roster=Roster(**plays))
 
-    return Schedule(
-        check_every(every),
-        between,
-        init,
-        Claims(
-            roster=roster,
-            mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
-            members=None if discriminators else "complete",  # past generators are in the mixture that all see
-        ),
+    claims = Claims(
+        roster=roster,
+        mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
+        members=None if discriminators else "complete",  # with discriminators, all see the past generators as well
     )
+    return Schedule(check_every(every), between, init, claims)
 
 
 def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
     """DO-GAN: populations grow by best responses to the other side's Nash mixture (Aung et al. 2022, CVPR).
 
-    One generator and one discriminator learn at a time, against the mixtures of all that there are; the others rest,
-    and play. Every `every` steps the payoff matrix of all is solved, members whose probability is below `least` are
-    dropped, and the next newcomers start as copies of the member with most probability. Where no slot is free, the one
-    with the least probability makes room. The mixture is of those that stay; newcomers have no share until they have
-    learned. Needs the pairing `nash`, which weighs opponents by the same mixtures, and solves them at those steps.
+    One generator and one discriminator learn at a time, against the mixtures of all present members; the others play
+    but do not learn. Every `every` steps the whole payoff matrix is solved, members with a probability below `least`
+    are dropped, and the next newcomers start as copies of the most probable member. If no slot is free, the least
+    probable member makes room. The mixture consists of the members that stay; newcomers have no share until they have
+    learned. Needs the pairing `nash`, which weighs opponents by the same mixtures and solves them at the same steps.
 
     Args:
-        every: steps that a newcomer learns.
+        every: number of steps that a newcomer learns.
         least: probability below which a member is dropped, in [0, 1).
 
     Raises:
-        InputError: a number out of range, another pairing or one that solves the payoff at other steps, or fewer than
-            two slots on a side.
+        InputError: a number is out of range, another pairing, a pairing that solves the payoff at other steps, or fewer
+            than two slots on a side.
     """
     check_every(every)
     check_range("least", least, high=1.0)
 
-    def roster(M: int, N: int) -> Roster:
+    def first_pair(M: int, N: int) -> Roster:
         first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
         return Roster(first_g, first_d, first_g, first_d)
 
@@ -116,14 +112,15 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
         copyable(game, "g", "d")
         if game.M < 2 or game.N < 2:
             raise InputError(
-                f"{game.M} generators and {game.N} discriminators leave no room for newcomers; give at least 2"
+                f"{game.M} generators and {game.N} discriminators leave no room for newcomers; give at least 2 of each"
             )
         if "payoff" not in game.pairing.asks or game.pairing.mixture is None:
-            raise InputError("the double oracle needs a pairing that plays by the payoff of the members; use nash")
+            raise InputError("the double oracle needs a pairing that weighs members by their payoff; use nash")
         if every % game.pairing.payoff_every:
             raise InputError(
-                f"the double oracle acts every {every} steps, and the pairing solves the payoff every "
-                f"{game.pairing.payoff_every}; newcomers need new mixtures, so give a number that divides {every}"
+                f"the double oracle acts every {every} steps, but the pairing solves the payoff every "
+                f"{game.pairing.payoff_every}; newcomers need new mixtures, so give the pairing a number that divides "
+                f"{every}"
             )
         return {"mixture": jnp.zeros((game.M,)).at[0].set(1.0)}
 
@@ -131,12 +128,12 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
         matrix = payoff(game, state, source.held_out("calibrate", num))
         p, q = metagame.linear_program(matrix, state.roster.plays_g, state.roster.plays_d)
         state = state._replace(payoff=matrix)
-        plan, share = state.roster._asdict(), {}
+        roster, share = state.roster._asdict(), {}
         for side, mass in (("g", p), ("d", q)):
             stays = mass >= max(least, 1e-9)
             stays[mass.argmax()] = True
             free = np.flatnonzero(~stays)
-            others = np.where(np.arange(len(mass)) == mass.argmax(), np.inf, mass)  # the strongest never makes room
+            others = np.where(np.arange(len(mass)) == mass.argmax(), np.inf, mass)  # never drop the strongest
             slot = int(free[0]) if len(free) else int(others.argmin())
             stays[slot] = False
             share[side] = np.where(stays, mass, 0.0)
@@ -144,24 +141,24 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             origin[slot] = mass.argmax()
             state = become(game, state, side, origin)
             stays[slot] = True
-            plan[f"plays_{side}"], plan[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
+            roster[f"plays_{side}"], roster[f"learns_{side}"] = jnp.asarray(stays), jnp.arange(len(mass)) == slot
         return state._replace(
-            roster=Roster(**plan),
+            roster=Roster(**roster),
             schedule={"mixture": jnp.asarray(share["g"] / share["g"].sum(), jnp.float32)},
         )
 
-    mixture = lambda state: state.schedule["mixture"]
-    return Schedule(every, between, init, Claims(roster=roster, mixture=mixture, members="parts"))
+    claims = Claims(roster=first_pair, mixture=lambda state: state.schedule["mixture"], members="parts")
+    return Schedule(every, between, init, claims)
 
 
 def messengers(every: int = 1) -> Schedule:
-    """SGAN's messengers: copies of the local discriminators, which a global generator learns from and teaches.
+    """SGAN's messengers: copies of the local discriminators that play against the global generator.
 
     For the pairing `local_and_global`: with L local pairs, discriminators L to 2L − 1 become copies of 0 to L − 1, so
-    that nothing flows from the global pair to the local ones (Chavdarova & Fleuret 2018, arXiv 1712.02330).
+    that the global pair never affects the local ones (Chavdarova & Fleuret 2018, arXiv 1712.02330).
 
     Args:
-        every: steps between two copies.
+        every: number of steps between two copies.
     """
 
     def init(game: Game) -> Tree:
@@ -169,8 +166,8 @@ def messengers(every: int = 1) -> Schedule:
         copyable(game, "d")
         if game.N != 2 * game.M - 1 or game.M < 2:
             raise InputError(
-                f"{game.M} generators and {game.N} discriminators are no local pairs, messengers and a global pair; "
-                f"with {max(game.M - 1, 1)} local pairs there are {max(game.M, 2)} generators and "
+                f"{game.M} generators and {game.N} discriminators do not make local pairs, messengers and a global "
+                f"pair; {max(game.M - 1, 1)} local pairs need {max(game.M, 2)} generators and "
                 f"{2 * max(game.M, 2) - 1} discriminators"
             )
         return ()
@@ -185,12 +182,13 @@ def messengers(every: int = 1) -> Schedule:
 
 
 def exchange(every: int = 1000) -> Schedule:
-    """Discriminators change places at random, and with that their shard of the data and their generator.
+    """Discriminators swap slots at random, and so get another shard of the data and another own generator.
 
-    As workers of MD-GAN swap them (Hardy et al. 2019, arXiv 1811.03850), so that none overfits its shard.
+    The swap between workers of MD-GAN, which keeps discriminators from overfitting their shard (Hardy et al. 2019,
+    arXiv 1811.03850).
 
     Args:
-        every: steps between two exchanges.
+        every: number of steps between two exchanges.
     """
 
     def init(game: Game) -> Tree:

@@ -1,6 +1,6 @@
-"""Contract checks that users can run on their own plugs: each raises AssertionError with the promise that is broken.
+"""Contract checks for plugs: each raises AssertionError and names the promise of `ensgan.types` that a plug breaks.
 
-They check what `ensgan.types` promises, not whether a plug is any good.
+Users can run them on their own plugs. They check the contract, not the quality of a plug.
 """
 
 from ensgan.testing.functions import check_augment, check_loss, check_network, check_penalty

@@ -13,12 +13,13 @@ from ensgan.types import Array, Augment, Loss, Network, Penalty, Shape, Tree
 
 
 def check_loss(loss: Loss) -> None:
-    """Checks that a loss is elementwise, finite for logits in ±10⁴, relativistic and numbered where it says so."""
+    """Checks that a loss is elementwise, finite for logits in ±10⁴, and relativistic and numbered only as declared."""
+    roles = loss.roles
     assert loss.logit in ("log_ratio", "log_ratio_plus_constant", "uncalibrated"), f"logit is {loss.logit!r}"
-    M, N, heads = 2, 4, () if loss.roles.heads is None else (loss.roles.heads(2),)
+    M, N, heads = 2, 4, () if roles.heads is None else (roles.heads(2),)
     k_s, k_r = jax.random.split(jax.random.key(0))
     s, r = jax.random.normal(k_s, (M, N, 4, *heads)), jax.random.normal(k_r, (1, N, 4, *heads))
-    signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # so that logits of one sample differ
+    signs = (-1.0) ** np.arange(*heads) if heads else np.float64(1.0)  # so that the logits of a sample differ
     functions = {"real": lambda s, r: loss.real(r[0]), "fake": loss.fake, "generator": loss.generator}
     for name, fn in functions.items():
         out, shape = fn(s, r), (N, 4) if name == "real" else (M, N, 4)
@@ -26,15 +27,15 @@ def check_loss(loss: Loss) -> None:
         for field, moved in (("s", fn(s.at[1, 2, 3].add(1.0), r)), ("r", fn(s, r.at[0, 2, 3].add(1.0)))):
             others = np.array(moved != out)
             if field == "r" and name != "real":
-                assert loss.relativistic or not others.any(), f"{name} looks at reals; declare relativistic=True"
+                assert loss.relativistic or not others.any(), f"{name} depends on reals; declare relativistic=True"
             others[(1, 2, 3) if field == "s" and name != "real" else (Ellipsis, 2, 3)] = False
-            assert not others.any(), f"{name} is not elementwise: one logit moves the value of another"
+            assert not others.any(), f"{name} is not elementwise: one logit changes the value of another"
         for side, axis in (("g", 0), ("d", 1)):
             turn = lambda a, axis=axis: jnp.roll(a, 1, axis)
             want = turn(out[None])[0] if name == "real" else turn(out)
             same = np.allclose(fn(turn(s), turn(r)), want, atol=1e-5)
-            free = same or loss.roles.start is not None or side in loss.roles.numbered
-            assert free, f"{name} depends on the numbers of members; declare numbered=('{side}',)"
+            free = same or roles.start is not None or side in roles.numbered
+            assert free, f"{name} depends on the numbers of members; declare Roles(numbered=('{side}',))"
         for size in (0.0, 1.0, 1e2, 1e4):
             a, b = (v.ravel() for v in np.meshgrid([-size, 0.0, size], [-size, 0.0, size]))
             a, b = (
@@ -44,20 +45,20 @@ def check_loss(loss: Loss) -> None:
             finite(f"{name} for logits of size {size:g}", fn(a, b))
             grads = jax.grad(lambda a, b, fn=fn: fn(a, b).sum(), argnums=(0, 1))(a, b)
             finite(f"the gradient of {name} for logits of size {size:g}", grads)
-    if loss.roles.judge is not None:
+    if roles.judge is not None:
         for logits in (s, r):
-            out = loss.roles.judge(logits, jnp.arange(N))
+            out = roles.judge(logits, jnp.arange(N))
             assert out.shape == logits.shape[:3], f"judge gave shape {out.shape} for logits {logits.shape}"
 
 
 def check_penalty(penalty: Penalty, shape: Shape = (3,)) -> None:
     """Checks that a penalty is finite for every sample, with finite gradients under jit and vmap.
 
-    One of the critics is constant. A sample's value depends on the sample alone, so that batches may be split.
+    One of the critics is constant. A sample's value must not depend on other samples, so that batches can be split.
     """
-    assert penalty.interval >= 1, f"interval is {penalty.interval}; it counts steps and is at least 1"
+    assert penalty.interval >= 1, f"interval is {penalty.interval}; it must be at least 1 step"
     if callable(penalty.strength):
-        assert np.shape(penalty.strength(jnp.int32(0))) == (), "a schedule of the strength must give one number"
+        assert np.shape(penalty.strength(jnp.int32(0))) == (), "a schedule of the strength must return one number"
     k_x, k_f, k_w = jax.random.split(jax.random.key(0), 3)
     real, fake = jax.random.normal(k_x, (5, *shape)), jax.random.normal(k_f, (5, *shape))
     w = jax.random.normal(k_w, (2, int(np.prod(shape)))).at[1].set(0.0)  # member 1 is constant
@@ -82,9 +83,9 @@ def check_network(network: Network, *, batch: int = 4, classes: int | None = Non
 
     Args:
         network: the plug.
-        batch: how many samples to try it with.
-        classes: how many classes the labels of these count; None takes the number that the network declares, and gives
-            no labels where it declares none.
+        batch: number of samples to try it with.
+        classes: number of classes of their labels; None is the number that the network declares, and no labels if it
+            declares none.
     """
     classes = network.classes if classes is None else classes
     keys, key_x, rng = jax.random.split(jax.random.key(0), 2), jax.random.key(1), jax.random.key(2)
@@ -104,7 +105,7 @@ def check_network(network: Network, *, batch: int = 4, classes: int | None = Non
     finite("the output", y)
     same_form("with train=False, the state", state, kept)
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(kept), strict=True):
-        assert bool((old == new).all()), "with train=False, the state changed; it must stay as it is"
+        assert bool((old == new).all()), "with train=False, the state changed; it must stay the same"
 
     def train(params: Tree, x: Array, state: Tree, label: Array | None) -> tuple[Array, tuple[Array, Tree]]:
         y, state = network.apply(params, state, x, label=label, train=True, rng=rng)
@@ -127,22 +128,22 @@ def check_network(network: Network, *, batch: int = 4, classes: int | None = Non
             f"batch_coupled is {network.batch_coupled}, but changing sample 1 {seen} the output of sample 0"
         )
     if network.classes is not None and label is not None and network.classes > 1:
-        told = run(params, x, state, (label + 1) % network.classes)
+        moved = run(params, x, state, (label + 1) % network.classes)
         same = [
             bool((a == b).all())
-            for a, b in zip(*map(jax.tree.leaves, ((grads, y), (told[0], told[1][0]))), strict=True)
+            for a, b in zip(*map(jax.tree.leaves, ((grads, y), (moved[0], moved[1][0]))), strict=True)
         ]
         assert not all(same), f"classes is {network.classes}, but other labels change neither outputs nor gradients"
 
 
 def check_augment(augment: Augment, shape: Shape) -> None:
-    """Checks that an augmentation acts on each sample alone, keeps its form, and does nothing at strength 0."""
-    assert 0.0 <= augment.strength <= 1.0, f"strength is {augment.strength}; it is a probability"
+    """Checks that an augmentation acts on each sample alone, keeps shape and type, and does nothing at strength 0."""
+    assert 0.0 <= augment.strength <= 1.0, f"strength is {augment.strength}; it must be a probability"
     keys, other = jax.random.split(jax.random.key(0), 4), jax.random.split(jax.random.key(1), 4)
     x, apply = jax.random.uniform(jax.random.key(2), (4, *shape), minval=-1.0), jax.jit(augment.apply)
     y = apply(keys, x, jnp.float32(1.0))
     assert (y.shape, y.dtype) == (x.shape, x.dtype), f"{x.dtype}{x.shape} became {y.dtype}{y.shape}"
-    assert bool((apply(keys, x, jnp.float32(0.0)) == x).all()), "at strength 0 samples are changed"
+    assert bool((apply(keys, x, jnp.float32(0.0)) == x).all()), "at strength 0, samples change"
     moved = apply(jnp.concatenate([keys[:1], other[1:]]), x.at[1:].set(0.3), jnp.float32(1.0))
     close("with other samples and keys beside it, sample 0", moved[0], y[0])
     grads = jax.grad(lambda x: jnp.sum(apply(keys, x, jnp.float32(1.0)) ** 2))(x)

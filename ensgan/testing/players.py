@@ -1,4 +1,4 @@
-"""Checks of pairings and schedules: who plays whom, and what happens to members."""
+"""Checks of pairings and schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ensgan.game.coverage import as_mask
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.pairing import own_MN
-from ensgan.testing.assertions import close, evidence_of, finite, matrices, same_form, sums_to_one
+from ensgan.testing.assertions import close, evidence_of, finite, is_mixture, matrices, same_form, sums_to_one
 from ensgan.types import Array, Evidence, Pairing, Schedule, Tree
 
 
@@ -23,18 +23,16 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
 
     Args:
         pairing: the plug.
-        M: generators to try it with.
-        N: discriminators to try it with.
-        symmetric: whether permuting members must permute the weights, and members that play nobody must leave those of
-            the others as they are; not so for pairings that depend on member numbers or on chance.
+        M: number of generators to try it with.
+        N: number of discriminators to try it with.
+        symmetric: whether permuting members must permute the weights, and members that play nobody must not change the
+            weights of others; false for pairings that depend on member numbers or on chance.
     """
     state, key, traces = pairing.init(M, N), jax.random.key(0), []
     distinct = len({id(leaf) for leaf in jax.tree.leaves(state)})
     assert distinct == len(jax.tree.leaves(state)), "the state holds an array twice; buffers are donated, so make two"
     if pairing.mixture is not None:
-        mixture = np.asarray(pairing.mixture(state))
-        fits = mixture.shape == (M,) and (mixture >= 0).all() and np.isclose(mixture.sum(), 1.0, atol=1e-5)
-        assert fits, f"the mixture is {mixture.tolist()}; it must be {M} numbers ≥ 0 that sum to 1"
+        is_mixture(pairing.mixture(state), M)
     for leaf in jax.tree.leaves(state):
         assert isinstance(leaf, jax.Array | np.ndarray), f"the state holds {leaf!r}; it must hold arrays only"
     mask = _played(pairing, state, key, M, N)
@@ -57,7 +55,7 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
     batched = jax.jit(jax.vmap(pairing.after, in_axes=(None, None, 0)))(state, evidence, keys)[:2]
     close("under vmap over keys the pairing", [leaf[1] for leaf in batched], list(run(state, evidence, keys[1])[:2]))
 
-    if pairing.before is None:  # it may be given a mask, so it must respect one
+    if pairing.before is None:  # it can be given a mask, so it must respect one
         mask = (own_MN(M, N) > 0) | (jnp.arange(M)[:, None] < jnp.arange(N)[None])
     sick = evidence_of(pairing, mask, 3)
     sick = matrices(sick, lambda a: jnp.where(mask.reshape(M, N, *[1] * (a.ndim - 2)), a, jnp.nan))
@@ -73,7 +71,7 @@ def check_pairing(pairing: Pairing, M: int = 3, N: int = 3, *, symmetric: bool =
 
 
 def _played(pairing: Pairing, state: Tree, key: Array, M: int, N: int) -> Array:
-    """The pairs that `before` names, once it is known to name them as it should."""
+    """Checks the pairs that `before` names, and returns them as a mask."""
     if pairing.before is None:
         return jnp.ones((M, N), bool)
     pairs = jax.jit(pairing.before, static_argnums=(2, 3))(state, key, M, N)
@@ -85,14 +83,14 @@ def _played(pairing: Pairing, state: Tree, key: Array, M: int, N: int) -> Array:
     mask = as_mask(pairs, M, N)
     if opponents:
         within = bool(((pairs >= -1) & (pairs < M)).all())
-        assert within, f"before names opponents outside of 0 to {M - 1}; nobody is -1"
+        assert within, f"before names opponents outside 0 to {M - 1}; use -1 for nobody"
         met = (pairs >= 0).sum(axis=1)
         assert bool((met == mask.sum(axis=0)).all()), "before names an opponent twice for one discriminator"
     return mask
 
 
 def _check_symmetric(pairing: Pairing, run: Callable[..., Any], key: Array, M: int, N: int) -> None:
-    """Permuted members have permuted weights, and members that play nobody change nothing for the others."""
+    """Permuted members have permuted weights, and members that play nobody do not change the weights of others."""
     state, rows, columns = pairing.init(M, N), np.roll(np.arange(M), 1), np.roll(np.arange(N), -1)
     permute = lambda a: a[rows][:, columns]
     evidence = evidence_of(pairing, jnp.ones((M, N), bool), 4)
@@ -120,17 +118,17 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
 
     Args:
         schedule: the plug.
-        game: one that has it, `game.schedule`.
+        game: a game with this schedule, `game.schedule`.
         source: data of that game.
-        rounds: how often it is called, at steps every, 2·every, ..., and at 0 where it says so.
-        num: held-out samples that it may use.
+        rounds: number of calls, at steps every, 2·every, ..., and also at 0 if it claims `at_start`.
+        num: number of held-out samples that it may use.
 
     Returns:
-        The last state, for checks of one's own.
+        The last state, for further checks.
     """
-    assert game.schedule is schedule, "give a game that was made with this schedule"
-    state = jax.jit(game.init)(jax.random.key(0))
-    for turn in range(0 if schedule.claims.at_start else 1, rounds + 1):
+    assert game.schedule is schedule, "the game has another schedule; give a game that was made with this one"
+    claims, state = schedule.claims, jax.jit(game.init)(jax.random.key(0))
+    for turn in range(0 if claims.at_start else 1, rounds + 1):
         state = state._replace(step=jnp.int32(turn * schedule.every))
         before = jax.tree.map(np.asarray, state._replace(key=()))
         new = schedule.between(game, state, source, num)
@@ -142,16 +140,14 @@ def check_schedule(schedule: Schedule, game: Game, source: Source, *, rounds: in
         assert new.key is state.key, "the schedule changes the key"
         assert int(new.step) == int(state.step), "the schedule changes the step"
         finite("the members after the schedule", [new.generators, new.discriminators])
-        if schedule.claims.mixture is not None:
-            weights = np.asarray(schedule.claims.mixture(new))
-            good = weights.shape == (game.M,) and (weights >= 0).all() and np.isclose(weights.sum(), 1.0, atol=1e-5)
-            assert good, f"the mixture is {weights.tolist()}; it must be {game.M} numbers that sum to 1"
-        if schedule.claims.weight is not None:
-            weights = np.asarray(schedule.claims.weight(new.schedule))
+        if claims.mixture is not None:
+            is_mixture(claims.mixture(new), game.M)
+        if claims.weight is not None:
+            weights = np.asarray(claims.weight(new.schedule))
             good = weights.shape == (source.num["train"],) and (weights >= 0).all() and 0 < weights.sum() < np.inf
-            assert good, "weights of samples must be one for each, finite, and not below 0"
-        if schedule.claims.roster is not None:
+            assert good, "weights of samples must be one number ≥ 0 for each sample, with a finite sum above 0"
+        if claims.roster is not None:
             alive = [bool(each.any()) for each in new.roster]
-            assert all(alive), f"nobody plays, or nobody learns, on a side: {new.roster._fields} have {alive}"
+            assert all(alive), f"nobody plays or nobody learns on a side: {new.roster._fields} are {alive}"
         state = new
     return state

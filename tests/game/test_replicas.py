@@ -103,9 +103,9 @@ def test_wrong_replicas_are_refused():
     with pytest.raises(InputError, match=r"rate has shape \(3,\) for 2 replicas"):
         Replicas(make, SEEDS, rate=[1.0, 2.0, 3.0], strength=STRENGTHS)
     replicas = Replicas(game, SEEDS)
-    with pytest.raises(InputError, match="there is no replica 2; there are 2"):
+    with pytest.raises(InputError, match="there is no replica 2; give a number from 0 to 1"):
         replicas.take(replicas.init(), 2)
     read = lambda step, size: {"x": jnp.zeros((size, 2))}
     streamed = Source("stream", (2,), {}, None, read, lambda split, num: read(0, num), {"train": 100})
-    with pytest.raises(InputError, match="'stream' is streamed; replicas draw their own batches"):
+    with pytest.raises(InputError, match="'stream' is streamed, but replicas draw their own batches"):
         Program(replicas, streamed)

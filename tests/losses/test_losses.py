@@ -125,7 +125,7 @@ def test_the_contract_check_finds_what_is_broken(change, message):
         testing.check_loss(losses.wasserstein._replace(**change))
     assert isinstance(losses.wasserstein, Loss)
     for loss, side in ((losses.mad(), "g"), (losses.mgan(), "g"), (losses.d2(), "d")):
-        with pytest.raises(AssertionError, match=rf"numbers of members; declare numbered=\('{side}',\)"):
+        with pytest.raises(AssertionError, match=rf"numbers of members; declare Roles\(numbered=\('{side}',\)\)"):
             testing.check_loss(loss._replace(roles=loss.roles._replace(numbered=())))
 
 
@@ -177,7 +177,7 @@ def test_losses_by_name_and_what_does_not_go_together():
     assert (mixed.roles.start["loss_g"].tolist(), mixed.roles.start["loss_d"].tolist()) == ([0, 1], [0])
     with pytest.raises(InputError, match="unknown loss 'bce'; known: hinge"):
         losses.mixed(("bce",), ("hinge",))
-    with pytest.raises(InputError, match="losses of one logit"):
+    with pytest.raises(InputError, match="give losses with one logit"):
         per_member([losses.mad()], [losses.mad()])
     with pytest.raises(InputError, match="mixes relativistic"):
         losses.by_discriminator([losses.hinge, losses.relativistic])

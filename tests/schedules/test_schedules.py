@@ -122,7 +122,7 @@ def test_mutation_moves_the_learning_rates_and_losses_of_members():
     assert set(np.asarray(new.hyper["loss_g"])) | set(np.asarray(new.hyper["loss_d"])) <= {0, 1, 2}
     assert (np.asarray(new.hyper["loss_d"]) != 2).any()  # the chance that nobody changes is 1 in 81
     np.testing.assert_array_equal(params(new), params(state))
-    with pytest.raises(InputError, match="all of them have one"):
+    with pytest.raises(InputError, match="all members have the same"):
         toys.game(4, 4, optimizer=RATES, schedule=schedules.tournament(10, mutate_loss=True))
     with pytest.raises(InputError, match="leave mutate_loss out"):
         toys.game(4, 4, loss=POSITIVE, pairing=pairing.geometric(), optimizer=RATES, schedule=plug)
@@ -160,7 +160,7 @@ def test_the_fittest_child_becomes_its_family():
     np.testing.assert_array_equal(new.hyper["loss_g"], state.hyper["loss_g"])
     with pytest.raises(InputError, match="give it 6"):
         toys.game(5, 2, schedule=schedules.children(1))
-    with pytest.raises(InputError, match="differ by their losses, but all of them have one"):
+    with pytest.raises(InputError, match="differ by their losses, but all members have the same"):
         toys.game(6, 2, schedule=schedules.children(1))
 
 
@@ -429,7 +429,7 @@ def test_a_batch_without_weight_teaches_nothing_of_the_data_and_breaks_nobody():
 
 def test_weights_need_a_table_of_samples():
     game = toys.game(2, 2, schedule=schedules.adagan(10, samples=7))
-    with pytest.raises(InputError, match="weights for 7 samples, and the train split has 140"):
+    with pytest.raises(InputError, match="weights for 7 samples, but the train split has 140"):
         train(game, game.init(jax.random.key(0)), SOURCE, steps=1)
     with pytest.raises(InputError, match="are not a table in memory"):
         train(game, game.init(jax.random.key(0)), gaussian_ring(), steps=1)
@@ -487,14 +487,14 @@ def test_a_replica_that_stopped_is_left_alone_by_its_schedule():
 
 def test_schedules_that_do_not_fit_are_refused():
     double = {"pairing": pairing.nash(4), "schedule": schedules.double_oracle(10)}
-    with pytest.raises(InputError, match="give a number that divides 10"):
+    with pytest.raises(InputError, match="give the pairing a number that divides 10"):
         toys.game(3, 3, **double)
     with pytest.raises(InputError, match="shared parts move for all members"):
         toys.game(2, 1, shared=("w1",), schedule=schedules.snapshots(5))
     with pytest.raises(InputError, match=r"0\.25 of 3 members is less than one member.* at least 4"):
         toys.game(3, 3, optimizer=RATES, schedule=schedules.population_based(10))
     boosted = schedules.adagan(10, samples=TRAIN)
-    with pytest.raises(InputError, match="one logit, high for what looks real"):
+    with pytest.raises(InputError, match="one logit, high for samples that look real"):
         toys.game(2, 2, loss=losses.mad(), heads=(3,), schedule=boosted)
     with pytest.raises(InputError, match="use another loss"):
         toys.game(2, 2, loss=losses.d2(), schedule=boosted)
@@ -504,7 +504,7 @@ def test_schedules_that_do_not_fit_are_refused():
         ("generators", losses.microbatch(losses.hinge, 0.3, 4, 4), ()),
         ("discriminators", losses.by_discriminator([losses.hinge, losses.least_squares]), ()),
     ):
-        with pytest.raises(InputError, match=f"copies {side}, and in this loss their number says"):
+        with pytest.raises(InputError, match=f"copies {side}, but in this loss their number decides"):
             toys.game(4, 4, loss=loss, heads=heads, schedule=schedules.tournament(10))
     with pytest.raises(InputError, match="every is 0"):
         schedules.snapshots(0)
