@@ -20,6 +20,7 @@ from rows import emit
 from ensgan import Game, Group, losses, networks, optim, pairing
 from ensgan.game import scoring
 from ensgan.game.coverage import deal
+from ensgan.game.forward import score
 from ensgan.game.population import member_keys
 from ensgan.game.step import step
 from ensgan.runs import directory as rundir
@@ -84,7 +85,7 @@ class Curve:
 
         def both(members, fake, real, c, c_r):
             view, reals = scoring.View(fake, own, b, *[None] * 6), scoring.Reals(real, None, None)
-            logits, _, (pull,) = scoring.score(game.groups_d, members, view, reals, keys)
+            logits, _, (pull,) = score(game.groups_d, members, view, reals, keys)
             return logits, pull.both(c, c, c_r)
 
         copy = jax.tree.map(jnp.copy, self.state.discriminators)  # the step donates its state

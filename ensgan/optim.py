@@ -82,6 +82,14 @@ def stacked(optimizer: Optimizer, count: int) -> Stacked:
     return Stacked(init, update)
 
 
+def common(optimizer: Optimizer) -> Optimizer:
+    """The optimiser of what members have in common: with the means of the members' own numbers."""
+    if not isinstance(optimizer, PerMember):
+        return optimizer
+    mean = lambda value: value if value is None or isinstance(value, bool | str) or callable(value) else np.mean(value)
+    return PerMember(optimizer.factory, {name: mean(value) for name, value in optimizer.hyper.items()})
+
+
 def clip_weights(limit: float) -> optax.GradientTransformation:
     """Clips every weight to [−limit, limit] after the update; the last of a chain (WGAN, arXiv 1701.07875, alg. 1)."""
 

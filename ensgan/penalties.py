@@ -67,11 +67,16 @@ def course(
 
 
 def _penalty(
-    value: Callable[[Critic, Array, Array, Array], Array], fakes: bool, strength: Any, interval: int, **options: Any
+    value: Callable[[Critic, Array, Array, Array], Array],
+    fakes: bool,
+    strength: Any,
+    interval: int,
+    quadratic: bool = True,
+    **options: Any,
 ) -> Penalty:
     if not isinstance(interval, int) or interval < 1:
         raise InputError(f"a penalty's interval is {interval}; give a whole number of steps, at least 1")
-    return Penalty(value, course(strength, **options), interval, fakes)
+    return Penalty(value, course(strength, **options), interval, fakes, quadratic)
 
 
 def r1(strength: Any = 0.1, interval: int = 1, **options: Any) -> Penalty:
@@ -138,7 +143,7 @@ def gradient_penalty(strength: Any = 10.0, interval: int = 1, center: float = 1.
         square = squared_gradient(critic, share * real + (1.0 - share) * fake)
         return (jnp.sqrt(square + 1e-12) - center) ** 2  # the square root has no slope at 0
 
-    return _penalty(value, True, strength, interval, **options)
+    return _penalty(value, True, strength, interval, quadratic=False, **options)
 
 
 PENALTIES: dict[str, Callable[..., Penalty | None]] = {

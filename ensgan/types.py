@@ -153,12 +153,15 @@ class Penalty(NamedTuple):
         strength: a number, an array `[N]` with one number per discriminator, or a schedule `step -> number`.
         interval: number of steps between two computations (lazy regularisation).
         fakes: whether `value` uses `fake`; if not, no fakes are drawn.
+        quadratic: whether `value` is quadratic in the critic. All heads of a trunk then pay it in one pullback, with
+            random signs: E ‖∇ Σ_j σ_j √γ_j h_j‖² = Σ_j γ_j ‖∇ h_j‖².
     """
 
     value: Callable[[Callable[[Array], Array], Array, Array, Array], Array]
     strength: Any
     interval: int = 1
     fakes: bool = True
+    quadratic: bool = False
 
 
 class Evidence(NamedTuple):

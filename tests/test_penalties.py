@@ -8,7 +8,7 @@ import pytest
 import toys
 
 from ensgan import pairing, penalties, testing
-from ensgan.game.regularization import fakes_by_weight
+from ensgan.game.regularization import places_by_weight, places_in_turn
 from ensgan.game.step import step
 from ensgan.penalties import PENALTIES, gradient_penalty, r1, r1_r2, r2
 from ensgan.types import InputError, Penalty
@@ -164,16 +164,30 @@ def test_ends_of_a_strength_that_lead_nowhere_are_refused(settings, message):
 
 
 def test_fakes_are_drawn_in_proportion_to_the_weights():
-    fakes = jnp.broadcast_to(jnp.arange(3.0)[:, None], (3, 4000))
     P = jnp.array([[0.0, 1.0], [0.25, 0.0], [0.75, 0.0]])
-    draw = jax.jit(lambda fakes, n: fakes_by_weight(KEY, P, fakes, False, jnp.arange(2), n))
-    drawn = np.asarray(draw(fakes, jnp.arange(4000)))
+    draw = jax.jit(lambda n: places_by_weight(KEY, P, jnp.arange(2), n))
+    drawn = np.asarray(draw(jnp.arange(4000)))
     share = [(drawn[0] == i).mean() for i in range(3)]
     assert share[0] == 0.0
     assert share[1] == pytest.approx(0.25, abs=0.03)
     np.testing.assert_array_equal(drawn[1], 0.0)
     # Sample b of a discriminator does not depend on how many there are: noise is keyed, not counted.
-    np.testing.assert_array_equal(draw(fakes[:, 50:100], jnp.arange(50, 100)), drawn[:, 50:100])
+    np.testing.assert_array_equal(draw(jnp.arange(50, 100)), drawn[:, 50:100])
+
+
+@pytest.mark.parametrize(("weights", "counts"), [([1, 1, 1, 1], [4, 4, 4, 4]), ([0, 2, 1, 1], [0, 8, 4, 4])])
+def test_fakes_of_heads_are_taken_in_turn(weights, counts):
+    for seed in range(20):
+        k, b = places_in_turn(jax.random.key(seed), jnp.array(weights, float), 16, 4)
+        np.testing.assert_array_equal(np.bincount(k, minlength=4), counts)
+        np.testing.assert_array_equal(b, np.tile(np.arange(4), 4))
+
+
+def test_the_expected_number_of_turns_is_exact():
+    weights = jnp.array([0.1, 0.55, 0.35])
+    count = lambda key: jnp.bincount(places_in_turn(key, weights, 8, 4)[0], length=3)
+    mean = jax.jit(jax.vmap(count))(jax.random.split(KEY, 4000)).mean(axis=0)
+    np.testing.assert_allclose(mean, 8 * weights, atol=0.05)
 
 
 def test_a_lazy_penalty_counts_as_often_as_it_is_skipped_and_follows_its_schedule():

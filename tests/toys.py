@@ -77,7 +77,7 @@ def latents(game_, state, round_key_index=None):
     key_noise = jax.random.split(key_round, 5)[0]
     out = []
     for first, group in zip(population.offsets(game_.groups_g), game_.groups_g, strict=True):
-        out.extend(population.noise(group, key_noise, first, game_.batch_size))
+        out.extend(population.noise(group, key_noise, first, game_.fakes))
     return out
 
 

@@ -89,11 +89,12 @@ def describe(plan: Plan, *, name: str, source: Source, bandwidth: float, peak: f
         bandwidth: bytes that a device sends per second.
         peak: FLOPs that it computes per second.
     """
-    M, N = (sum(each.count for each in plan.members if each.name.startswith(side)) for side in "gd")
+    M, N = (sum(e.count for e in plan.members if e.name[0] == side and "common" not in e.name) for side in "gd")
     critic = f" ({plan.n_critic} of discriminators)" if plan.n_critic > 1 else ""
     communicating, computing = plan.seconds(bandwidth, peak)
     rows: list[tuple[str, ...]] = [
-        ("game", f"{M} generators × {N} discriminators, batch {plan.batch_size}, {plan.coverage} coverage"),
+        ("game", f"{M} generators × {N} discriminators, {plan.coverage} coverage"),
+        ("", f"{plan.reals} reals and {M} × {plan.fakes} fakes a step"),
         ("", f"{plan.update} updates{critic}"),
         ("data", _data(source)),
         ("compiled for", f"{plan.mesh.devices} × {plan.platform}, mesh {plan.mesh}, jax {plan.jax}"),

@@ -70,6 +70,10 @@ class Place(NamedTuple):
         """Sums over the devices that hold the same members and other samples."""
         return jax.lax.psum(tree, DATA) if self.sizes.data > 1 else tree
 
+    def all_samples(self, x: Array, axis: int) -> Array:
+        """From `[..., here, ...]` of the devices that hold other samples to `[..., all, ...]`, in their order."""
+        return jax.lax.all_gather(x, DATA, axis=axis, tiled=True) if self.sizes.data > 1 else x
+
     def mean_data(self, tree: Tree) -> Tree:
         """Means of floating-point leaves over those devices; other leaves stay as they are."""
         if self.sizes.data == 1:
@@ -156,28 +160,43 @@ def parse(text: str) -> Sizes | None:
     return Sizes(**found)
 
 
-def check_fits(sizes: Sizes, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> None:
+def check_fits(
+    sizes: Sizes,
+    groups: Mapping[str, int],
+    samples: Mapping[str, int],
+    dealt: int = 1,
+    whole: bool = False,
+    common: Sequence[str] = (),
+) -> None:
     """Raises InputError if a mesh does not divide members or samples; the error names the nearest numbers that fit.
 
     Args:
         sizes: the sizes of the mesh.
         groups: number of members of each group, by its name.
-        batch_size: B.
+        samples: number of samples of a step, by its name.
         dealt: number of discriminators among which a batch is dealt out; 1 if each sees the whole batch.
         whole: whether a network couples the samples of a batch, which must then stay on one device.
+        common: names of the groups whose members run common stages together, and must stay on one device.
     """
+    if common and sizes.member > 1:
+        raise InputError(
+            f"the members of {common[0]} have common stages, which run once on the samples of all of them, so they "
+            f"cannot be spread over member={sizes.member} devices; use member=1 and spread samples over data"
+        )
     for name, count in groups.items():
         if count % sizes.member:
             raise InputError(
                 f"{name} has {count} members, which a mesh with member={sizes.member} does not divide; "
                 f"give it {_multiples(count, sizes.member)} members, or the mesh member={_divisors(groups.values())}"
             )
-    if batch_size % (dealt * sizes.data):
-        split = f", dealt out among {dealt} discriminators," if dealt > 1 else ""
-        raise InputError(
-            f"a batch of {batch_size}{split} cannot be spread over data={sizes.data}; give a batch_size of "
-            f"{_multiples(batch_size, dealt * sizes.data)}, or the mesh data={_divisors([batch_size // dealt])}"
-        )
+    for name, count in samples.items():
+        if count % (dealt * sizes.data):
+            split = f", dealt out among {dealt} discriminators," if dealt > 1 else ""
+            raise InputError(
+                f"{name} is {count}, which{split} a mesh with data={sizes.data} does not divide; give {name}="
+                f"{_multiples(count, dealt * sizes.data)}, or the mesh "
+                f"data={_divisors([each // dealt for each in samples.values()])}"
+            )
     if whole and sizes.data > 1:
         raise InputError(
             f"a network couples the samples of a batch in a way that cannot be spread over data={sizes.data} devices; "
@@ -195,13 +214,21 @@ def _divisors(numbers: Any) -> str:
     return " or ".join(str(k) for k in range(1, common + 1) if common % k == 0)
 
 
-def choose(devices: int, groups: Mapping[str, int], batch_size: int, dealt: int = 1, whole: bool = False) -> Sizes:
+def choose(
+    devices: int,
+    groups: Mapping[str, int],
+    samples: Mapping[str, int],
+    dealt: int = 1,
+    whole: bool = False,
+    common: Sequence[str] = (),
+) -> Sizes:
     """The sizes that use the most of `devices` devices; among equals, those that spread members the most.
 
     Spreading members also spreads the work and memory of their optimiser; spreading samples does not.
     """
-    members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0]
-    data = [d for d in range(1, devices + 1) if batch_size % (dealt * d) == 0 and not (whole and d > 1)]
+    members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0 and not (common and m > 1)]
+    least = math.gcd(*samples.values())
+    data = [d for d in range(1, devices + 1) if least % (dealt * d) == 0 and not (whole and d > 1)]
     fits = [Sizes(m, d) for m in members for d in data or [1] if m * d <= devices]
     return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 

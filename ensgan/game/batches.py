@@ -63,7 +63,7 @@ def check_weights(game: Game, source: Source) -> None:
 
 def draw_batch(game: Game, draw: Any, state: State, arrays: Tree, place: Place = ALONE) -> dict[str, Array]:
     """This device's samples of the batches of the next step: a pure function of (seed, step)."""
-    key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.batch_size)
+    key, samples = jax.random.fold_in(state.key, 2 * state.step), place.samples(game.reals)
     if game.claims.weight is not None:
         arrays = (arrays, game.claims.weight(state.schedule))
     if game.n_critic == 1:

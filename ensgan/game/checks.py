@@ -14,6 +14,7 @@ from ensgan import losses, optim
 from ensgan.data import Source
 from ensgan.game import population
 from ensgan.game.coverage import COVERAGES
+from ensgan.game.meeting import COMPARE
 from ensgan.game.population import Group, Groups
 from ensgan.types import Augment, Claims, InputError, Loss, Pairing, Penalty, Schedule, Shape, unknown
 
@@ -104,19 +105,22 @@ def check_ema(ema: float) -> None:
         raise InputError(f"ema is {ema}; the decay of the average must be in [0, 1)")
 
 
-def check_batch(batch_size: Any, coverage: str, N: int) -> None:
-    """The coverage is known, and N divides the batch if it is dealt out."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}; it must be a whole number, at least 1")
+def check_counts(counts: dict[str, Any], compare: str, coverage: str, N: int) -> None:
+    """The counts are positive, the coverage and comparisons are known, and N divides counts that are dealt out."""
     if coverage not in COVERAGES:
         raise unknown("coverage", coverage, COVERAGES)
-    if COVERAGES[coverage].dealt and batch_size % N:
-        below = batch_size // N * N
-        near = f"{below} or {below + N}" if below else str(N)
-        raise InputError(
-            f"{coverage} coverage deals a batch of {batch_size} out among {N} discriminators; give a batch_size that "
-            f"{N} divides, such as {near}"
-        )
+    if compare not in COMPARE:
+        raise unknown("way to compare", compare, COMPARE)
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise InputError(f"{name} is {count}; it must be a whole number, at least 1")
+        if COVERAGES[coverage].dealt and count % N:
+            below = count // N * N
+            near = f"{below} or {below + N}" if below else str(N)
+            raise InputError(
+                f"{coverage} coverage deals samples out among {N} discriminators, but {name} is {count}; give a number "
+                f"that {N} divides, such as {name}={near}"
+            )
 
 
 def check_loss(loss: Loss, heads: Shape, M: int, N: int) -> None:

@@ -60,7 +60,7 @@ def _updates(game: Game, state: State, place: Place) -> Flags:
     """Flags of the weights after an update."""
 
     def flags(groups: Groups, members: Population) -> Array:
-        return place.gather(finite(tuple(m.params for m in members)), counts(groups))
+        return place.gather(finite(tuple((m.params, m.common and m.common.params) for m in members)), counts(groups))
 
     return [
         (D, UPDATE, flags(game.groups_d, state.discriminators)),

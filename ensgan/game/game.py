@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from ensgan.game.state import State
 from ensgan.metrics import ratings
 from ensgan.types import Array, Augment, Claims, InputError, Loss, Pairing, Penalty, Roster, Schedule
 
+REALS = 64
+
 
 @dataclass(frozen=True, eq=False)  # a game equals only itself: compiled programs are cached by identity
 class Game:
@@ -32,15 +34,20 @@ class Game:
         pairing: who plays whom, and the weight of each pair.
         optimizer: for every group without its own; an optax transformation or `optim.per_member(...)`.
         ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
-        batch_size: B, samples per generator and step, and reals per step.
+        reals: R, reals per discriminator and step.
+        fakes: F, fakes per generator and step. 0 chooses R/M if members are parts of one mixture or heads of one
+            trunk, so that M generators cost as much as one, and R otherwise.
+        batch_size: short for `reals` and `fakes` of this number; 0 leaves these as they are.
+        compare: the reals that each fake meets, in relativistic losses and in scores: `one` real, or `all`, which has
+            less variance; `auto` chooses `one` if F = R, and `all` otherwise.
         augment: a change of the samples before the discriminators see them, or None.
         update: `simultaneous` computes both gradients at the same parameters, with one shared backward pass;
             `alternating` updates discriminators first, like most papers. They are different algorithms.
         n_critic: discriminator updates per step, each on its own batch; more than 1 needs `alternating`.
-        coverage: with `full` every discriminator sees every sample, at a cost ∝ M·N·B. `split` deals each generator's
-            batch, and the reals, out among the discriminators, B/N samples for each pair, at a cost ∝ M·B for any N;
-            pairings then see running means of the matrices. `neighbours` computes only the opponents that the pairing
-            names, k for every discriminator, at a cost ∝ N·k·B.
+        coverage: with `full` every discriminator sees every sample, at a cost ∝ N·(M·F + R). `split` deals each
+            generator's fakes, and the reals, out among the discriminators, F/N fakes for each pair, at a cost
+            ∝ M·F + R for any N; pairings then see running means of the matrices. `neighbours` computes only the
+            opponents that the pairing names, k for every discriminator, at a cost ∝ N·(k·F + R).
         schedule: what happens to members between stretches of steps, or None.
 
     Raises:
@@ -54,7 +61,10 @@ class Game:
     pairing: Pairing = field(default_factory=pairing.own_and_mean)
     optimizer: optim.Optimizer = field(default_factory=lambda: optim.adam(1e-3))
     ema: float = 0.999
-    batch_size: int = 64
+    reals: int = REALS
+    fakes: int = 0
+    batch_size: int = 0
+    compare: Literal["auto", "one", "all"] = "auto"
     augment: Augment | None = None
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
@@ -71,7 +81,9 @@ class Game:
         checks.check_heads(groups_d, self.heads, M)
         checks.check_classes(groups_g, groups_d)
         checks.check_update(self.update, self.n_critic)
-        checks.check_batch(self.batch_size, self.coverage, N)
+        for name, value in self._counts().items():
+            object.__setattr__(self, name, value)
+        checks.check_counts(self.counts, self.compare, self.coverage, N)
         checks.check_ema(self.ema)
         checks.check_requests(self.pairing, self.coverage)
         checks.check_loss(self.loss, self.heads, M, N)
@@ -80,6 +92,22 @@ class Game:
         if (schedule := self.schedule) is not None:
             checks.check_schedule(schedule, self.groups, self.optimizer, bool(self.penalties), self.covers.dealt)
             jax.eval_shape(lambda: schedule.init(self))  # raises its own error if the game does not fit
+
+    def _counts(self) -> dict[str, Any]:
+        """The counts of samples, and the comparisons, after the choices that are left open."""
+        reals, fakes = self.reals, self.fakes
+        if both := self.batch_size:
+            if reals not in (REALS, both) or fakes not in (0, both):
+                raise InputError(
+                    f"batch_size={both} is short for reals={both} and fakes={both}, but other numbers of these are "
+                    "given as well; leave one out"
+                )
+            reals = fakes = both
+        if fakes == 0 and isinstance(reals, int):
+            together = self.members == "parts" or any(group.parts is not None for group in self.groups_d)
+            fakes = max(1, reals // self.M) if together else reals
+        compare = ("one" if reals == fakes else "all") if self.compare == "auto" else self.compare
+        return {"reals": reals, "fakes": fakes, "compare": compare}
 
     @property
     def M(self) -> int:
@@ -110,6 +138,17 @@ class Game:
     def covers(self) -> Coverage:
         """The coverage as a declaration."""
         return COVERAGES[self.coverage]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of samples by the names under which they were given."""
+        both = {"reals": self.reals, "fakes": self.fakes}
+        return {"batch_size": self.batch_size} if self.batch_size else both
+
+    @property
+    def hands(self) -> int:
+        """The number of discriminators among which samples are dealt; 1 if each sees all."""
+        return self.N if self.covers.dealt else 1
 
     @property
     def claims(self) -> Claims:
@@ -207,7 +246,7 @@ class Game:
 
 def check_source(game: Game, source: Source) -> None:
     """Raises InputError if a source does not have the samples, classes and parts of a game, or too few samples."""
-    checks.check_data(source, game.groups_g, game.groups_d, game.classes, game.batch_size)
+    checks.check_data(source, game.groups_g, game.groups_d, game.classes, game.reals)
 
 
 def meaning(game: Game, state: State) -> str:

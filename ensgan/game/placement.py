@@ -26,8 +26,9 @@ def to_divide(game: Game) -> dict[str, Any]:
     groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
     return {
         "groups": groups,
-        "batch_size": game.batch_size,
+        "samples": game.counts,
         "dealt": game.N if game.covers.dealt else 1,
+        "common": [name for name, parts in zip(groups, (g.parts for g in game.groups), strict=True) if parts],
         "whole": any(g.network.batch_coupled and not g.network.synced for g in game.groups),
     }
 
@@ -83,6 +84,6 @@ def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
         if processes.several() and sizes.devices < jax.device_count():
             raise InputError(
                 f"the largest mesh that fits this game is {sizes}, but several processes must use all of their "
-                f"{jax.device_count()} devices; change the members, batch_size, or the number of processes"
+                f"{jax.device_count()} devices; change the members, reals and fakes, or the number of processes"
             )
     return None if sizes.devices == 1 and not processes.several() else mesh.make(*sizes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +19,8 @@ import numpy as np
 from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.networks import convolution
-from ensgan.types import Array, InputError, Network, Shape, Tree, unknown
+from ensgan.networks.stages import Split, leaves, merged, pruned, split, within
+from ensgan.types import Array, InputError, Network, Shape, Stage, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
 UNROLLED = 64  # the largest number of unrolled discriminators; more would take too long to compile
@@ -57,7 +59,9 @@ class Group:
         remat: whether members run one after the other in a loop and are computed again in the backward pass. Then the
             activations of only one member are in memory at a time, for a third more work.
         shared: parts of the network that all members of the group have in common, by dotted names of parameters, such
-            as `hidden.1` or `last`. They start equal and move together, by the sum of the members' gradients.
+            as `hidden.1` or `last`. They move by the mean of the members' gradients. If they are the first stages of
+            the network or the last ones (`Network.stages`), they run once on the samples of all members: the first
+            stages of discriminators are then a trunk, and the rest of each member is a head.
 
     Raises:
         InputError: `count` is below 1, `execute` is unknown, a per-member array has another length, or the network does
@@ -85,19 +89,32 @@ class Group:
             )
         if self.shared:
             params = jax.eval_shape(lambda: self.network.init(jax.random.key(0)))[0]
-            names = [_dotted(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+            names = [name for name, _ in leaves(params)]
             for part in self.shared:
-                if not any(_within(name, part) for name in names):
+                if not any(within(name, [part]) for name in names):
                     raise unknown("shared part", part, names)
 
     def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:
         """A stacked tree like the parameters, with `fn(leaf)` `[1, ...]` for all members in place of shared leaves."""
 
         def one(path: Any, leaf: Array) -> Array:
-            shared = any(_within(_dotted(path), part) for part in self.shared)
-            return jnp.broadcast_to(fn(leaf), leaf.shape) if shared else leaf
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            return jnp.broadcast_to(fn(leaf), leaf.shape) if within(name, self.shared) else leaf
 
-        return jax.tree_util.tree_map_with_path(one, tree) if self.shared else tree
+        return jax.tree_util.tree_map_with_path(one, tree) if self.shared and self.parts is None else tree
+
+    @cached_property
+    def parts(self) -> Split | None:
+        """The common and the own stages, of which the common ones run once on the samples of all members.
+
+        None if the shared parts are not the first or the last stages, or if samples of a batch are coupled, since batch
+        statistics are those of one member's samples. Every member then runs all of its stages.
+        """
+        return split(self.network, self.shared) if self.shared and not self.network.batch_coupled else None
+
+    def stage(self, stage: Stage) -> Callable[..., tuple[Array, Tree]]:
+        """A stage of the network as this group executes it."""
+        return convolution.with_products(stage.apply) if self.products else stage.apply
 
     @property
     def scales(self) -> Array:
@@ -142,18 +159,23 @@ class Members(NamedTuple):
     state: Tree  # batch statistics, power-iteration vectors; {} where there are none
     optimizer: Tree
     average: Tree  # exponential average of params for generators, () for discriminators
+    common: Any = ()  # what the members have in common (`Group.parts`): the same four, with 1 in front; else ()
+
+
+def whole(members: Members) -> Members:
+    """The arrays with what is common in every member, as if it were each member's own. The optimiser is left out."""
+    if members.common == ():
+        return members
+    count = len(jax.tree.leaves(members.params)[0])
+    every = lambda tree: jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape[1:])), tree)
+    join = lambda own, common: () if own == () else merged(own, every(common))
+    joined = (join(getattr(members, name), getattr(members.common, name)) for name in ("params", "state", "average"))
+    params, state, average = joined
+    return Members(params, state, (), average)
 
 
 Groups = tuple[Group, ...]
 Population = tuple[Members, ...]
-
-
-def _dotted(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def _within(name: str, part: str) -> bool:
-    return name == part or name.startswith(f"{part}.")
 
 
 def size(groups: Groups) -> int:
@@ -194,9 +216,18 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
     def one(index: int, group: Group) -> Members:
         keys = member_keys(jax.random.fold_in(key, index), jnp.arange(group.count))
         params, state = jax.vmap(group.network.init)(keys)
-        params = group.tied(params, lambda leaf: leaf[:1])
-        opt_state = optim.stacked(group.optimizer or optimizer, group.count).init(params)
-        return Members(params, state, opt_state, jax.tree.map(jnp.copy, params) if average else ())
+        params, own = group.tied(params, lambda leaf: leaf[:1]), group.optimizer or optimizer
+
+        def members(params: Tree, state: Tree, optimizer: optim.Optimizer, count: int) -> Members:
+            opt_state = optim.stacked(optimizer, count).init(params)
+            return Members(params, state, opt_state, jax.tree.map(jnp.copy, params) if average else ())
+
+        if (parts := group.parts) is None:
+            return members(params, state, own, group.count)
+        first = lambda tree: jax.tree.map(lambda leaf: leaf[:1], pruned(tree, parts.common.names))
+        common = members(first(params), first(state), optim.common(own), 1)
+        mine = lambda tree: pruned(tree, parts.own.names)
+        return members(mine(params), mine(state), own, group.count)._replace(common=common)
 
     return tuple(one(index, group) for index, group in enumerate(groups))
 

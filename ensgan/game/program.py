@@ -108,7 +108,7 @@ class Program:
     def _batches(self, step: int) -> dict[str, Any]:
         """The batches of a step, read on the host and put on the device."""
         first = step * self.game.n_critic
-        batches = [self._read(first + c, self.game.batch_size) for c in range(self.game.n_critic)]
+        batches = [self._read(first + c, self.game.reals) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         specs = batch_specs(self.game, batch)
         return {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
@@ -197,7 +197,7 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
         arrays = shape(source.arrays["train"], PartitionSpec())
         num = (shape(np.int32(1), PartitionSpec()),) if loop else ()
         return (_many if loop else _one).trace(game, draw, mesh, state, arrays, *num)
-    size = (game.batch_size,) if game.n_critic == 1 else (game.n_critic, game.batch_size)
+    size = (game.reals,) if game.n_critic == 1 else (game.n_critic, game.reals)
     batch: dict[str, Any] = {"x": jax.ShapeDtypeStruct((*size, *source.shape), np.float32)}
     if source.classes is not None:
         batch["label"] = jax.ShapeDtypeStruct(size, np.int32)

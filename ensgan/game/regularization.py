@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ensgan.devices.mesh import ALONE, Place
-from ensgan.game import execution, population, scoring
+from ensgan.game import execution, meeting, population, scoring
+from ensgan.game.common import Both, divided
 from ensgan.game.game import Game
-from ensgan.game.population import Group
+from ensgan.game.population import Group, Members
 from ensgan.game.round import Round
 from ensgan.game.state import State
-from ensgan.types import Array, Penalty, Tree
+from ensgan.types import Array, Loss, Penalty, Tree
 
 
 def penalize(
@@ -39,44 +41,125 @@ def penalize(
     return value_N, grad_d
 
 
+class _Samples(NamedTuple):
+    """The samples on which the discriminators of a group pay a penalty."""
+
+    real: Array  # [R, ...], or [n, R, ...] if each sees separate ones
+    fake: Any  # [n, R, ...], or [R, ...] for the heads of a trunk together; None if the penalty needs none
+    label: Array | None  # classes of both, [R] or [n, R]
+    numbers: Array  # of the samples on this device, [R]
+    size: int  # samples on all devices
+
+
 def _penalty(
     game: Game, state: State, met: Round, penalty: Penalty, key: Array, place: Place
-) -> tuple[Array, tuple[Tree, ...]]:
-    fake, real, label = jax.lax.stop_gradient((met.view.fake, met.reals.x, met.reals.label))
-    own_reals = real.ndim == len(game.sample_shape) + 2
-    own_labels = label is not None and label.ndim == 2
+) -> tuple[Array, tuple[Both, ...]]:
     key_value, key_choice = jax.random.split(key)
-    columns, samples = population.numbers(game.groups_d, place), place.samples(met.view.size)
-    P_KN, fake_NB = met.weights.here.d, None
-    if penalty.fakes:
-        fake_NB = fakes_by_weight(key_choice, P_KN, fake, met.view.own, columns, samples)
-    each = {  # one entry per discriminator
-        "strength": _strength(game, state, penalty, P_KN, columns),
+    columns, groups = population.numbers(game.groups_d, place), game.groups_d
+    each_N = {  # one entry per discriminator
+        "strength": _strength(game, state, penalty, met.weights.here.d, columns),
         "rng": met.keys_N,
         "key": population.member_keys(key_value, columns),
         "j": columns,
     }
+    alone = met.reals.x.ndim == len(game.sample_shape) + 2 or met.view.own
     values, grads = [], []
-    groups = game.groups_d
-    axis = lambda own: 0 if own else None
     for mine, group, members in zip(population.pieces(groups, place), groups, state.discriminators, strict=True):
-        one = execution.over_members(
-            jax.value_and_grad(_value(game, penalty, group, samples, met.view.size)),
-            group.execution_on_shared_input,
-            place.here(group.count),
-            (0, 0, axis(own_reals), axis(penalty.fakes), axis(own_labels), 0),
-        )
-        value_n, grad = one(
-            members.params,
-            members.state,
-            real[mine] if own_reals else real,
-            None if fake_NB is None else fake_NB[mine],
-            label[mine] if own_labels and label is not None else label,
-            population.take(each, mine),
-        )
+        each_n = population.take(each_N, mine)
+        heads = penalty.quadratic and not alone and group.parts is not None and group.parts.common_first
+        samples = _samples(game, met, key_choice if penalty.fakes else None, mine, place, together=heads)
+        pay = _of_heads if heads else _of_members
+        value_n, grad = pay(game.loss, penalty, group, members, samples, each_n, place)
         values.append(value_n)
         grads.append(grad)
     return jnp.concatenate(values), tuple(grads)
+
+
+def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Place, together: bool) -> _Samples:
+    """The samples for one group; without a key no fakes are drawn."""
+    view, real, label = jax.lax.stop_gradient((met.view.fake, met.reals.x, met.reals.label))
+    part = lambda leaf, axes: leaf[mine] if leaf is not None and leaf.ndim > axes else leaf
+    axes = len(game.sample_shape) + 1
+    real, label, size = part(real, axes), part(label, 1), game.reals // game.hands
+    numbers = place.samples(size)
+    if key is None:
+        return _Samples(real, None, label, numbers, size)
+    P_Kn, own = met.weights.here.d[:, mine], met.view.own
+    n = jnp.arange(P_Kn.shape[1])[:, None]
+    if together:
+        k, b = places_in_turn(key, P_Kn.mean(axis=1), len(numbers), view.shape[1])
+    else:
+        columns = population.numbers(game.groups_d, place)[mine]
+        k, b = places_by_weight(key, P_Kn, columns, numbers), jnp.arange(len(numbers)) % view.shape[2 if own else 1]
+    fake = view[mine][n, k, b] if own else view[k, b]
+    if label is not None and met.view.size != size:  # fake n has the class of another real than real n
+        index = meeting.numbers(met.view.rows_KN, met.view.size, size, place)
+        at = index[k, 0 if index.shape[1] == 1 else n + mine.start, b]
+        met_by = lambda x, axes: place.all_samples(x, x.ndim - axes)[(at,) if x.ndim == axes else (n, at)]
+        real, label = met_by(real, axes), met_by(label, 1)
+    return _Samples(real, fake, label, numbers, size)
+
+
+def _critic(samples: _Samples, logit: Callable[[Array, Array | None], Array]) -> Callable[[Array], Array]:
+    """A critic of samples alone; there may be several for each real, which have its class."""
+
+    def critic(x: Array) -> Array:
+        label = samples.label
+        return logit(x, None if label is None else jnp.tile(label, x.shape[0] // samples.real.shape[0]))
+
+    return critic
+
+
+def _of_members(
+    loss: Loss, penalty: Penalty, group: Group, members: Members, samples: _Samples, each: Tree, place: Place
+) -> tuple[Array, Both]:
+    """The penalty of every discriminator of a group, `[n]`, and its gradient."""
+
+    def value(params: Tree, net: Tree, real: Array, fake: Any, label: Array | None, own: Tree) -> Array:
+        logit = lambda x, tags: group.apply(params, net, x, label=tags, train=True, rng=own["rng"])[0]
+        mine = samples._replace(real=real, fake=fake, label=label)
+        critic = _critic(mine, lambda x, tags: scoring.judged_alone(loss, logit(x, tags), own["j"]))
+        keys = population.member_keys(own["key"], samples.numbers)
+        return own["strength"] * jnp.sum(penalty.value(critic, real, fake, keys)) / samples.size
+
+    real, fake, label = samples[:3]
+    alone = real.ndim == len(group.network.in_shape) + 2, fake is not None, label is not None and label.ndim == 2
+    one = execution.over_members(
+        jax.value_and_grad(value),
+        group.execution_on_shared_input,
+        place.here(group.count),
+        (0, 0, *(0 if each else None for each in alone), 0),
+    )
+    members = population.whole(members)
+    value_n, grad = one(members.params, members.state, real, fake, label, each)
+    return value_n, divided(group, grad)
+
+
+def _of_heads(
+    loss: Loss, penalty: Penalty, group: Group, members: Members, samples: _Samples, each: Tree, place: Place
+) -> tuple[Array, Both]:
+    """The penalty of all heads of a trunk in one pullback, with a random sign for each; `[n]` shows their mean."""
+    parts, count = group.parts, group.count
+    assert parts is not None
+    trunk, head = group.stage(parts.common), group.stage(parts.own)
+    weights, net = population.take((members.common.params, members.common.state), 0)
+    sign_n = jax.random.rademacher(each["key"][0], (count,), jnp.float32) * jnp.sqrt(each["strength"])
+
+    def value(own: Tree, common: Tree) -> Array:
+        def logit(x: Array, tags: Array | None) -> Array:
+            h, _ = trunk(common, net, x, label=tags, train=True, rng=each["rng"][0])
+
+            def one(params: Tree, state: Tree, j: Array) -> Array:
+                out, _ = head(params, state, h, label=tags, train=True, rng=each["rng"][0])
+                return scoring.judged_alone(loss, out, j)
+
+            return jnp.einsum("n,nb->b", sign_n, jax.vmap(one)(own, members.state, each["j"]))
+
+        keys = population.member_keys(each["key"][0], samples.numbers)
+        return jnp.sum(penalty.value(_critic(samples, logit), samples.real, samples.fake, keys)) / samples.size
+
+    total, (own, common) = jax.value_and_grad(value, argnums=(0, 1))(members.params, weights)
+    return jnp.full(count, total / count), Both(own, jax.tree.map(lambda leaf: leaf[None] / count, common))
 
 
 def _strength(game: Game, state: State, penalty: Penalty, P_KN: Array, columns: Array) -> Array:
@@ -90,40 +173,33 @@ def _strength(game: Game, state: State, penalty: Penalty, P_KN: Array, columns: 
     return strength_N
 
 
-def _value(game: Game, penalty: Penalty, group: Group, samples: Array, size: int) -> Callable[..., Array]:
-    """The penalty of one discriminator of a group, as a function of its parameters."""
-
-    def value(params: Tree, net: Tree, real: Array, fake: Array, label: Array | None, own: dict[str, Array]) -> Array:
-        def critic(x: Array) -> Array:
-            tags = None if label is None else jnp.tile(label, x.shape[0] // real.shape[0])
-            logit = group.apply(params, net, x, label=tags, train=True, rng=own["rng"])[0]
-            return scoring.judged_alone(game.loss, logit, own["j"])
-
-        keys = population.member_keys(own["key"], samples)
-        return own["strength"] * jnp.sum(penalty.value(critic, real, fake, keys)) / size
-
-    return value
-
-
-def fakes_by_weight(key: Array, P_KN: Array, fake: Array, own: bool, columns: Array, samples: Array) -> Array:
-    """B fakes for each discriminator, `[N, B, ...]`: sample b is from place k with probability P_kj, keyed by (j, b).
+def places_by_weight(key: Array, P_KN: Array, columns: Array, samples: Array) -> Array:
+    """The places of fakes for each discriminator, `[N, R]`: k with probability P_kj for sample b, keyed by (j, b).
 
     Args:
         key: the key of all draws.
         P_KN: weights of the places, at least 0.
-        fake: `[K, B, ...]`, or `[N, K, B, ...]` if every discriminator sees separate fakes.
-        own: whether every discriminator sees separate fakes.
         columns: the numbers j of the discriminators, `[N]`.
-        samples: the numbers b of the samples, `[B]`.
+        samples: the numbers b of the samples, `[R]`.
     """
     K, N = P_KN.shape
     if K == 1:
-        return fake[:, 0] if own else jnp.broadcast_to(fake, (N, *fake.shape[1:]))
+        return jnp.zeros((N, len(samples)), jnp.int32)
 
     def choose(j: Array, p_K: Array) -> Array:
         keys = population.member_keys(jax.random.fold_in(key, j), samples)
         return jax.vmap(lambda k: jax.random.categorical(k, jnp.log(p_K)))(keys)
 
-    index_NB = jax.vmap(choose)(columns, P_KN.T)
-    b = jnp.arange(len(samples))[None]
-    return fake[jnp.arange(N)[:, None], index_NB, b] if own else fake[index_NB, b]
+    return jax.vmap(choose)(columns, P_KN.T)
+
+
+def places_in_turn(key: Array, p_K: Array, num: int, fakes: int) -> tuple[Array, Array]:
+    """The places and numbers of `num` fakes, `[num]` each: place k about num·p_k times, its fakes one after the other.
+
+    The expected number of times is exact. If all weights are equal and num = K·fakes, each fake is there once.
+    """
+    ends_K = jnp.cumsum(p_K / jnp.maximum(jnp.sum(p_K), 1e-30)) * num
+    at = jnp.arange(num)
+    # Rounding must not move an end below a whole number of samples.
+    k = jnp.minimum(jnp.searchsorted(ends_K - 1e-3, at + 0.998 * jax.random.uniform(key), side="right"), len(p_K) - 1)
+    return k, (at - jnp.searchsorted(k, k, side="left")) % fakes

@@ -9,18 +9,20 @@ import jax
 import jax.numpy as jnp
 
 from ensgan.devices.mesh import ALONE, Place
-from ensgan.game import execution, population, scoring
+from ensgan.game import common, execution, meeting, population, scoring
+from ensgan.game.common import Both
+from ensgan.game.forward import score
 from ensgan.game.game import Game
-from ensgan.game.scoring import Logits, Reals, View, Weights
+from ensgan.game.scoring import Logits, Meeting, Reals, View, Weights
 from ensgan.game.state import State
 from ensgan.types import Array, Evidence, Loss, Tree
 
 
 class Scores(NamedTuple):
-    """The scores of a round, with K, N and B of this device."""
+    """The scores of a round, with K, N, F and R of this device."""
 
-    logits: Logits  # [K, N, B] and [N, B], with a last axis if discriminators have several
-    judged: Logits  # [K, N, B] and [N, B], the one logit from which scores are computed
+    logits: Logits  # [K, N, F] and [N, R], with a last axis if discriminators have several
+    judged: Logits  # [K, N, F] and [N, R], the one logit from which scores are computed
     measured: Array  # [3, M, N]: loss_g, loss_d and fool on this batch
     evidence: Evidence  # the same as the pairing sees it, perhaps as running means
 
@@ -30,7 +32,7 @@ class Shares(NamedTuple):
 
     W: Array  # [M, N]
     P: Array  # [M, N]
-    here: Weights  # the same [K, N] in the places of this device, and ω [N, B]
+    here: Weights  # the same [K, N] in the places of this device, and ω [N, R]
 
 
 class Pulls(NamedTuple):
@@ -38,7 +40,7 @@ class Pulls(NamedTuple):
 
     d: tuple[scoring.Pull, ...]
     g: Callable[[Array], tuple[Tree, ...]]
-    dx_NMB: Array | None  # unweighted input gradients of this device's generators, if the pairing asks for them
+    dx_NMF: Array | None  # unweighted input gradients of this device's generators, if the pairing asks for them
 
 
 class Finite(NamedTuple):
@@ -49,10 +51,11 @@ class Finite(NamedTuple):
 
 
 class Round(NamedTuple):
-    """One meeting. N and B count the discriminators and samples of this device."""
+    """One round. N, F and R count the discriminators and samples of this device."""
 
     view: View  # the fakes, as discriminators see them
     reals: Reals
+    meeting: Meeting
     keys_N: Array
     loss: Loss  # of the pairs in the logits
     scores: Scores
@@ -80,31 +83,37 @@ def play(
     """
     columns = population.numbers(game.groups_d, place)
     key_noise, key_augment, key_g, key_d, key_pairing = jax.random.split(key, 5)
-    fake_MB, state_g, pull_g = generate(game, state, key_noise, key_g, batch.get("label"), place)
-    seen_MB, real, pull_x = augmented(game, state, fake_MB, batch["x"], key_augment, place)
-    view = game.covers.see(game.groups_g, game.groups_d, seen_MB, pairs, place)
+    fake_MF, state_g, pull_g = generate(game, state, key_noise, key_g, batch.get("label"), place)
+    seen_MF, real, pull_x = augmented(game, state, fake_MF, batch["x"], key_augment, place)
+    view = game.covers.see(game.groups_g, game.groups_d, seen_MF, pairs, place)
     reals = _seen_reals(game, columns, {**batch, "x": real})
+    size = game.reals // game.hands
+    view = view._replace(label=meeting.labels_of_fakes(view, reals, size, place))
+    meet = meeting.meet(game.compare, game.M, view, size, place)
     keys_N = population.member_keys(place.own_key(key_d), columns)
-    logits, state_d, pull_d = scoring.score(game.groups_d, state.discriminators, view, reals, keys_N, place)
+    logits, state_d, pull_d = score(
+        game.groups_d, state.discriminators, view, reals, keys_N, place, pairs="gram" in game.pairing.asks
+    )
     roles = game.loss.roles
     loss = game.loss if roles.of is None else roles.of(view.rows_KN, columns, state.hyper)
     judged = Logits(*(scoring.judged(game.loss, each, columns) for each in logits))
-    omega_NB = _real_weights(reals.weight, judged.real.shape, view.size, place)
-    matrices = scoring.pair_losses(loss, logits, omega_NB, view.size)
-    parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, view.size)])
+    omega_NR = _real_weights(reals.weight, judged.real.shape, size, place)
+    matrices = scoring.pair_losses(loss, logits, omega_NR, meet)
+    parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, meet)])
     measured = view.matrix(place.sum_data(parts))
-    dx_NMB, gram = _input_gradients(game, pull_d, loss, logits, omega_NB, view, place)
+    dx_NMF, gram = _input_gradients(game, pull_d, loss, logits, omega_NR, meet, place)
     evidence, running = _evidence(game, state, measured, view.mask_MN, gram)
     W, P, pairing = game.pairing.after(state.pairing, jax.lax.stop_gradient(evidence), key_pairing)
     return Round(
         view=view,
         reals=reals,
+        meeting=meet,
         keys_N=keys_N,
         loss=loss,
         scores=Scores(logits, judged, measured, evidence),
-        weights=Shares(W, P, Weights(view.pick(W), view.pick(P), omega_NB)),
-        pulls=Pulls(pull_d, lambda dx: pull_g(pull_x(dx)), dx_NMB),
-        finite=_finite(game, fake_MB, logits, view, place),
+        weights=Shares(W, P, Weights(view.pick(W), view.pick(P), omega_NR)),
+        pulls=Pulls(pull_d, lambda dx: pull_g(pull_x(dx)), dx_NMF),
+        finite=_finite(game, fake_MF, logits, view, place),
         pairing=pairing,
         running=running,
         state_g=state_g,
@@ -124,15 +133,21 @@ def _seen_reals(game: Game, columns: Array, batch: dict[str, Array]) -> Reals:
 
 
 def _input_gradients(
-    game: Game, pulls: tuple[scoring.Pull, ...], loss: Loss, logits: Logits, omega_NB: Array, view: View, place: Place
+    game: Game,
+    pulls: tuple[scoring.Pull, ...],
+    loss: Loss,
+    logits: Logits,
+    omega_NR: Array,
+    meet: Meeting,
+    place: Place,
 ) -> tuple[Array | None, Array | None]:
-    """Input gradients `[N, M, B, ...]` and their Gram matrices, if the pairing asks for them."""
+    """Input gradients `[N, M, F, ...]` and their Gram matrices, if the pairing asks for them."""
     if "gram" not in game.pairing.asks:
         return None, None
     counts_g, counts_d = population.counts(game.groups_g), population.counts(game.groups_d)
-    dx_NMB = scoring.input_gradients(pulls, loss, logits, omega_NB, view.size)
-    dx_NMB = place.swap(dx_NMB.swapaxes(0, 1), counts_g, counts_d).swapaxes(0, 1)
-    return dx_NMB, place.gather(place.sum_data(scoring.gram_MNN(dx_NMB)), counts_g)
+    dx_NMF = scoring.input_gradients(pulls, loss, logits, omega_NR, meet)
+    dx_NMF = place.swap(dx_NMF.swapaxes(0, 1), counts_g, counts_d).swapaxes(0, 1)
+    return dx_NMF, place.gather(place.sum_data(scoring.gram_MNN(dx_NMF)), counts_g)
 
 
 def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: Array | None) -> tuple[Evidence, Tree]:
@@ -144,9 +159,9 @@ def _evidence(game: Game, state: State, measured: Array, mask_MN: Array, gram: A
     return Evidence(*shown, mask=mask_MN, gram=gram, payoff=payoff, step=state.step), running
 
 
-def _finite(game: Game, fake_MB: Array, logits: Logits, view: View, place: Place) -> Finite:
+def _finite(game: Game, fake_MF: Array, logits: Logits, view: View, place: Place) -> Finite:
     """The source of a fault shows it first: a generator in its samples, a discriminator in logits of finite samples."""
-    finite_g = place.gather(_finite_beyond(1, fake_MB), population.counts(game.groups_g))
+    finite_g = place.gather(_finite_beyond(1, fake_MF), population.counts(game.groups_g))
     excused = ~finite_g[view.rows_KN] if view.mask_KN is None else ~finite_g[view.rows_KN] | ~view.mask_KN
     finite_s = _finite_beyond(2, logits.fake) | excused
     return Finite(finite_g, _finite_beyond(1, logits.real) & finite_s.all(axis=0))
@@ -160,7 +175,7 @@ def _finite_beyond(axes: int, x: Array) -> Array:
 def generate(
     game: Game, state: State, key_noise: Array, key_net: Array, label: Array | None, place: Place = ALONE
 ) -> tuple[Array, tuple[Tree, ...], Callable[[Array], tuple[Tree, ...]]]:
-    """This device's fakes `[M, B, ...]`, the new states of its generators, and the pullback to their parameters."""
+    """This device's fakes `[M, F, ...]`, the new states of its generators, and the pullback to their parameters."""
     parts = []
     groups = game.groups_g
     for first, group, members in zip(population.offsets(groups), groups, state.generators, strict=True):
@@ -168,46 +183,55 @@ def generate(
         def one(params: Tree, state: Tree, z: Array, key: Array, label: Any, apply=group.apply) -> Any:
             return apply(params, state, z, label=label, train=True, rng=key)
 
-        z = population.noise(group, key_noise, first, game.batch_size, place=place)
-        keys = population.member_keys(place.own_key(key_net), place.numbers(first, group.count))
-        forward = execution.member_vjp(one, group.execution, place.here(group.count), (0, 0, 0, 0, None), wrt=1)
-        parts.append(forward(members.params, members.state, z, keys, label))
+        z = population.noise(group, key_noise, first, game.fakes, place=place)
+        numbers = place.numbers(first, group.count)
+        keys = population.member_keys(place.own_key(key_net), numbers)
+        tags = meeting.labels_to_generate(label, numbers, game.fakes, game.reals, game.hands, place)
+        if group.parts is not None:
+            parts.append(common.produce(group, members, z, keys, tags, place))
+            continue
+        forward = execution.member_vjp(one, group.execution, place.here(group.count), (0, 0, 0, 0, 0), wrt=1)
+        out, new, pull = forward(members.params, members.state, z, keys, tags)
+        parts.append((out, Both(new), lambda dx, pull=pull: Both(pull(dx)[0])))
     outs, states, pulls = zip(*parts, strict=True)
 
-    def pull(dx_MB: Array) -> tuple[Tree, ...]:
-        return tuple(pull(dx_MB[mine])[0] for pull, mine in zip(pulls, population.pieces(groups, place), strict=True))
+    def pull_all(dx_MF: Array) -> tuple[Both, ...]:
+        return tuple(pull(dx_MF[mine]) for pull, mine in zip(pulls, population.pieces(groups, place), strict=True))
 
-    return jnp.concatenate(outs), states, pull
+    return jnp.concatenate(outs), states, pull_all
 
 
 def augmented(
-    game: Game, state: State, fake_MB: Array, real: Array, key: Array, place: Place
+    game: Game, state: State, fake_MF: Array, real: Array, key: Array, place: Place
 ) -> tuple[Array, Array, Callable[[Array], Array]]:
     """Augmented fakes and reals, and the pullback to the fakes; both players share one draw."""
     if game.augment is None:
-        return fake_MB, real, lambda dx: dx
-    apply, samples = game.augment.apply, place.samples(game.batch_size)
+        return fake_MF, real, lambda dx: dx
+    apply = game.augment.apply
     key_fake, key_real = jax.random.split(key)
 
-    def batch(key: Array, x: Array) -> Array:
-        return apply(population.member_keys(key, samples), x, state.augment)
+    def batch(key: Array, x: Array, size: int) -> Array:
+        return apply(population.member_keys(key, place.samples(size)), x, state.augment)
 
-    members = lambda key, numbers, x: jax.vmap(batch)(population.member_keys(key, numbers), x)
-    seen_MB, pull = jax.vjp(lambda x: members(key_fake, population.numbers(game.groups_g, place), x), fake_MB)
-    own_reals = real.ndim == fake_MB.ndim
-    real = members(key_real, jnp.arange(real.shape[0]), real) if own_reals else batch(key_real, real)
-    return seen_MB, real, lambda dx: pull(dx)[0]
+    def members(key: Array, numbers: Array, x: Array, size: int) -> Array:
+        return jax.vmap(lambda key, x: batch(key, x, size))(population.member_keys(key, numbers), x)
+
+    numbers = population.numbers(game.groups_g, place)
+    seen_MF, pull = jax.vjp(lambda x: members(key_fake, numbers, x, game.fakes), fake_MF)
+    if real.ndim == fake_MF.ndim:  # separate reals for each discriminator
+        return seen_MF, members(key_real, jnp.arange(real.shape[0]), real, game.reals), lambda dx: pull(dx)[0]
+    return seen_MF, batch(key_real, real, game.reals), lambda dx: pull(dx)[0]
 
 
 def _blended(state: State, measured: Array, mask_MN: Array) -> Array:
-    """Running means of the matrices, since a step sees only B/N samples of a pair: of all steps, later of about ten."""
+    """Running means of the matrices, since a step sees only F/N samples of a pair: of all steps, later of about ten."""
     decay = jnp.minimum(0.9, state.step / (state.step + 1.0))
     measured = jax.lax.stop_gradient(measured)
     return jnp.where(mask_MN, decay * state.running + (1.0 - decay) * measured, state.running)
 
 
 def _real_weights(weight: Array | None, shape: tuple[int, ...], size: int, place: Place) -> Array:
-    """ω `[N, B]`: the weights of reals; they sum to 1 over all devices, or to 0 if all in the batch are 0."""
+    """ω `[N, R]`: the weights of reals; they sum to 1 over all devices, or to 0 if all in the batch are 0."""
     if weight is None:
         return jnp.full(shape, 1.0 / size)
     weight = jnp.broadcast_to(weight[None] if weight.ndim == 1 else weight, shape)

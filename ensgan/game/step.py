@@ -17,6 +17,7 @@ import optax
 from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.game import population, scoring
+from ensgan.game.common import Both
 from ensgan.game.faults import GRADIENT, OUTPUT, D, Flags, G, guard
 from ensgan.game.game import Game
 from ensgan.game.info import Info
@@ -35,8 +36,8 @@ def step(game: Game, state: State, batch: dict[str, Array], place: Place = ALONE
     Args:
         game: the game.
         state: its state; on a mesh, with this device's members.
-        batch: `x` `[B, ...]` (or `[N, B, ...]`, separate reals for each discriminator), and optionally `label` int32
-            `[B]` and `weight`, the weights of reals `[B]` or `[N, B]`. With `n_critic` above 1, every leaf has a first
+        batch: `x` `[R, ...]` (or `[N, R, ...]`, separate reals for each discriminator), and optionally `label` int32
+            `[R]` and `weight`, the weights of reals `[R]` or `[N, R]`. With `n_critic` above 1, every leaf has a first
             axis of batches, one for each discriminator update. On a mesh, this device's samples of it.
         place: which members and samples are on this device.
 
@@ -76,8 +77,8 @@ def simultaneous(
 ) -> tuple[Update, Info, Flags]:
     """Both sides at the same parameters: one forward pass, and one backward pass if each logit has one sample."""
     met = play(game, state, batch, pairs, key, place)
-    c_G, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
-    if met.pulls.dx_NMB is not None:
+    c_G, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.meeting)
+    if met.pulls.dx_NMF is not None:
         grad_d, dx = scoring.discriminator_pullback(met.pulls.d, c_D, c_r), _weighed_here(game, met, place)
     elif shares_backward(game):
         grad_d, dx = scoring.one_backward(met.pulls.d, c_G, c_D, c_r, met.view.collect)
@@ -116,7 +117,7 @@ def alternating(
     for c in range(game.n_critic):
         one = batch if game.n_critic == 1 else jax.tree.map(lambda a, c=c: a[c], batch)
         met = play(game, new, one, pairs, jax.random.fold_in(key, c), place)
-        _, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
+        _, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.meeting)
         grad_d = scoring.discriminator_pullback(met.pulls.d, c_D, c_r)
         penalty_N, grad_d = penalize(game, new, met, grad_d, jax.random.fold_in(key_penalty, c), place)
         grad_d, penalty_N = place.sum_data((grad_d, penalty_N))
@@ -127,8 +128,8 @@ def alternating(
         flags += [*_outputs(game, met, place), (D, GRADIENT, finite)]
 
     met = play(game, new, one, pairs, jax.random.fold_in(key, game.n_critic), place)
-    c_G, _, _ = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.view.size)
-    if met.pulls.dx_NMB is None:
+    c_G, _, _ = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.meeting)
+    if met.pulls.dx_NMF is None:
         dx = scoring.generator_pullback(met.pulls.d, c_G, met.view.collect)
     else:
         dx = _weighed_here(game, met, place)
@@ -152,8 +153,8 @@ def advance(
     side: Literal["g", "d"],
     old: State,
     members: Population,
-    grads: tuple[Tree, ...],
-    states: tuple[Tree, ...],
+    grads: tuple[Both, ...],
+    states: tuple[Both, ...],
     place: Place,
 ) -> Population:
     """Updates one side with its optimisers, and its exponential average if it has one.
@@ -162,19 +163,26 @@ def advance(
     """
     groups = game.groups_g if side == "g" else game.groups_d
 
-    def one(group: Any, first: int, old_members: Members, grad: Tree, net: Tree) -> Members:
-        update = optim.stacked(group.optimizer or game.optimizer, group.count).update
+    decay = optim.average_decay(game.ema, updates_of(game, old.step))
+    blend = lambda a, p: decay * a + (1.0 - decay) * p
+    total = lambda leaf: place.sum_members(leaf.sum(axis=0, keepdims=True))
+
+    def moved(members: Members, grad: Tree, net: Tree, optimizer: optim.Optimizer, group: Any, count: int) -> Members:
         net = place.mean_data(net)  # statistics that a network took over the samples of one device
-        total = lambda leaf: place.sum_members(leaf.sum(axis=0, keepdims=True))
-        grad = group.tied(grad, total)
-        updates, opt_state = update(grad, old_members.optimizer, old_members.params)
+        grad = group.tied(grad, lambda leaf: total(leaf) / group.count)
+        updates, opt_state = optim.stacked(optimizer, count).update(grad, members.optimizer, members.params)
         # Shared weights must stay equal, even if an optimiser clips or scales by all weights of a member.
         updates = group.tied(updates, lambda leaf: total(leaf) / group.count)
-        params = optax.apply_updates(old_members.params, updates)
-        decay = optim.average_decay(game.ema, updates_of(game, old.step))
-        blend = lambda a, p: decay * a + (1.0 - decay) * p
-        average = () if old_members.average == () else jax.tree.map(blend, old_members.average, params)
-        new = Members(params, net, opt_state, average)
+        params = optax.apply_updates(members.params, updates)
+        average = () if members.average == () else jax.tree.map(blend, members.average, params)
+        return Members(params, net, opt_state, average)
+
+    def one(group: Any, first: int, old_members: Members, grad: Both, net: Both) -> Members:
+        own = group.optimizer or game.optimizer
+        new = moved(old_members, grad.own, net.own, own, group, group.count)
+        if group.parts is not None:
+            shared = moved(old_members.common, grad.common, net.common, optim.common(own), group, 1)
+            new = new._replace(common=shared)
         if not isinstance(old.roster, Roster):
             return new
         learns = getattr(old.roster, f"learns_{side}")[place.numbers(first, group.count)]
@@ -202,9 +210,9 @@ def _concluded(game: Game, old: State, met: Round, grad_g: tuple[Tree, ...], pla
 
 
 def _weighed_here(game: Game, met: Round, place: Place) -> Array:
-    """Σ_j W_ij · ∂loss_g_ij/∂x_i of this device's generators, `[M, B, ...]`."""
-    assert met.pulls.dx_NMB is not None
-    return scoring.weighted_sum(met.weights.W[population.numbers(game.groups_g, place)][..., None], met.pulls.dx_NMB)
+    """Σ_j W_ij · ∂loss_g_ij/∂x_i of this device's generators, `[M, F, ...]`."""
+    assert met.pulls.dx_NMF is not None
+    return scoring.weighted_sum(met.weights.W[population.numbers(game.groups_g, place)][..., None], met.pulls.dx_NMF)
 
 
 def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
@@ -214,11 +222,10 @@ def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
     """
     if game.augment is None or game.augment.target is None:
         return state.augment
-    fake, real = met.scores.judged
-    sign_KN = jnp.sign(real[None] - fake).sum(axis=-1) / met.view.size
+    sign_KN = -scoring.compared(met.scores.judged, met.meeting, jnp.sign)
     total = place.sum_members(place.sum_data(jnp.sum(met.weights.here.d * sign_KN)))
     signal = total / jnp.maximum(jnp.sum(met.weights.P), 1e-30)
-    move = jnp.sign(signal - game.augment.target) * game.batch_size / game.augment.ramp
+    move = jnp.sign(signal - game.augment.target) * game.reals / game.augment.ramp
     return jnp.clip(state.augment + move, 0.0, 1.0).astype(state.augment.dtype)
 
 
@@ -237,7 +244,8 @@ def norms(grads: tuple[Tree, ...]) -> Array:
 
     # Optimisers square gradients as well; without the barrier XLA stores the squares, which costs more than it saves.
     grads = jax.lax.optimization_barrier(grads)
-    return jnp.concatenate([jnp.sqrt(sum(map(square, jax.tree.leaves(grad)))) for grad in grads])
+    # What members have in common counts in the norm of each.
+    return jnp.concatenate([jnp.sqrt(sum(map(square, jax.tree.leaves(tuple(grad))))) for grad in grads])
 
 
 def _info(

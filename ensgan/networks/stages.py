@@ -101,15 +101,16 @@ def joined(stages: Collection[Stage]) -> Stage:
     return Stage(tuple(name for stage in stages for name in stage.names), apply)
 
 
-def split(network: Network, shared: Collection[str]) -> Split:
+def split(network: Network, shared: Collection[str]) -> Split | None:
     """Divides a network into the stages in common and the others.
 
     Args:
-        network: a network with stages.
-        shared: dotted names of the parameters in the common stages, which must be the first or the last.
+        network: any network.
+        shared: dotted names of the parameters in common.
 
-    Raises:
-        InputError: names that cover part of a stage, or stages in the middle.
+    Returns:
+        Both parts; None unless the names cover the first stages of the network, or the last ones, and leave each member
+        some of its own.
     """
     names = [path for path, _ in leaves(jax.eval_shape(network.init, jax.random.key(0))[0])]
     common = []
@@ -117,11 +118,7 @@ def split(network: Network, shared: Collection[str]) -> Split:
         mine = [name for name in names if within(name, stage.names)]
         covered = [name for name in mine if within(name, shared)]
         if covered and covered != mine:
-            missing = [name for name in mine if name not in covered]
-            raise InputError(
-                f"shared names cover part of a stage: {covered[0]} is shared and {missing[0]} is not; share whole "
-                f"stages: {_listed(network)}"
-            )
+            return None
         common.append(bool(covered))
     first = len(common) - common[::-1].index(False) if False in common else len(common)
     for common_first, cut in ((True, common.index(False) if False in common else len(common)), (False, first)):
@@ -129,14 +126,7 @@ def split(network: Network, shared: Collection[str]) -> Split:
         if common == want and 0 < cut < len(common):
             sides = joined(network.stages[:cut]), joined(network.stages[cut:])
             return Split(*(sides if common_first else sides[::-1]), common_first)
-    raise InputError(
-        "shared stages must be the first or the last of a network, and leave each member at least one of its own; the "
-        f"stages are, in order, {_listed(network)}"
-    )
-
-
-def _listed(network: Network) -> str:
-    return ", then ".join(" with ".join(stage.names) for stage in network.stages)
+    return None
 
 
 def within(name: str, parts: Collection[str]) -> bool:

@@ -38,7 +38,7 @@ def build(config: Config) -> tuple[Game, Source]:
         InputError: a name, a number or a file that does not fit.
     """
     source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
-    source.check_batch(config.batch_size)
+    source.check_batch(config.batch_size or config.reals)
     game = build_game(config, source.shape, source.num["train"])
     check_source(game, source)
     return game, source
@@ -95,7 +95,10 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
         pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
         ema=config.ema,
+        reals=config.reals,
+        fakes=config.fakes,
         batch_size=config.batch_size,
+        compare=config.compare,
         augment=augment.AUGMENTS[config.augment.name](**config.augment.options),
         update=config.update,
         n_critic=config.n_critic,

@@ -60,7 +60,12 @@ class Config:
         name: what the run is called; also the first part of its folder's name.
         seed: everything random follows from it: weights, noise, batches, and the four splits of the data.
         steps: updates of every generator.
-        batch_size: samples per generator and step, and real samples per step.
+        reals: real samples per discriminator and step.
+        fakes: samples per generator and step; 0 chooses reals / M if members are parts of one mixture or heads of one
+            trunk, and as many as reals otherwise.
+        batch_size: short for reals and fakes of this number; 0 leaves these as they are.
+        compare: the reals that each fake meets in relativistic losses: one, or all; auto chooses one if there are as
+            many fakes of a generator as reals, and all otherwise.
         ema: decay of the exponential average of generators, in [0, 1).
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
@@ -82,7 +87,10 @@ class Config:
     name: str = "run"
     seed: int = 0
     steps: int = 10_000
-    batch_size: int = 64
+    reals: int = 64
+    fakes: int = 0
+    batch_size: int = 0
+    compare: Literal["auto", "one", "all"] = "auto"
     ema: float = 0.999
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1

@@ -41,7 +41,8 @@ def parse(
     Raises:
         InputError: an unknown key or name, or a value of the wrong type.
     """
-    tree, argv = _normal(tree), list(argv)
+    argv = list(argv)
+    tree = _counted(_normal(tree), argv)
     plugs: dict[str, Plug] = {}
     for path, kind, default in _plug_paths(tree):
         table = {**tables[kind], **({"shared": lambda: None} if path.endswith(".optimizer") else {})}
@@ -78,6 +79,17 @@ def _normal(tree: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{side} must be one table or a list of tables, [[{side}]], with at least one in it")
         out[side] = groups
     return out
+
+
+def _counted(tree: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
+    """The tree with `batch_size`, or with `reals` and `fakes`, if flags override the other way to give the counts."""
+    flags = {flag.partition("=")[0].replace("_", "-") for flag in argv if flag.startswith("--")}
+    if "--batch-size" in flags:
+        return {key: value for key, value in tree.items() if key not in ("reals", "fakes")}
+    if flags & {"--reals", "--fakes"} and "batch_size" in tree:
+        both = tree.pop("batch_size")
+        return {"reals": both, "fakes": both, **tree}
+    return tree
 
 
 def _plug_fields(cls: type) -> set[str]:

@@ -48,7 +48,8 @@ class Plan(NamedTuple):
     jax: str
     mesh: Sizes
     members: tuple[Members, ...]
-    batch_size: int
+    reals: int
+    fakes: int
     coverage: str
     update: str
     n_critic: int
@@ -134,7 +135,8 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
         jax=jax.__version__,
         mesh=sizes,
         members=_members(game, state),
-        batch_size=game.batch_size,
+        reals=game.reals,
+        fakes=game.fakes,
         coverage=game.coverage,
         update=game.update,
         n_critic=game.n_critic,
@@ -225,16 +227,18 @@ def _compiled(traced: Any, topology: str | None) -> Any:
         if said is not None:
             needs = f"needs at least {said[1]} {said[2]}iB of memory per device, which has {said[3]} {said[4]}iB,"
         raise InputError(
-            f"the program {needs} on {topology}; spread members over more devices, or lower batch_size"
+            f"the program {needs} on {topology}; spread members over more devices, or lower reals and fakes"
         ) from error
 
 
 def _members(game: Game, state: State) -> tuple[Members, ...]:
     rows = []
+    each = lambda tree, count: sum(leaf.size for leaf in jax.tree.leaves(tree)) // count
     for side, groups in (("generators", game.groups_g), ("discriminators", game.groups_d)):
         for k, (group, members) in enumerate(zip(groups, getattr(state, side), strict=True)):
-            leaves = jax.tree.leaves(members.params)
-            rows.append(Members(f"{side}.{k}", group.count, sum(leaf.size for leaf in leaves) // group.count))
+            rows.append(Members(f"{side}.{k}", group.count, each(members.params, group.count)))
+            if group.parts is not None:
+                rows.append(Members(f"{side}.{k} in common", 1, each(members.common.params, 1)))
     return tuple(rows)
 
 
@@ -242,7 +246,7 @@ def _data_bytes(game: Game, source: Source, sizes: Sizes) -> int:
     if source.draw is not None:
         return size_in_bytes(jax.eval_shape(lambda tree: tree, source.arrays["train"]))
     each = 4 * math.prod(source.shape) + 4 * (source.classes is not None)
-    return game.n_critic * game.batch_size // sizes.data * each
+    return game.n_critic * game.reals // sizes.data * each
 
 
 def _bytes_here(tree: Tree, sharding: Tree) -> int:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.game.game import Game
-from ensgan.game.population import Group, params_of, take
+from ensgan.game.population import Group, params_of, take, whole
 from ensgan.sampling.draws import CHUNK, in_order
 from ensgan.sampling.inference import find
 from ensgan.types import Array
@@ -43,6 +43,7 @@ class Mixture:
             mine = jnp.minimum(first[k] + jnp.arange(most), n - 1)
             group, members, m = find(self.game, generators, i)
             z = _noise(group, jax.random.fold_in(key_z, i), most) * group.scales[m]
+            members = whole(members)
             params, state = take((params_of(members, self.average), members.state), m)
             tags = None if label is None else label[mine]
             parts.append(group.apply(params, state, z, label=tags, train=False, rng=None)[0])

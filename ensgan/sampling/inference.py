@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.game import execution, population
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Latent, Members, params_of, take
+from ensgan.game.population import Group, Latent, Members, params_of, take, whole
 from ensgan.game.scoring import at_least_float32, judged
 from ensgan.game.state import State
 from ensgan.metrics.ranks import auc
@@ -73,8 +73,8 @@ def member(
     first = population.offsets(groups)
     g = int(np.searchsorted(first, i, side="right")) - 1
     group, k = groups[g], int(i - first[g])
-    params = params_of(members[g], average and side == SIDES[0])
-    mine, net = take((params, members[g].state), k)
+    found = whole(members[g])
+    mine, net = take((params_of(found, average and side == SIDES[0]), found.state), k)
     return Member(group.network, mine, net, group.prior(k) if side == SIDES[0] else None)
 
 
@@ -121,6 +121,7 @@ def one_member(
 ) -> Array:
     """The samples of these numbers `[b]` from member k of a group, `[b, *sample_shape]`."""
     z = latents(group.prior(k), group.network.in_shape, key, index)
+    members = whole(members)
     params, net = take((params_of(members, average), members.state), k)
     return group.apply(params, net, z, label=label, train=False, rng=None)[0]
 
@@ -128,7 +129,7 @@ def one_member(
 @partial(jax.jit, static_argnums=(0, 2))
 def all_members(group: Group, members: Members, average: bool, key: Array, number: Array, label: Array | None) -> Array:
     """The samples of these numbers from every member of a group at common noise, `[count, b, *sample_shape]`."""
-    z = population.common_noise(group, key, number)
+    z, members = population.common_noise(group, key, number), whole(members)
 
     def one(params: Any, state: Any, z: Array) -> Array:
         return group.apply(params, state, z, label=label, train=False, rng=None)[0]
@@ -171,20 +172,17 @@ def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None
         each = [logits(game, discriminators, x[at], None if label is None else label[at]) for at in rows]
         return jnp.concatenate(each, axis=1)[:, : len(x)]
     logit = jnp.concatenate(
-        [
-            _logits(group, members.params, members.state, x, label)
-            for group, members in zip(game.groups_d, discriminators, strict=True)
-        ]
+        [_logits(group, whole(members), x, label) for group, members in zip(game.groups_d, discriminators, strict=True)]
     )
     return judged(game.loss, logit, jnp.arange(game.N))
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(group: Any, params: Any, state: Any, x: Array, label: Array | None) -> Array:
+def _logits(group: Any, members: Members, x: Array, label: Array | None) -> Array:
     def one(params: Any, state: Any) -> Array:
         return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
 
-    return execution.over_members(one, group.execution, group.count, (0, 0))(params, state)
+    return execution.over_members(one, group.execution, group.count, (0, 0))(members.params, members.state)
 
 
 def payoff(game: Game, state: State, reals: dict[str, Any]) -> Array:

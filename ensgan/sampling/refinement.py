@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 
 from ensgan import refine
 from ensgan.game.game import Game
-from ensgan.game.population import params_of, take
+from ensgan.game.population import params_of, take, whole
 from ensgan.game.state import State
 from ensgan.refine import Progress, Refined
 from ensgan.sampling.adapters import Latents, Mixture, OneMember, log_mean_ratio
@@ -247,6 +247,7 @@ def _members(sampler: Sampler, state: State) -> tuple[list[Partial], list[Partia
     """For each generator, draws of its latents, and its samples of them."""
     game, draws, makes = sampler.game, [], []
     for group, members in zip(game.groups_g, state.generators, strict=True):
+        members = whole(members)
         stacked = params_of(members, sampler.average), members.state, group.scales
         for k in range(group.count):
             draws.append(Partial(Latents(group, game.classes, sampler.label)))

@@ -47,7 +47,7 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
     def weigh(game: Game, state: State, source: Source, x: Array, stage: int) -> Array:
         key_fake, key_fit = jax.random.split(key_of(state, 1))
         fakes = sample(game, state, key_fake, len(x), weights=np.arange(game.M) < stage)
-        logit = fit_classifier(game.groups_d[0], key_fit, x, fakes, classifier_steps, game.batch_size)
+        logit = fit_classifier(game.groups_d[0], key_fit, x, fakes, classifier_steps, game.reals)
         return boosted_weights(jnp.exp(-logit), 1.0 / (stage + 1))
 
     return _staged(every, samples, weigh, np.ones)

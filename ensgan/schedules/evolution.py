@@ -13,7 +13,7 @@ import optax
 from ensgan.data import Source
 from ensgan.game.execution import over_members
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Population, member_keys, offsets
+from ensgan.game.population import Group, Population, member_keys, offsets, whole
 from ensgan.game.scoring import judged_alone
 from ensgan.game.state import State
 from ensgan.sampling.inference import held_out_logits
@@ -227,7 +227,8 @@ def diversity(game: Game, state: State, reals: dict[str, Any]) -> Array:
 @partial(jax.jit, static_argnums=0)
 def _norms(game: Game, discriminators: Population, fake: Array, real: Array, label: Array | None) -> Array:
     parts = []
-    for first, group, members in zip(offsets(game.groups_d), game.groups_d, discriminators, strict=True):
+    every = map(whole, discriminators)
+    for first, group, members in zip(offsets(game.groups_d), game.groups_d, every, strict=True):
 
         def norm(params: Tree, net: Tree, j: Array, group: Group = group) -> Array:
             def value(params: Tree) -> Array:

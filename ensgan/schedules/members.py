@@ -48,7 +48,8 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
     """The members after number k became a copy of member `source[k]`, which must be in the same group."""
 
     def one(first: int, group: Any, mine: Any) -> Any:
-        return population.take(mine, jnp.asarray(source)[first : first + group.count] - first)
+        own = population.take(mine._replace(common=()), jnp.asarray(source)[first : first + group.count] - first)
+        return own._replace(common=mine.common)
 
     return tuple(one(*each) for each in zip(population.offsets(groups), groups, members, strict=True))
 

@@ -289,12 +289,13 @@ def test_sizes_are_read_and_chosen():
     for text in ("", "4", "member=0", "member=2,member=2", "rows=2", "member=4;data=2", "member=-1"):
         with pytest.raises(InputError, match="give auto, or sizes of its two axes, such as member=4,data=2"):
             mesh.parse(text)
-    groups = {"generators.0": 4, "discriminators.0": 8}
-    assert mesh.choose(8, groups, 64) == Sizes(4, 2)
-    assert mesh.choose(1, groups, 64) == Sizes(1, 1)
-    assert mesh.choose(3, groups, 64) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
-    assert mesh.choose(8, groups, 64, dealt=64) == Sizes(4, 1)
-    assert mesh.choose(6, {"generators.0": 3}, 64) == Sizes(3, 2)
+    groups, B = {"generators.0": 4, "discriminators.0": 8}, {"reals": 64}
+    assert mesh.choose(8, groups, {"reals": 64, "fakes": 2}, common=["discriminators.0"]) == Sizes(1, 2)
+    assert mesh.choose(8, groups, B) == Sizes(4, 2)
+    assert mesh.choose(1, groups, B) == Sizes(1, 1)
+    assert mesh.choose(3, groups, B) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
+    assert mesh.choose(8, groups, B, dealt=64) == Sizes(4, 1)
+    assert mesh.choose(6, {"generators.0": 3}, B) == Sizes(3, 2)
 
 
 def test_meshes_that_do_not_fit_are_refused():
@@ -305,11 +306,11 @@ def test_meshes_that_do_not_fit_are_refused():
         check_mesh(toys.game(6, 4), Sizes(4, 1))
     with pytest.raises(
         InputError,
-        match=r"a batch of 8 cannot be spread over data=3; give a batch_size of 6 or 9, or the mesh data=1 or 2",
+        match=r"batch_size is 8, which a mesh with data=3 does not divide; give batch_size=6 or 9, or the mesh data=1",
     ):
         check_mesh(toys.game(4, 4), Sizes(1, 3))
     with pytest.raises(
-        InputError, match=r"a batch of 8, dealt out among 4 discriminators, .* data=4; give a batch_size of 16"
+        InputError, match=r"batch_size is 8, which, dealt out among 4 discriminators, .* data=4 .*; give batch_size=16"
     ):
         check_mesh(small(coverage="split"), Sizes(1, 4))
     with pytest.raises(InputError, match="couples the samples of a batch in a way that cannot be spread over data=2"):

@@ -12,6 +12,7 @@ import toys
 from ensgan import losses, networks, pairing, penalties
 from ensgan.data import from_arrays
 from ensgan.game import coverage, scoring
+from ensgan.game.forward import score
 from ensgan.game.game import Game
 from ensgan.game.population import Group, member_keys
 from ensgan.game.program import Program
@@ -124,7 +125,7 @@ def test_the_discriminators_work_does_not_grow_with_their_number():
         def both(members, fake, real, c, c_r):
             view = scoring.View(coverage.deal(fake, N, 1), True, 256 // N, *[None] * 6)
             reals = scoring.Reals(coverage.deal(real, N), None, None)
-            _, _, (pull,) = scoring.score((group,), members, view, reals, keys)
+            _, _, (pull,) = score((group,), members, view, reals, keys)
             return pull.both(c, c, c_r)
 
         shapes = [(4, 256, 2), (256, 2), (4, N, 256 // N), (N, 256 // N)]
@@ -154,7 +155,7 @@ def test_labels_and_masks_are_dealt_as_well():
 
 
 def test_games_that_cannot_be_dealt_are_refused():
-    with pytest.raises(InputError, match=r"a batch of 8 out among 3 .* such as 6 or 9"):
+    with pytest.raises(InputError, match=r"among 3 .* batch_size is 8; .* batch_size=6 or 9"):
         toys.game(2, 3, coverage="split")
     asks = pairing.mean()._replace(asks=frozenset({"gram"}))
     with pytest.raises(InputError, match="needs every discriminator on the same samples"):
