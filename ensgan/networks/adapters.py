@@ -12,7 +12,7 @@ from flax import linen, nnx
 from flax.errors import FlaxError
 
 from ensgan.devices.mesh import data_axis
-from ensgan.networks.stages import pruned
+from ensgan.networks.stages import leaves, pruned, within
 from ensgan.types import Array, InputError, Network, Shape, Stage, Tree
 
 
@@ -78,7 +78,9 @@ def from_nnx(
         return Stage(names, apply)
 
     parts: Any = getattr(blank, "parts", None)
-    said = [names for names, _ in parts()] if callable(parts) else []
+    held = [name for tree in jax.eval_shape(init, jax.random.key(0)) for name, _ in leaves(tree)]
+    there = lambda names: tuple(name for name in names if any(within(each, [name]) for each in held))
+    said = [there(names) for names, _ in parts()] if callable(parts) else []
     stages = tuple(stage(k, names, k == len(said) - 1) for k, names in enumerate(said))
 
     statistics = jax.tree.leaves(nnx.state(blank, nnx.BatchStat))

@@ -1,0 +1,196 @@
+"""Ensembles against one pair of equal work, counted in FLOPs.
+
+    python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4,own=.5 --seeds 0 1 2 --out FILE
+    python benchmarks/equal_work.py --table FILE [FILE ...]
+
+A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
+`common` (number of the generators' last stages in common), `whole=1` (whole discriminators instead of heads on one
+trunk), `dealt=1` (whole discriminators, each sample dealt to one), `rate` (the learning rate), `penalty` (its
+strength), `compare` (one or all), `fakes`, `reals`, `wide` (the generator's widths times this), `told=K` (the latent
+names one of K numbers, drawn at random), `apart=1` (M pairs that do not meet, each of 1/M of the work).
+
+Work is the FLOPs of the steps of one pair from the configuration with `--steps`; each game takes as many steps as this
+work allows, and its schedules end with it. FLOPs are those of the compiled step. Scores compare samples of the uniform
+mixture of averaged generators with held-out reals (report split), in the features of a classifier trained on the train
+split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals. The data
+are split as in the configuration, the same way for every seed. A row that the file already has is not made again.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rows import emit, read
+
+from ensgan import pairing
+from ensgan.evaluation import comparison, features
+from ensgan.evaluation.classifier import train_classifier
+from ensgan.evaluation.selection import select
+from ensgan.game.population import Latent
+from ensgan.runs import config
+from ensgan.runs import directory as rundir
+from ensgan.runs.build import TABLES, build, build_game
+from ensgan.runs.parsing import parse
+from ensgan.runs.plan import plan
+from ensgan.sampling.sampler import sample
+from ensgan.training import train
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("Fréchet distance", "precision", "recall", "coverage", "TV of classes")
+CHANGES = {
+    "own": None, "common": 0, "whole": 0, "dealt": 0, "rate": None, "penalty": None, "compare": "auto", "fakes": 0,
+    "reals": 0, "wide": 1, "told": 0, "apart": 0,
+}  # fmt: skip
+
+
+def main():
+    """Trains, scores and prints; or prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="mnist_heads")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--games", nargs="+", default=["1x1", "4x4"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--steps", type=int, default=6000, help="steps of one pair, which set the work")
+    parser.add_argument("--samples", type=int, default=2000, help="number of samples to score")
+    parser.add_argument("--choose", action="store_true", help="also score the best member and the chosen mixture")
+    parser.add_argument("--out", help="append the rows to this file")
+    parser.add_argument("--table", nargs="+", help="print the rows of these files as a table instead of training")
+    options = parser.parse_args()
+    if options.table:
+        print(table([row for path in options.table for row in read(path)]))
+        return
+    known = read(options.out) if options.out and Path(options.out).exists() else []
+    done = {(row["config"], row["game"], row["seed"], row["steps_of_pair"]) for row in known}
+    left = {
+        name: [seed for seed in options.seeds if (options.config, name, seed, options.steps) not in done]
+        for name in options.games
+    }
+    source = data(options)
+    work = options.steps * plan(made("1x1", source, options.config, 10)[0], source).flops
+    score = scorer(source, options.samples)
+    for name, seeds in left.items():
+        if seeds:
+            measure(name, seeds, source, work, score, options)
+
+
+def measure(name, seeds, source, work, score, options):
+    """Trains and scores one game with every seed."""
+    flops = plan(made(name, source, options.config, 10)[0], source).flops
+    steps = max(1, round(work / flops))
+    game, changes = made(name, source, options.config, steps)
+    counts = {"M": game.M, "N": game.N, "reals": game.reals, "fakes": game.fakes}
+    common = {"benchmark": "equal_work", "config": options.config, "game": name, **changes, **counts}
+    for seed in seeds:
+        begin = time.perf_counter()
+        state, _ = train(game, game.init(jax.random.key(seed)), source, steps=steps)
+        jax.block_until_ready(state.step)
+        seconds = time.perf_counter() - begin
+        found = {"mixture": score(game, state, np.ones(game.M), seed)}
+        if options.choose:
+            chosen = select(game, state, source, fit=True)
+            found["best member"] = score(game, state, np.eye(game.M)[chosen.best], seed)
+            found["chosen mixture"] = score(game, state, chosen.fitted.weights[chosen.fitted.chosen], seed)
+        row = common | {"seed": seed, "steps_of_pair": options.steps, "steps": steps, "gflop": flops * steps / 1e9}
+        emit(row | {"seconds": round(seconds, 1), "scores": found} | rundir.versions(), options.out)
+
+
+def data(options):
+    """The data of the configuration."""
+    tree = config.read(ROOT / "configs" / f"{options.config}.toml")
+    return build(parse(tree, TABLES, ["--data.path", options.data_dir] if options.data_dir else [])[0])[1]
+
+
+def made(name, source, configuration, steps):
+    """The game of a name, and its changes."""
+    size, *rest = name.split(",")
+    given = dict(part.split("=") for part in rest)
+    if unknown := set(given) - set(CHANGES):
+        raise SystemExit(f"unknown changes {sorted(unknown)} in {name}; known: {', '.join(CHANGES)}")
+    changes = CHANGES | {key: value if key == "compare" else float(value) for key, value in given.items()}
+    M, N = map(int, size.split("x"))
+    tree = config.read(ROOT / "configs" / f"{configuration}.toml") | {"steps": steps, "data": "digits"}
+    for side in ("generators", "discriminators"):
+        tree[side][0] |= {"count": 1, "shared": []}
+    (settings,) = tree["generators"]
+    if changes["wide"] != 1:
+        settings["network"]["widths"] = [round(changes["wide"] * width) for width in settings["network"]["widths"]]
+    for key, number, change in (("optimizer", "learning_rate", "rate"), ("penalty", "strength", "penalty")):
+        old, new = tree[key][number], changes[change] or tree[key][number]
+        tree[key] |= {number: new, "final": tree[key]["final"] * new / old, "horizon": steps}
+    base = build_game(parse(tree, TABLES)[0], source.shape, source.num["train"])
+    (g,), (d,) = base.groups_g, base.groups_d
+    last, apart = int(changes["common"]), changes["apart"]
+    heads = N > 1 and not (changes["whole"] or changes["dealt"] or apart)
+    names = lambda stages: tuple(name for stage in stages for name in stage.names)
+    shared_g = names(g.network.stages[-last:]) if last and M > 1 else ()
+    latent = told(int(changes["told"])) if changes["told"] else g.latent
+    R = int(changes["reals"]) or base.reals
+    own = changes["own"]
+    game = dataclasses.replace(
+        base,
+        generators=[dataclasses.replace(g, count=M, shared=shared_g, latent=latent)],
+        discriminators=[dataclasses.replace(d, count=N, shared=names(d.network.stages[:-1]) if heads else ())],
+        reals=R,
+        fakes=int(changes["fakes"]) or (R if apart else max(1, R // M)),
+        compare=changes["compare"],
+        coverage="split" if changes["dealt"] else "full",
+        pairing=pairing.diagonal() if apart else base.pairing if own is None else pairing.own_and_mean(own),
+    )
+    return game, changes | {"compare": game.compare}
+
+
+def told(K):
+    """Latents whose first K numbers are one of K one-hot vectors, drawn at random."""
+
+    def draw(key, shape):
+        which, rest = jax.random.split(key)
+        one = jax.nn.one_hot(jax.random.randint(which, (), 0, K), K)
+        return jnp.concatenate([one, jax.random.normal(rest, (shape[0] - K,))])
+
+    return Latent(draw)
+
+
+def scorer(source, num):
+    """`score(game, state, weights, seed)`: distances of samples to held-out reals in the features of a classifier."""
+    extract = features.of_classifier(train_classifier(source, seed=0))
+    real = source.held_out("report", num)["x"]
+
+    def score(game, state, weights, seed):
+        x = np.asarray(sample(game, state, jax.random.key(10_000 + seed), len(real), weights=weights))
+        given = {"features": extract, "names": NAMES, "strict": False}
+        rows = comparison.compare(real, x, repeats=0, seed=seed, **given).rows
+        return {name: rows[name].value if name in rows else float("nan") for name in NAMES}
+
+    return score
+
+
+def table(rows):
+    """Rows as a Markdown table: mean and standard error over seeds."""
+    lines = [
+        "| data | work, steps of a pair | game | seeds | " + " | ".join(NAMES) + " |",
+        "|---" * (4 + len(NAMES)) + "|",
+    ]
+    key = lambda row: (row["config"], row["steps_of_pair"], row["game"])
+    for config_, steps, game in dict.fromkeys(map(key, rows)):
+        mine = [row for row in rows if key(row) == (config_, steps, game)]
+        for sampler in mine[0]["scores"]:
+            cells = [spread([row["scores"][sampler][name] for row in mine]) for name in NAMES]
+            title = game if sampler == "mixture" else f"{game}, {sampler}"
+            lines.append(f"| {config_} | {steps:,} | {title} | {len(mine)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(values):
+    """Mean and standard error."""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values) / len(values) ** 0.5:.2g}"
+
+
+if __name__ == "__main__":
+    main()
