@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ensgan.devices.mesh import Place
 from ensgan.game.execution import member_vjp
-from ensgan.game.population import Group, Members, take
+from ensgan.game.population import Group, Joined, take
 from ensgan.networks.stages import pruned
 from ensgan.types import Array, Tree
 
@@ -34,7 +34,7 @@ def divided(group: Group, grad: Tree) -> Both:
 
 
 def produce(
-    group: Group, members: Members, z: Array, keys: Array, label: Array | None, place: Place
+    group: Group, members: Joined, z: Array, keys: Array, label: Array | None, place: Place
 ) -> tuple[Array, Both, Callable[[Array], Both]]:
     """Samples `[count, F, ...]` of a group of generators, its new states, and the pullback to its parameters.
 
@@ -91,7 +91,7 @@ class Trunk(NamedTuple):
 
 def features(
     group: Group,
-    members: Members,
+    members: Joined,
     samples: tuple[Array, Array],
     labels: tuple[Array | None, Array | None],
     key: Array,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from ensgan.devices.mesh import Place
 from ensgan.game.game import Game
-from ensgan.game.population import Groups, Population, counts
+from ensgan.game.population import Groups, Population, counts, whole
 from ensgan.game.state import State
 from ensgan.types import Array, Tree
 
@@ -60,7 +60,7 @@ def _updates(game: Game, state: State, place: Place) -> Flags:
     """Flags of the weights after an update."""
 
     def flags(groups: Groups, members: Population) -> Array:
-        return place.gather(finite(tuple((m.params, m.common and m.common.params) for m in members)), counts(groups))
+        return place.gather(finite(tuple(whole(m).params for m in members)), counts(groups))
 
     return [
         (D, UPDATE, flags(game.groups_d, state.discriminators)),

@@ -12,7 +12,7 @@ from ensgan.devices.mesh import ALONE, Place
 from ensgan.game.common import Both, divided
 from ensgan.game.execution import member_vjp
 from ensgan.game.heads import heads
-from ensgan.game.population import Group, Groups, Members, Population, pieces, whole
+from ensgan.game.population import Group, Groups, Joined, Members, Population, pieces, whole
 from ensgan.game.scoring import Logits, Pull, Reals, View, at_least_float32, shared_cotangent
 from ensgan.types import Array, Tree
 
@@ -46,9 +46,11 @@ def score(
     """
     parts = []
     for mine, group, members in zip(pieces(groups, place), groups, population, strict=True):
-        trunk = group.parts is not None and group.parts.common_first and not pairs
-        passes = heads if trunk else _separate
-        parts.append(passes(group, members, view, reals, keys_N[mine], mine, place))
+        given = view, reals, keys_N[mine], mine, place
+        if isinstance(members, Joined) and group.has_trunk and not pairs:
+            parts.append(heads(group, members, *given))
+        else:
+            parts.append(_separate(group, whole(members), *given))
     outs, states, pulls = zip(*parts, strict=True)
     K, F = view.fake.shape[1:3] if view.own else view.fake.shape[:2]
     logit = jnp.concatenate(outs)  # [N, K·F + R], with a last axis if there are several logits
@@ -72,7 +74,6 @@ def _separate(
     axes = (0, axis(view.own or mask is not None), 0, axis(own_reals), axis(view.own), axis(own_labels), 0)
     forward = member_vjp(_forward(group, K, F), group.execution_on_shared_input, place.here(group.count), axes, wrt=2)
     tags = part(view.label, view.own), part(reals.label, own_labels)
-    members = whole(members)
     out, state, pull = forward(members.params, x, members.state, part(reals.x, own_reals), *tags, keys_n)
     return out, divided(group, state), _passes(mine, group, out.shape[1] - K * F, pull)
 

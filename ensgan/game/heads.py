@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ensgan.devices.mesh import Place
 from ensgan.game.common import Both, Trunk, features
 from ensgan.game.execution import member_vjp
-from ensgan.game.population import Group, Members
+from ensgan.game.population import Group, Joined
 from ensgan.game.scoring import Pull, Reals, View, at_least_float32, shared_cotangent, weighted
 from ensgan.types import Array, Tree
 
@@ -35,7 +35,7 @@ class _Seen(NamedTuple):
 
 
 def heads(
-    group: Group, members: Members, view: View, reals: Reals, keys_n: Array, mine: slice, place: Place
+    group: Group, members: Joined, view: View, reals: Reals, keys_n: Array, mine: slice, place: Place
 ) -> tuple[Array, Both, Pull]:
     """Logits `[n, K·F + R]` of the heads of a group, the new states, and the backward passes.
 

@@ -112,6 +112,11 @@ class Group:
         """
         return split(self.network, self.shared) if self.shared and not self.network.batch_coupled else None
 
+    @property
+    def has_trunk(self) -> bool:
+        """Whether the common stages come first."""
+        return self.parts is not None and self.parts.common_first
+
     def stage(self, stage: Stage) -> Callable[..., tuple[Array, Tree]]:
         """A stage of the network as this group executes it."""
         return convolution.with_products(stage.apply) if self.products else stage.apply
@@ -159,12 +164,21 @@ class Members(NamedTuple):
     state: Tree  # batch statistics, power-iteration vectors; {} where there are none
     optimizer: Tree
     average: Tree  # exponential average of params for generators, () for discriminators
-    common: Any = ()  # what the members have in common (`Group.parts`): the same four, with 1 in front; else ()
 
 
-def whole(members: Members) -> Members:
+class Joined(NamedTuple):
+    """The arrays of a group whose members have stages in common (`Group.parts`): their own, and the common ones."""
+
+    params: Tree
+    state: Tree
+    optimizer: Tree
+    average: Tree
+    common: Members  # axis 0 is 1
+
+
+def whole(members: Members | Joined) -> Members:
     """The arrays with what is common in every member, as if it were each member's own. The optimiser is left out."""
-    if members.common == ():
+    if isinstance(members, Members):
         return members
     count = len(jax.tree.leaves(members.params)[0])
     every = lambda tree: jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape[1:])), tree)
@@ -175,7 +189,7 @@ def whole(members: Members) -> Members:
 
 
 Groups = tuple[Group, ...]
-Population = tuple[Members, ...]
+Population = tuple[Members | Joined, ...]
 
 
 def size(groups: Groups) -> int:
@@ -213,7 +227,7 @@ def member_keys(key: Array, numbers: Array) -> Array:
 def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) -> Population:
     """New members. A member's weights depend on `key`, its group and its number in the group, not on the counts."""
 
-    def one(index: int, group: Group) -> Members:
+    def one(index: int, group: Group) -> Members | Joined:
         keys = member_keys(jax.random.fold_in(key, index), jnp.arange(group.count))
         params, state = jax.vmap(group.network.init)(keys)
         params, own = group.tied(params, lambda leaf: leaf[:1]), group.optimizer or optimizer
@@ -227,12 +241,12 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
         first = lambda tree: jax.tree.map(lambda leaf: leaf[:1], pruned(tree, parts.common.names))
         common = members(first(params), first(state), optim.common(own), 1)
         mine = lambda tree: pruned(tree, parts.own.names)
-        return members(mine(params), mine(state), own, group.count)._replace(common=common)
+        return Joined(*members(mine(params), mine(state), own, group.count), common)
 
     return tuple(one(index, group) for index, group in enumerate(groups))
 
 
-def params_of(members: Members, average: bool = True) -> Tree:
+def params_of(members: Members | Joined, average: bool = True) -> Tree:
     """The parameters of a group: the exponential average of generators if `average`, else the raw ones."""
     return members.average if average else members.params
 

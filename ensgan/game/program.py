@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
+from ensgan.devices.counting import flops_of
 from ensgan.devices.mesh import ALONE, Place, put, sizes_of
 from ensgan.game.batches import check_weights, draw_batch, draw_of
 from ensgan.game.game import Game, check_source
@@ -73,6 +74,7 @@ class Program:
         self.loops = loops(game) and not self.streamed
         self.arrays = {} if self.streamed else self.put(source.arrays["train"])
         self._read: Any = source.read
+        self.flops = 0.0  # of a step, on all devices; 0 until the program is compiled
         # `_one` and `_many` keep their compilations for this game and source, so a second program compiles nothing.
         self._run: Any = partial(_many if self.loops else _one, players, draw, mesh)
 
@@ -82,8 +84,9 @@ class Program:
             return  # a look at a batch would consume it
         feed = (self._batches(int(jax.device_get(state.step))),) if self.streamed else (self.arrays,)
         num = (self.put(np.int32(1)),) if self.loops else ()
-        lower = self._run.func.lower(*self._run.args, state, *feed, *num)
-        self._run = lower.compile()
+        traced = self._run.func.trace(*self._run.args, state, *feed, *num)
+        self._run = traced.lower().compile()
+        self.flops = flops_of(traced, self._run) * (1 if self.mesh is None else self.mesh.size)
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
         """Runs `num` steps, at least one; the report is the mean of theirs."""

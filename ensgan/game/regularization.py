@@ -12,7 +12,7 @@ from ensgan.devices.mesh import ALONE, Place
 from ensgan.game import execution, meeting, population, scoring
 from ensgan.game.common import Both, divided
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Members
+from ensgan.game.population import Group, Joined, Members
 from ensgan.game.round import Round
 from ensgan.game.state import State
 from ensgan.types import Array, Loss, Penalty, Tree
@@ -66,10 +66,13 @@ def _penalty(
     values, grads = [], []
     for mine, group, members in zip(population.pieces(groups, place), groups, state.discriminators, strict=True):
         each_n = population.take(each_N, mine)
-        heads = penalty.quadratic and not alone and group.parts is not None and group.parts.common_first
+        heads = penalty.quadratic and not alone and group.has_trunk
         samples = _samples(game, met, key_choice if penalty.fakes else None, mine, place, together=heads)
-        pay = _of_heads if heads else _of_members
-        value_n, grad = pay(game.loss, penalty, group, members, samples, each_n, place)
+        if isinstance(members, Joined) and heads:
+            value_n, grad = _of_heads(game.loss, penalty, group, members, samples, each_n)
+        else:
+            whole = population.whole(members)
+            value_n, grad = _of_members(game.loss, penalty, group, whole, samples, each_n, place)
         values.append(value_n)
         grads.append(grad)
     return jnp.concatenate(values), tuple(grads)
@@ -90,7 +93,8 @@ def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Plac
         k, b = places_in_turn(key, P_Kn.mean(axis=1), len(numbers), view.shape[1])
     else:
         columns = population.numbers(game.groups_d, place)[mine]
-        k, b = places_by_weight(key, P_Kn, columns, numbers), jnp.arange(len(numbers)) % view.shape[2 if own else 1]
+        k = places_by_weight(key, P_Kn, columns, numbers)
+        b = jnp.arange(len(numbers)) * view.shape[2 if own else 1] // len(numbers)  # on a mesh the same fakes
     fake = view[mine][n, k, b] if own else view[k, b]
     if label is not None and met.view.size != size:  # fake n has the class of another real than real n
         index = meeting.numbers(met.view.rows_KN, met.view.size, size, place)
@@ -130,13 +134,12 @@ def _of_members(
         place.here(group.count),
         (0, 0, *(0 if each else None for each in alone), 0),
     )
-    members = population.whole(members)
     value_n, grad = one(members.params, members.state, real, fake, label, each)
     return value_n, divided(group, grad)
 
 
 def _of_heads(
-    loss: Loss, penalty: Penalty, group: Group, members: Members, samples: _Samples, each: Tree, place: Place
+    loss: Loss, penalty: Penalty, group: Group, members: Joined, samples: _Samples, each: Tree
 ) -> tuple[Array, Both]:
     """The penalty of all heads of a trunk in one pullback, with a random sign for each; `[n]` shows their mean."""
     parts, count = group.parts, group.count
@@ -202,4 +205,5 @@ def places_in_turn(key: Array, p_K: Array, num: int, fakes: int) -> tuple[Array,
     at = jnp.arange(num)
     # Rounding must not move an end below a whole number of samples.
     k = jnp.minimum(jnp.searchsorted(ends_K - 1e-3, at + 0.998 * jax.random.uniform(key), side="right"), len(p_K) - 1)
-    return k, (at - jnp.searchsorted(k, k, side="left")) % fakes
+    turn = at - jnp.searchsorted(k, k, side="left")
+    return k, turn * fakes * len(p_K) // num % fakes  # spread over all fakes, on a mesh over the same ones

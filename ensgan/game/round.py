@@ -13,6 +13,7 @@ from ensgan.game import common, execution, meeting, population, scoring
 from ensgan.game.common import Both
 from ensgan.game.forward import score
 from ensgan.game.game import Game
+from ensgan.game.population import Joined
 from ensgan.game.scoring import Logits, Meeting, Reals, View, Weights
 from ensgan.game.state import State
 from ensgan.types import Array, Evidence, Loss, Tree
@@ -187,7 +188,7 @@ def generate(
         numbers = place.numbers(first, group.count)
         keys = population.member_keys(place.own_key(key_net), numbers)
         tags = meeting.labels_to_generate(label, numbers, game.fakes, game.reals, game.hands, place)
-        if group.parts is not None:
+        if isinstance(members, Joined):
             parts.append(common.produce(group, members, z, keys, tags, place))
             continue
         forward = execution.member_vjp(one, group.execution, place.here(group.count), (0, 0, 0, 0, 0), wrt=1)

@@ -21,7 +21,7 @@ from ensgan.game.common import Both
 from ensgan.game.faults import GRADIENT, OUTPUT, D, Flags, G, guard
 from ensgan.game.game import Game
 from ensgan.game.info import Info
-from ensgan.game.population import Members, Population
+from ensgan.game.population import Joined, Members, Population
 from ensgan.game.regularization import penalize
 from ensgan.game.round import Round, play
 from ensgan.game.state import State
@@ -167,7 +167,9 @@ def advance(
     blend = lambda a, p: decay * a + (1.0 - decay) * p
     total = lambda leaf: place.sum_members(leaf.sum(axis=0, keepdims=True))
 
-    def moved(members: Members, grad: Tree, net: Tree, optimizer: optim.Optimizer, group: Any, count: int) -> Members:
+    def moved(
+        members: Members | Joined, grad: Tree, net: Tree, optimizer: optim.Optimizer, group: Any, count: int
+    ) -> Members:
         net = place.mean_data(net)  # statistics that a network took over the samples of one device
         grad = group.tied(grad, lambda leaf: total(leaf) / group.count)
         updates, opt_state = optim.stacked(optimizer, count).update(grad, members.optimizer, members.params)
@@ -177,12 +179,12 @@ def advance(
         average = () if members.average == () else jax.tree.map(blend, members.average, params)
         return Members(params, net, opt_state, average)
 
-    def one(group: Any, first: int, old_members: Members, grad: Both, net: Both) -> Members:
+    def one(group: Any, first: int, old_members: Members | Joined, grad: Both, net: Both) -> Members | Joined:
         own = group.optimizer or game.optimizer
-        new = moved(old_members, grad.own, net.own, own, group, group.count)
-        if group.parts is not None:
-            shared = moved(old_members.common, grad.common, net.common, optim.common(own), group, 1)
-            new = new._replace(common=shared)
+        new: Members | Joined = moved(old_members, grad.own, net.own, own, group, group.count)
+        if isinstance(old_members, Joined):
+            common = moved(old_members.common, grad.common, net.common, optim.common(own), group, 1)
+            new = Joined(new.params, new.state, new.optimizer, new.average, common)
         if not isinstance(old.roster, Roster):
             return new
         learns = getattr(old.roster, f"learns_{side}")[place.numbers(first, group.count)]

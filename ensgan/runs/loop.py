@@ -101,6 +101,7 @@ class Loop:
                     "kind": "train",
                     "step": end,
                     "seconds": self.outputs.clock.spent["train"],
+                    **({"flops": end * self.program.flops} if self.program.flops else {}),
                     **_host(mean(total)),
                 }
                 total = None

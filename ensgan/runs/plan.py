@@ -22,12 +22,12 @@ from jax.sharding import AxisType, Mesh
 
 from ensgan.data import Source
 from ensgan.devices import mesh as meshes
+from ensgan.devices.counting import Collective, collectives, flops_of, size_in_bytes
 from ensgan.devices.mesh import AXES, Sizes
 from ensgan.game.game import Game, check_source
 from ensgan.game.placement import check_mesh, shardings, to_divide
 from ensgan.game.program import loops, trace
 from ensgan.game.state import State
-from ensgan.runs.counting import Collective, collectives, repeated_flops, size_in_bytes
 from ensgan.types import InputError, Tree, out_of_memory
 
 VIRTUAL = 2048  # devices that JAX makes up at most
@@ -123,7 +123,7 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     with _quiet() if topology is not None else contextlib.nullcontext():
         compiled = _compiled(traced, topology)
     memory = compiled.memory_analysis()
-    flops = compiled.cost_analysis()["flops"] + repeated_flops(traced.jaxpr)
+    flops = flops_of(traced, compiled)
     platform = devices[0].platform
     peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     peak += memory.output_size_in_bytes - memory.alias_size_in_bytes

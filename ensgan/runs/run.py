@@ -88,6 +88,7 @@ def run(
                 where = "" if job.mesh is None else f" × {job.mesh.size} ({mesh.sizes_of(job.mesh)})"
                 watcher.note(f"compiling {job.game.M}×{job.game.N} on {jax.devices()[0].device_kind}{where}")
                 job.program.compile(state)
+                watcher.note(f"a step has {_work(job)}")
         with processes.together():
             if processes.first():
                 _take(config, directory, job, stack, resume, overwrite)
@@ -133,6 +134,13 @@ def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resu
     if resume:
         check_data(directory, checksum)
     return _Job(game, source, program, there, checksum)
+
+
+def _work(job: _Job) -> str:
+    """The samples and the work of one step."""
+    game, flops = job.game, job.program.flops / 1e9
+    samples = f"{game.reals} reals and {game.M} × {game.fakes} fakes"
+    return f"{samples}: {flops:.3g} GFLOP" if flops else samples
 
 
 def _found(

@@ -48,8 +48,10 @@ def copied(groups: Groups, members: Population, source: Array) -> Population:
     """The members after number k became a copy of member `source[k]`, which must be in the same group."""
 
     def one(first: int, group: Any, mine: Any) -> Any:
-        own = population.take(mine._replace(common=()), jnp.asarray(source)[first : first + group.count] - first)
-        return own._replace(common=mine.common)
+        which = jnp.asarray(source)[first : first + group.count] - first
+        if not isinstance(mine, population.Joined):
+            return population.take(mine, which)
+        return mine._replace(**population.take({**mine._asdict(), "common": ()}, which))._replace(common=mine.common)
 
     return tuple(one(*each) for each in zip(population.offsets(groups), groups, members, strict=True))
 

@@ -113,6 +113,25 @@ def test_every_way_to_play(float64, name):
     compare(small(**settings), from_arrays("points", POINTS), sizes)
 
 
+TRUNK = networks.trunk_and_heads(toys.dense(2, 6, (4,)), toys.dense(4, 5, ()))
+COUNTS = {
+    "one": ((2, 2), {"compare": "one", "loss": losses.relativistic}),
+    "all": ((2, 2), {"compare": "all", "loss": losses.relativistic, "penalty": penalties.r1_r2(0.1)}),
+    "dealt": ((2, 2), {"compare": "one", "loss": losses.relativistic, "coverage": "split"}),
+    "heads": ((1, 4), {"compare": "all", "loss": losses.relativistic, "penalty": penalties.r1_r2(0.1), "trunk": True}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(COUNTS))
+def test_numbers_of_reals_and_fakes(float64, name):
+    sizes, settings = COUNTS[name]
+    heads = settings.pop("trunk", False)
+    game = dataclasses.replace(small(**settings), batch_size=0, reals=16, fakes=8)
+    if heads:
+        game = dataclasses.replace(game, discriminators=[Group(TRUNK, 4, shared=("trunk",))])
+    compare(game, from_arrays("points", POINTS), sizes, steps=5)
+
+
 def gram(evidence):
     """Weights that depend on every entry of the Gram matrix."""
     return jax.nn.softmax(-jnp.einsum("mjk->mj", evidence.gram), axis=1)

@@ -101,6 +101,16 @@ def _travel(kind: str, size: int, group: int) -> int:
     return round(size * rounds / group)
 
 
+def flops_of(traced: Any, compiled: Any) -> float:
+    """FLOPs of a program on one device; a loop of unknown length counts as one turn.
+
+    Args:
+        traced: the result of `jax.jit(...).trace`.
+        compiled: the same program, compiled.
+    """
+    return float((compiled.cost_analysis() or {}).get("flops", 0.0)) + repeated_flops(traced.jaxpr)
+
+
 def repeated_flops(jaxpr: Any) -> float:
     """FLOPs of products and convolutions in the turns of loops after the first, which a compiler's count leaves out.
 
