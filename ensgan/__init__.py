@@ -9,6 +9,7 @@ from ensgan.devices import mesh
 from ensgan.evaluation import features, mixtures
 from ensgan.evaluation.selection import Selection, select
 from ensgan.evaluation.tables import evaluate_classes, evaluate_modes
+from ensgan.game.adoption import Donor, adopt
 from ensgan.game.game import Game
 from ensgan.game.info import Info
 from ensgan.game.population import Group, normal, uniform
@@ -24,6 +25,7 @@ from ensgan.types import InputError
 __version__ = "0.1.0"
 
 __all__ = [
+    "Donor",
     "Game",
     "Group",
     "Info",
@@ -32,6 +34,7 @@ __all__ = [
     "Replicas",
     "Selection",
     "State",
+    "adopt",
     "augment",
     "calibration",
     "combine",

@@ -66,6 +66,8 @@ class Config:
         batch_size: short for reals and fakes of this number; 0 leaves these as they are.
         compare: the reals that each fake meets in relativistic losses: one, or all; auto chooses one if there are as
             many fakes of a generator as reals, and all otherwise.
+        init_from: folders of runs whose members give their weights to those of this run, in order, and from the first
+            again where there are fewer; RUN:member:I takes one pair, RUN:step:N a checkpoint that is not the newest.
         ema: decay of the exponential average of generators, in [0, 1).
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
@@ -91,6 +93,7 @@ class Config:
     fakes: int = 0
     batch_size: int = 0
     compare: Literal["auto", "one", "all"] = "auto"
+    init_from: tuple[str, ...] = ()
     ema: float = 0.999
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
@@ -117,7 +120,10 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuses numbers that no run can have."""
-        for key in ("steps", "log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
+        if self.steps < (0 if self.init_from else 1):
+            least = "at least 1, or 0 with init_from, to score what other runs trained"
+            raise InputError(f"steps is {self.steps}; it must be {least if self.steps == 0 else 'at least 1'}")
+        for key in ("log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
         check_seed(self.seed)

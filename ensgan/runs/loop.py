@@ -81,7 +81,8 @@ class Loop:
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
         if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
-            state = self.evaluate(state, begin)  # a signal ended the run before these scores were made
+            state = self.evaluate(state, begin)  # nothing to train, or a signal came before these scores were made
+            self.checkpoints.save(begin, state)
         for begun, end in stretches(begin, config.steps, marks):
             with self.outputs.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
+import typing
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -198,7 +200,7 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
         print(whole_help(parser) if "--help-all" in argv else short_help(parser))
         raise SystemExit(0)
     try:
-        values = parser.parse_args([*given, *argv])
+        values = parser.parse_args([*given, *_listed(parser, argv)])
     except ArgumentError as error:
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
@@ -211,6 +213,27 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
             ) from error
         raise InputError(plain_type_error(text)) from error
     return values.as_dict()
+
+
+def _listed(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The words behind a flag that takes a list become one word, as `--flag a b` for `--flag '["a", "b"]'`."""
+    lists = {
+        option: typing.get_args(hint)[0]
+        for action in parser._actions
+        for option in action.option_strings
+        if typing.get_origin(hint := getattr(action, "_typehint", None)) is tuple
+    }
+    out: list[str] = []
+    words = list(argv)
+    while words:
+        out.append(words.pop(0))
+        if (kind := lists.get(out[-1])) is None or not words or words[0].startswith("["):
+            continue
+        found = [words.pop(0) for _ in itertools.takewhile(lambda word: not word.startswith("--"), list(words))]
+        quoted = kind in (str, "str") or typing.get_origin(kind) is typing.Literal
+        items = [word for each in found for word in (each.split(",") if not quoted else [each])]
+        out.append(f"[{', '.join(json.dumps(item) if quoted else item for item in items)}]")
+    return out
 
 
 def _flags(parser: ArgumentParser) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ import jax
 from jax.sharding import Mesh
 
 from ensgan.data import Source
+from ensgan.game.adoption import Donor
 from ensgan.game.game import Game
 from ensgan.game.placement import shardings
 from ensgan.game.state import State
@@ -65,13 +68,38 @@ def opened(directory: Path) -> Opened:
     return Opened(directory, config, *restore(directory, config))
 
 
-def newest(directory: Path, config: Config, game: Game, there: Mesh | None) -> tuple[int, State] | None:
-    """The newest checkpoint and its step, if any. Only reads: what trains in the directory is not disturbed."""
+def donors(places: Sequence[str]) -> list[Donor]:
+    """The members that other runs give, from texts such as `RUN`, `RUN:member:3` and `RUN:step:2000`.
+
+    Raises:
+        InputError: a text of another form, a folder that is no run, or a checkpoint that it does not have.
+    """
+    found = []
+    for place in places:
+        path, numbers = place, {}
+        while match := re.fullmatch(r"(.+):(member|step):([0-9]{1,9})", path):
+            path, numbers = match[1], {match[2]: int(match[3]), **numbers}
+        if re.search(r":(member|step)(:|$)", path):
+            raise InputError(f"{place!r} is not a run to begin from; give RUN, RUN:member:I or RUN:step:N")
+        directory = Path(path).expanduser()
+        config = load_run(directory)
+        game, _ = build(config)
+        state = newest(directory, config, game, None, numbers.get("step"))
+        if state is None:
+            raise InputError(f"{directory} has no complete checkpoint, so there are no weights to begin with")
+        found.append(Donor(state[1], numbers.get("member"), place))
+    return found
+
+
+def newest(
+    directory: Path, config: Config, game: Game, there: Mesh | None, step: int | None = None
+) -> tuple[int, State] | None:
+    """The newest checkpoint and its step, or that of `step`, if any. Only reads, so that training is not disturbed."""
     place = RunFiles(directory).checkpoints
     if not place.is_dir():
         return None
     with Checkpoints(place, config.keep, read_only=True) as checkpoints:
-        return checkpoints.restore(_placed(game, there)) if checkpoints.steps else None
+        return checkpoints.restore(_placed(game, there), step) if checkpoints.steps else None
 
 
 def check_data(directory: Path, checksum: str) -> None:

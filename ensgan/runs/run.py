@@ -20,8 +20,9 @@ from ensgan.evaluation import selection
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.features import Features, of_classifier
 from ensgan.evaluation.tables import distances
+from ensgan.game.adoption import adopt
 from ensgan.game.game import Game
-from ensgan.game.placement import chosen_mesh, start
+from ensgan.game.placement import chosen_mesh, shardings, start
 from ensgan.game.program import Program
 from ensgan.game.state import State
 from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watcher
@@ -31,7 +32,7 @@ from ensgan.runs.build import build
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
-from ensgan.runs.restore import check_data, newest
+from ensgan.runs.restore import check_data, donors, newest
 from ensgan.types import InputError
 
 
@@ -78,7 +79,7 @@ def run(
         if processes.several():  # one that a signal ends while it compiles would leave the others waiting
             caught = stack.enter_context(_signals())
         found = _found(config, directory, job, stack, watcher) if resume else None
-        begin, state = (0, start(job.game, config.seed, job.mesh)) if found is None else found
+        begin, state = _fresh(config, job, watcher) if found is None else found
         _note_schedule(config, job.game, watcher)
         clock = rundir.Clock(RunFiles(directory).clock, resume)
         with clock.on("evaluate"), processes.together():
@@ -102,6 +103,18 @@ def run(
         finally:
             outputs.close()
         return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
+
+
+def _fresh(config: Config, job: _Job, watcher: Watcher) -> tuple[int, State]:
+    """The step and the state at the start, with the weights of other runs if the configuration names some."""
+    state = start(job.game, config.seed, job.mesh)
+    if not config.init_from:
+        return 0, state
+    with processes.together():
+        given = donors(config.init_from)
+    watcher.note(f"members begin with the weights of {', '.join(config.init_from)}")
+    state = adopt(job.game, state, given)
+    return 0, state if job.mesh is None else jax.device_put(state, shardings(job.game, job.mesh, state))
 
 
 class _Job(NamedTuple):
