@@ -84,6 +84,7 @@ class Network(NamedTuple):
             without. A game with such networks takes data with as many classes, and no others.
         stages: the stages whose composition `apply` is, or () where the network does not say. Members of a group can
             have the first or the last stages in common (`Group.shared`), which then run once for all of them.
+        pack: number of neighbours in a batch that a discriminator judges together; the batch is a multiple of it.
     """
 
     init: Callable[[Array], tuple[Tree, Tree]]
@@ -95,6 +96,7 @@ class Network(NamedTuple):
     synced: bool = False
     classes: int | None = None
     stages: tuple[Stage, ...] = ()
+    pack: int = 1
 
 
 class Roles(NamedTuple):

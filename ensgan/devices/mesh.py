@@ -165,6 +165,7 @@ def check_fits(
     groups: Mapping[str, int],
     samples: Mapping[str, int],
     dealt: int = 1,
+    pack: int = 1,
     whole: bool = False,
     common: Sequence[str] = (),
 ) -> None:
@@ -175,6 +176,7 @@ def check_fits(
         groups: number of members of each group, by its name.
         samples: number of samples of a step, by its name.
         dealt: number of discriminators among which a batch is dealt out; 1 if each sees the whole batch.
+        pack: number of samples that discriminators judge together.
         whole: whether a network couples the samples of a batch, which must then stay on one device.
         common: names of the groups whose members run common stages together, and must stay on one device.
     """
@@ -190,12 +192,13 @@ def check_fits(
                 f"give it {_multiples(count, sizes.member)} members, or the mesh member={_divisors(groups.values())}"
             )
     for name, count in samples.items():
-        if count % (dealt * sizes.data):
+        if count % (dealt * pack * sizes.data):
             split = f", dealt out among {dealt} discriminators," if dealt > 1 else ""
+            split = f"{split} in packs of {pack}" if pack > 1 else split
             raise InputError(
                 f"{name} is {count}, which{split} a mesh with data={sizes.data} does not divide; give {name}="
-                f"{_multiples(count, dealt * sizes.data)}, or the mesh "
-                f"data={_divisors([each // dealt for each in samples.values()])}"
+                f"{_multiples(count, dealt * pack * sizes.data)}, or the mesh "
+                f"data={_divisors([each // (dealt * pack) for each in samples.values()])}"
             )
     if whole and sizes.data > 1:
         raise InputError(
@@ -219,6 +222,7 @@ def choose(
     groups: Mapping[str, int],
     samples: Mapping[str, int],
     dealt: int = 1,
+    pack: int = 1,
     whole: bool = False,
     common: Sequence[str] = (),
 ) -> Sizes:
@@ -228,7 +232,7 @@ def choose(
     """
     members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0 and not (common and m > 1)]
     least = math.gcd(*samples.values())
-    data = [d for d in range(1, devices + 1) if least % (dealt * d) == 0 and not (whole and d > 1)]
+    data = [d for d in range(1, devices + 1) if least % (dealt * pack * d) == 0 and not (whole and d > 1)]
     fits = [Sizes(m, d) for m in members for d in data or [1] if m * d <= devices]
     return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 

@@ -105,8 +105,8 @@ def check_ema(ema: float) -> None:
         raise InputError(f"ema is {ema}; the decay of the average must be in [0, 1)")
 
 
-def check_counts(counts: dict[str, Any], compare: str, coverage: str, N: int) -> None:
-    """The counts are positive, the coverage and comparisons are known, and N divides counts that are dealt out."""
+def check_counts(counts: dict[str, Any], compare: str, coverage: str, N: int, pack: int) -> None:
+    """The coverage and comparisons are known; counts are positive, and can be dealt out and packed."""
     if coverage not in COVERAGES:
         raise unknown("coverage", coverage, COVERAGES)
     if compare not in COMPARE:
@@ -114,12 +114,15 @@ def check_counts(counts: dict[str, Any], compare: str, coverage: str, N: int) ->
     for name, count in counts.items():
         if not isinstance(count, int) or count < 1:
             raise InputError(f"{name} is {count}; it must be a whole number, at least 1")
-        if COVERAGES[coverage].dealt and count % N:
-            below = count // N * N
-            near = f"{below} or {below + N}" if below else str(N)
+        hands = N if COVERAGES[coverage].dealt else 1
+        if count % (each := hands * pack):
+            below = count // each * each
+            near = f"{below} or {below + each}" if below else str(each)
+            reasons = [f"{coverage} coverage deals samples out among {N} discriminators"] if hands > 1 else []
+            reasons += [f"discriminators judge packs of {pack}"] if pack > 1 else []
             raise InputError(
-                f"{coverage} coverage deals samples out among {N} discriminators, but {name} is {count}; give a number "
-                f"that {N} divides, such as {name}={near}"
+                f"{' and '.join(reasons)}, but {name} is {count}; give a number that {each} divides, such as "
+                f"{name}={near}"
             )
 
 

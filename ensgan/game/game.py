@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -83,7 +84,7 @@ class Game:
         checks.check_update(self.update, self.n_critic)
         for name, value in self._counts().items():
             object.__setattr__(self, name, value)
-        checks.check_counts(self.counts, self.compare, self.coverage, N)
+        checks.check_counts(self.counts, self.compare, self.coverage, N, self.pack)
         checks.check_ema(self.ema)
         checks.check_requests(self.pairing, self.coverage)
         checks.check_loss(self.loss, self.heads, M, N)
@@ -144,6 +145,11 @@ class Game:
         """The numbers of samples by the names under which they were given."""
         both = {"reals": self.reals, "fakes": self.fakes}
         return {"batch_size": self.batch_size} if self.batch_size else both
+
+    @property
+    def pack(self) -> int:
+        """The number of samples of which those that a discriminator sees must be a multiple."""
+        return math.lcm(*(group.network.pack for group in self.groups_d))
 
     @property
     def hands(self) -> int:

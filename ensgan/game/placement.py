@@ -27,7 +27,8 @@ def to_divide(game: Game) -> dict[str, Any]:
     return {
         "groups": groups,
         "samples": game.counts,
-        "dealt": game.N if game.covers.dealt else 1,
+        "dealt": game.hands,
+        "pack": game.pack,
         "common": [name for name, parts in zip(groups, (g.parts for g in game.groups), strict=True) if parts],
         "whole": any(g.network.batch_coupled and not g.network.synced for g in game.groups),
     }

@@ -6,6 +6,7 @@ Every entry of GENERATORS and DISCRIMINATORS is called as `factory(sample_shape,
 from ensgan.networks.adapters import from_linen, from_nnx
 from ensgan.networks.dcgan import dcgan_discriminator, dcgan_generator
 from ensgan.networks.mlp import ACTIVATIONS, mlp, mlp_discriminator, mlp_generator
+from ensgan.networks.packing import packed, packed_shape
 from ensgan.networks.projection import projected, projection_of
 from ensgan.networks.r3gan import r3gan_discriminator, r3gan_generator
 from ensgan.networks.spectral import SpectralNorm
@@ -38,6 +39,8 @@ __all__ = [
     "mlp",
     "mlp_discriminator",
     "mlp_generator",
+    "packed",
+    "packed_shape",
     "projected",
     "projection_of",
     "r3gan_discriminator",

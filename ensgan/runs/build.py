@@ -76,8 +76,12 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         scale = settings.latent_scale
         prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
         latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
+        network = table[settings.network.name](
+            networks.packed_shape(sample_shape, settings.pack), **settings.network.options
+        )
+        network = network if settings.pack == 1 else networks.packed(network, settings.pack)
         return Group(
-            network=table[settings.network.name](sample_shape, **settings.network.options),
+            network=network,
             count=settings.count,
             optimizer=optim.OPTIMIZERS[optimizer.name](**_own_numbers(optimizer.options, settings.count, schedule)),
             latent=latent,

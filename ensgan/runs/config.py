@@ -38,6 +38,7 @@ class GroupConfig:
             backend.
         remat: hold the activations of one member at a time, for a third more work; where memory is short.
         shared: parts of the network that all members have in common, by names of parameters, such as hidden.1 or last.
+        pack: number of samples that a discriminator judges together, all of one generator (PacGAN).
         latent: prior of the latents of generators.
         latent_scale: scale of the prior, one number or one per member.
     """
@@ -46,6 +47,7 @@ class GroupConfig:
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
     remat: bool = False
     shared: tuple[str, ...] = ()
+    pack: int = 1
     latent: Literal["normal", "uniform"] = "normal"
     latent_scale: float | tuple[float, ...] = 1.0
     network: Plug = Plug("mlp")
@@ -129,11 +131,11 @@ class Config:
         check_seed(self.seed)
         if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
             raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")
-        for k, group in enumerate(self.discriminators):
-            for key in ("latent", "latent_scale"):
-                if (value := getattr(group, key)) != getattr(GroupConfig, key):
-                    where = f"discriminators.{k}.{key}"
-                    raise InputError(f"{where} is {value!r}, but only generators have latents; leave it out")
+        for side, others, keys in (("discriminators", "generators", ("latent", "latent_scale")), (*SIDES, ("pack",))):
+            for k, group in enumerate(getattr(self, side)):
+                for key in keys:
+                    if (value := getattr(group, key)) != getattr(GroupConfig, key):
+                        raise InputError(f"{side}.{k}.{key} is {value!r}, but only {others} have it; leave it out")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def test_common_stages_are_taken_where_donors_agree():
 def test_what_does_not_fit_is_named():
     game, state = pair(0, 2, 2)
     with pytest.raises(
-        InputError, match=r"generator 0 of old does not fit generators.0: b has shape \(5,\) there and has shape \(4,\) here"
+        InputError,
+        match=r"generator 0 of old does not fit generators.0: b has shape \(5,\) there and has shape \(4,\) here",
     ):
         adopt(game, state, [Donor(pair(1, hidden=5)[1], name="old")])
     with pytest.raises(InputError, match="the donor has 1 generators, numbered from 0; there is no member 1"):
