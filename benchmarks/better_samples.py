@@ -4,8 +4,8 @@
     python benchmarks/better_samples.py --table rows.jsonl
 
 All seeds of a configuration are replicas in one program. The single pair has the same networks, batch, loss and
-optimiser (its horizon is its own number of steps). It trains until its discriminator has seen as many samples as all
-discriminators of the ensemble. `select` chooses the best member and the mixture, and judges are fitted, on splits that
+optimiser (its horizon is its own number of steps). It trains for as many FLOPs as the ensemble, counted in the compiled
+steps. `select` chooses the best member and the mixture, and judges are fitted, on splits that
 are not used for scores. Refinement starts from the chosen mixture.
 
 Points are scored as in PacGAN, with 2,500 samples. Images are scored in the features of a classifier trained on the
@@ -34,6 +34,7 @@ from ensgan.runs import config
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
+from ensgan.runs.plan import plan
 from ensgan.sampling import combine
 from ensgan.sampling.refinement import METHODS, Refinement, Sampler, refined
 from ensgan.sampling.sampler import sample
@@ -94,10 +95,12 @@ def measure(name, flags, options):
                 shown[sampler] = x
     yield from rows(found, game, settings.steps, work, seconds)
 
-    steps = round(work / (2 * game.batch_size))
+    flops = settings.steps * plan(game, source).flops
     falling = [
         plug for plug in ("optimizer", "penalty") if "horizon" in tree.get(plug, ())
     ]  # these fall over all steps of the pair
+    one, _ = build(parse(tree, TABLES, [*flags, *ONE])[0])
+    steps = round(flops / plan(one, source).flops)
     more = ["--steps", str(steps), *(part for plug in falling for part in (f"--{plug}.horizon", str(steps)))]
     game, source = build(parse(tree, TABLES, [*flags, *ONE, *more])[0])
     state, replicas, work, seconds = trained(game, source, seeds, steps)

@@ -64,7 +64,7 @@ def measure(name, data, options):
     game, source = build(parse(tree, TABLES)[0])
     stage = None
     if game.claims.weight is not None:  # stages fill the budget
-        stage = tree["schedule"]["every"] = int(budget / (2 * game.batch_size) / game.M)
+        stage = tree["schedule"]["every"] = int(budget / (game.reals + game.fakes) / game.M)
         game, source = build(parse(tree, TABLES)[0])
     replicas = Replicas(game, seeds=seeds)
     program, state = Program(replicas, source), replicas.init()
@@ -110,7 +110,7 @@ def play(program, players, state, begin, num):
     fakes = played.sum(axis=(1, 2)).mean()
     reals = np.minimum(played.sum(axis=1), num).sum(axis=1).mean()  # one batch per step, for any number of opponents
     dealt = game.N if game.coverage == "split" else 1
-    return state, float(fakes + reals) * game.batch_size / dealt * max(game.n_critic, 1)
+    return state, float(fakes * game.fakes + reals * game.reals) / dealt * max(game.n_critic, 1)
 
 
 def summary(scores):

@@ -54,7 +54,7 @@ def main():
         "config": options.config,
         "M": game.M,
         "N": game.N,
-        "B": game.batch_size,
+        "B": game.reals,
         "rounds": options.rounds,
         "steps": options.steps,
         "milliseconds": {update: round(1e3 * value, 3) for update, value in median.items()},

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from ensgan import data, losses, pairing
 from ensgan.data.source import sample_keys
@@ -46,6 +47,12 @@ def game(M=3, N=2, *, batch_size=8, hidden=5, coupled=False, heads=(), shared=()
         batch_size=batch_size,
         **settings,
     )
+
+
+def some(*names, of):
+    """The cases of a test that runs over a table; those that are not named are slow."""
+    assert set(names) <= set(of)
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in sorted(of)]
 
 
 def filled(network, *members):

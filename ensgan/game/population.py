@@ -110,7 +110,8 @@ class Group:
         None if the shared parts are not the first or the last stages, or if samples of a batch are coupled, since batch
         statistics are those of one member's samples. Every member then runs all of its stages.
         """
-        return split(self.network, self.shared) if self.shared and not self.network.batch_coupled else None
+        alone = self.count == 1 or self.network.batch_coupled
+        return split(self.network, self.shared) if self.shared and not alone else None
 
     @property
     def has_trunk(self) -> bool:

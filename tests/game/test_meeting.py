@@ -13,7 +13,7 @@ from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.types import InputError
 
-COUNTS = [(8, 2), (4, 8), (12, 4), (16, 2), (6, 5)]  # M·F = 6 .. 24 is below, equal to, above, or no multiple of R
+COUNTS = [(8, 2), (4, 8), (12, 4)]  # M·F is below R (and does not divide it), above it, and equal to it
 
 
 def game(M=3, N=2, reals=8, fakes=2, **settings):
@@ -34,13 +34,13 @@ def test_gradients_are_those_of_the_definition(reals, fakes, compare):
     definition.check(game(reals=reals, fakes=fakes, compare=compare), toys.batch(reals))
 
 
-@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+@pytest.mark.parametrize("name", toys.some("hinge", "relativistic_least_squares", of=losses.LOSSES))
 def test_every_loss_has_counts(name):
     definition.check(game(loss=losses.LOSSES[name], reals=4, fakes=3, compare="all"), toys.batch(4))
 
 
 @pytest.mark.parametrize("compare", ["one", "all"])
-@pytest.mark.parametrize(("reals", "fakes"), [(8, 4), (8, 2), (4, 8), (12, 4)])
+@pytest.mark.parametrize(("reals", "fakes"), [(8, 2), (4, 8)])
 def test_split_coverage_deals_both_counts(reals, fakes, compare):
     definition.check(game(reals=reals, fakes=fakes, compare=compare, coverage="split"), toys.batch(reals))
 
@@ -53,11 +53,11 @@ def test_neighbours_meet_the_same_reals(compare):
 
 
 @pytest.mark.parametrize("coverage", ["full", "split"])
-@pytest.mark.parametrize(("reals", "fakes"), [(8, 2), (4, 4), (4, 8)])
+@pytest.mark.parametrize(("reals", "fakes"), [(8, 2), (4, 8)])
 def test_conditional_fakes_have_the_classes_of_the_reals_that_they_meet(reals, fakes, coverage):
     conditional = Game(
-        [Group(networks.mlp_generator((2,), latent=3, widths=(4,), classes=3), 2)],
-        [Group(networks.mlp_discriminator((2,), widths=(4,), classes=3), 2)],
+        [Group(networks.mlp_generator((2,), latent=3, widths=(4,), classes=3, dtype="float64"), 2)],
+        [Group(networks.mlp_discriminator((2,), widths=(4,), classes=3, dtype="float64"), 2)],
         loss=losses.relativistic,
         pairing=pairing.own_and_mean(0.3),
         optimizer=optax.sgd(1.0),
