@@ -4,6 +4,9 @@ M generators play N discriminators; one kernel computes the full M×N score matr
 training weights, ranking, selection and sampling.
 """
 
+import ensgan.environment  # noqa: F401, first, since JAX reads environment variables while it is imported
+
+# isort: split
 from ensgan import augment, data, losses, metrics, networks, optim, pairing, penalties, refine, schedules
 from ensgan.devices import mesh
 from ensgan.evaluation import features, mixtures

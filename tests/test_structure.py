@@ -12,7 +12,7 @@ import ensgan
 
 PACKAGE = Path(ensgan.__file__).parent
 FLOORS = [  # a wing imports from lower floors, and from its own
-    ["types"],
+    ["types", "environment"],
     [
         "networks",
         "losses",

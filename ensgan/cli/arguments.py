@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
+import os
 import re
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
@@ -24,7 +26,11 @@ from ensgan.runs.help import command_help, hyphened, plain_type_error, unknown_f
 from ensgan.runs.parsing import Tables, parse
 from ensgan.types import InputError
 
-RENAMED = {"from": "from_", "input": "input_"}  # flags that are words of Python, and their parameters
+RENAMED = {
+    "from": "from_",
+    "input": "input_",
+    "range": "range_",
+}  # words of Python
 
 
 def call(command: str, function: Callable[..., Any], argv: Sequence[str], configured: Any = None) -> Any:
@@ -96,7 +102,7 @@ def add(parser: ArgumentParser, function: Callable[..., Any]) -> None:
     kinds = get_type_hints(function)
     records = [kind for kind in kinds.values() if dataclasses.is_dataclass(kind) and kind is not Config]
     skip: set[int | str] = {name for name, kind in kinds.items() if dataclasses.is_dataclass(kind)}
-    parser.add_function_arguments(function, skip=skip, as_positional=True, fail_untyped=False)
+    parser.add_function_arguments(_texts(function), skip=skip, as_positional=True, fail_untyped=False)
     for kind in records:
         parser.add_class_arguments(kind, fail_untyped=False)  # type: ignore[arg-type]
     for kind in records:
@@ -104,6 +110,16 @@ def add(parser: ArgumentParser, function: Callable[..., Any]) -> None:
     for action in parser._actions:
         if kinds.get(action.dest) is bool:
             action.metavar = ""
+
+
+def _texts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same parameters with paths as texts, since the parser cannot read paths that are not UTF-8."""
+    named = functools.wraps(function)(lambda *values, **more: function(*values, **more))
+    of = inspect.signature(function, eval_str=True).parameters.values()
+    texts = [p.replace(annotation=str if p.annotation is Path else p.annotation) for p in of]
+    named.__signature__ = inspect.Signature(texts)  # type: ignore[attr-defined]
+    named.__annotations__ = {p.name: p.annotation for p in texts}
+    return named
 
 
 def with_values(argv: Sequence[str], function: Callable[..., Any]) -> list[str]:
@@ -126,6 +142,9 @@ def flag(argument: str) -> str:
 
 
 def _made(kind: Any, name: str, values: dict[str, Any]) -> Any:
+    """The value of a parameter; a path that begins with ~ is in the user's home."""
     if dataclasses.is_dataclass(kind) and kind is not Config:
         return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[operator]
-    return values[name]
+    value = values[name]
+    value = os.path.expanduser(value) if isinstance(value, str) else value
+    return Path(value) if kind is Path else value

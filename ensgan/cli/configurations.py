@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def file_of(name: str | None) -> Path:
         InputError: there is none.
     """
     name = DEFAULT if name is None else name
-    path = Path(name)
+    path = Path(os.path.expanduser(name))
     if path.suffix or path.is_file():
         if not path.is_file():
             raise InputError(f"there is no configuration {name}; give a .toml file, or one of: {', '.join(shipped())}")

@@ -99,4 +99,4 @@ def _system(error: BaseException) -> str:
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}"
-    return "out of memory; lower batch_size, the number of members, or --num"
+    return "out of memory; lower --batch-size or the number of members, or --num"

@@ -29,7 +29,7 @@ def evaluate(
 ) -> None:
     """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
 
-    `ensgan evaluate --real DIR --fake DIR` compares two folders of images instead; it has its own --help.
+    `ensgan evaluate --real A --fake B` compares two folders of images or .npz files instead; it has its own --help.
 
     Distances are taken in the features that the run's configuration names, or in Inception's. The mixture is the one
     that `sample --from mixture` draws from. Rankings, and who is best, are those of the select split.
@@ -66,6 +66,8 @@ def evaluate(
     if source.modes is not None:
         table = evaluate_modes(game, state, source, num=num or 2500, **law)
         print(describe_modes(table) + "\n")
+    elif classifier_steps and source.classes is not None and len(source.shape) == 3 and not classifiable(source):
+        print("classes are not counted, because a classifier needs two or more in memory to train with\n")
     elif classifiable(source) and classifier_steps:
         text = f"training a classifier for {classifier_steps} steps, to count classes; --classifier-steps 0 skips it"
         print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,8 @@
-"""`ensgan evaluate --real DIR --fake DIR`: two folders of images compared."""
+"""`ensgan evaluate --real A --fake B`: two folders of images, or files of arrays, compared."""
 
 from __future__ import annotations
+
+import re
 
 from ensgan.cli.checks import CLASSIFIER_STEPS, repeats_or_default
 from ensgan.data.checks import check_seed
@@ -21,6 +23,7 @@ def folders(
     inception: str | None = None,
     moments: bool = False,
     size: int | None = None,
+    range_: str | None = None,
     pixels: int | None = None,
     classifier_steps: int | None = None,
     num: int | None = None,
@@ -28,15 +31,17 @@ def folders(
     repeats: int | None = None,
     cache: str | None = None,
 ) -> None:
-    """Compare two folders of images: distances with confidence intervals, and the value that real images get.
+    """Compare two folders of images, or files of arrays: distances with intervals, and the value that reals get.
 
     Args:
-        real: folder of real images.
-        fake: folder of images to measure.
-        features: identity compares pixels; classifier trains one on the reals, whose subfolders are the classes.
+        real: folder of real images, or a .npz or .npy file of images or points.
+        fake: folder or file to measure, such as `ensgan sample` writes.
+        features: identity compares pixels; classifier trains one on the reals, whose subfolders or labels are the
+            classes.
         inception: compare images by Inception-v3 with the weights in this file: FID, KID and more.
         moments: the Fréchet distance alone, without an interval, so that no features need be held in memory.
         size: crop and resize all images to so many pixels a side (default: all must have one size).
+        range_: the values of black and white in files of float images, such as 0,1 (default: -1,1).
         pixels: largest side in pixels for identity; larger images are averaged (default 8).
         classifier_steps: updates of the classifier (default 1500).
         num: largest number of images of each folder (default: all).
@@ -49,6 +54,7 @@ def folders(
     """
     trained, halves = features == "classifier", repeats_or_default(repeats)
     check_seed(seed, "--seed")
+    span = _span(range_)
     _check(real, fake, features, num)
     _check_idle(trained, inception is not None, moments, pixels, classifier_steps, repeats)
     steps = CLASSIFIER_STEPS if classifier_steps is None else classifier_steps
@@ -57,7 +63,7 @@ def folders(
     of = identity(comparison.PIXELS if pixels is None else pixels) if inception is None else of_inception(inception)
     if moments:
         distance, reals, fakes = frechet_of_folders(
-            real or "", fake or "", features=of, size=size, num=num, seed=seed, cache=cache
+            real or "", fake or "", features=of, size=size, span=span, num=num, seed=seed, cache=cache
         )
         print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
         return
@@ -66,6 +72,7 @@ def folders(
         fake or "",
         features=of,
         size=size,
+        span=span,
         num=num,
         seed=seed,
         repeats=halves,
@@ -79,14 +86,30 @@ def folders(
             "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
             f"{judge.accuracy:.2%} of {judge.num} others"
         )
-    print(format_measured({"value [95 % interval]" if halves else "value": found.rows}))
+    print(format_measured({"value [95 % interval]" if halves else "value": found.rows}, found.refused))
     print(describe_floor(found))
+
+
+def _span(text: str | None) -> tuple[float, float] | None:
+    """The numbers of `--range`."""
+    if text is None:
+        return None
+    numbers = re.fullmatch(r"\s*([-+.\de]+)\s*,\s*([-+.\de]+)\s*", text)
+    try:
+        low, high = map(float, numbers.groups()) if numbers else (0.0, 0.0)
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(f"--range is {text!r}; give the values of black and white, such as 0,1")
+    return low, high
 
 
 def _check(real: str | None, fake: str | None, features: str, num: int | None) -> None:
     for flag, folder in (("real", real), ("fake", fake)):
         if not folder:
-            raise InputError(f"--{flag} is missing; give `ensgan evaluate --real DIR --fake DIR`")
+            raise InputError(
+                f"--{flag} is missing; give `ensgan evaluate --real A --fake B`, folders of images or .npz files"
+            )
     if features not in FOLDER_FEATURES:
         raise unknown("features", features, FOLDER_FEATURES)
     if num is not None and num < 4:

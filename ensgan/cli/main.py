@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
+from ensgan import environment
+from ensgan.cli import streams
 from ensgan.cli.configurations import file_of, shipped
 from ensgan.cli.distributed import INTERRUPTED, tell
 from ensgan.types import InputError, out_of_memory, unknown
@@ -21,7 +23,7 @@ USAGE = """usage: ensgan COMMAND ...
   resume RUN [--steps N]             continue from the newest checkpoint
   select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on held-out data
-  evaluate --real DIR --fake DIR     compare two folders of images
+  evaluate --real A --fake B         compare two folders of images, or two .npz files
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD lets the run's judge choose
   judge RUN [--input FILE]           combine all discriminators into one judge; score the samples in a file
   export RUN --to DIR                write a generator, the mixture or a discriminator as files that run without ensgan
@@ -65,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
         return COMMANDS[argv[0]](argv[1:])
-    except BrokenPipeError:
-        raise
     except (InputError, OSError) as error:
         tell(error)
         return 2
@@ -75,13 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as error:
         if not out_of_memory(error):
-            raise
+            fault = environment.device_fault()
+            if fault is None:
+                raise
+            error = InputError(fault)
         tell(error)
         return 2
 
 
 def command() -> None:
     """The program `ensgan`."""
+    streams.prepare()
     # When a checkpoint cannot be written or read, each of Orbax's threads and tasks reports its own traceback on the
     # way down; the error itself reaches `main` and is reported in one line.
     for name in ("absl", "asyncio"):
@@ -89,19 +93,27 @@ def command() -> None:
     sys.unraisablehook = _quiet
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
     try:
-        try:
-            code: int = main()
-        except SystemExit as stop:  # after a help text
-            code = stop.code if isinstance(stop.code, int) else 0
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _code()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    lost = streams.failed()
+    if lost is not None and not isinstance(lost, BrokenPipeError):  # the reader of a pipe may have seen enough
+        print(f"ensgan: the work is done, but its output is lost: {lost.strerror}", file=sys.stderr)
+        code = code or 2
     if code == INTERRUPTED:
         os._exit(code)  # a program that was interrupted while it compiles would crash on its orderly way out
     sys.exit(code)
+
+
+def _code() -> int:
+    """Runs the command of this program; its exit code."""
+    if fault := environment.xla_fault():
+        tell(InputError(fault))
+        return 2
+    try:
+        return main()
+    except SystemExit as stop:  # after a help text
+        return stop.code if isinstance(stop.code, int) else 0
 
 
 def _quiet(unraisable: Any) -> None:

@@ -15,8 +15,10 @@ from ensgan.cli.checks import check_out
 from ensgan.cli.judge import fitted_judge
 from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
+from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
+from ensgan.refine import NothingAccepted
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
@@ -143,13 +145,21 @@ def _refined(
     if how.kind.critic and game.loss.logit != "uncalibrated":
         text = f"{method} assumes a Wasserstein critic, which this loss does not train; the result follows no known law"
         print(text, file=sys.stderr)
-    got = refined(sampler, found.state, key, num, judge, how, start=start, progress=progress)
+    try:
+        got = refined(sampler, found.state, key, num, judge, how, start=start, progress=progress)
+    except NothingAccepted as error:
+        print(f"note: {error}. So the samples are not refined", file=sys.stderr)
+        tags = draws.labels(game, key, num, label)
+        x = np.asarray(drawn(game, found.state, key, num, weights=sampler.weights, label=tags))
+        return x, tags, f"not refined, because {method} accepted none"
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
     plain = drawn(game, found.state, again, min(num, 1000), weights=sampler.weights, label=label)
     table = evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))
+    for note in copies(source.held_out("report", 1000)["x"], np.asarray(x)):
+        print(f"note: {note}", file=sys.stderr)
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
     cost = (
         f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes, joined
@@ -28,10 +31,13 @@ def train(settings: Config, place: Processes, *, run_dir: str | None = None, ove
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
     given = (("--overwrite", overwrite), ("--run-dir", run_dir))
     with joined(" ".join(["train", *(flag for flag, value in given if value)]), place):
-        free = lambda: processes.from_first(str(_free_directory(settings.name, settings.seed)))
-        directory = Path(run_dir or free())
-        sizes = mesh.parse(place.mesh)
-        outcome = training.run(settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes)
+        with contextlib.ExitStack() as stack:
+            mine = ""
+            if run_dir is None and processes.first():
+                mine = str(stack.enter_context(_claimed(settings.name, settings.seed)))
+            directory = Path(run_dir or processes.from_first(mine))
+            sizes = mesh.parse(place.mesh)
+            outcome = training.run(settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes)
         return finish(outcome, directory)
 
 
@@ -57,8 +63,24 @@ def console() -> Watcher:
     return Console(sys.stderr) if processes.first() else Watcher()
 
 
-def _free_directory(name: str, seed: int) -> Path:
-    n = 1
-    while (directory := Path("runs") / f"{name}-{seed}-{n}").exists():
-        n += 1
-    return directory
+@contextlib.contextmanager
+def _claimed(name: str, seed: int) -> Iterator[Path]:
+    """A new folder that no other process gets; it goes again if nothing was written into it."""
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    directory = next(filter(_made, (runs / f"{name}-{seed}-{n}" for n in itertools.count(1))))
+    try:
+        yield directory
+    finally:
+        for folder in (directory, runs):
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def _made(directory: Path) -> bool:
+    """Whether this process made the folder, and nobody before."""
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        return False
+    return True

@@ -46,8 +46,11 @@ class Classifier(NamedTuple):
 
 
 def classifiable(source: Source) -> bool:
-    """Whether a classifier can be trained on a source: labelled images, held in memory."""
-    return source.draw is not None and source.classes is not None and len(source.shape) == 3
+    """Whether a classifier can be trained on a source: images with two classes or more, held in memory."""
+    if source.draw is None or source.classes is None or len(source.shape) != 3:
+        return False
+    single = source.single or source
+    return len(np.unique(single.arrays["train"]["label"])) > 1
 
 
 def train_classifier(
@@ -68,12 +71,13 @@ def train_classifier(
         learning_rate: that Adam starts with.
 
     Raises:
-        InputError: the source has no labels, is streamed, or has no images; `steps` or `batch_size` below 1.
+        InputError: the source has fewer than two classes, is streamed, or has no images; `steps` or `batch_size` below
+            1.
     """
     if not classifiable(source):
         raise InputError(
-            f"a classifier cannot be trained on {source.name!r}: expected labelled images [H, W, C] in memory, found "
-            f"samples {list(source.shape)}, {'no' if source.classes is None else source.classes} classes, "
+            f"a classifier cannot be trained on {source.name!r}: expected labelled images [H, W, C] of at least two "
+            f"classes in memory, found samples {list(source.shape)}, {_classes(source)}, "
             f"{'streamed' if source.draw is None else 'in memory'}"
         )
     if steps < 1 or batch_size < 1:
@@ -113,6 +117,13 @@ def train_classifier(
     found, _ = classify(classifier, held_out["x"])
     accuracy = float((found == held_out["label"]).mean())
     return classifier._replace(accuracy=accuracy, num=len(found))
+
+
+def _classes(source: Source) -> str:
+    if source.classes is None:
+        return "no classes"
+    seen = (source.single or source).arrays.get("train", {})
+    return f"{len(np.unique(seen['label'])) if 'label' in seen else source.classes} classes"
 
 
 def classify(classifier: Classifier, x: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import softmax
 
+from ensgan.data import to_uint8
 from ensgan.evaluation.families import METRICS, PAIRS, Metric, Sample, Unit, of_classes
 from ensgan.evaluation.features import Features, extract, identity
 from ensgan.metrics import Measured, bandwidth, half_intervals
@@ -30,6 +31,7 @@ class Comparison(NamedTuple):
         reals: how many there were.
         fakes: how many there were.
         floor: how many reals stood for the fakes to find the floor.
+        notes: copies among the samples.
     """
 
     rows: dict[str, Measured]
@@ -38,6 +40,7 @@ class Comparison(NamedTuple):
     reals: int
     fakes: int
     floor: int
+    notes: tuple[str, ...] = ()
 
 
 class Measure(NamedTuple):
@@ -80,8 +83,8 @@ def compare(
         how: the fields of `Measure`.
 
     Raises:
-        InputError: an unknown metric; features that are not finite or constant; and with `strict` too few samples for a
-            metric.
+        InputError: an unknown metric; features that are not finite; and with `strict` samples for which a metric is
+            not defined, or too few of them for its interval.
     """
     by = Measure(**how)
     features = by.features or identity(PIXELS)
@@ -93,7 +96,7 @@ def compare(
     given = {"reals": real, "fakes": fake, **({} if more is None else {"other reals": more})}
     samples = _samples(given, np.shape(real)[1:], features, by)
     reals, fakes = samples["reals"], samples["fakes"]
-    check_pair(reals.features, fakes.features, least=4)
+    check_pair(reals.features, fakes.features, least=1)
     n, m = len(reals.features), len(fakes.features)
     if more is not None:
         pair = (reals, samples["other reals"].part(0, m))
@@ -101,7 +104,7 @@ def compare(
         cut = m if n >= 2 * m else n // 2
         pair = (reals.part(cut, n if n >= 2 * m else 2 * cut), reals.part(0, cut))
     few = reals.features[:PAIRS]
-    unit = Unit(few, float(bandwidth(jnp.asarray(few, jnp.float32))))
+    unit = Unit(few, float(bandwidth(jnp.asarray(few, jnp.float32))) if n > 1 else 0.0)
 
     rows, refused = {}, {}
     for metric in families:
@@ -115,7 +118,27 @@ def compare(
                 raise
             refused.update(dict.fromkeys(metric.names, str(error)))
     rows, refused = ({k: v for k, v in part.items() if by.names is None or k in by.names} for part in (rows, refused))
-    return Comparison(rows, refused, features.name, n, m, len(pair[1].features))
+    return Comparison(rows, refused, features.name, n, m, len(pair[1].features), copies(real, fake))
+
+
+def copies(real: Any, fake: Any) -> tuple[str, ...]:
+    """Notes about copies: fakes that are reals, and samples that come several times. Images are compared as pixels."""
+    kind, found = "picture" if np.ndim(real) == 4 else "sample", []
+    pixels = lambda x: x if x.dtype == np.uint8 or x.ndim != 4 else to_uint8(x)
+    rows = {
+        name: [hash(each.tobytes()) for each in np.ascontiguousarray(pixels(np.asarray(x)))]
+        for name, x in (("reals", real), ("fakes", fake))
+    }
+    for name, each in rows.items():
+        different = len(set(each))
+        if different == 1 < len(each):
+            found.append(f"{name}: {len(each)} copies of one {kind}")
+        elif 2 * different <= len(each):
+            found.append(f"{name}: {len(each)} {kind}s, of which only {different} are different")
+    there = set(rows["reals"])
+    if same := sum(each in there for each in rows["fakes"]):
+        found.append(f"identical to the reals: {same} of {len(rows['fakes'])}")
+    return tuple(found)
 
 
 def _samples(given: dict[str, Any], shape: Any, features: Features, by: Measure) -> dict[str, Sample]:
@@ -132,6 +155,11 @@ def _samples(given: dict[str, Any], shape: Any, features: Features, by: Measure)
     return samples
 
 
+def _few(sizes: tuple[int, int], least: int) -> str:
+    name = "reals" if sizes[0] <= sizes[1] else "fakes"
+    return f"there are {min(sizes)} {name}; at least {least} are needed"
+
+
 def _measured(
     metric: Metric,
     samples: tuple[Sample, Sample],
@@ -142,29 +170,28 @@ def _measured(
 ) -> dict[str, Measured]:
     """The value of a metric on (reals, fakes), its interval, and its floor on a pair of reals."""
 
-    def prepared(real: Sample, fake: Sample, least: int) -> tuple[Callable[..., Any], tuple[int, int]]:
+    def prepared(real: Sample, fake: Sample) -> tuple[Callable[..., Any], tuple[int, int]]:
         sizes = (len(real.features), len(fake.features))
-        if min(sizes) < least:
-            without = ", or take no interval" if min(sizes) >= metric.least else ""
-            raise InputError(
-                f"{' and '.join(metric.names)}: there are {min(sizes)} samples; at least {least} are needed: "
-                f"give more{without}"
-            )
+        if min(sizes) < metric.least:
+            raise InputError(f"{_few(sizes, metric.least)}: give more")
         if metric.most is not None:
             sizes = (min(*sizes, metric.most),) * 2
         return metric.prepare(real.part(0, sizes[0]), fake.part(0, sizes[1]), unit), sizes
 
-    of, sizes = prepared(*samples, max(metric.least, 2 * metric.half if by.repeats else 0))
+    of, sizes = prepared(*samples)
     value = np.atleast_1d(of(*map(np.arange, sizes)))
     low = high = np.full(len(value), np.nan)
-    if by.repeats:
+    enough = min(sizes) >= max(2, 2 * metric.half)
+    if by.repeats and not enough and by.strict:
+        raise InputError(f"{_few(sizes, max(2, 2 * metric.half))}: give more, or take no interval")
+    if by.repeats and enough:
         halves = {"repeats": by.repeats, "seed": by.seed}
         low, high = half_intervals(lambda i, j: np.atleast_1d(of(i, j)), value, sizes, **halves)
     if None not in known_floor:
         floor = np.array(known_floor, np.float64)
     else:
         try:
-            against, others = prepared(*pair, metric.least)
+            against, others = prepared(*pair)
             floor = np.atleast_1d(against(*map(np.arange, others)))
         except InputError:  # there are too few reals for a floor, though not for a value
             floor = np.full(len(value), np.nan)

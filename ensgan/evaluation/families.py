@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from ensgan.metrics import class_scores, duplicate_radius, frechet_distance, inception_score, moments, sinkhorn
+from ensgan.metrics.checks import check_varied
 from ensgan.metrics.gaussian import raw_moments
 from ensgan.metrics.kernels import cubic_kernel, gaussian_kernel, unbiased_mmd
 from ensgan.metrics.neighbours import from_distances
@@ -55,7 +56,7 @@ class Metric(NamedTuple):
     names: tuple[str, ...]
     prepare: Callable[[Sample, Sample, Unit], Callable[[np.ndarray, np.ndarray], Any]]
     most: int | None = PAIRS
-    least: int = 4
+    least: int = 2
     half: int = 2
     low: float = 0.0
     high: Any = np.inf
@@ -85,6 +86,7 @@ def _squared(x: np.ndarray, y: np.ndarray, unit: Unit) -> np.ndarray:
 
 
 def _gaussian(x: np.ndarray, y: np.ndarray, unit: Unit) -> np.ndarray:
+    check_varied(unit.reals, "reals")
     return gaussian_kernel(_squared(x, y, unit), unit.scale)
 
 
@@ -137,8 +139,8 @@ METRICS = (
     Metric(("kernel distance (cubic)",), _of_pairs(_cubic, unbiased_mmd), low=-np.inf),
     Metric(("MMD² (Gaussian)",), _of_pairs(_gaussian, unbiased_mmd), low=-np.inf),
     Metric(NEIGHBOURS, _of_pairs(_squared, from_distances), least=6, half=6, high=np.array([1.0, 1.0, np.inf, 1.0])),
-    Metric(("sliced Wasserstein",), _sliced),
-    Metric(("Wasserstein",), _wasserstein, most=MATCHED),
+    Metric(("sliced Wasserstein",), _sliced, least=1),
+    Metric(("Wasserstein",), _wasserstein, most=MATCHED, least=1),
     Metric(("Sinkhorn divergence",), _sinkhorn, most=MATCHED),
     Metric(("duplicate pairs",), _duplicates),
 )
@@ -158,6 +160,6 @@ SHORT = {
 def of_classes(splits: int) -> tuple[Metric, ...]:
     """Those that take probabilities of classes; the score is a mean over as many parts as `splits`."""
     return (
-        Metric(("classifier score",), _score(splits), most=None, least=max(4, 2 * splits), low=1.0),
-        Metric(("TV of classes",), _classes, most=None),
+        Metric(("classifier score",), _score(splits), most=None, least=splits, half=splits, low=1.0),
+        Metric(("TV of classes",), _classes, most=None, least=1),
     )

@@ -1,4 +1,4 @@
-"""Two folders of images compared."""
+"""Two sets of samples compared, from folders of images or from files of arrays."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ensgan.data import folder, read_images
+from ensgan.data import Source, folder, from_arrays
 from ensgan.data.source import dequantized
-from ensgan.evaluation.classifier import Classifier, train_classifier
+from ensgan.evaluation.classifier import Classifier, classifiable, train_classifier
 from ensgan.evaluation.comparison import PIXELS, Comparison, compare
 from ensgan.evaluation.features import Features, identity, of_classifier, statistics
+from ensgan.evaluation.files import read_samples
 from ensgan.metrics import frechet_distance
 from ensgan.types import InputError
 
@@ -23,17 +24,19 @@ def compare_folders(
     fake: str | Path,
     *,
     size: int | None = None,
+    span: tuple[float, float] | None = None,
     num: int | None = None,
     classifier_steps: int = 0,
     **how: Any,
 ) -> tuple[Comparison, Classifier | None]:
-    """Compares images in two folders, made by anything.
+    """Compares samples in two folders of images or files of arrays, made by anything.
 
     Args:
-        real: the folder of reals. With a classifier, its subfolders are the classes.
-        fake: the folder of fakes.
+        real: the reals. With a classifier, its subfolders are the classes, or the labels in a file.
+        fake: the fakes.
         size: images are cropped and resized to `size` × `size` pixels as they are read; else they have one size.
-        num: the most images of each folder, drawn by `seed`; all if not given.
+        span: as in `files.read_samples`.
+        num: the most images of each, drawn by `seed`; all if not given.
         classifier_steps: above 0, features are those of a classifier trained on 40 % of the reals for so many steps,
             and half of the reals, which it has not seen, are compared.
         how: the fields of `Measure`.
@@ -42,21 +45,33 @@ def compare_folders(
         The comparison, and the classifier if there is one.
 
     Raises:
-        InputError: an empty folder, images of other sizes, too few of them, or no classes where a classifier is asked.
+        InputError: an empty folder or file, images of other sizes, or no classes where a classifier is asked.
     """
-    drawn, classifier = read_images(fake, size=size), None
+    (drawn, _), classifier = read_samples(fake, size=size, span=span), None
     seed = how.get("seed", 0)
     if classifier_steps > 0:
-        source = folder(real, size=size, seed=seed, resident=True, fractions=TRAINING)
-        if source.classes is None or source.classes < 2:
-            raise InputError(f"{real} has no classes; a classifier needs two or more, each a subfolder of images")
+        source = _labelled(real, size, span, seed)
         there = np.concatenate([source.arrays[split]["x"] for split in ("calibrate", "report")])
         _check_shapes(there, drawn)
         classifier = train_classifier(source, seed=seed, steps=classifier_steps)
         how["features"] = of_classifier(classifier)
     else:
-        there = read_images(real, size=size)
-    return compare(*_chosen(there, drawn, num, seed), **how), classifier
+        there, _ = read_samples(real, size=size, span=span)
+    return compare(*_seen(_drawn(there, drawn, num, seed), seed), **how), classifier
+
+
+def _labelled(real: str | Path, size: int | None, span: tuple[float, float] | None, seed: int) -> Source:
+    """Reals with classes, to train a classifier with."""
+    if Path(real).is_dir():
+        source = folder(real, size=size, seed=seed, resident=True, fractions=TRAINING)
+    else:
+        x, label = read_samples(real, size=size, span=span)
+        source = from_arrays(Path(real).name, x, label, seed=seed, fractions=TRAINING)
+    if not classifiable(source):
+        raise InputError(
+            f"{real} has no classes; a classifier needs images of two or more, each in a subfolder, or labels in a file"
+        )
+    return source
 
 
 def frechet_of_folders(
@@ -65,6 +80,7 @@ def frechet_of_folders(
     *,
     features: Features | None = None,
     size: int | None = None,
+    span: tuple[float, float] | None = None,
     num: int | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
@@ -72,10 +88,11 @@ def frechet_of_folders(
     """The Fréchet distance alone, from means and covariances: no features are held, however many images there are.
 
     Args:
-        real: the folder of reals.
-        fake: the folder of fakes.
+        real: the reals.
+        fake: the fakes.
         features: as in `compare`.
         size: as in `compare_folders`.
+        span: as in `compare_folders`.
         num: as in `compare_folders`.
         seed: the seed of what is drawn.
         cache: a folder that keeps means and covariances; features of images that it knows are not taken again.
@@ -87,23 +104,31 @@ def frechet_of_folders(
         InputError: as in `compare_folders` and `metrics.moments`.
     """
     features = features or identity(PIXELS)
-    images = _chosen(read_images(real, size=size), read_images(fake, size=size), num, seed)
+    there, drawn = (read_samples(path, size=size, span=span)[0] for path in (real, fake))
+    images = _seen(_drawn(there, drawn, num, seed), seed)
     named = zip(("reals", "fakes"), images, strict=True)
     of_reals, of_fakes = (statistics(features, x, cache=cache, what=what) for what, x in named)
     return frechet_distance(of_reals, of_fakes), of_reals.n, of_fakes.n
 
 
-def _chosen(real: np.ndarray, fake: np.ndarray, num: int | None, seed: int) -> list[np.ndarray]:
-    """At most `num` of each, in random order, as networks see them."""
+def _drawn(real: np.ndarray, fake: np.ndarray, num: int | None, seed: int) -> list[np.ndarray]:
+    """At most `num` of each, in random order."""
     _check_shapes(real, fake)
     rng = np.random.default_rng(seed)
-    return [dequantized(part[rng.permutation(len(part))[:num]], rng, 256, False) for part in (real, fake)]
+    return [part[rng.permutation(len(part))[:num]] for part in (real, fake)]
+
+
+def _seen(samples: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Samples as networks see them, pixels without noise."""
+    return [dequantized(part, np.random.default_rng(seed), 256, False) for part in samples]
 
 
 def _check_shapes(real: np.ndarray, fake: np.ndarray) -> None:
     if real.shape[1:] != fake.shape[1:]:
         shape = lambda x: "×".join(map(str, x.shape[1:]))
-        fix = "give a size, to which all are cropped and resized"
+        if 2 in (real.ndim, fake.ndim):
+            raise InputError(f"reals are {shape(real)} and fakes {shape(fake)}; give samples of one shape")
+        fix = "give a size to which all are cropped and resized, such as --size 64"
         if real.shape[1:3] == fake.shape[1:3]:
             fix = "save both as grey or both as RGB images"
         raise InputError(f"real images are {shape(real)}, fake ones {shape(fake)} (height×width×channels): {fix}")

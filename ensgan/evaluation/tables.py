@@ -127,7 +127,9 @@ def evaluate_distances(
 ) -> DistanceTable:
     """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
 
-    The floors are those of training reals, where the source can give them again; else of halves of the report split.
+    The floors are those of training reals, where the source can give them again; with features that know classes, of
+    the select and calibrate splits, since a classifier may have been trained on the training reals; where there are too
+    few of these, of halves of the report split.
     What cannot be measured (fewer than 4 reals, samples that are not finite or all equal) is noted as refused. A value
     depends on none of `among`, `names` and `repeats`.
 
@@ -150,9 +152,7 @@ def evaluate_distances(
     every = distances(SHORT) if wanted is None else wanted
     reals = source.held_out("report", num)
     x, label = reals["x"], reals.get("label")
-    more = source.held_out("train", len(x))["x"] if source.resumable else None
-    if more is not None and len(more) < len(x):
-        more = None
+    more = _others(source, len(x), unseen=by.features is not None and by.features.classes > 0)
     key, features = jax.random.fold_in(jax.random.key(by.seed), 2), by.features or identity(comparison.PIXELS)
     members = every_member(game, state, key, len(x), label)
     # Features are taken once of everything, and what follows is given those.
@@ -172,6 +172,14 @@ def evaluate_distances(
 
     mixture = against(sample(game, state, key, len(x), weights=weights, label=label))
     return DistanceTable({i: against(members[i]) for i in (range(game.M) if among is None else among)}, mixture)
+
+
+def _others(source: Source, num: int, unseen: bool) -> np.ndarray | None:
+    """`num` reals besides those of the report split, `unseen` by a classifier; None where there are fewer."""
+    splits = ("select", "calibrate") if unseen else ("train",) if source.resumable else ()
+    parts = [source.held_out(split, num)["x"] for split in splits]
+    found = np.concatenate(parts)[:num] if parts else np.zeros(0)
+    return found if len(found) == num else None
 
 
 class RefinementTable(NamedTuple):

@@ -68,6 +68,8 @@ def describe_refinement(table: Any, method: str) -> str:
             f", modes {before.modes:.0f} {after.modes:.0f}, high quality {before.hq:.3f} {after.hq:.3f}, KL "
             f"{before.kl:.4f} {after.kl:.4f}, spread {before.spread:.2f} {after.spread:.2f}"
         )
+        if math.isnan(before.kl) or math.isnan(after.kl):
+            line += " (nan is not defined, because no sample is near a mode)"
     if not table.worse:
         return line
     return f"{line}\ncaution: by the squared MMD, {method} made these samples worse; compare with another --refine"
@@ -115,7 +117,9 @@ def describe_modes(table: Any) -> str:
     note = (
         f"{table.num} samples each; high quality is within 3 standard deviations of a mode, spread 1 is the true width"
     )
-    return "\n".join([note, head, *rows, last])
+    lost = [name for name, s in zip(table.names, table.scores, strict=True) if math.isnan(s.kl)]
+    why = [f"KL and spread of {', '.join(lost)} are not defined, because no sample is near a mode"] if lost else []
+    return "\n".join([note, head, *rows, last, *why])
 
 
 def describe_classes(table: Any) -> str:
@@ -143,33 +147,52 @@ def describe_distances(table: Any, each: Any) -> str:
     """
     ((best, member),) = table.generators.items()
     value = lambda found, name: f"{found.rows[name].value:.4g}" if name in found.rows else "-"
+    columns = {f"generator {best}, the best": member.rows, "mixture": table.mixture.rows}
     known = dict.fromkeys(name for found in each.generators.values() for name in found.rows)
     lines = [
         f"distances to {member.reals} held-out reals (report split) in the features: {member.features}",
-        format_measured({f"generator {best}, the best": member.rows, "mixture": table.mixture.rows}),
-        _floor(member),
+        format_measured(columns, {**table.mixture.refused, **member.refused}),
+        _floor(member if member.rows else table.mixture),
         *(f"{name} of each generator: {', '.join(value(e, name) for e in each.generators.values())}" for name in known),
     ]
-    return "\n".join([*lines, *_refused(member, table.mixture, *each.generators.values())])
+    return "\n".join([*lines, *_refused(table, each), *_copies(table, each)])
 
 
 def describe_floor(found: Any) -> str:
-    """The floor of a comparison, and why metrics are missing."""
-    return "\n".join([_floor(found), *_refused(found)])
+    """The floor of a comparison, and copies among the samples."""
+    return "\n".join([_floor(found), *found.notes])
 
 
 def _floor(found: Any) -> str:
+    if not any(np.isfinite(row.floor) for row in found.rows.values()):
+        return "there is no floor: it needs other reals"
     text = f"the floor is what {found.floor} other reals get"
     if found.floor < found.fakes:
         text += "; so few stand too far apart, and twice as many reals as fakes would give a floor for all"
     return text
 
 
-def _refused(*found: Any) -> list[str]:
-    """Each reason once."""
-    return [
-        f"not measured: {reason}" for reason in dict.fromkeys(why for each in found for why in each.refused.values())
-    ]
+def _named(table: Any, each: Any) -> dict[str, Any]:
+    """Comparisons by the names of what was compared, each once."""
+    return {f"generator {i}": found for i, found in (each.generators | table.generators).items()} | {
+        "mixture": table.mixture
+    }
+
+
+def _refused(table: Any, each: Any) -> list[str]:
+    """Why a metric is missing for some, where others have it; a line for each reason."""
+    named = _named(table, each)
+    there = {name for found in named.values() for name in found.rows}
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for who, found in named.items():
+        for name, why in found.refused.items():
+            if name in there:
+                reasons.setdefault((who, why), []).append(name)
+    return [f"{', '.join(names)} of {who}: not defined, because {why}" for (who, why), names in reasons.items()]
+
+
+def _copies(table: Any, each: Any) -> list[str]:
+    return [f"{who}: {note}" for who, found in _named(table, each).items() for note in found.notes]
 
 
 def format_matrix(matrix: Any, rows: Sequence[str], columns: Sequence[str]) -> str:
@@ -198,11 +221,12 @@ def format_ranking(order: Sequence[int], scores: Any, errors: Any, kind: str = "
     )
 
 
-def format_measured(columns: Mapping[str, Mapping[str, Any]]) -> str:
+def format_measured(columns: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str] | None = None) -> str:
     """Measurements as aligned text, a metric a line: value and interval of each column, the floor, and n.
 
     Args:
         columns: heading -> metric -> a `Measured`. Floors and n are those of the first column that has the metric.
+        refused: metric -> why it is not defined, a line for each that no column has.
     """
     first: dict[str, Any] = {}
     for column in columns.values():
@@ -214,7 +238,10 @@ def format_measured(columns: Mapping[str, Mapping[str, Any]]) -> str:
     for name, m in first.items():
         rows.append([name, *(cell(column.get(name)) for column in columns.values()), show(m.floor), str(m.n)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in rows)
+    none = {name: why for name, why in (refused or {}).items() if name not in first}
+    widths[0] = max([widths[0], *map(len, none)])
+    lost = [f"{name:<{widths[0]}}  not defined, because {why}" for name, why in none.items()]
+    return "\n".join([*(_aligned(row, widths) for row in rows), *lost])
 
 
 def _cell(value: float) -> str:

@@ -18,15 +18,18 @@ def check_samples(x: Any, what: str = "samples", least: int = 2) -> np.ndarray:
         least: how many there must be.
 
     Raises:
-        InputError: another shape, fewer than `least` samples, numbers that are not finite, or samples that are all
-            equal.
+        InputError: another shape, fewer than `least` samples, or numbers that are not finite.
     """
     x = check_finite(x, what)
     if len(x) < least:
         raise InputError(f"there are {len(x)} {what}; this needs at least {least}: give more")
-    if (x == x[:1]).all():
-        raise constant(len(x), what)
     return x
+
+
+def check_varied(x: np.ndarray, what: str) -> None:
+    """Raises InputError for samples that are all equal, whose distances give no unit of length."""
+    if (x == x[:1]).all():
+        raise InputError(f"all {len(x)} {what} are equal, so that their distances give no unit of length")
 
 
 def check_finite(x: Any, what: str) -> np.ndarray:
@@ -38,11 +41,6 @@ def check_finite(x: Any, what: str) -> np.ndarray:
         bad = int((~np.isfinite(x).all(axis=1)).sum())
         raise InputError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers: find out which step produces them")
     return x
-
-
-def constant(n: int, what: str) -> InputError:
-    """The error for samples that are all equal."""
-    return InputError(f"{what} are constant: all {n} have the same features, so no distance means anything")
 
 
 def check_pair(real: Any, fake: Any, least: int = 2, equal: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from ensgan.metrics.checks import check_samples
+from ensgan.metrics.checks import check_samples, check_varied
 from ensgan.types import InputError
 
 
@@ -19,11 +19,12 @@ def duplicate_radius(real: Any, share: float = 1e-3) -> float:
         share: share of pairs, in (0, 1). It must be at least one pair, so n(n − 1)/2 ≥ 1/share.
 
     Raises:
-        InputError: too few reals for the share, features that are not finite, or constant ones.
+        InputError: too few reals for the share, features that are not finite, or reals that are all equal.
     """
     if not 0.0 < share < 1.0:
         raise InputError(f"share is {share}; it must be in (0, 1)")
     real = check_samples(real, "reals")
+    check_varied(real, "reals")
     pairs = len(real) * (len(real) - 1) // 2
     if pairs * share < 1:
         raise InputError(f"{len(real)} reals have {pairs} pairs, too few for a share of {share:g}: give more reals")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan.metrics.checks import check_finite, check_samples, constant
+from ensgan.metrics.checks import check_finite, check_samples
 from ensgan.types import InputError
 
 
@@ -27,8 +27,8 @@ def moments(x: Any, what: str = "samples") -> Moments:
         what: names them in errors.
 
     Raises:
-        InputError: no more samples than dimensions, since the covariance would have no full rank; numbers that are not
-            finite; or constant features.
+        InputError: no more samples than dimensions, since the covariance would have no full rank; or numbers that are
+            not finite.
     """
     x = check_samples(x, what)
     check_rank(len(x), x.shape[1], what)
@@ -56,8 +56,6 @@ def moments_of_parts(parts: Iterable[Any], what: str = "samples") -> Moments:
         mean = mean + shift * (len(x) / total)
         n = total
     check_rank(n, len(mean), what)
-    if not scatter.any():
-        raise constant(n, what)
     return Moments(mean, scatter / (n - 1), n)
 
 

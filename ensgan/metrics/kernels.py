@@ -98,7 +98,7 @@ def kid(real: Any, fake: Any, *, subsets: int = 100, size: int = 1000, seed: int
         The mean over subsets, and their standard deviation: how one subset varies, which is no error of the mean.
 
     Raises:
-        InputError: fewer samples than `size`, features that are not finite or constant, or `subsets` below 1.
+        InputError: fewer samples than `size`, features that are not finite, or `subsets` below 1.
     """
     if subsets < 1 or size < 2:
         raise InputError(f"subsets is {subsets} and size {size}; give at least 1 subset of 2 samples")

@@ -35,7 +35,7 @@ def neighbours(real: Any, fake: Any, *, manifold: int = 3, ball: int = 5) -> Nei
         ball: k of density and coverage.
 
     Raises:
-        InputError: no more than k samples of a kind, features that are not finite, or constant ones.
+        InputError: no more than k samples of a kind, or features that are not finite.
     """
     if min(manifold, ball) < 1:
         raise InputError(f"manifold is {manifold} and ball {ball}; give at least 1 neighbour")

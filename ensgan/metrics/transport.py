@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from ensgan.metrics.checks import check_pair
+from ensgan.metrics.checks import check_pair, check_varied
 from ensgan.metrics.kernels import bandwidth, squared_distances
 from ensgan.types import Array, InputError
 
@@ -31,7 +31,7 @@ def wasserstein(real: Any, fake: Any, p: int = 2) -> float:
         In units of the features.
 
     Raises:
-        InputError: other numbers of samples, numbers that are not finite, constant samples, or another p.
+        InputError: other numbers of samples, numbers that are not finite, or another p.
     """
     if p not in (1, 2):
         raise InputError(f"p is {p}; expected 1 or 2")
@@ -57,7 +57,7 @@ def sliced_wasserstein(real: Any, fake: Any, p: int = 2, *, directions: int = 25
         seed: the seed of the directions.
 
     Raises:
-        InputError: other numbers of samples, numbers that are not finite, constant samples, another p, or no direction.
+        InputError: other numbers of samples, numbers that are not finite, another p, or no direction.
     """
     if p not in (1, 2) or directions < 1:
         raise InputError(f"p is {p} and directions {directions}; expected p 1 or 2, and at least 1 direction")
@@ -107,11 +107,12 @@ def sinkhorn(real: Any, fake: Any, *, blur: float = 0.05, tolerance: float = 1e-
 
     Raises:
         Unconverged: the plans miss their marginals by more than `tolerance`.
-        InputError: numbers that are not finite, constant samples, or a blur that is not positive.
+        InputError: numbers that are not finite, reals that are all equal, or a blur that is not positive.
     """
     if not 0.0 < blur < float("inf"):
         raise InputError(f"blur is {blur}; it must be a number above 0")
     real, fake = check_pair(real, fake)
+    check_varied(real, "reals")
     # Plans are those of the samples about their means: ‖x − y‖² is the squared distance there, plus terms of x and of y
     # alone. Means that are far apart cost float32 no digits then.
     gap = real.mean(axis=0) - fake.mean(axis=0)

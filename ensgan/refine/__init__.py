@@ -8,12 +8,22 @@ compiled once, others whenever a new one comes.
 """
 
 from ensgan.refine.chains import ddls, mh
-from ensgan.refine.contract import Draw, Progress, Ratio, Refined, check_budget, check_rate, check_steps
+from ensgan.refine.contract import (
+    Draw,
+    NothingAccepted,
+    Progress,
+    Ratio,
+    Refined,
+    check_budget,
+    check_rate,
+    check_steps,
+)
 from ensgan.refine.gradients import collaborative, dot
 from ensgan.refine.rejection import drs, obrs
 
 __all__ = [
     "Draw",
+    "NothingAccepted",
     "Progress",
     "Ratio",
     "Refined",

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from ensgan.refine.contract import (
     Draw,
+    NothingAccepted,
     Portions,
     Ratio,
     Refined,
@@ -24,7 +25,7 @@ from ensgan.refine.contract import (
     portions,
 )
 from ensgan.refine.trees import gradient, moved, normals, standard_normal, where
-from ensgan.types import Array, InputError, Tree
+from ensgan.types import Array, Tree
 
 
 def mh(
@@ -62,7 +63,7 @@ def mh(
     run = lambda key, size: _chains(key, draw, log_ratio, reals, jnp.int32(steps), size)
     x, taken, made = portions(run, key, num, work)
     if not taken.any():
-        raise InputError(
+        raise NothingAccepted(
             f"none of {steps} proposals was accepted in any of {num} chains: the judge finds no fake as good as where "
             "they began; give more steps, or start chains from fakes"
         )

@@ -30,6 +30,10 @@ class Refined(NamedTuple):
     effective: float  # effective sample size for the law p_sampler · exp(log_ratio), at most num; NaN if unknown
 
 
+class NothingAccepted(InputError):
+    """The judge accepts nothing, so that there are no refined samples."""
+
+
 class Portions(TypedDict, total=False):
     """How the work is cut.
 

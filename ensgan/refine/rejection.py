@@ -11,7 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.refine.contract import PILOT, Draw, Portions, Ratio, Refined, as_partial, check_budget, cut, known
+from ensgan.refine.contract import (
+    PILOT,
+    Draw,
+    NothingAccepted,
+    Portions,
+    Ratio,
+    Refined,
+    as_partial,
+    check_budget,
+    cut,
+    known,
+)
 from ensgan.types import Array, InputError, Tree, check_range
 
 PORTION = 16  # batches of proposals in one compiled call
@@ -153,7 +164,7 @@ def _reject(key: Array, draw: Draw, log_ratio: Ratio, num: int, rule: _Rule, wor
         carry = _rounds(key, draw, log_ratio, carry, rule.accept, batch)
         proposed, kept = int(carry.round) * batch, int(carry.accepted)
         if int(carry.idle) >= PATIENCE:
-            raise InputError(
+            raise NothingAccepted(
                 f"{kept} of {proposed} proposals were accepted, and none of the last {PATIENCE * batch}: the judge "
                 "finds almost nothing that looks real; accept a larger share, or use mh"
             )
@@ -200,7 +211,7 @@ def _pilot(key: Array, draw: Draw, log_ratio: Ratio, num: int, batch: int) -> Ar
     key = jax.random.fold_in(key, PILOT)
     f = _scores(key, as_partial(draw), as_partial(log_ratio), -(-num // batch), batch)
     if not bool((f > -jnp.inf).any()) or bool((f == jnp.inf).any()):
-        raise InputError(
+        raise NothingAccepted(
             f"of {len(f)} samples, {int((f == jnp.inf).sum())} have an infinite ratio and {int((f == -jnp.inf).sum())} "
             "the ratio 0, so ratios cannot be compared; check the judge"
         )

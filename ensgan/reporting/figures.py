@@ -1,33 +1,22 @@
-"""Figures: the score matrix, curves, points, reliability, all in one style.
-
-matplotlib is imported where it is used, since most runs of the program never draw. Figures are built without
-pyplot, which would keep every figure alive and share state with the user's own plots.
-"""
+"""Figures: the score matrix, curves, points, reliability, all in one style."""
 
 from __future__ import annotations
 
-import io
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from ensgan.reporting.canvas import FAINT, INK, figure_of, raster, stacked, style, svg_of
 from ensgan.reporting.colors import PALETTE, member_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Margins = tuple[float, float, float, float]  # left, right, below, above, in inches
-
 PANEL = 360  # side of a panel, in pixels
-INK = "#2b2f36"
-FAINT = "#8a919c"
 REAL = "#b4bac3"
 CAUGHT, FOOLED = "#b2182b", "#2166ac"  # the ends of the colour map RdBu
-SIZES = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8}
-FONT = "system-ui, sans-serif"
 
 
 def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str | None = None) -> Image.Image:
@@ -37,8 +26,8 @@ def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str |
     must not shrink the reals to a dot.
     """
     lo, hi = _frame(real)
-    with _style():
-        figure, axes = _figure(PANEL / 100, PANEL / 100, (0.5, 0.1, 0.3, 0.3))
+    with style():
+        figure, axes = figure_of(PANEL / 100, PANEL / 100, (0.5, 0.1, 0.3, 0.3))
         axes.scatter(*real.T, s=5, color=REAL, linewidths=0)
         axes.scatter(*points.T, s=5, color=color, linewidths=0, alpha=0.75)
         axes.set(xlim=(lo[0], hi[0]), ylim=(lo[1], hi[1]), aspect="equal", title=title or "")
@@ -46,7 +35,7 @@ def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str |
         if outside:
             where = {"xy": (0.98, 0.98), "xycoords": "axes fraction", "ha": "right", "va": "top"}
             axes.annotate(f"{outside} outside", **where, color=FAINT, fontsize=8)
-        return _raster(figure)
+        return raster(figure)
 
 
 def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
@@ -65,8 +54,8 @@ def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
     for k, (title, side, color) in enumerate(
         (("before calibration", before, FAINT), ("after calibration", after, PALETTE[0]))
     ):
-        with _style():
-            figure, (axes, bars) = _stacked_figure(PANEL / 100, PANEL / 100 + 0.6, (0.6, 0.15, 0.45, 0.45))
+        with style():
+            figure, (axes, bars) = stacked(PANEL / 100, PANEL / 100 + 0.6, (0.6, 0.15, 0.45, 0.45))
             there = side["count"] > 0
             p, share, count = (side[key][there] for key in ("predicted", "observed", "count"))
             axes.plot([0, 1], [0, 1], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -79,7 +68,7 @@ def reliability(before: dict[str, Any], after: dict[str, Any]) -> Image.Image:
             bars.set(ylim=(0, 1.05 * most), xlabel="probability of being real", ylabel="samples")
             for each in (axes, bars):
                 each.spines[["top", "right"]].set_visible(False)
-            picture.paste(_raster(figure), (k * PANEL, 0))
+            picture.paste(raster(figure), (k * PANEL, 0))
     return picture
 
 
@@ -104,7 +93,7 @@ def heat_map(fool: np.ndarray) -> bytes:
     Rows are generators, columns discriminators. A cell that is not finite is grey.
     """
     M, N = fool.shape
-    with _style():
+    with style():
         figure, axes = _matrix_figure(M, N)
         axes.imshow(np.ma.masked_invalid(fool), cmap=_diverging(), vmin=0.0, vmax=1.0, aspect="auto")
         size = min(11.0, _cell_points(N) / 3.2)
@@ -113,7 +102,7 @@ def heat_map(fool: np.ndarray) -> bytes:
             text, strong = (f"{value:.2f}", abs(value - 0.5) > 0.3) if np.isfinite(value) else ("–", False)
             axes.text(j, i, text, ha="center", va="center", fontsize=size, color="white" if strong else INK)
         _matrix_ticks(axes, M, N)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def course(steps: np.ndarray, fool: np.ndarray) -> bytes:
@@ -131,7 +120,7 @@ def course(steps: np.ndarray, fool: np.ndarray) -> bytes:
     y = row + 0.4 - 0.8 * fool.reshape(len(steps), -1).T  # [M·N, T]; rows count downwards
     # NaN between the cells lifts the pen.
     joined = lambda a: np.pad(np.broadcast_to(a, y.shape), ((0, 0), (0, 1)), constant_values=np.nan).ravel()
-    with _style():
+    with style():
         figure, axes = _matrix_figure(M, N)
         axes.set_facecolor("#f3f4f6")
         axes.fill_between(joined(x), joined(row), joined(np.minimum(y, row)), color=FOOLED, alpha=0.3, linewidth=0)
@@ -141,7 +130,7 @@ def course(steps: np.ndarray, fool: np.ndarray) -> bytes:
         axes.plot(x[:, -1], y[:, -1], color=INK, linestyle="", marker="o", markersize=2.5)
         axes.set(xlim=(-0.5, N - 0.5), ylim=(M - 0.5, -0.5))
         _matrix_ticks(axes, M, N)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def curves(
@@ -167,8 +156,8 @@ def curves(
     steps, values = steps[keep], values[keep]
     errors = np.zeros_like(values) if errors is None else np.nan_to_num(errors[keep])
     members = values.shape[1]
-    with _style():
-        figure, axes = _figure(5.2, 2.7, (0.7, 0.1, 0.42, 0.22))
+    with style():
+        figure, axes = figure_of(5.2, 2.7, (0.7, 0.1, 0.42, 0.22))
         for m in range(members):
             color, y, e = member_color(m), values[:, m], errors[:, m]
             if e.any() and len(steps) == 1:  # a band would have no width
@@ -189,7 +178,7 @@ def curves(
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set(xlabel="step", ylabel=ylabel)
         axes.margins(x=0.02)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def thin(count: int, most: int) -> np.ndarray:
@@ -225,7 +214,7 @@ def _matrix_figure(M: int, N: int) -> tuple[Figure, Axes]:
     """Half the width of the page for up to 8 columns, else all of it."""
     width = 5.2 if N <= 8 else 10.4
     cell = min(0.9, max(0.28, 0.72 * _cell_points(N) / 72))
-    return _figure(width, M * cell + 0.35, (0.5, 0.1, 0.05, 0.3))
+    return figure_of(width, M * cell + 0.35, (0.5, 0.1, 0.05, 0.3))
 
 
 def _matrix_ticks(axes: Axes, M: int, N: int) -> None:
@@ -239,54 +228,3 @@ def _matrix_ticks(axes: Axes, M: int, N: int) -> None:
     axes.tick_params(which="minor", labelsize=9 if N <= 24 else 7)
     axes.tick_params(which="major", labeltop=False, labelleft=False)
     axes.grid(which="major", color="white", linewidth=3)
-
-
-def _style() -> Any:
-    import matplotlib
-
-    colors = dict.fromkeys(["text.color", "axes.labelcolor", "xtick.color", "ytick.color"], INK)
-    # The salt makes the same run give the same file.
-    svg = {"svg.fonttype": "none", "svg.hashsalt": "ensgan"}
-    style = {"font.family": "DejaVu Sans", "axes.edgecolor": FAINT}
-    return matplotlib.rc_context({**SIZES, **colors, **svg, **style})
-
-
-def _empty(width: float, height: float, margins: Margins) -> Figure:
-    """A figure in inches. Margins are fixed, since a layout that finds them draws everything several times."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    left, right, bottom, top = margins
-    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=0.12)
-    return figure
-
-
-def _figure(width: float, height: float, margins: Margins) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes."""
-    figure = _empty(width, height, margins)
-    return figure, figure.add_subplot()
-
-
-def _stacked_figure(width: float, height: float, margins: Margins) -> tuple[Figure, tuple[Axes, Axes]]:
-    """A figure with two pairs of axes above each other that share the horizontal one, the upper larger."""
-    figure = _empty(width, height, margins)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    return figure, (upper, lower)
-
-
-def _raster(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return Image.open(buffer).convert("RGB")
-
-
-def _svg(figure: Figure) -> bytes:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    # The reader's own font looks like the page around it, and is there; matplotlib's may not be.
-    text = re.sub(r"'DejaVu Sans'[^;\"]*", FONT, buffer.getvalue())
-    # A hundredth of a point is finer than any screen. Attributes only: labels must keep their digits.
-    shorten = lambda attribute: re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0])
-    return re.sub(r'"[^"]*"', shorten, text).encode()

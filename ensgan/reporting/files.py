@@ -35,6 +35,7 @@ class RunFiles:
     reliability: Path = _at("reliability.png")  # likewise
     tensorboard: Path = _at("tensorboard")
     wandb: Path = _at("wandb.json")  # the run's id there
+    replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
     @property
     def removable(self) -> tuple[Path, ...]:

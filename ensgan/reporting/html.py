@@ -71,7 +71,7 @@ def write_report(run_dir: str | Path) -> Path:
     title = str(config.get("name") or files.folder.resolve().name)
     facts = _facts(config, train, scores, clock, versions)
     page = environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)
-    write_atomically(files.report, page.encode())
+    write_atomically(files.report, page.encode(errors="backslashreplace"))  # paths may be no text
     return files.report
 
 

@@ -106,7 +106,7 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         for kind in ("before", "after"):
             for key in ("predicted", "observed", "count"):
                 record[kind][key] = np.array(record[kind][key], float)  # null becomes NaN

@@ -67,14 +67,20 @@ class WandbSink:
             settings: further arguments of `wandb.init`, such as `name`, `config`, `dir`, `id` and `resume`.
 
         Raises:
-            InputError: wandb is not installed.
+            InputError: wandb is not installed, or cannot start: there is no key, for example.
         """
         try:
             import wandb  # pyrefly: ignore[missing-import]
         except ImportError:
             raise InputError("Weights & Biases needs wandb: pip install 'ensgan[wandb]'") from None
         self._image = wandb.Image
-        self._run = wandb.init(project=project, **settings)
+        try:
+            self._run = wandb.init(project=project, **settings)
+        except Exception as error:
+            raise InputError(
+                f"Weights & Biases does not start ({' '.join(str(error).split())[:120]}); run `wandb login`, set the "
+                "environment variable WANDB_MODE=offline to keep its files here, or leave out --wandb"
+            ) from error
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Log all names at once, since every call is a row of its own."""

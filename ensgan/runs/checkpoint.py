@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +27,25 @@ class Checkpoints:
         directory: made if it is missing.
         keep: how many of the newest are kept.
         read_only: nothing will be saved, so another process may be saving there.
+        saved: called once the first checkpoint that is saved here is complete.
     """
 
-    def __init__(self, directory: Path, keep: int = 3, read_only: bool = False) -> None:
+    def __init__(
+        self, directory: Path, keep: int = 3, read_only: bool = False, saved: Callable[[], None] | None = None
+    ) -> None:
         """Opens the directory; removes what a killed save left behind, unless it is only read."""
         from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
 
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
+        self._end = contextlib.ExitStack()
+        place = self._end.enter_context(_utf8(directory.absolute()))
         newest: Any = ocp.training.preservation_policies.LatestN(keep)
         self._checkpointer = ocp.training.Checkpointer(
-            str(directory.absolute()), preservation_policy=newest, cleanup_tmp_directories=not read_only
+            str(place), preservation_policy=newest, cleanup_tmp_directories=not read_only
         )
         self._pending: int | None = None
+        self._saved = saved
 
     def __enter__(self) -> Checkpoints:
         """Gives itself."""
@@ -62,6 +70,7 @@ class Checkpoints:
             return
         with self._explained():
             self._checkpointer.wait()
+        self._tell()
         self._pending = step
         arrays: Any = fingerprint(state)
         with self._explained():
@@ -97,6 +106,9 @@ class Checkpoints:
             )
         if found != wanted:
             keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+            there, here = ({key: each.get(key, "missing") for key in keys} for each in (found, wanted))
+            if _single(there) == _single(here):
+                raise InputError(_precision(place, here))
             raise InputError(
                 f"the checkpoint {place} is for another game: {keys[0]} is {found.get(keys[0], 'missing')} there "
                 f"and {wanted.get(keys[0], 'missing')} here"
@@ -109,8 +121,15 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for the save in progress and closes. Raises InputError when it could not be written."""
-        with self._explained():
+        with self._explained(), self._end:
             self._checkpointer.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Says that the save before, if there was one, is complete."""
+        if self._pending is not None and self._saved is not None:
+            self._saved()
+            self._saved = None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -122,6 +141,38 @@ class Checkpoints:
                 f"the checkpoint of step {self._pending} could not be written to {self.directory}: {_line(error)}; "
                 f"complete checkpoints: {kept or 'none'}"
             ) from error
+
+
+@contextlib.contextmanager
+def _utf8(directory: Path) -> Iterator[Path]:
+    """The directory under a name that is UTF-8, as Orbax wants it: a link to it while inside, if it has none."""
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="ensgan-") as folder:
+            link = Path(folder, "checkpoints")
+            link.symlink_to(directory, target_is_directory=True)
+            yield link
+    else:
+        yield directory
+
+
+def _single(kinds: dict[str, str]) -> dict[str, str]:
+    """Shapes and types with the types of 64 bits as those of 32."""
+    return {key: re.sub(r"\b(float|int|uint)64$", r"\g<1>32", kind) for key, kind in kinds.items()}
+
+
+def _precision(place: Path, here: dict[str, str]) -> str:
+    """Says that a checkpoint has numbers of 64 bits where this process has 32, or the other way."""
+    if any(kind.endswith("64") for kind in here.values()):
+        return (
+            f"the checkpoint {place} holds numbers of 32 bits, and JAX computes with 64 here, because the environment "
+            "variable JAX_ENABLE_X64 is set; unset it, since the run was started without"
+        )
+    return (
+        f"the checkpoint {place} holds numbers of 64 bits, and JAX computes with 32 here; set the environment variable "
+        "JAX_ENABLE_X64=1, with which the run was started"
+    )
 
 
 def _line(error: BaseException) -> str:

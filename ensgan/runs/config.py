@@ -145,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is not valid TOML or JSON, or holds no table.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # an editor may have put a mark before the text
         tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error

@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def versions_of(directory: Path) -> dict[str, Any]:
 def _dictionary(path: Path) -> dict[str, Any]:
     """The content of an optional JSON file; empty if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     return {}
 
 
@@ -147,6 +147,52 @@ def make(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def replacing(directory: Path) -> Iterator[Callable[[], None]]:
+    """Sets an older run aside while inside.
+
+    Gives a function to call when the new run has its first checkpoint: then the older one is removed. If that never
+    happens, the older run is put back at the end, as it was. The directory should be locked.
+    """
+    files = RunFiles(directory)
+    if not files.config.exists():
+        yield lambda: None
+        return
+    files.replaced.mkdir(exist_ok=True)
+    _move(directory, files.replaced)
+    try:
+        yield lambda: shutil.rmtree(files.replaced, ignore_errors=True)
+    finally:
+        if files.replaced.is_dir():
+            _put_back(files)
+
+
+def recover(directory: Path) -> None:
+    """Ends a replacement that a crash left half done, unless a process trains there."""
+    files = RunFiles(directory)
+    if not files.replaced.is_dir():
+        return
+    with contextlib.suppress(InputError), locked(directory):
+        if any(step.name.isdigit() for step in files.checkpoints.glob("*")):
+            shutil.rmtree(files.replaced)
+        else:
+            _put_back(files)
+
+
+def _put_back(files: RunFiles) -> None:
+    if (files.replaced / files.config.name).exists():  # else nothing of it had been moved
+        clear(files.folder)
+        _move(files.replaced, files.folder)
+    shutil.rmtree(files.replaced)
+
+
+def _move(from_: Path, to: Path) -> None:
+    """Moves a run to another folder of its file system; its configuration, which makes it a run, goes first."""
+    for file in (RunFiles(from_).config, *RunFiles(from_).removable):
+        if file.exists():
+            os.replace(file, to / file.name)
 
 
 def clear(directory: Path) -> None:

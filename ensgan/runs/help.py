@@ -23,26 +23,30 @@ BEGINNER = {  # what `--help` shows of the many settings, by their destinations,
         "optimizer.learning_rate",
     ),
 }
-ELSEWHERE = {  # flags of other tools, and what they are called here
-    "lr": "--optimizer.learning-rate",
-    "learning-rate": "--optimizer.learning-rate",
-    "epochs": "--steps",
-    "iterations": "--steps",
-    "batch": "--batch-size",
-    "outdir": "--run-dir",
-    "output": "--out",
-    "output-dir": "--run-dir",
-    "logdir": "--run-dir",
-    "gpus": "--mesh",
-    "devices": "--mesh",
-    "dataset": "--data",
-    "size": "--data.size",
-    "image-size": "--data.size",
-    "model": "--generators.0.network",
-    "num-samples": "--num",
-    "resume": "`ensgan resume RUN`",
-    "checkpoint": "`ensgan resume RUN`",
+ELSEWHERE = {  # flags of other tools, and what they are called here; which of them depends on the command
+    "lr": ("--optimizer.learning-rate",),
+    "learning-rate": ("--optimizer.learning-rate",),
+    "epoch": ("--steps",),
+    "epochs": ("--steps",),
+    "iterations": ("--steps",),
+    "batch": ("--batch-size",),
+    "out": ("--run-dir", "--to"),
+    "outdir": ("--run-dir", "--out", "--to"),
+    "output": ("--run-dir", "--out", "--to"),
+    "output-dir": ("--run-dir", "--out", "--to"),
+    "logdir": ("--run-dir",),
+    "gpu": ("--mesh",),
+    "gpus": ("--mesh",),
+    "devices": ("--mesh",),
+    "dataset": ("--data",),
+    "size": ("--data.size",),
+    "image-size": ("--data.size", "--size"),
+    "model": ("--generators.0.network",),
+    "num-samples": ("--num",),
+    "resume": ("`ensgan resume RUN`",),
+    "checkpoint": ("`ensgan resume RUN`",),
 }
+CLOSE = 0.8  # how alike a flag must be to be suggested: `stepz` is to `steps`, `epoch` is not to `mesh`
 
 
 def hyphened(text: str) -> str:
@@ -51,15 +55,28 @@ def hyphened(text: str) -> str:
     return re.sub(r"(?<![\w-])--[a-z][\w.-]*", one, text)
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most likely meant, if one is close enough; hyphens and underscores are alike."""
+    plain = {name.lstrip("-").replace("-", "_"): name for name in known}
+    word = word.lstrip("-").replace("-", "_")
+    meant = [other.rpartition(".")[2].lstrip("-").replace("-", "_") for other in ELSEWHERE.get(word, ())]
+    begun = [name for name in plain if name in meant or word.startswith(f"{name}_")]  # wandb_project is wandb
+    close = begun or difflib.get_close_matches(word, list(plain), n=1, cutoff=CLOSE)
+    return plain[close[0]] if close else None
+
+
 def unknown_flag(wrong: str, known: Iterable[str], nearest: str | None = None) -> str:
     """Says of a flag that there is no such one, and which is meant."""
+    known = list(known)
     word = wrong.lstrip("-").partition("=")[0].replace("_", "-")
     shown = hyphened(wrong.partition("=")[0])
-    if word in ELSEWHERE:
-        return f"unknown argument {shown}; use {ELSEWHERE[word]}"
+    there = {f"--{name.lstrip('-')}".replace("_", "-") for name in known}
+    for other in ELSEWHERE.get(word, ()):
+        if other in there or other.startswith("`"):
+            return f"unknown argument {shown}; use {other}"
     if nearest is None:
-        close = difflib.get_close_matches(f"--{word.replace('-', '_')}", list(known), n=1, cutoff=0.75)
-        nearest = f"; did you mean {close[0]}?" if close else "; see --help"
+        close = closest(word, known)
+        nearest = f"; did you mean --{close.lstrip('-')}?" if close else "; see --help"
     return hyphened(f"unknown argument {shown}{nearest}")
 
 

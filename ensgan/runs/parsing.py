@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import json
+import os
 import typing
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from ensgan.runs.config import SIDES, Config, GroupConfig, Plug
-from ensgan.runs.help import plain_type_error, short_help, unknown_flag, whole_help
+from ensgan.runs.help import closest, plain_type_error, short_help, unknown_flag, whole_help
 from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -251,16 +251,22 @@ def _nearest(key: str, known: Any) -> str:
     parent, _, leaf = key.rpartition(".")
     siblings = sorted(k for k in known if k.rpartition(".")[0] == parent and k not in ("h", "-h"))
     if not parent or not siblings:
-        close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
-        return f"; did you mean {close[0]}?" if close else "; see --help"
-    close = difflib.get_close_matches(leaf, [k.rpartition(".")[2] for k in siblings], n=1, cutoff=0.6)
+        close = closest(key, known)
+        return f"; did you mean {close}?" if close else "; see --help"
+    close = closest(leaf, [k.rpartition(".")[2] for k in siblings])
     all_of_them = f"nown here: {', '.join(siblings)}"
-    return f"; did you mean {parent}.{close[0]}? K{all_of_them}" if close else f"; k{all_of_them}"
+    return f"; did you mean {parent}.{close}? K{all_of_them}" if close else f"; k{all_of_them}"
+
+
+def _at_home(value: Any) -> Any:
+    """A path that begins with ~ as one in the user's home."""
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def _build(values: dict[str, Any], plugs: Mapping[str, Plug], M_groups: int, N_groups: int) -> Config:
     def plug(path: str) -> Plug:
-        return Plug(plugs[path].name, dict(_get(values, path) or {}))
+        options = dict(_get(values, path) or {})
+        return Plug(plugs[path].name, {key: _at_home(value) for key, value in options.items()})
 
     def build(cls: type, values: dict[str, Any], prefix: str, **more: Any) -> Any:
         plain = {f.name for f in dataclasses.fields(cls)} - _plug_fields(cls)

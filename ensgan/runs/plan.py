@@ -227,7 +227,7 @@ def _compiled(traced: Any, topology: str | None) -> Any:
         if said is not None:
             needs = f"needs at least {said[1]} {said[2]}iB of memory per device, which has {said[3]} {said[4]}iB,"
         raise InputError(
-            f"the program {needs} on {topology}; spread members over more devices, or lower reals and fakes"
+            f"the program {needs} on {topology}; spread members over more devices, or lower --reals and --fakes"
         ) from error
 
 

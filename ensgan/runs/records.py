@@ -142,7 +142,7 @@ def load_selection(directory: Path, members: int) -> Choice | None:
     if not file.is_file():
         return None
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
         method = record["method"]
         found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
     except (ValueError, TypeError, KeyError) as error:

@@ -30,6 +30,7 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     Raises:
         InputError: there is no run in it, or its configuration cannot be read.
     """
+    rundir.recover(directory)
     file = RunFiles(directory).config
     if not file.is_file():
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ from ensgan.runs.loop import Loop, Outputs
 from ensgan.runs.restore import check_data, donors, newest
 from ensgan.types import InputError
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+
 
 class Outcome(NamedTuple):
     """How a run ended."""
@@ -55,15 +57,16 @@ def run(
 ) -> Outcome:
     """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
 
-    SIGTERM and SIGINT end it after the stretch in progress, with a checkpoint. Whatever the interruptions, the states
-    on the way are the same, bit for bit on a CPU. Where several processes train together, all of them call this; the
-    first one writes everything but its share of the checkpoints, and a signal to one of them ends all.
+    SIGTERM, SIGINT and SIGHUP (a closed terminal) end it after the stretch in progress, with a checkpoint. Whatever
+    the interruptions, the states on the way are the same, bit for bit on a CPU. Where several processes train together,
+    all of them call this; the first one writes everything but its share of the checkpoints, and a signal to one of them
+    ends all.
 
     Args:
         config: what to run.
         directory: where `config.json`, `metrics.jsonl`, `checkpoints/`, `samples.png` and `report.html` go.
         resume: continue from the newest checkpoint in it, which may have been made on another mesh.
-        overwrite: replace a run that it holds.
+        overwrite: replace a run that it holds, as soon as this one has its first checkpoint; until then it is kept.
         watcher: receives progress.
         sizes: the sizes of the mesh; by default one device, None chooses by the devices that there are.
 
@@ -91,9 +94,8 @@ def run(
                 job.program.compile(state)
                 watcher.note(f"a step has {_work(job)}")
         with processes.together():
-            if processes.first():
-                _take(config, directory, job, stack, resume, overwrite)
-        checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep))
+            saved = _take(config, directory, job, stack, resume, overwrite) if processes.first() else None
+        checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep, saved=saved))
         if not processes.several():
             caught = stack.enter_context(_signals())
         outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None)
@@ -130,6 +132,7 @@ class _Job(NamedTuple):
 def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resume: bool, overwrite: bool) -> _Job:
     """Builds what is trained. Raises InputError for everything that can be wrong before a step is compiled."""
     if not resume and processes.first():
+        rundir.recover(directory)
         rundir.check_free(directory, overwrite)
     game, source = build(config)
     there = chosen_mesh(game, sizes)
@@ -174,16 +177,18 @@ def _found(
 
 def _take(
     config: Config, directory: Path, job: _Job, stack: contextlib.ExitStack, resume: bool, overwrite: bool
-) -> None:
-    """Takes the folder: everything that could be wrong has been seen by now, so an older run may go."""
+) -> Callable[[], None] | None:
+    """Takes the folder, with an older run set aside; gives what is to be called when the first checkpoint is there."""
+    saved = None
     if not resume:
         rundir.make(directory)
         stack.enter_context(rundir.locked(directory))
         rundir.check_free(directory, overwrite)
-        rundir.clear(directory)
+        saved = stack.enter_context(rundir.replacing(directory))
     files = RunFiles(directory)
     write_json(files.config, to_dict(config))
     write_json(files.versions, {**rundir.versions(), "data": job.checksum})
+    return saved
 
 
 def _outputs(
@@ -219,12 +224,12 @@ def _note_schedule(config: Config, game: Game, watcher: Watcher) -> None:
     if plan.claims.staged and game.M * plan.every > config.steps:
         watcher.note(
             f"the schedule {name} trains {game.M} pairs for {plan.every} steps each, and the run has {config.steps}: "
-            f"{max(config.steps // plan.every, 1)} will be in the mixture; lower schedule.every, or give more steps"
+            f"{max(config.steps // plan.every, 1)} will be in the mixture; lower --schedule.every, or give more steps"
         )
     elif plan.every >= config.steps and not plan.claims.at_start:
         watcher.note(
             f"the schedule {name} acts every {plan.every} steps, and the run has {config.steps}, so it never acts; "
-            "lower schedule.every, or give more steps"
+            "lower --schedule.every, or give more steps"
         )
 
 
@@ -281,7 +286,7 @@ def _sinks(config: Config, directory: Path) -> list[Sink]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT while inside; a second SIGINT is the usual KeyboardInterrupt."""
+    """Collects `ENDING` signals while inside; a second SIGINT is the usual KeyboardInterrupt."""
     caught: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -291,7 +296,9 @@ def _signals() -> Iterator[list[int]]:
 
     previous = {}
     with contextlib.suppress(ValueError):  # only the main thread may set handlers
-        previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, a closed terminal ends nothing
+                previous[number] = signal.signal(number, remember)
     try:
         yield caught
     finally:

@@ -11,17 +11,17 @@ import numpy as np
 
 from ensgan.game.game import Game
 from ensgan.game.population import Group, params_of, take, whole
-from ensgan.sampling.draws import CHUNK, in_order
+from ensgan.sampling.draws import CHUNK
 from ensgan.sampling.inference import find
 from ensgan.types import Array
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Draws of a mixture inside a compiled program, stratified by member; equal for one game and its weights.
+    """Draws of a mixture inside a compiled program, the law of `sample`; equal for one game and its weights.
 
-    Of n samples each member makes n · p, rounded up or down at random, so that every sample has the law of the mixture
-    and the work is that of n samples, and not of M · n.
+    The member of each sample is drawn independently of the others. Each member makes as many samples as it almost
+    surely needs (`_most`), and not all n of them; if it should need more, it gives some twice.
     """
 
     game: Game
@@ -32,26 +32,30 @@ class Mixture:
     def __call__(self, generators: Any, key: Array, n: int) -> Any:
         """`n` samples, or a pair of them and their labels."""
         who = [i for i, w in enumerate(self.weights) if w > 0]
-        p = tuple(self.weights[i] for i in who)
-        key_u, key_z, key_label, key_order = jax.random.split(key, 4)
-        turn = in_order(key_u, p, n)
-        first = jnp.searchsorted(turn, jnp.arange(len(who)))
+        p = np.array([self.weights[i] for i in who])
+        most = [_most(n, share) for share in p / p.sum()]
+        key_who, key_z, key_label = jax.random.split(key, 3)
+        turn = jax.random.categorical(key_who, jnp.log(jnp.asarray(p, jnp.float32)), shape=(n,))
         label = _given(self.game.classes, self.label, key_label, n)
-        parts = []
+        parts, tags = [], []
         for k, i in enumerate(who):
-            most = min(n, int(np.floor(n * p[k])) + 2)  # 1 more than can be, for rounding
-            mine = jnp.minimum(first[k] + jnp.arange(most), n - 1)
+            mine = jnp.nonzero(turn == k, size=most[k], fill_value=0)[0]
             group, members, m = find(self.game, generators, i)
-            z = _noise(group, jax.random.fold_in(key_z, i), most) * group.scales[m]
+            z = _noise(group, jax.random.fold_in(key_z, i), most[k]) * group.scales[m]
             members = whole(members)
             params, state = take((params_of(members, self.average), members.state), m)
-            tags = None if label is None else label[mine]
-            parts.append(group.apply(params, state, z, label=tags, train=False, rng=None)[0])
-        start = np.cumsum([0] + [len(part) for part in parts])[:-1]
-        index = jnp.asarray(start)[turn] + jnp.arange(n) - first[turn]
-        order = jax.random.permutation(key_order, n)
-        x = jnp.concatenate(parts)[index][order]
-        return x if label is None else (x, label[order])
+            tags.append(None if label is None else label[mine])
+            parts.append(group.apply(params, state, z, label=tags[-1], train=False, rng=None)[0])
+        start = np.cumsum([0, *most])[:-1]
+        place = jnp.cumsum(turn[:, None] == jnp.arange(len(who))[None], axis=0)[jnp.arange(n), turn] - 1
+        index = jnp.asarray(start)[turn] + place % jnp.asarray(most)[turn]
+        x = jnp.concatenate(parts)[index]
+        return x if label is None else (x, jnp.concatenate(tags)[index])
+
+
+def _most(n: int, share: float) -> int:
+    """The samples that a member with this share makes for n: a binomial number is less with probability 1 − 3·10⁻⁷."""
+    return min(n, int(np.ceil(n * share + 5.0 * np.sqrt(n * share * (1.0 - share)))) + 2)
 
 
 @dataclass(frozen=True)

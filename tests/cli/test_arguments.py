@@ -89,10 +89,20 @@ def test_help_is_what_a_beginner_needs_and_help_all_the_rest(command, capsys):
         ("--epochs=3", "use --steps"),
         ("--batch_sise", "did you mean --batch-size?"),
         ("--nonsense", "see --help"),
+        ("--epoch", "use --steps"),
+        ("--wandb-project", "did you mean --wandb?"),
+        ("--gpus", "see --help"),  # the flag that is meant is none of this command
+        ("--n", "see --help"),
+        ("--num", "see --help"),
+        ("--bs", "see --help"),
+        ("--save", "see --help"),
+        ("--workers", "see --help"),
+        ("--losss", "did you mean --loss?"),
     ],
 )
 def test_an_unknown_flag_is_answered_by_the_one_that_is_meant(wrong, right):
-    text = unknown_flag(wrong, ["--steps", "--batch_size", "--loss", "--ema"])
+    known = ["--steps", "--batch_size", "--loss", "--ema", "--optimizer.learning_rate", "--name", "--seed", "--wandb"]
+    text = unknown_flag(wrong, [*known, "--view"])
     assert text.startswith(f"unknown argument {wrong.partition('=')[0].replace('_', '-')}")
     assert right in text
 

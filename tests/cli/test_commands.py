@@ -16,7 +16,9 @@ from PIL import Image
 from ensgan.cli import evaluate, sample
 from ensgan.cli import main as cli
 from ensgan.cli.judge import _read
+from ensgan.cli.train import _claimed
 from ensgan.evaluation import selection, tables
+from ensgan.refine import NothingAccepted
 from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
@@ -216,6 +218,34 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert "this run judges samples of shape [2]" in capsys.readouterr().err
 
 
+def test_a_collapsed_generator_is_evaluated_and_refined(ring, tmp_path, capsys, monkeypatch):
+    run, file = str(tmp_path / "run"), tmp_path / "c.npz"
+    small = str(ring[0] / "small.toml")
+    assert cli.main(["train", small, "--generators.0.latent_scale", "0", "--run-dir", run]) == 0
+    capsys.readouterr()
+    refine = ["sample", run, "--from", "member:0", "--refine", "obrs", "--out", str(file)]
+    assert cli.main(refine) == 0
+    out, err = capsys.readouterr()
+    assert len(np.unique(np.load(file)["x"], axis=0)) == 1
+    assert "note: fakes: 64 copies of one sample\n" in err
+    assert re.search(r"squared MMD \d", out)
+
+    def none(*args, **more):
+        raise NothingAccepted("0 of 9 proposals were accepted")
+
+    file.unlink()
+    monkeypatch.setattr(sample, "refined", none)
+    assert cli.main(refine) == 0
+    out, err = capsys.readouterr()
+    assert np.load(file)["x"].shape == (64, 2)
+    assert "note: 0 of 9 proposals were accepted. So the samples are not refined\n" in err
+    assert "64 samples from generator 0, not refined, because obrs accepted none, are in" in out
+    assert cli.main(["evaluate", run, "--num", "100"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\nFréchet distance +\d\S* \[\S+, \S+\] +\d\S* \[\S+, \S+\] +\S+ +100\n", out)
+    assert "\ngenerator 0: fakes: 100 copies of one sample\n" in out
+
+
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
     found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None)
     monkeypatch.setattr(sample, "opened", lambda run: found)
@@ -239,7 +269,7 @@ def test_too_little_memory_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setitem(cli.COMMANDS, "methods", full)
     assert cli.main(["methods"]) == 2
-    assert capsys.readouterr().err == "ensgan: out of memory; lower batch_size, the number of members, or --num\n"
+    assert capsys.readouterr().err == "ensgan: out of memory; lower --batch-size or the number of members, or --num\n"
     monkeypatch.setitem(cli.COMMANDS, "methods", lambda argv: 1 // 0)
     with pytest.raises(ZeroDivisionError):  # what is our fault is not hidden
         cli.main(["methods"])
@@ -354,6 +384,19 @@ def test_every_command_explains_itself(command, capsys):
         cli.main([command, "--help"])
     assert stopped.value.code == 0
     assert f"ensgan {command}" in capsys.readouterr().out
+
+
+def test_two_starts_at_once_get_two_folders_and_one_that_fails_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with _claimed("a", 0) as first, _claimed("a", 0) as second:
+        assert [str(first), str(second)] == ["runs/a-0-1", "runs/a-0-2"]
+        (second / "config.json").write_text("{}")
+    assert [str(path) for path in sorted((tmp_path / "runs").rglob("*"))] == [
+        str(tmp_path / "runs" / "a-0-2"),
+        str(tmp_path / "runs" / "a-0-2" / "config.json"),
+    ]
+    with _claimed("a", 0) as again:
+        assert str(again) == "runs/a-0-1"
 
 
 def test_version_and_usage(capsys):

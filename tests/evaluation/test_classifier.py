@@ -61,9 +61,10 @@ def test_stacked_images_are_read_channel_by_channel(trained, monkeypatch):
 
 def test_what_is_refused(trained):
     images = np.zeros((20, 4, 4), np.uint8)
-    for source in (data.from_arrays("bare", images), data.gaussian_ring()):
+    one = data.from_arrays("one", images, np.full(20, 1))  # class 0 is never seen
+    for source in (data.from_arrays("bare", images), data.gaussian_ring(), one):
         assert not classifiable(source)
-        with pytest.raises(InputError, match=r"expected labelled images \[H, W, C\] in memory, found"):
+        with pytest.raises(InputError, match=r"expected labelled images \[H, W, C\] of at least two classes"):
             train_classifier(source)
     with pytest.raises(InputError, match="steps is 0 and batch_size 128"):
         train_classifier(quadrants(), steps=0)

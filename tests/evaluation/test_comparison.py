@@ -91,25 +91,24 @@ def test_where_the_floor_comes_from(close):
 
 
 def test_what_is_refused_is_raised_or_noted(monkeypatch):
-    with pytest.raises(InputError, match="there are 3 reals; this needs at least 4"):
+    with pytest.raises(InputError, match="there are 3 reals with 3 features each"):
         compare(points(3, 0), points(9, 1))
     names = [*NEIGHBOURS, "duplicate pairs", "Fréchet distance"]
     few = compare(points(9, 0), points(9, 1), names=names, repeats=2, strict=False)
-    assert set(few.refused) == {*NEIGHBOURS, "duplicate pairs"}
-    assert "at least 12 are needed" in few.refused["recall"]
-    assert set(few.rows) == {"Fréchet distance"}
-    with pytest.raises(InputError, match="9 samples; at least 12 are needed: give more, or take no interval"):
+    assert set(few.refused) == {"duplicate pairs"}
+    assert set(few.rows) == {"Fréchet distance", *NEIGHBOURS}
+    assert np.isfinite(few.rows["recall"].value)
+    assert np.isnan([few.rows["recall"].low, few.rows["recall"].high]).all()  # a value has fewer demands
+    with pytest.raises(InputError, match="9 reals; at least 12 are needed: give more, or take no interval"):
         compare(points(9, 0), points(9, 1), names=["recall"], repeats=2)
     assert set(compare(points(6, 0), points(9, 1), names=["recall"], repeats=0).rows) == {"recall"}
-    with pytest.raises(InputError, match=r"there are 5 samples; at least 6 are needed: give more$"):
+    with pytest.raises(InputError, match=r"there are 5 reals; at least 6 are needed: give more$"):
         compare(points(5, 0), points(9, 1), names=["recall"], repeats=0)
     with pytest.raises(InputError, match="unknown metric 'FID'; known: Fréchet distance, MMD"):
         compare(points(9, 0), points(9, 1), names=["FID"])
     wide = np.random.default_rng(0).standard_normal((20, 30))
     with pytest.raises(InputError, match="a Fréchet distance needs more samples than features: give at least 31"):
         compare(wide, wide + 1.0)
-    with pytest.raises(InputError, match="fakes are constant"):
-        compare(points(50, 0), np.ones((50, 3)))
     with pytest.raises(InputError, match=r"fakes have the shape \[2\], reals \[3\]"):
         compare(points(50, 0), points(50, 1)[:, :2])
 
@@ -212,8 +211,8 @@ def test_logits_are_no_part_of_the_moments_and_refusals_are_those_of_moments(mon
     own = Features("own", lambda x: x)
     with pytest.raises(InputError, match="there are 3 fakes with 3 features each; a Fréchet distance needs more"):
         statistics(own, x[:3], what="fakes")
-    with pytest.raises(InputError, match="fakes are constant: all 20 have the same features"):
-        statistics(own, np.full((20, 3), 0.1, np.float32), what="fakes")
+    same = statistics(own, np.full((20, 3), 0.1, np.float32), what="fakes")
+    np.testing.assert_allclose(same.covariance, 0.0, atol=1e-12)
     x[9, 1] = np.inf
     with pytest.raises(InputError, match="1 of 7 samples hold NaN or infinite numbers"):
         statistics(own, x)
@@ -269,7 +268,7 @@ def test_folders_by_a_classifier_of_the_reals(tmp_path):
     score = found.rows["classifier score"]
     assert score.value == pytest.approx(2.0, abs=0.3)
     assert score.floor == pytest.approx(4.0, abs=0.4)
-    with pytest.raises(InputError, match="has no classes; a classifier needs two or more"):
+    with pytest.raises(InputError, match="has no classes; a classifier needs images of two or more"):
         compare_folders(fake, real, classifier_steps=40)
 
 
@@ -279,7 +278,6 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         save(tmp_path / "wide", pictures(60, 1, (4, 6))),
         save(tmp_path / "colour", pictures(60, 1, (4, 4, 3))),
     )
-    three, same = save(tmp_path / "three", pictures(3, 1)), save(tmp_path / "same", np.full((60, 4, 4), 7, np.uint8))
     (tmp_path / "empty").mkdir()
     for argv, message in (
         (["--real", real], "--fake is missing"),
@@ -287,8 +285,6 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
         (["--real", str(tmp_path / "none"), "--fake", real], "is not a directory"),
         (["--real", real, "--fake", str(wide)], r"real images are 4×4×1, fake ones 4×6×1 .*: give a size"),
         (["--real", real, "--fake", str(colour)], "save both as grey or both as RGB"),
-        (["--real", real, "--fake", str(three)], "there are 3 fakes; this needs at least 4"),
-        (["--real", real, "--fake", str(same)], "fakes are constant: all 60 have the same features"),
         (
             ["--real", real, "--fake", real, "--features", "inception"],
             "unknown features 'inception'; known: classifier",
@@ -319,21 +315,24 @@ def test_small_folders_are_measured_by_what_they_suffice_for(tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(r"\nWasserstein +\d", out)
     assert re.search(r"\nrecall +\d", out)
-    assert "not measured: there are 9 fakes with 16 features each; a Fréchet distance needs more samples" in out
+    assert "Fréchet distance         not defined, because there are 9 fakes with 16 features each; a Fréchet" in out
+    assert re.search(r"\nkernel distance \(cubic\) +[-\d]", out)
 
 
 def test_a_run_with_few_samples_says_what_is_not_measured():
-    few = compare(points(9, 0), points(9, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
-    none = few._replace(rows={})
-    table, each = DistanceTable({1: few}, few), DistanceTable({0: few, 1: none}, few)
+    few = compare(points(5, 0), points(5, 1), names=["Fréchet distance", "recall"], repeats=2, strict=False)
+    none = few._replace(rows={}, refused={**few.refused, "Fréchet distance": "it is broken"}, notes=("fakes: copies",))
+    table, each = DistanceTable({1: few}, few), DistanceTable({0: none, 1: few}, few)
     lines = describe_distances(table, each).splitlines()
-    assert lines[0].startswith("distances to 9 held-out reals (report split)")
+    assert lines[0].startswith("distances to 5 held-out reals (report split)")
     assert lines[1].split() == ["generator", "1,", "the", "best", "mixture", "floor", "n"]
     assert lines[2].startswith("Fréchet distance")
-    assert lines[3].startswith("the floor is what 4 other reals get; so few")
-    assert lines[4] == f"Fréchet distance of each generator: {few.rows['Fréchet distance'].value:.4g}, -"
-    assert lines[5].startswith("not measured: precision and recall and density and coverage: there are 9 samples")
-    assert len(lines) == 6
+    assert lines[3].startswith("recall            not defined, because there are 5 reals; at least 6 are needed")
+    assert lines[4] == "there is no floor: it needs other reals"
+    assert lines[5] == f"Fréchet distance of each generator: -, {few.rows['Fréchet distance'].value:.4g}"
+    assert lines[6] == "Fréchet distance of generator 0: not defined, because it is broken"
+    assert lines[7] == "generator 0: fakes: copies"
+    assert len(lines) == 8
 
 
 def test_a_comparison_without_intervals_and_with_a_known_floor_is_the_same():
@@ -373,3 +372,117 @@ def test_one_generator_without_distances_leaves_those_of_the_others():
     record = records.distance_record(table, ["mmd"])
     assert record["mmd"]["generators"][0] is record["mmd"]["mixture"] is None
     assert np.isfinite([record["mmd"]["generators"][1], record["mmd"]["floor"]]).all()
+
+
+def test_a_collapsed_set_is_an_answer(tmp_path, capsys):
+    real, same = save(tmp_path / "real", pictures(60, 0)), save(tmp_path / "same", np.full((60, 4, 4), 7, np.uint8))
+    found, _ = compare_folders(real, same, repeats=4)
+    assert found.refused == {}
+    assert found.notes == ("fakes: 60 copies of one picture",)
+    rows = found.rows
+    assert all(np.isfinite(row.value) for row in rows.values())
+    assert (rows["recall"].value, rows["duplicate pairs"].value) == (0.0, 1.0)
+    x, one = pictures(60, 0).reshape(60, -1) / 128 + 1 / 256 - 1, 7 / 128 + 1 / 256 - 1
+    want = ((x.mean(0) - one) ** 2).sum() + np.trace(np.cov(x, rowvar=False))
+    assert rows["Fréchet distance"].value == pytest.approx(want, rel=1e-5)
+    assert cli.main(["evaluate", "--real", str(same), "--fake", str(real)]) == 0  # the other way round
+    out = capsys.readouterr().out
+    for name in (r"MMD² \(Gaussian\)", "Sinkhorn divergence", "duplicate pairs"):
+        assert re.search(f"\n{name} +not defined, because all 60 reals are equal", out), out
+    assert re.search(r"\nFréchet distance +\d", out)
+    assert "\nreals: 60 copies of one picture\n" in out
+
+
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_a_tiny_set_is_an_answer(num, tmp_path, capsys):
+    real, few = save(tmp_path / "real", pictures(60, 0)), save(tmp_path / "few", pictures(num, 1))
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(few)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\nWasserstein +\d", out)
+    assert re.search(rf"\nrecall +not defined, because there are {num} fakes; at least 6 are needed: give more\n", out)
+
+
+def test_copies_of_the_reals_are_named(tmp_path, capsys):
+    real = save(tmp_path / "real", pictures(60, 0))
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(real), "--repeats", "0"]) == 0
+    assert capsys.readouterr().out.endswith("\nidentical to the reals: 60 of 60\n")
+    some = np.concatenate([pictures(60, 0)[:3], pictures(57, 1)])
+    assert compare_folders(real, save(tmp_path / "some", some), repeats=0)[0].notes == (
+        "identical to the reals: 3 of 60",
+    )
+    twice = np.repeat(pictures(20, 1), 3, axis=0)
+    notes = compare_folders(real, save(tmp_path / "twice", twice), repeats=0)[0].notes
+    assert notes == ("fakes: 60 pictures, of which only 20 are different",)
+
+
+def test_files_of_arrays_are_compared_as_folders_are(tmp_path, capsys):
+    x = pictures(60, 0)
+    real, fake = save(tmp_path / "real", x), save(tmp_path / "fake", pictures(60, 1, low=99))
+    np.save(tmp_path / "real.npy", x)
+    y = (pictures(60, 1, low=99)[..., None] + np.float32(0.5)) / 128 - 1
+    np.savez(tmp_path / "fake.npz", x=y)
+    want = compare_folders(real, fake, repeats=0)[0]
+    assert repr(compare_folders(tmp_path / "real.npy", tmp_path / "fake.npz", repeats=0)[0]) == repr(want)
+    np.savez(tmp_path / "sampled.npz", x=3 * y, images=pictures(60, 1, low=99)[..., None])  # pixels count
+    assert repr(compare_folders(real, tmp_path / "sampled.npz", repeats=0)[0]) == repr(want)
+    np.savez(tmp_path / "unit.npz", x=(y + 1) / 2)
+    unit = ["evaluate", "--real", str(real), "--fake", str(tmp_path / "unit.npz"), "--repeats", "0"]
+    assert cli.main(unit) == 2
+    assert "say which with --range 0,1 or --range -1,1" in capsys.readouterr().err
+    assert repr(compare_folders(real, tmp_path / "unit.npz", span=(0, 1), repeats=0)[0]) == repr(want)
+    assert cli.main([*unit, "--range", "0,1"]) == 0
+    assert cli.main([*unit, "--range", "1"]) == 2
+    assert "--range is '1'; give the values of black and white, such as 0,1" in capsys.readouterr().err
+    np.savez(tmp_path / "wide.npz", x=200 * y)
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(tmp_path / "wide.npz")]) == 2
+    assert "expected [-1, 1]; give their --range, such as --range 0,255" in capsys.readouterr().err
+    np.savez(tmp_path / "points.npz", x=points(60, 0))
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(tmp_path / "points.npz")]) == 2
+    assert "reals are 4×4×1 and fakes 3; give samples of one shape" in capsys.readouterr().err
+    np.savez(tmp_path / "more.npz", x=points(80, 1))
+    both = compare_folders(tmp_path / "points.npz", tmp_path / "more.npz", repeats=0)[0]
+    assert both.rows["Fréchet distance"].value == pytest.approx(
+        compare(points(60, 0), points(80, 1), repeats=0).rows["Fréchet distance"].value
+    )
+
+
+def test_pictures_of_other_sizes_take_a_size(tmp_path):
+    large = pictures(60, 0, (8, 12, 3))
+    folder = save(tmp_path / "large", large)
+    np.savez(tmp_path / "large.npz", x=large)
+    small = save(tmp_path / "small", pictures(60, 0, (6, 6, 3)))
+    want = compare_folders(folder, small, size=4, repeats=0)[0]
+    assert repr(compare_folders(tmp_path / "large.npz", small, size=4, repeats=0)[0]) == repr(want)
+
+
+def test_labels_of_a_file_train_a_classifier_and_one_class_does_not(tmp_path):
+    source = quadrants(400)
+    x = np.concatenate([table["x"] for table in source.arrays.values()])
+    label = np.concatenate([table["label"] for table in source.arrays.values()])
+    np.savez(tmp_path / "real.npz", x=x, y=label)
+    np.savez(tmp_path / "one.npz", x=x, y=0 * label + 3)
+    found, judge = compare_folders(tmp_path / "real.npz", tmp_path / "one.npz", classifier_steps=5, repeats=0)
+    assert judge.classes == 4
+    assert "TV of classes" in found.rows
+    with pytest.raises(InputError, match="has no classes; a classifier needs images of two or more"):
+        compare_folders(tmp_path / "one.npz", tmp_path / "real.npz", classifier_steps=5)
+
+
+def test_the_floor_of_a_classifier_comes_from_reals_that_it_has_not_seen():
+    game, source = toys.game(2, 1), from_arrays("points", points(400, 0)[:, :2])
+    state = game.init(jax.random.key(0))
+    seen = {row.tobytes() for row in source.held_out("train", 400)["x"]}
+
+    def of(x):  # sure of one of two classes, on the training reals alone
+        sure = np.array([20.0 * (row.tobytes() in seen) for row in np.asarray(x)])
+        side = np.where(np.arange(len(x)) % 2, 1.0, -1.0)
+        return np.stack([*np.asarray(x).T, sure * side, -sure * side], axis=1)
+
+    how = {"features": Features("own", of, classes=2), "num": 40, "repeats": 0}
+    table = evaluate_distances(game, state, source, **how)
+    assert table.mixture.rows["classifier score"].floor == pytest.approx(1.0)  # of training reals it would be 2
+    assert table.mixture.floor == 40
+    # Others have no such reason, and take training reals.
+    plain = evaluate_distances(game, state, source, names=["frechet"], num=40, repeats=0).mixture
+    pair = (metrics.moments(source.held_out(split, 40)["x"]) for split in ("report", "train"))
+    assert plain.rows["Fréchet distance"].floor == pytest.approx(metrics.frechet_distance(*pair), rel=1e-5)

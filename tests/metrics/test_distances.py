@@ -257,7 +257,6 @@ def test_intervals_of_a_frechet_distance_cover_what_they_should():
     ("bad", "message"),
     [
         (np.where(np.arange(240).reshape(60, 4) == 5, np.nan, REAL), "1 of 60 fakes hold NaN or infinite"),
-        (np.ones((60, 4)), "fakes are constant"),
         (REAL[:, :3], "reals have 4 features and fakes 3"),
         (REAL[:1], "there are 1 fakes; this needs at least"),
         (REAL[:, 0], r"fakes have the shape \[60\]"),
@@ -267,6 +266,29 @@ def test_intervals_of_a_frechet_distance_cover_what_they_should():
 def test_what_no_distance_takes(metric, bad, message):
     with pytest.raises(InputError, match=message):
         getattr(metrics, metric)(REAL, bad)
+
+
+@pytest.mark.parametrize("metric", ["wasserstein", "sliced_wasserstein", "sinkhorn", "neighbours", "kid"])
+def test_a_collapsed_sample_is_far_and_no_error(metric):
+    value = getattr(metrics, metric)(REAL[:60], np.ones((60, 4)), **({"size": 60} if metric == "kid" else {}))
+    numbers = np.ravel(value[:1] if metric == "sinkhorn" else value)
+    assert np.isfinite(numbers).all()
+    if metric == "neighbours":
+        assert value.recall == 0.0
+    if metric == "wasserstein":  # all reals go to one place
+        assert value == pytest.approx(np.sqrt(((REAL[:60] - 1.0) ** 2).sum(1).mean()))
+    one = metrics.moments(np.ones((60, 4)))
+    want = ((REAL.mean(0) - 1.0) ** 2).sum() + np.trace(np.cov(REAL, rowvar=False))
+    assert metrics.frechet_distance(metrics.moments(REAL), one) == pytest.approx(want)
+
+
+def test_equal_reals_give_no_unit_of_length():
+    for metric in (
+        lambda: metrics.sinkhorn(np.ones((60, 4)), REAL),
+        lambda: metrics.duplicate_radius(np.ones((60, 4))),
+    ):
+        with pytest.raises(InputError, match="all 60 reals are equal, so that their distances give no unit of length"):
+            metric()
 
 
 def test_torch_fidelity_agrees():

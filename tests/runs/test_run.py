@@ -201,7 +201,7 @@ def command(*arguments, **options):
 
 
 @pytest.mark.bits
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     # A long run is interrupted somewhere; what it then does until step `end` is what an undisturbed run does.
     tree = {**TREE, "steps": 1_000_000, "log_every": 50, "eval_every": 10_000_000, "checkpoint_every": 50}
@@ -215,7 +215,7 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    if number == signal.SIGTERM:
+    if number != signal.SIGKILL:
         assert process.returncode == 128 + number, err
         assert "continue with: ensgan resume" in out
     with Checkpoints(directory / "checkpoints", 3) as checkpoints:
@@ -241,6 +241,65 @@ def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
     with pytest.raises(InputError, match="larger than the train split"):
         run_module.run(settings(data="digits", batch_size=2000), tmp_path, overwrite=True)
     assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
+
+
+def held(directory):
+    """All files of a folder and what is in them."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("when", ["sinks", "step"])
+def test_a_start_that_fails_leaves_the_older_run_as_it_was(when, whole, tmp_path, monkeypatch):
+    old = tmp_path / "old"
+    shutil.copytree(whole, old)
+    (old / "selection.json").write_text("{}")
+    before = held(old)
+    changes = {}
+    if when == "sinks":
+
+        def no_key(**given):
+            raise RuntimeError("api_key not configured (no-tty)")
+
+        monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=no_key, Image=None))
+        monkeypatch.setattr(run_module, "_check_sinks", lambda config: None)
+        changes = {"wandb": "rings"}
+    else:
+        monkeypatch.setattr(Program, "tally", lambda *args: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises((InputError, MemoryError)) as told:
+        run_module.run(settings(**changes), old, overwrite=True)
+    if when == "sinks":
+        assert "api_key not configured (no-tty)); run `wandb login`" in str(told.value)
+    assert held(old) == before
+
+
+def test_an_older_run_goes_with_the_first_checkpoint(whole, tmp_path, monkeypatch):
+    directory = tmp_path / "run"
+    shutil.copytree(whole, directory)
+    there, save = [], Checkpoints.save
+
+    def watched(self, step, state):
+        save(self, step, state)
+        there.append((step, (directory / ".replaced" / "metrics.jsonl").is_file()))
+
+    monkeypatch.setattr(Checkpoints, "save", watched)
+    run_module.run(settings(steps=10), directory, overwrite=True)
+    assert there == [(5, True), (10, False)]  # when the second is begun, the first is complete
+    assert not (directory / ".replaced").exists()
+    assert read_metrics(directory / "metrics.jsonl")[-1]["step"] == 10
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_replacement_that_was_killed_is_ended_by_whoever_comes_next(saved, whole, tmp_path):
+    directory = tmp_path / "run"
+    shutil.copytree(whole, directory / ".replaced")
+    write_json(directory / "config.json", to_dict(settings(steps=7)))
+    (directory / "checkpoints" / ("5" if saved else "5.orbax-checkpoint-tmp")).mkdir(parents=True)
+    with rundir.locked(directory):
+        assert load_run(directory).steps == 7  # somebody trains there
+    assert load_run(directory).steps == (7 if saved else 20)
+    assert not (directory / ".replaced").exists()
+    if not saved:
+        assert held(directory) == held(whole)
 
 
 def test_overwriting_keeps_what_is_not_of_a_run(tmp_path):
@@ -506,7 +565,7 @@ def test_a_schedule_that_never_acts_is_told(every, tmp_path):
     watcher = Notes()
     schedule = {"name": "exchange", "every": every}
     run_module.run(settings(steps=5, schedule=schedule), tmp_path / "run", watcher=watcher)
-    told = "the schedule exchange acts every 5 steps, and the run has 5, so it never acts; lower schedule.every"
+    told = "the schedule exchange acts every 5 steps, and the run has 5, so it never acts; lower --schedule.every"
     assert any(note.startswith(told) for note in watcher.notes) == (every == 5)
 
 

@@ -87,20 +87,40 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
     generators = (shift(state.generators[0], [-3.0, 0.0, 5.0]), shift(state.generators[1], [9.0]))
     weights, values = (0.5, 0.0, 0.173, 0.327), [-3.0, 0.0, 5.0, 9.0]
     draw = jax.jit(Mixture(playing, weights, True, None), static_argnums=2)
-    total = np.zeros(4)
-    for k in range(40):
+    p, counts = np.array(weights), []
+    for k in range(200):
         x = np.asarray(draw(generators, jax.random.fold_in(key, k), 25))[:, 0]
-        count = np.array([(x == value).sum() for value in values])
-        assert count.sum() == 25
-        assert (np.abs(count - 25 * np.array(weights)) < 1).all()  # rounded up or down
-        total += count
-    np.testing.assert_allclose(total / 1000, weights, atol=0.02)
+        counts.append([(x == value).sum() for value in values])
+        assert sum(counts[-1]) == 25
+    # Binomial numbers, as of independent draws: their means and variances, within four standard errors.
+    np.testing.assert_allclose(np.mean(counts, 0), 25 * p, atol=4 * 2.5 / np.sqrt(200))
+    np.testing.assert_allclose(np.var(counts, 0), 25 * p * (1 - p), rtol=4 * np.sqrt(2 / 200))
     assert (
         len(
             {int(np.flatnonzero(np.asarray(draw(generators, k, 25))[:, 0] == 9.0)[0]) for k in jax.random.split(key, 8)}
         )
         > 1
     )
+
+
+def test_a_judge_that_knows_nothing_leaves_the_law_of_members(key):
+    """Twelve points with equal weights: refined numbers of samples vary as those of plain draws do, and not less."""
+    playing = Game([Group(line((1,)), 12, latent=normal(np.zeros(12)))], [Group(line(()), 1)], batch_size=8)
+    state = playing.init(jax.random.key(0))
+    average = {"a": jnp.ones(12), "b": jnp.arange(12.0)}
+    state = state._replace(generators=(state.generators[0]._replace(average=average),))
+    state = state._replace(discriminators=jax.tree.map(jnp.zeros_like, state.discriminators))
+    judge = combine.plain(playing, state)._replace(law=np.full(12, 1 / 12))
+    variance = {}
+    for refine in (None, "obrs"):
+        more = {} if refine is None else {"refine": refine, "judge": judge, "budget": 0.5}
+        counts = []
+        for k in range(20):
+            x = np.asarray(ensgan.sample(playing, state, jax.random.fold_in(key, k), 240, weights=np.ones(12), **more))
+            counts.append(np.bincount(x[:, 0].astype(int), minlength=12))
+        variance[refine] = np.mean((np.array(counts) - 20.0) ** 2)
+    for refine, found in variance.items():  # 240 · 1/12 · 11/12, within four standard errors
+        assert found == pytest.approx(18.3, rel=0.3), refine
 
 
 def test_stratified_samples_have_their_shares_and_an_average_lies_between(key):

@@ -1,0 +1,65 @@
+"""Standard output and errors of the program: any encoding, and a reader that has gone or a disk that is full."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+PLAIN = str.maketrans({"−": "-", "–": "-", "×": "x", "·": "."})  # where an encoding lacks them
+
+
+class Patient(io.FileIO):
+    """A file that drops what it cannot write, so that work goes on; `failed` is the first error."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Writes, or drops, the data."""
+        if self.failed is None:
+            try:
+                return super().write(data) or 0
+            except OSError as error:
+                self.failed = error
+        return memoryview(data).nbytes
+
+
+def prepare() -> None:
+    """Makes standard output and errors take every text, whatever their encoding is, also where they are closed."""
+    codecs.register_error("ensgan", _replaced)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed: the next file that is opened must not get its number
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    sys.stdout, sys.stderr = _opened(sys.stdout), _opened(sys.stderr)
+
+
+def failed() -> OSError | None:
+    """What went wrong with standard output, once all of it was to be written; None if nothing did."""
+    sys.stdout.flush()
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.failed if isinstance(raw, Patient) else None
+
+
+def _opened(stream: TextIO) -> TextIO:
+    """The stream with errors of encoding and of writing taken care of."""
+    if os.name != "posix":  # a console of Windows is no file
+        stream.reconfigure(errors="ensgan")  # type: ignore[attr-defined]
+        return stream
+    stream.flush()
+    buffer = io.BufferedWriter(Patient(stream.fileno(), "w", closefd=False))
+    through = stream.isatty() or stream is sys.stderr
+    return io.TextIOWrapper(buffer, encoding=stream.encoding, errors="ensgan", line_buffering=through)
+
+
+def _replaced(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a file's name as they are; of other characters a similar one, or a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(PLAIN)
+    byte = lambda c: bytes([ord(c) - 0xDC00]) if 0xDC80 <= ord(c) <= 0xDCFF else c.encode("ascii", "replace")
+    return b"".join(map(byte, text)), error.end

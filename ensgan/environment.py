@@ -1,0 +1,92 @@
+"""Environment variables that JAX cannot use: one line that names the variable and the fix, in place of a traceback.
+
+This file is imported before all others, because JAX reads some variables while it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from types import TracebackType
+
+PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+# XLA ends the whole process where it cannot read its flags, so another process tries them first.
+_TRY = "from jaxlib import _jax; _jax.get_tfrt_cpu_client()"
+
+
+class EnvironmentFault(ImportError):
+    """JAX cannot be imported because of an environment variable."""
+
+
+def import_jax() -> None:
+    """Imports JAX.
+
+    Raises:
+        EnvironmentFault: a variable that JAX reads at once is wrong. Where nobody catches it, the program prints one
+            line and ends with code 2.
+    """
+    try:
+        import jax  # noqa: F401
+    except ValueError as error:
+        found = re.search(r"\bjax_\w+", str(error), re.IGNORECASE)
+        name = "" if found is None else found[0].upper()
+        if name not in os.environ:
+            raise
+        sys.excepthook = _in_one_line(sys.excepthook)
+        raise EnvironmentFault(_wrong(name, _line(error))) from error
+
+
+def xla_fault() -> str | None:
+    """What XLA says against XLA_FLAGS; None where it takes them. Starts a process if they are set."""
+    if not os.environ.get("XLA_FLAGS", "").strip():
+        return None
+    tried = subprocess.run([sys.executable, "-c", _TRY], capture_output=True, text=True, errors="replace")
+    if tried.returncode == 0 or "XLA_FLAGS" not in tried.stderr:  # an error of another kind will be reported as one
+        return None
+    lines = [line for line in tried.stderr.splitlines() if "XLA_FLAGS" in line or "parse" in line]
+    return _wrong("XLA_FLAGS", re.sub(r"^F\d+ .*?\] ", "", lines[0])[:200])
+
+
+def device_fault() -> str | None:
+    """Why JAX finds no device; None where it finds one."""
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:
+        given = os.environ.get("JAX_NUM_CPU_DEVICES")
+        if given is not None and int(given) < 1:
+            return _wrong("JAX_NUM_CPU_DEVICES", "there must be at least 1 device")
+        name = next((name for name in PLATFORMS if os.environ.get(name)), None)
+        if name is not None:
+            why = _line(error).partition(". (set ")[0] or "there is no such device, or no package of JAX for it"
+            return f"{_wrong(name, why)}, or set it to cpu"
+        return f"JAX finds no device: {_line(error) or type(error).__name__}; set JAX_PLATFORMS=cpu to compute without"
+    return None
+
+
+def _wrong(name: str, why: str) -> str:
+    fix = "unset it to take the devices that are there" if name in PLATFORMS else "correct it, or unset it"
+    return f"the environment variable {name} is {os.environ[name]!r}, which JAX cannot use ({why}); {fix}"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _in_one_line(
+    otherwise: Callable[[type[BaseException], BaseException, TracebackType | None], object],
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], object]:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> object:
+        if not isinstance(error, EnvironmentFault):
+            return otherwise(kind, error, trace)
+        os.write(2, f"ensgan: {error}\n".encode("ascii", "backslashreplace"))
+        os._exit(2)
+
+    return hook
+
+
+import_jax()

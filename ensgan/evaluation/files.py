@@ -1,0 +1,89 @@
+"""Samples to compare, from a folder of images or from one file of arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ensgan.data import read_images, to_uint8
+from ensgan.data.checks import checked_samples
+from ensgan.data.images import read_npz
+from ensgan.types import InputError
+
+ARRAYS = (".npz", ".npy")
+
+
+def read_samples(
+    path: str | Path, *, size: int | None = None, span: tuple[float, float] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples of a folder or of a file, as uint8 images `[n, H, W, C]` or float points `[n, D]`, and labels.
+
+    Args:
+        path: a folder of images, or an .npz or .npy file, such as `ensgan sample` writes.
+        size: images are cropped to the largest centred square and resized to `size` × `size` pixels.
+        span: the values of float images that are black and white; needed where they might be [0, 1] or [-1, 1].
+
+    Raises:
+        InputError: no such folder or file, other arrays, or values outside of their range.
+    """
+    path = Path(path)
+    if path.is_dir() or path.suffix not in ARRAYS:
+        if path.is_file():
+            raise InputError(f"{path} is a file; expected a folder of images, or a file that ends in .npz or .npy")
+        return read_images(path, size=size), None
+    x, label = _arrays(path)
+    x = checked_samples(x, f"samples in {path}", pixels=False)
+    if len(x) == 0:
+        raise InputError(f"{path} holds no samples; expected at least 1")
+    if x.ndim == 4:
+        x = _resized(_pixels(x, path, span), size)
+    elif size is not None:
+        raise InputError(f"--size is {size}, but {path} holds points and no images; leave it out")
+    return x, label
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples and labels of a file; pixels where it has them besides floats, as `ensgan sample` writes both."""
+    x, label = read_npz(path)
+    if path.suffix == ".npz" and x.dtype != np.uint8 and x.ndim == 4:
+        with np.load(path, allow_pickle=False) as file:
+            if "images" in file.files and file["images"].shape == x.shape and file["images"].dtype == np.uint8:
+                return file["images"], label
+    return x, label
+
+
+def _pixels(x: np.ndarray, path: Path, span: tuple[float, float] | None) -> np.ndarray:
+    """Images as uint8, with float ones from their range."""
+    if x.dtype == np.uint8:
+        return x
+    low, high = float(x.min()), float(x.max())
+    if span is None and low >= 0 and high <= 1:
+        raise InputError(
+            f"{path} holds float images in [{low:g}, {high:g}], which may be meant as [0, 1] or as [-1, 1]; say which "
+            "with --range 0,1 or --range -1,1"
+        )
+    black, white = span or (-1.0, 1.0)
+    slack = 1e-5 * (white - black)
+    if low < black - slack or high > white + slack:
+        raise InputError(
+            f"{path} holds float images in [{low:g}, {high:g}]; expected [{black:g}, {white:g}]; give their --range, "
+            "such as --range 0,255, or save them as uint8"
+        )
+    return to_uint8((x - black) / (white - black) * 2 - 1)
+
+
+def _resized(x: np.ndarray, size: int | None) -> np.ndarray:
+    """Images as `data.folder` crops and resizes them."""
+    if size is None or x.shape[1:3] == (size, size):
+        return x
+    if size < 1:
+        raise InputError(f"size is {size}; expected at least 1 pixel")
+    side = min(x.shape[1:3])
+    top, left = ((length - side) // 2 for length in x.shape[1:3])
+    box = (left, top, left + side, top + side)
+    one = lambda plane: np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS, box=box))
+    planes = np.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3])
+    small = np.stack([one(np.ascontiguousarray(plane)) for plane in planes])
+    return np.ascontiguousarray(np.moveaxis(small.reshape(len(x), -1, size, size), 1, -1))
