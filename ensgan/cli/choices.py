@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ensgan.data.labels import class_number, some
+from ensgan.data.law import describe_law
 from ensgan.evaluation import selection
 from ensgan.runs import records
+from ensgan.runs.build import law_of
 from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
 
-def weights(choice: str | None, run: Opened, more: str = "") -> tuple[Any, str]:
-    """Weights over generators for `--from`, and what they are called; `more` is what else it may be."""
+def law(choice: str | None, run: Opened) -> np.ndarray | None:
+    """The law of labels that `--classes` asks for, or that of the run; it is printed. None where there is none."""
+    found = law_of(run.config, run.game, run.source, choice)
+    if found is not None:
+        print(describe_law(choice or run.config.classes, found, run.source.class_names), file=sys.stderr)
+    return found
+
+
+def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray | None = None) -> tuple[Any, str]:
+    """Weights over generators for `--from`, and what they are called; `more` is what else it may be.
+
+    The best one is chosen with labels of the law `classes`.
+    """
     game, state, directory = run.game, run.state, run.directory
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
@@ -34,7 +49,7 @@ def weights(choice: str | None, run: Opened, more: str = "") -> tuple[Any, str]:
         some = "" if len(among) == game.M else f"{len(among)} of "
         return found, f"the {kind} mixture of {some}{game.M} generators"
     if choice == "best":
-        scores = selection.select(game, state, run.source, num=run.config.held_out)
+        scores = selection.select(game, state, run.source, num=run.config.held_out, classes=classes)
         if scores.members == "parts":
             print(
                 f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "
@@ -59,16 +74,26 @@ def member(kind: str, index: str, count: int) -> int:
     return int(index)
 
 
-def classes(choice: str | None, classes: int | None) -> list[int] | None:
-    """The classes that `--label` asks for."""
+def class_names(run: Opened) -> Sequence[str] | None:
+    """The names of the classes that the generators of a run know; None if they know none."""
+    count = run.game.classes
+    return None if count is None else run.source.class_names or tuple(map(str, range(count)))
+
+
+def classes(choice: str | None, names: Sequence[str] | None) -> list[int] | None:
+    """The classes that `--label` asks for, by name or number."""
     if choice is None:
         return None
-    if classes is None:
+    if names is None:
         raise InputError("--label is given, but the generators of this run are not conditional; leave it out")
-    parts = [part.strip() for part in choice.split(",")]
-    if not all(re.fullmatch("[0-9]{1,9}", part) and int(part) < classes for part in parts):
-        raise InputError(f"--label is {choice!r}; give one class or several, such as 0,1, from 0 to {classes - 1}")
-    return [int(part) for part in parts]
+    parts = [choice] if choice in names else [part.strip() for part in choice.split(",")]
+    found = [class_number(part, names) for part in parts]
+    if None in found:
+        raise InputError(
+            f"--label is {choice!r}, and {parts[found.index(None)]!r} is no class; give one class or several, such as "
+            f"{','.join(names[:2])}; the classes are: {some(names, 20)}"
+        )
+    return [number for number in found if number is not None]
 
 
 def shape(text: str | None) -> tuple[int, ...] | None:

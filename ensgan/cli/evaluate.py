@@ -26,6 +26,7 @@ def evaluate(
     inception: str | None = None,
     repeats: int | None = None,
     cache: str | None = None,
+    classes: str | None = None,
 ) -> None:
     """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
 
@@ -42,6 +43,8 @@ def evaluate(
         inception: compare images by Inception-v3 with the weights in this file: FID, KID and more.
         repeats: number of half-samples for the confidence intervals (default 100; 0 = no intervals).
         cache: a folder that keeps features, means and covariances for the next time.
+        classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
+            0.2,0.8 (default: the run's own).
 
     Raises:
         InputError: a number out of range, other weights, or samples that are not images.
@@ -57,12 +60,17 @@ def evaluate(
             f"--inception takes images [H, W, C] with 1 or 3 channels; samples of this run are {list(source.shape)}"
         )
     count = enough(num) or settings.held_out
-    weights, text = choices.weights("mixture", found)
-    chosen = selection.select(game, state, source, num=settings.held_out)  # nothing is chosen on the report split
-    scores = selection.select(game, state, source, num=settings.held_out, split="report", weights=weights)
+    shares = choices.law(classes, found)
+    weights, text = choices.weights("mixture", found, classes=shares)
+    chosen = selection.select(
+        game, state, source, num=settings.held_out, classes=shares
+    )  # nothing is chosen on the report split
+    scores = selection.select(
+        game, state, source, num=settings.held_out, split="report", weights=weights, classes=shares
+    )
     scores = scores._replace(rank_g=chosen.rank_g, rank_d=chosen.rank_d)
     print(f"the mixture is what `ensgan sample {run} --from mixture` draws from: {text}\n")
-    law: dict[str, Any] = {"seed": settings.seed, "weights": weights}
+    law: dict[str, Any] = {"seed": settings.seed, "weights": weights, "classes": shares}
     if source.modes is not None:
         table = evaluate_modes(game, state, source, num=num or 2500, **law)
         print(describe_modes(table) + "\n")
@@ -73,8 +81,8 @@ def evaluate(
         print(text, file=sys.stderr, flush=True)
         single = source.single or source
         classifier = train_classifier(single, seed=settings.seed, steps=classifier_steps)
-        classes = evaluate_classes(game, state, source, classifier, num=num, **law)
-        print(describe_classes(classes) + "\n")
+        counts = evaluate_classes(game, state, source, classifier, num=num, **law)
+        print(describe_classes(counts) + "\n")
         if of is None and settings.features == "classifier":
             of = features.of_classifier(classifier)
     measured = partial(evaluate_distances, game, state, source, features=of, num=count, cache=cache, **law)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ensgan.cli import choices
 from ensgan.runs import export as exports
@@ -11,7 +12,9 @@ from ensgan.runs.restore import opened
 from ensgan.types import InputError
 
 
-def export(run: Path, *, to: str | None = None, from_: str | None = None, overwrite: bool = False) -> None:
+def export(
+    run: Path, *, to: str | None = None, from_: str | None = None, overwrite: bool = False, classes: str | None = None
+) -> None:
     """Write a generator, the mixture or a discriminator as files that run without ensgan.
 
     Args:
@@ -19,6 +22,8 @@ def export(run: Path, *, to: str | None = None, from_: str | None = None, overwr
         to: folder to make.
         from_: best, mixture, member:I or discriminator:J (default: mixture if members are parts, else best).
         overwrite: replace the export that is in the folder.
+        classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
+            0.2,0.8 (default: the run's own).
     """
     if not to:
         raise InputError("--to is missing; give a folder to make")
@@ -30,8 +35,11 @@ def export(run: Path, *, to: str | None = None, from_: str | None = None, overwr
         j = choices.member("discriminator", index, found.game.N)
         portable, text = exports.judge(found.game, found.state, j), f"discriminator {j}"
     else:
-        weights, text = choices.weights(from_, found, ", or discriminator:J")
-        portable = exports.sampler(found.game, found.state, weights)
-    about = {"what": text, "step": int(found.state.step), "run": to_dict(found.config)}
+        law = choices.law(classes, found)
+        weights, text = choices.weights(from_, found, ", or discriminator:J", law)
+        portable = exports.sampler(found.game, found.state, weights, classes=law)
+    about: dict[str, Any] = {"what": text, "step": int(found.state.step), "run": to_dict(found.config)}
+    if (names := choices.class_names(found)) is not None:
+        about["class_names"] = list(names)
     exports.write(portable, directory, overwrite=overwrite, about=about)
     print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")

@@ -12,8 +12,8 @@ import numpy as np
 from ensgan.cli import choices
 from ensgan.cli.checks import check_out
 from ensgan.data import checks, images
+from ensgan.data.labels import map_labels
 from ensgan.data.source import dequantized
-from ensgan.game.game import Game
 from ensgan.reporting import write_reliability
 from ensgan.runs import records
 from ensgan.runs.restore import Opened, opened
@@ -32,6 +32,7 @@ def judge(
     from_: str | None = None,
     rule: str | None = None,
     calibrate: str | None = None,
+    classes: str | None = None,
 ) -> None:
     """Combine all discriminators into one judge, plot its calibration, and score the samples in a file.
 
@@ -43,6 +44,8 @@ def judge(
         rule: how discriminators become one judge: stacking (default), forest, weighted, nash, mean_logit, median,
             minimum, mean_probability or log_mean_ratio.
         calibrate: isotonic (default), logistic or temperature.
+        classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
+            0.2,0.8 (default: the run's own).
 
     Raises:
         InputError: files that cannot be read or written, or samples of another shape.
@@ -55,9 +58,10 @@ def judge(
     combine.is_smooth(rule, calibrate)
     read = None if input_ is None else _read(Path(input_))
     found = opened(run)
-    asked = None if input_ is None or read is None else _checked(Path(input_), *read, found.game)
-    weights, text = choices.weights(from_, found)
-    fitted, how = fitted_judge(found, weights, rule=rule, calibrate=calibrate)
+    asked = None if input_ is None or read is None else _checked(Path(input_), *read, found)
+    law = choices.law(classes, found)
+    weights, text = choices.weights(from_, found, classes=law)
+    fitted, how = fitted_judge(found, weights, rule=rule, calibrate=calibrate, classes=law)
     records.save_judge(run, fitted, how, text, int(found.state.step))
     print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
     if asked is not None:
@@ -65,16 +69,23 @@ def judge(
 
 
 def fitted_judge(
-    run: Opened, weights: np.ndarray, *, rule: str | None = None, calibrate: str | None = None, smooth: bool = False
+    run: Opened,
+    weights: np.ndarray,
+    *,
+    rule: str | None = None,
+    calibrate: str | None = None,
+    smooth: bool = False,
+    classes: np.ndarray | None = None,
 ) -> tuple[Judge, str]:
     """A judge of the sampler with these `weights` `[M]`, and how it is calibrated; its quality is printed on stderr.
 
     Unless `calibrate` says how, that is isotonic, which repairs any shape but is flat in places, or logistic where the
-    judge must be `smooth`, for its gradient. The default rule is stacking.
+    judge must be `smooth`, for its gradient. The default rule is stacking. Draws have labels of the law `classes`, by
+    default that of the training data.
     """
     how = calibrate or ("logistic" if smooth else "isotonic")
     rule = "stacking" if rule is None else rule
-    fitted: Any = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights)
+    fitted: Any = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights, classes=classes)
     before, after = fitted.before, fitted.after
     count = len(combine.judges(run.game, run.state))
     some = "" if count == run.game.N else f"{count} of "
@@ -97,22 +108,25 @@ def fitted_judge(
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples of a file, and their labels if it has any; refined ones may be no pixels."""
-    x, label = images.read_npz(path)
-    x = checks.checked_samples(x, f"samples in {path}", pixels=False)
-    return dequantized(x, np.random.default_rng(0), 256), label
+    found = images.read_npz(path)
+    x = checks.checked_samples(found.x, f"samples in {path}")
+    return dequantized(x, np.random.default_rng(0), 256), found.label
 
 
-def _checked(path: Path, x: np.ndarray, label: np.ndarray | None, game: Game) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples and labels that fit the discriminators of a game."""
+def _checked(
+    path: Path, x: np.ndarray, label: np.ndarray | None, found: Opened
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples and labels that fit the discriminators of a run."""
+    game, names = found.game, choices.class_names(found)
     if len(x) == 0 or x.shape[1:] != game.sample_shape:
         raise InputError(
             f"{path} has samples of shape {list(x.shape)}; this run judges samples of shape {list(game.sample_shape)}"
         )
-    if game.classes is None:
+    if names is None:
         return x, None
     if label is None:
         raise InputError(f"{path} has no labels, but the discriminators of this run need classes; add them under 'y'")
-    return x, checks.checked_labels(label, len(x), f"labels in {path}", game.classes)
+    return x, map_labels(label, len(x), f"labels in {path}", names)[0]
 
 
 def _report(

@@ -13,8 +13,9 @@ import numpy as np
 from ensgan.cli import choices
 from ensgan.cli.checks import check_out
 from ensgan.cli.judge import fitted_judge
-from ensgan.data import to_uint8
+from ensgan.data import images, to_uint8
 from ensgan.data.checks import check_seed
+from ensgan.data.labels import some
 from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
@@ -40,6 +41,7 @@ def sample(
     stratified: bool = False,
     seed: int = 0,
     label: str | None = None,
+    classes: str | None = None,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
@@ -56,7 +58,10 @@ def sample(
             mean of all generators' outputs at the same noise: blurry, and not a mixture.
         stratified: with a mixture, every generator makes its exact share of the samples.
         seed: seed of the samples.
-        label: classes in turn, such as 3 or 0,1,2, of a conditional run (default: each class with equal probability).
+        label: classes in turn, such as 3 or cat,dog, of a conditional run, by name or number (default: classes by
+            their law).
+        classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
+            0.2,0.8 (default: the run's own).
         refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
         budget: for obrs and drs the share of draws to accept, such as 0.5; for other methods steps per sample.
         rate: size of a step of ddls, dot and collaborative.
@@ -75,19 +80,23 @@ def sample(
             raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
     found = opened(run)
     _check_size(file, num, found.game.sample_shape)
-    asked = choices.classes(label, found.game.classes)
+    names = choices.class_names(found)
+    asked = choices.classes(label, names)
     _check_choice(from_, stratified, refine)
     if refine is not None:  # wrong input is refused before a judge is fitted
         if asked is not None and len(asked) > 1:
-            raise InputError("--refine takes one class or all of them; give --label one number, or leave it out")
+            raise InputError("--refine takes one class or all of them; give --label one class, or leave it out")
         effort(found.game, how)
         check_smooth(how.method, combine.is_smooth(rule, calibrate))
-    weights, text = choices.weights("mixture" if from_ == "average" else from_, found, ", or average")
+    if label is not None and classes is not None:
+        raise InputError("--label says the classes of all samples, and --classes their law; give one of them")
+    law = choices.law(classes, found) if label is None else None
+    weights, text = choices.weights("mixture" if from_ == "average" else from_, found, ", or average", law)
     key, game, state = jax.random.key(seed), found.game, found.state
-    tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num))
+    tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num), law)
     if refine is not None:
         judge, _ = fitted_judge(found, weights, rule=rule, calibrate=calibrate, smooth=how.kind.gradient)
-        sampler = Sampler(game, weights, label=None if asked is None else asked[0])
+        sampler = Sampler(game, weights, label=None if asked is None else asked[0], classes=law)
         x, tags, cost = _refined(sampler, found, key, num, judge, how)
         text = f"{text}, {cost},"
     elif from_ == "average":
@@ -96,7 +105,8 @@ def sample(
     else:
         x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
     _write(file, x, tags, asked, found)
-    print(f"{num} samples from {text} are in {file}")
+    turn = "" if asked is None or names is None else f", class {some([names[k] for k in asked], 20)}"
+    print(f"{num} samples from {text} are in {file}{turn}{' in turn' * (len(asked or ()) > 1)}")
 
 
 def _check_size(out: Path, num: int, shape: tuple[int, ...]) -> None:
@@ -122,7 +132,8 @@ def _check_choice(choice: str | None, stratified: bool, refine: str | None) -> N
 def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened) -> None:
     if file.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if x.ndim == 4 else {})}
-        np.savez(file, **arrays if tags is None else {**arrays, "label": tags})
+        names = choices.class_names(found)
+        np.savez(file, **arrays if tags is None else {**arrays, "label": tags, images.NAMES: np.array(names)})
     else:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
         save_picture(file, x, found.source.held_out("select", 1000)["x"], columns=in_turn)
@@ -149,12 +160,14 @@ def _refined(
         got = refined(sampler, found.state, key, num, judge, how, start=start, progress=progress)
     except NothingAccepted as error:
         print(f"note: {error}. So the samples are not refined", file=sys.stderr)
-        tags = draws.labels(game, key, num, label)
+        tags = draws.labels(game, key, num, label, sampler.classes)
         x = np.asarray(drawn(game, found.state, key, num, weights=sampler.weights, label=tags))
         return x, tags, f"not refined, because {method} accepted none"
     x, tags = got.x if game.classes is not None else (got.x, None)
     again = jax.random.fold_in(key, 1)
-    plain = drawn(game, found.state, again, min(num, 1000), weights=sampler.weights, label=label)
+    plain = drawn(
+        game, found.state, again, min(num, 1000), weights=sampler.weights, label=label, classes=sampler.classes
+    )
     table = evaluate_refinement(source, plain, x, label)
     if table is not None:
         print(describe_refinement(table, method))

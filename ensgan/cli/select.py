@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ensgan.cli import choices
 from ensgan.cli.checks import enough
 from ensgan.evaluation import selection
 from ensgan.evaluation.text import describe_mixtures, describe_players, describe_scores
@@ -12,7 +13,7 @@ from ensgan.runs.restore import opened
 from ensgan.types import unknown
 
 
-def select(run: Path, *, num: int | None = None, method: str | None = None) -> None:
+def select(run: Path, *, num: int | None = None, method: str | None = None, classes: str | None = None) -> None:
     """Rank both sides on the select split, fit mixtures of generators, and store one for `sample --from mixture`.
 
     Args:
@@ -20,6 +21,8 @@ def select(run: Path, *, num: int | None = None, method: str | None = None) -> N
         num: largest number of held-out samples (default: the run's own).
         method: the mixture to store: trained, uniform, single, top_k, softmax, greedy, quadratic, nash,
             exponentiated_gradient or evolution (default: the best one on the select split).
+        classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
+            0.2,0.8 (default: the run's own).
 
     Raises:
         InputError: an unknown method, or too few samples.
@@ -29,7 +32,8 @@ def select(run: Path, *, num: int | None = None, method: str | None = None) -> N
     num = enough(num)
     found = opened(run)
     game, state = found.game, found.state
-    scores = selection.select(game, state, found.source, num=num or found.config.held_out, fit=True)
+    law = choices.law(classes, found)
+    scores = selection.select(game, state, found.source, num=num or found.config.held_out, fit=True, classes=law)
     print(describe_scores(scores, "select"))
     assert scores.fitted is not None
     meta = selection.meta_game(game, state, scores.fool)

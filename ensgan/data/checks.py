@@ -16,16 +16,15 @@ def check_seed(seed: int, name: str = "seed") -> None:
         raise InputError(f"{name} is {seed}; it must be at least 0 and below 2³²")
 
 
-def checked_samples(x: Any, what: str, pixels: bool = True) -> np.ndarray:
+def checked_samples(x: Any, what: str) -> np.ndarray:
     """A user's samples as uint8 `[n, H, W, C]`, or as finite float32 `[n, D]` or `[n, H, W, C]`.
 
     Args:
         x: uint8 or float; images `[n, H, W]` get a channel axis.
         what: the name of `x` in errors.
-        pixels: whether float images must lie in [-1, 1]; the outputs of a generator may lie outside.
 
     Raises:
-        InputError: another dtype or shape, or float values that are not finite or outside their range.
+        InputError: another dtype or shape, or float values that are not finite.
     """
     x = np.asarray(x)
     seen = f"{what} is {x.dtype} {list(x.shape)}"
@@ -36,20 +35,26 @@ def checked_samples(x: Any, what: str, pixels: bool = True) -> np.ndarray:
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim == 4 and not 1 <= x.shape[-1] <= 4:
-        raise InputError(f"{seen}; expected 1 to 4 channels on the last axis, [n, H, W, C]; move the channels there")
+        raise InputError(f"{seen}; expected 1 to 4 channels on the last axis, [n, H, W, C]; {_channels(x.shape)}")
     if 0 in x.shape[1:]:
         raise InputError(f"{seen}; expected at least one number per sample")
     if x.dtype == np.uint8:
         return x
-    with np.errstate(over="ignore"):  # values that overflow are found below
-        x = x.astype(np.float32)
     if not np.isfinite(x).all():
         raise InputError(f"{what} holds NaN or infinite values; remove those samples")
-    if pixels and x.ndim == 4 and x.size and (x.min() < -1.00001 or x.max() > 1.00001):
-        raise InputError(
-            f"{what} holds float images in [{x.min():g}, {x.max():g}]; expected [-1, 1]; rescale them, or give uint8"
-        )
-    return x
+    with np.errstate(over="ignore"):  # values that overflow are found below
+        small = x.astype(np.float32)
+    if not np.isfinite(small).all():
+        most = np.abs(x).max()
+        raise InputError(f"{what} holds values as large as {most:g}; float32 ends at 3.4e+38; rescale or remove them")
+    return small
+
+
+def _channels(shape: tuple[int, ...]) -> str:
+    """How to make images of 1 to 4 channels."""
+    if 1 <= shape[1] <= 4:
+        return "the channels seem to be on axis 1; move them with x.transpose(0, 2, 3, 1)"
+    return f"{shape[-1]} channels cannot be drawn as pictures; keep up to 4 of them, such as x[..., :3]"
 
 
 def checked_labels(label: Any, num: int, what: str, classes: int | None = None) -> np.ndarray:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ensgan.data.source import FRACTIONS, Source, from_arrays
 from ensgan.types import InputError
+
+NAMES = "class_names"  # of the labels in a file that `ensgan sample` wrote
 
 
 def digits(*, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS) -> Source:
@@ -115,15 +119,23 @@ def idx(
 
 
 def npz(
-    path: str | Path, *, seed: int = 0, dequantize: bool = True, fractions: tuple[float, ...] = FRACTIONS
+    path: str | Path,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    range: str | tuple[float, float] | None = None,
+    seed: int = 0,
+    dequantize: bool = True,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Source:
     """Samples in a NumPy file.
 
     Args:
-        path: an `.npy` file of samples, or an `.npz` file. An `.npz` holds samples under `x` or `images`, or under any
-            name if there is one array only, and labels under `y`, `label` or `labels`, if there are any. Samples are
-            uint8 images `[n, H, W]` or `[n, H, W, C]`, float points `[n, D]`, or float images in [-1, 1]; floats are
-            used as they are.
+        path: an `.npy` file of samples, or an `.npz` file. Samples are uint8 or float images `[n, H, W]` or
+            `[n, H, W, C]`, or float points `[n, D]`. Labels `[n]` are integers or strings.
+        x: the name of the samples in an `.npz`. By default `x`, `images` or `x_train`, or the only array.
+        y: the name of the labels. By default `y`, `label`, `labels` or `y_train`, if there is one.
+        range: the values of black and white in float images, such as 0,1 (default: -1,1).
         seed: seed of the splits and of the noise of held-out samples.
         dequantize: whether uint8 pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
@@ -133,10 +145,23 @@ def npz(
 
     Raises:
         InputError: a missing or broken file, arrays of Python objects, other names, shapes or types, values that are
-            not finite, or too few samples.
+            not finite or not in the range, or too few samples.
     """
-    x, label = read_npz(Path(path))
-    return from_arrays(Path(path).name, x, label, dequantize=dequantize, seed=seed, fractions=fractions)
+    found, options = read_npz(Path(path), x, y), {"seed": seed, "fractions": fractions}
+    name = Path(path).name
+    source = from_arrays(name, found.x, found.label, dequantize=dequantize, range=range, **options)
+    if not found.others or source.facts is None:
+        return source
+    skipped = (("other arrays", tuple(found.others)),)
+    return dataclasses.replace(source, facts=source.facts._replace(skipped=skipped))
+
+
+class Arrays(NamedTuple):
+    """The arrays of a NumPy file."""
+
+    x: np.ndarray
+    label: np.ndarray | None
+    others: list[str]  # names of arrays that were not read
 
 
 def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
@@ -170,8 +195,12 @@ def _read_idx(path: Path, dims: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The samples and, if there are any, the labels of an npz or npy file."""
+def read_npz(path: Path, x: str | None = None, y: str | None = None) -> Arrays:
+    """The samples and, if there are any, the labels of an npz or npy file, under the names `x` and `y` if given."""
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder; expected an .npz or .npy file; for a folder of images give --data folder"
+        )
     if not path.is_file():
         raise InputError(f"{path} is missing; expected an .npz or .npy file; correct the path")
     broken = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -184,17 +213,35 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 "np.savez or np.save"
             ) from error
         if isinstance(file, np.ndarray):
-            return file, None
+            return Arrays(file, None, [])
         names = list(file.files)
-        label = next((name for name in ("y", "label", "labels") if name in names), None)
-        others = [name for name in names if name != label]
-        x = next((name for name in ("x", "images") if name in names), others[0] if len(others) == 1 else None)
-        if x is None:
-            raise InputError(f"{path} holds arrays {names}; expected samples under 'x' or 'images', labels under 'y'")
+        x, y = _names(path, names, x, y)
         try:
-            return file[x], None if label is None else file[label]
-        except broken as error:
+            label = None if y is None else file[y]
+            if label is not None and NAMES in names and label.dtype.kind in "iu":  # a file of `ensgan sample`
+                label = file[NAMES][label]
+            read = {x, y, NAMES} if label is not None else {x}
+            return Arrays(file[x], label, [name for name in names if name not in read])
+        except (*broken, IndexError) as error:
             raise InputError(
                 f"an array of {path} holds Python objects or is broken; expected plain numbers; save it as uint8 or "
                 "float32"
             ) from error
+
+
+def _names(path: Path, names: list[str], x: str | None, y: str | None) -> tuple[str, str | None]:
+    """The names of samples and labels in an npz file."""
+    for flag, name in (("x", x), ("y", y)):
+        if name is not None and name not in names:
+            raise InputError(f"{path} has no array {name!r}, which --data.{flag} names; it holds {names}")
+    y = y or next((name for name in ("y", "label", "labels", "y_train") if name in names and name != x), None)
+    others = [name for name in names if name not in (y, NAMES)]
+    x = x or next((name for name in ("x", "images", "x_train") if name in names), None)
+    if x is None and len(others) == 1:
+        x = others[0]
+    if x is None:
+        raise InputError(
+            f"{path} holds arrays {names}; expected samples under 'x' or 'images', labels under 'y', or both names "
+            "by --data.x and --data.y"
+        )
+    return x, y

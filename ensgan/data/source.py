@@ -11,13 +11,16 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.data.checks import check_seed, checked_labels, checked_samples
+from ensgan.data.checks import check_seed
+from ensgan.data.facts import Facts, as_dict, facts_of, lines
+from ensgan.data.labels import Classes, map_labels
+from ensgan.data.pixels import Pixels, reading, stored
 from ensgan.types import Array, InputError, Shape, Tree, unknown
 
 SPLITS = ("train", "select", "calibrate", "report")
@@ -53,6 +56,8 @@ class Source:
             smaller `num` gives the first samples of a larger one.
         num: split -> number of samples, or None if unlimited.
         classes: number of classes in `label`, or None.
+        class_names: the names of the classes in order, as the data had them: labels, or folders.
+        facts: what was read, to be said before training; None if nothing was.
         resumable: whether `read` gives the same batch for the same step after a restart.
         modes: the true components of a Gaussian mixture.
         views: number of discriminators that have their own samples to train with; None if all share a batch.
@@ -68,6 +73,8 @@ class Source:
     held_out: Callable[[str, int], dict[str, np.ndarray]]
     num: dict[str, int | None]
     classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    facts: Facts | None = None
     resumable: bool = True
     modes: Modes | None = None
     pick: Callable[[Tree, Array, Array], dict[str, Array]] | None = None
@@ -80,7 +87,7 @@ class Source:
         if num is not None and size > num:
             raise InputError(
                 f"a batch of {size} is larger than the train split of {self.name!r}, which has {num} "
-                "samples; lower batch_size or give more data"
+                "samples; lower --batch-size (batch_size in Python), or give more data"
             )
 
     def checksum(self) -> str:
@@ -89,6 +96,17 @@ class Source:
         for leaf in jax.tree.leaves([self.arrays, self.held_out("select", 8)]):
             total = zlib.crc32(np.asarray(leaf).tobytes(), total)
         return f"{total:#010x}"
+
+    def summary(self) -> list[str]:
+        """Two lines about what was read, and one more for each thing that may be a mistake; none where nothing was."""
+        if self.single is not None:
+            return self.single.summary()
+        return [] if self.facts is None else lines(self.name, self.facts)
+
+    def record(self) -> dict[str, Any]:
+        """The same as plain data for JSON."""
+        known = self.facts if self.single is None else self.single.facts
+        return {"name": self.name, "shape": list(self.shape), **({} if known is None else as_dict(known))}
 
 
 def check_held_out(split: str, num: int) -> int:
@@ -108,7 +126,11 @@ def split_sizes(num: int, fractions: tuple[float, ...] = FRACTIONS) -> list[int]
         )
     needed = math.ceil(1 / min(fractions) - 1e-9)
     if num < needed:
-        raise InputError(f"{num} samples cannot be divided into four splits {tuple(fractions)}; give at least {needed}")
+        empty = SPLITS[fractions.index(min(fractions))]
+        raise InputError(
+            f"{num} samples cannot be divided into four splits {tuple(fractions)}, because {empty} would be empty; "
+            f"give at least {needed}, or a larger share to {empty} by --data.fractions"
+        )
     others = [int(num * f + 1e-9) for f in fractions[1:]]
     return [num - sum(others), *others]
 
@@ -183,35 +205,35 @@ def drawing(
 def from_arrays(
     name: str,
     x: np.ndarray,
-    label: np.ndarray | None = None,
+    label: Any = None,
     *,
-    classes: int | None = None,
-    levels: int = 256,
-    dequantize: bool = True,
+    classes: Classes = None,
     seed: int = 0,
     fractions: tuple[float, ...] = FRACTIONS,
+    **pixels: Unpack[Pixels],
 ) -> Source:
     """A source that holds its samples in memory.
 
     Args:
         name: its name in reports.
-        x: uint8 images `[n, H, W]` or `[n, H, W, C]` with values below `levels`; or float points `[n, D]`, or float
-            images in [-1, 1], which are drawn as they are.
-        label: integers `[n]`, or None.
-        classes: number of classes; by default one more than the largest label.
-        levels: number of values that a pixel can have.
-        dequantize: whether pixels get uniform noise; if not, a pixel is the middle of its cell.
+        x: uint8 images `[n, H, W]` or `[n, H, W, C]` with values below `levels`; or float points `[n, D]`; or float
+            images in `range`.
+        label: integers or strings `[n]`, or None.
+        classes: number of classes, or their names in order; by default one for each label that occurs, integers in the
+            order of their values, strings in natural order.
         seed: seed of the splits and of the noise of held-out samples.
         fractions: shares of the four splits.
+        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
 
     Raises:
         InputError: samples or labels of another kind, or too few for four splits.
     """
-    x = checked_samples(x, f"x of {name!r}")
-    if x.dtype == np.uint8 and x.size and x.max() >= levels:
-        raise InputError(f"x of {name!r} holds a pixel {x.max()}; expected pixels below levels={levels}; raise levels")
+    how = reading(**pixels)
+    levels, dequantize = how.levels, how.dequantize
+    x = stored(x, f"x of {name!r}", how)
+    names = None
     if label is not None:
-        label = checked_labels(label, len(x), f"label of {name!r}", classes)
+        label, names = map_labels(label, len(x), f"label of {name!r}", classes)
     columns = {"x": x} if label is None else {"x": x, "label": label}
     arrays = {
         split: {name: column[where] for name, column in columns.items()}
@@ -232,7 +254,9 @@ def from_arrays(
         read=None,
         held_out=held_out,
         num={split: len(table["x"]) for split, table in arrays.items()},
-        classes=classes if classes or label is None else int(label.max()) + 1,
+        classes=None if names is None else len(names),
+        class_names=names,
+        facts=facts_of(x, label, names, levels),
         pick=pick,
     )
 
@@ -246,4 +270,23 @@ def check_split(source: Source, split: str) -> None:
     """Raises InputError if a split is too small for scores: ranks would be noise."""
     found = len(source.held_out(split, LEAST)["x"])
     if found < LEAST:
-        raise InputError(f"the {split} split has {found} samples; scores need at least {LEAST}, so give more data")
+        raise InputError(
+            f"the {split} split of {source.name!r} has {found} sample{'s' * (found != 1)}, and scores need at least "
+            f"{LEAST}; {_more(source, split)}"
+        )
+
+
+def _more(source: Source, split: str) -> str:
+    """How a split gets enough samples."""
+    num = None if source.facts is None else source.facts.num
+    if source.modes is not None:
+        return "give more by --data.points"
+    if num is None:
+        return "hold out more (held_out in Python)"
+    least = [LEAST] * 3 if num >= 4 * LEAST else [LEAST if name == split else 1 for name in SPLITS[1:]]
+    if num < sum(least) + 2:
+        return f"give more data: at least {sum(least) + 2} samples"
+    held = [math.ceil(1e4 * count / num) / 1e4 for count in least]  # rounded up, since splits are rounded down
+    shares = ",".join(f"{share:g}" for share in (round(1 - sum(held), 4), *held))
+    train = split_sizes(num, (1 - sum(held), *held))[0]
+    return f"give more data, or --data.fractions {shares} with --batch-size {train} or less"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 
-from ensgan.data.checks import check_seed, checked_labels, checked_samples
+from ensgan.data.batches import Batch, check_alike, kind_of, plain
+from ensgan.data.checks import check_seed
+from ensgan.data.labels import Classes
+from ensgan.data.pixels import Pixels, Reading, reading
 from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, dequantized, split_indices
 from ensgan.types import InputError, Shape
 
-Batch = dict[str, np.ndarray]
+LOOK = 256  # records that are looked at before training
 
 
 class Records(Protocol):
@@ -33,25 +36,24 @@ def stream(
     records: Records,
     *,
     name: str = "stream",
-    classes: int | None = None,
+    classes: Classes = None,
     seed: int = 0,
-    levels: int = 256,
-    dequantize: bool = True,
     fractions: tuple[float, ...] = FRACTIONS,
     prefetch: int = 2,
+    **pixels: Unpack[Pixels],
 ) -> Source:
     """Records that are read in batches when they are needed, and reshuffled in each epoch.
 
     Args:
-        records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in [-1, 1], or a
-            float point `[D]`; `label`, if known, is an integer. Several threads read at a time.
+        records: random access to dicts: `x` is a uint8 image `[H, W]` or `[H, W, C]`, a float image in `range`, or a
+            float point `[D]`; `label`, if known, is an integer or a string. Several threads read at a time.
         name: the name of the source in reports.
-        classes: number of classes in `label`, if there are labels.
+        classes: number of classes in `label`, or their names in order, if there are labels. Where labels are not
+            0..K-1 and only their number is given, all of them must occur in the 256 records looked at first.
         seed: seed of the splits, the order and the noise.
-        levels: number of values that a pixel can have.
-        dequantize: whether uint8 pixels get uniform noise.
         fractions: shares of train, select, calibrate and report.
         prefetch: number of batches that are read ahead of the last one; 0 reads nothing ahead.
+        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
 
     Returns:
         A streamed source, in which `read(step, size)` is a pure function of (seed, step, size).
@@ -66,8 +68,14 @@ def stream(
         raise InputError("streamed data need grain, which is not installed: pip install 'ensgan[data]'") from error
     splits = split_indices(len(records), seed, fractions)
 
+    how = reading(**pixels)
+    looked = np.unique(np.linspace(0, len(records) - 1, min(LOOK, len(records))).astype(int)).tolist()
+    seen = [plain(records[i], f"record {i} of {name!r}", how, single=True) for i in looked]
+    kind = kind_of(seen, name, how, classes)
+
     def record(index: int) -> Batch:
-        return _checked(records[index], f"record {index} of {name!r}", classes, single=True)
+        what = f"record {index} of {name!r}"
+        return kind.settled(plain(records[index], what, how, single=True), what)
 
     first = record(0)
 
@@ -76,9 +84,9 @@ def stream(
         for index in map(int, indices):
             found.append(record(index))
             for key in ("x", "label"):
-                _check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
+                check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
         joined = {key: np.concatenate([one[key] for one in found]) for key in first}
-        return joined | {"x": dequantized(joined["x"], np.random.default_rng(noise), levels, dequantize)}
+        return joined | {"x": dequantized(joined["x"], np.random.default_rng(noise), how.levels, how.dequantize)}
 
     @lru_cache
     def order(size: int) -> Any:
@@ -100,7 +108,9 @@ def stream(
         read=_Ahead(compute, prefetch) if prefetch else compute,
         held_out=held_out,
         num={split: len(where) for split, where in splits.items()},
-        classes=classes,
+        classes=kind.classes,
+        class_names=kind.names,
+        facts=kind.facts._replace(num=len(records), named=lambda i: f"number {looked[i]}"),
     )
 
 
@@ -110,10 +120,9 @@ def from_iterator(
     shape: Shape | None = None,
     held_out: int = 256,
     name: str = "iterator",
-    classes: int | None = None,
+    classes: Classes = None,
     seed: int = 0,
-    levels: int = 256,
-    dequantize: bool = True,
+    **pixels: Unpack[Pixels],
 ) -> Source:
     """Batches from any iterator: its first samples are held out, and the rest are trained on, in its order.
 
@@ -121,16 +130,17 @@ def from_iterator(
     starts over gives the held-out samples again, now as training data. If that matters, leave them out of it yourself.
 
     Args:
-        iterator: gives batches: an array, or a dict of `x` and optionally `label` `[n]`. Arrays are uint8 images
-            `[n, H, W]` or `[n, H, W, C]`, float images in [-1, 1], or float points `[n, D]`. It should never end.
+        iterator: gives batches: an array, a pair (x, label) as a PyTorch loader does, or a dict of `x` and optionally
+            `label` `[n]`. Samples are uint8 images `[n, H, W]` or `[n, H, W, C]`, float images in `range`, or float
+            points `[n, D]`; labels are integers or strings. It should never end.
         shape: shape of one sample; by default that of the first batch.
         held_out: number of samples for each of select, calibrate and report. The rest of the last batch taken for them
             is dropped.
         name: the name of the source in reports.
-        classes: number of classes in `label`, if there are labels.
+        classes: number of classes in `label`, or their names in order, if there are labels. Where labels are not
+            0..K-1 and only their number is given, all of them must occur among the held-out samples.
         seed: seed of the noise.
-        levels: number of values that a pixel can have.
-        dequantize: whether uint8 pixels get uniform noise.
+        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
 
     Returns:
         A streamed source. Its `read` ignores the step.
@@ -142,28 +152,26 @@ def from_iterator(
     check_seed(seed)
     if held_out < 1:
         raise InputError(f"held_out is {held_out}; expected at least 1 sample for each of {', '.join(SPLITS[1:])}")
-    try:
-        batches = iter(iterator)
-    except TypeError as error:
-        raise InputError(f"{name!r} is a {type(iterator).__name__}; give an iterator of batches") from error
-    noise = np.random.default_rng([seed, 1])
-    take = _Batches(name, batches, classes, lambda x: dequantized(x, noise, levels, dequantize))
-    needed = 3 * held_out
-    first = take.first
-    if shape is not None and first["x"].shape[1:] != tuple(shape):
-        raise InputError(
-            f"{name!r} gives samples of shape {first['x'].shape[1:]}, but shape is {tuple(shape)}; make them equal"
-        )
-    taken = [first]
-    while (got := sum(len(batch["x"]) for batch in taken)) < needed:
-        taken.append(take(f"after {got} samples, but {needed} are held out"))
-    kept = {key: np.concatenate([batch[key] for batch in taken])[:needed] for key in first}
+    how, noise = reading(**pixels), np.random.default_rng([seed, 1])
+    take = _Batches(name, iterator, how)
+    seen = take.first["x"].shape[1:]
+    if shape is not None and seen != tuple(shape):
+        raise InputError(f"{name!r} gives samples of shape {seen}, but shape is {tuple(shape)}; make them equal")
+    taken = take.at_least(3 * held_out)
+    kind = kind_of(taken, name, how, classes)
+
+    def settled(batch: Batch) -> Batch:
+        batch = kind.settled(batch, f"a batch of {name!r}")
+        return batch | {"x": dequantized(batch["x"], noise, how.levels, how.dequantize)}
+
+    parts = [settled(batch) for batch in taken]
+    kept = {key: np.concatenate([batch[key] for batch in parts])[: 3 * held_out] for key in parts[0]}
 
     def read(step: int, size: int) -> Batch:
         batch = take(f"at step {step}")
         if len(batch["x"]) != size:
             raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}; make them equal")
-        return batch
+        return settled(batch)
 
     def held(split: str, num: int) -> Batch:
         place = check_held_out(split, num) - 1
@@ -174,41 +182,17 @@ def from_iterator(
 
     return Source(
         name=name,
-        shape=first["x"].shape[1:],
+        shape=seen,
         arrays={},
         draw=None,
         read=read,
         held_out=held,
         num={split: None if split == "train" else held_out for split in SPLITS},
-        classes=classes,
+        classes=kind.classes,
+        class_names=kind.names,
+        facts=kind.facts._replace(num=None),
         resumable=False,
     )
-
-
-def _checked(batch: Any, what: str, classes: int | None, single: bool = False) -> Batch:
-    """A batch, or a single record as a batch of one, with checked values and the standard types."""
-    if not isinstance(batch, dict):
-        batch = {"x": batch}
-    if "x" not in batch:
-        raise InputError(f"{what} has keys {sorted(map(str, batch))}; give 'x' and optionally 'label'")
-    x, label = (
-        None if batch.get(key) is None else np.asarray(batch[key])[None if single else ...] for key in ("x", "label")
-    )
-    x = checked_samples(x, f"x of {what}")
-    if label is None:
-        return {"x": x}
-    return {"x": x, "label": checked_labels(label, len(x), f"label of {what}", classes)}
-
-
-def _check_alike(one: np.ndarray | None, first: np.ndarray | None, what: str) -> None:
-    """Raises InputError if a batch differs from the first in more than its length."""
-    seen, expected = (None if a is None else (str(a.dtype), a.shape[1:]) for a in (one, first))
-    if seen != expected:
-        raise InputError(f"{what} is {_kind(seen)}, but the first was {_kind(expected)}; make all of one kind")
-
-
-def _kind(seen: tuple[str, Shape] | None) -> str:
-    return "missing" if seen is None else f"{seen[0]} {list(seen[1])}"
 
 
 class _Ahead:
@@ -236,15 +220,26 @@ class _Ahead:
 class _Batches:
     """The batches of an iterator, checked: each of the kind of the first."""
 
-    def __init__(self, name: str, batches: Iterator[Any], classes: int | None, floats: Callable[[Any], Any]) -> None:
-        self.name, self.batches, self.classes, self.floats = name, batches, classes, floats
+    def __init__(self, name: str, batches: Iterable[Any], how: Reading) -> None:
+        try:
+            self.batches = iter(batches)
+        except TypeError as error:
+            raise InputError(f"{name!r} is a {type(batches).__name__}; give an iterator of batches") from error
+        self.name, self.how = name, how
         self.first = self._next("before its first batch")
 
     def __call__(self, when: str) -> Batch:
         batch = self._next(when)
         for key in ("x", "label"):
-            _check_alike(batch.get(key), self.first.get(key), f"{key} of a batch of {self.name!r}")
+            check_alike(batch.get(key), self.first.get(key), f"{key} of a batch of {self.name!r}")
         return batch
+
+    def at_least(self, needed: int) -> list[Batch]:
+        """The first batches, with so many samples or more."""
+        taken = [self.first]
+        while (got := sum(len(batch["x"]) for batch in taken)) < needed:
+            taken.append(self(f"after {got} samples, but {needed} are held out"))
+        return taken
 
     def _next(self, when: str) -> Batch:
         try:
@@ -253,5 +248,4 @@ class _Batches:
             raise InputError(
                 f"{self.name!r} ended {when}; give an iterator that does not end, such as one that repeats"
             ) from None
-        batch = _checked(batch, f"a batch of {self.name!r}", self.classes)
-        return batch | {"x": self.floats(batch["x"])}
+        return plain(batch, f"a batch of {self.name!r}", self.how)

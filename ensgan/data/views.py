@@ -181,6 +181,7 @@ def _viewed(source: Source, what: str, parts: Sequence[np.ndarray]) -> Source:
         draw=draw,
         held_out=held_out,
         num={**source.num, "train": smallest},  # the size of the smallest part
+        class_names=None,
         classes=None,  # reals of different discriminators have different labels, but a fake has one label
         pick=None,
         views=len(parts),

@@ -34,7 +34,7 @@ def read_samples(
             raise InputError(f"{path} is a file; expected a folder of images, or a file that ends in .npz or .npy")
         return read_images(path, size=size), None
     x, label = _arrays(path)
-    x = checked_samples(x, f"samples in {path}", pixels=False)
+    x = checked_samples(x, f"samples in {path}")
     if len(x) == 0:
         raise InputError(f"{path} holds no samples; expected at least 1")
     if x.ndim == 4:
@@ -46,7 +46,7 @@ def read_samples(
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples and labels of a file; pixels where it has them besides floats, as `ensgan sample` writes both."""
-    x, label = read_npz(path)
+    x, label = read_npz(path)[:2]
     if path.suffix == ".npz" and x.dtype != np.uint8 and x.ndim == 4:
         with np.load(path, allow_pickle=False) as file:
             if "images" in file.files and file["images"].shape == x.shape and file["images"].dtype == np.uint8:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ensgan import metrics
 from ensgan.data import Source
+from ensgan.data.law import changed_law
 from ensgan.data.source import LEAST, check_split
 from ensgan.evaluation import mixtures
 from ensgan.evaluation.families import PAIRS
@@ -19,7 +20,7 @@ from ensgan.game.state import State
 from ensgan.metrics import Estimate, metagame, ratings
 from ensgan.metrics.ranks import auc, auc_with_placements, pairwise_probability
 from ensgan.metrics.ratings import Ratings
-from ensgan.sampling.draws import probabilities
+from ensgan.sampling.draws import labels, probabilities
 from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits
 from ensgan.types import Array, InputError
 
@@ -68,6 +69,7 @@ def select(
     split: str = "select",
     fit: bool = False,
     weights: Any = None,
+    classes: Any = None,
 ) -> Selection:
     """Scores every pair on held-out reals with common noise, ranks both sides, and fits mixtures if asked to.
 
@@ -89,6 +91,8 @@ def select(
         split: which of the four splits.
         fit: whether to fit mixtures as well, by `fit_mixtures`.
         weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
+        classes: the law of the labels of conditional generators, `[K]`; None for the labels of the reals, which have
+            that of the data.
 
     Returns:
         The matrices, scores and rankings.
@@ -99,9 +103,9 @@ def select(
     """
     reals = _scored_reals(game, source, split, num)
     n = len(reals["x"])
-    fake, real, fakes = held_out_logits(game, state, reals)
+    law, (there_g, there_d) = changed_law(source, classes), game.taking_part(state)
+    fake, real, fakes = held_out_logits(game, state, reals, law=law)
     fool, by_real, by_fake = (np.asarray(a) for a in auc_with_placements(fake, real))
-    there_g, there_d = game.taking_part(state)
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
     few = min(n, PAIRS)
@@ -134,7 +138,7 @@ def select(
         num=n,
         left_out=left_out,
         ratings=_rated(state, fool, there_g, there_d),
-        fitted=fit_mixtures(game, state, source, num=num) if fit else None,
+        fitted=fit_mixtures(game, state, source, num=num, classes=law) if fit else None,
     )
 
 
@@ -179,7 +183,7 @@ def _rated(state: State, fool: np.ndarray, rows: np.ndarray, columns: np.ndarray
     return Ratings(*(leaf.astype(np.float32) for leaf in ratings.rate(fool, before, rows, columns)))
 
 
-def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -> Fitted:
+def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000, classes: Any = None) -> Fitted:
     """Weights of generators by all methods of `MIXTURES`, for samples of averaged generators.
 
     They are fitted on the calibrate split, what a method leaves open and the method itself are chosen on the select
@@ -191,23 +195,27 @@ def fit_mixtures(game: Game, state: State, source: Source, *, num: int = 1000) -
         state: where it stands.
         source: the data it was trained on.
         num: largest number of held-out reals of each split, and of fakes per generator; of both, at most 2,000.
+        classes: as in `select`.
 
     Raises:
         InputError: one of the splits has fewer than 8 samples.
     """
     for split in ("calibrate", "select", "report"):
         check_split(source, split)
-    there_g, there_d = game.taking_part(state)
+    law, (there_g, there_d) = changed_law(source, classes), game.taking_part(state)
     here, num = np.flatnonzero(there_g), min(num, PAIRS)
     key = jax.random.key(NOISE_SEED)
     scale = metrics.bandwidth(_flat(source.held_out("select", num)["x"]))
 
     def means(number: int, split: str) -> mixtures.KernelMeans:
         reals = source.held_out(split, num)
-        fakes = every_member(game, state, jax.random.fold_in(key, number), len(reals["x"]), reals.get("label"))
+        mine = jax.random.fold_in(key, number)
+        label = reals.get("label") if law is None else labels(game, mine, len(reals["x"]), None, law)
+        fakes = every_member(game, state, mine, len(reals["x"]), label)
         return mixtures.kernel_means(_flat(reals["x"]), [_flat(fakes[i]) for i in here], scale)
 
-    fake, real, _ = held_out_logits(game, state, source.held_out("calibrate", num), key=jax.random.fold_in(key, 0))
+    reals = source.held_out("calibrate", num)
+    fake, real, _ = held_out_logits(game, state, reals, key=jax.random.fold_in(key, 0), law=law)
     fool = np.asarray(auc(fake, real))[np.ix_(there_g, there_d)]
     calibrate, trained = means(0, "calibrate"), game.mixture(state)[here]  # who has weight takes part
     distance = np.array([mixtures.squared_mmd(calibrate, one).value for one in np.eye(len(here))])

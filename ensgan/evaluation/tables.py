@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ import numpy as np
 
 from ensgan import metrics
 from ensgan.data import Source
+from ensgan.data.law import training_law
 from ensgan.evaluation import comparison
 from ensgan.evaluation.classifier import Classifier, classifiable, classify
 from ensgan.evaluation.comparison import Comparison, Measure
@@ -19,6 +19,7 @@ from ensgan.evaluation.features import extract, identity
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.metrics import ClassScores, Estimate, ModeScores, class_floor, class_scores, mode_scores
+from ensgan.sampling.draws import labels
 from ensgan.sampling.inference import every_member
 from ensgan.sampling.sampler import sample
 from ensgan.types import Array, InputError, unknown
@@ -56,6 +57,7 @@ def evaluate_classes(
     num: int | None = None,
     seed: int = 0,
     weights: Any = None,
+    classes: Any = None,
 ) -> ClassTable:
     """Classes drawn and their KL to uniform, after Metz et al. 2017 (arXiv 1611.02163), and distances to the data.
 
@@ -68,16 +70,18 @@ def evaluate_classes(
             25,600 for 1000 classes, as published.
         seed: the seed of the samples.
         weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
+        classes: the law of the labels of conditional generators, `[K]`; None for that of the training data.
 
     Raises:
         InputError: the source has no labels or is streamed, or the classifier takes other images.
     """
     if not classifiable(source):
         raise InputError(f"classes are counted for labelled images in memory, and {source.name!r} has none")
-    law = _law(source)
+    law = training_law(source)
+    assert law is not None
     num = num or max(2500, 256 * len(law) // 10)
     key = jax.random.fold_in(jax.random.key(seed), 1)
-    label = np.random.default_rng(seed).choice(len(law), size=num, p=law)  # for conditional generators
+    label = _labels(game, source, key, num, classes)
     names, scores, certainty = [f"generator {i}" for i in range(game.M)] + ["mixture"], [], []
 
     def add(x: np.ndarray) -> None:
@@ -123,6 +127,7 @@ def evaluate_distances(
     names: Iterable[str] | None = None,
     num: int = 1000,
     weights: Any = None,
+    classes: Any = None,
     **how: Any,
 ) -> DistanceTable:
     """Distances to the report split, by default in the samples themselves, images at most 8 pixels wide and high.
@@ -142,6 +147,7 @@ def evaluate_distances(
             features have them.
         num: largest number of reals; as many samples are drawn of every generator and of the mixture.
         weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
+        classes: as in `evaluate_classes`.
         how: `features`, `seed`, `repeats` and `cache`, as in `comparison.Measure`.
 
     Raises:
@@ -151,9 +157,10 @@ def evaluate_distances(
     wanted = None if names is None else distances(names)
     every = distances(SHORT) if wanted is None else wanted
     reals = source.held_out("report", num)
-    x, label = reals["x"], reals.get("label")
+    x = reals["x"]
     more = _others(source, len(x), unseen=by.features is not None and by.features.classes > 0)
     key, features = jax.random.fold_in(jax.random.key(by.seed), 2), by.features or identity(comparison.PIXELS)
+    label = _labels(game, source, key, len(x), classes)
     members = every_member(game, state, key, len(x), label)
     # Features are taken once of everything, and what follows is given those.
     cache = by.cache
@@ -244,6 +251,7 @@ def evaluate_modes(
     seed: int = 0,
     repeats: int = 20,
     weights: Any = None,
+    classes: Any = None,
 ) -> ModeTable:
     """Modes covered, high-quality share, KL to uniform and spread within modes, after PacGAN (arXiv 1712.04086).
 
@@ -255,6 +263,7 @@ def evaluate_modes(
         seed: the seed of the samples.
         repeats: how often the perfect sampler is drawn; its mean and standard deviation are given.
         weights: the weights of the mixture, as in `sample`; None for that of `Game.mixture`.
+        classes: as in `evaluate_classes`.
 
     Raises:
         InputError: the source is no Gaussian mixture.
@@ -263,9 +272,10 @@ def evaluate_modes(
         raise InputError(f"modes are known for ring and grid only, not for {source.name}; use `ensgan select`")
     centers, std = np.asarray(source.modes.centers), source.modes.std
     key = jax.random.fold_in(jax.random.key(seed), 1)
-    members = np.asarray(every_member(game, state, key, num))
+    label = _labels(game, source, key, num, classes)
+    members = np.asarray(every_member(game, state, key, num, label))
     scores = [mode_scores(x, centers, std) for x in members]
-    scores.append(mode_scores(np.asarray(sample(game, state, key, num, weights=weights)), centers, std))
+    scores.append(mode_scores(np.asarray(sample(game, state, key, num, weights=weights, label=label)), centers, std))
 
     rng = np.random.default_rng(seed)
     draw = lambda: centers[rng.integers(len(centers), size=num)] + std * rng.standard_normal((num, centers.shape[1]))
@@ -277,10 +287,8 @@ def evaluate_modes(
     return ModeTable(names, scores, len(centers), num, deviation)
 
 
-def _law(source: Source) -> np.ndarray:
-    """Shares of the classes in the train split, `[K]`; those of stacked images follow from single ones, drawn apart."""
-    single = source.single or source
-    assert single.classes is not None
-    count = np.bincount(single.arrays["train"]["label"], minlength=single.classes)
-    channels = 1 if source.single is None else source.shape[-1]
-    return reduce(np.kron, [count / count.sum()] * channels)
+def _labels(game: Game, source: Source, key: Array, num: int, classes: Any) -> np.ndarray | None:
+    """The labels of samples: by the law `classes` `[K]`, or that of the training data."""
+    if game.classes is None:
+        return None
+    return labels(game, key, num, law=training_law(source) if classes is None else classes)

@@ -26,6 +26,7 @@ class RunFiles:
     metrics: Path = _at("metrics.jsonl")
     clock: Path = _at("clock.json")  # seconds by what they were spent on
     versions: Path = _at("versions.json")  # of the libraries, with the checksum of the data
+    data: Path = _at("data.json")  # what was read: number, shape, range of values, classes, what was skipped
     checkpoints: Path = _at("checkpoints")
     samples: Path = _at("samples.npz")
     picture: Path = _at("samples.png")
@@ -40,7 +41,16 @@ class RunFiles:
     @property
     def removable(self) -> tuple[Path, ...]:
         """The files that go when another run takes the folder: all but the configuration, which is replaced."""
-        texts = (self.metrics, self.clock, self.versions, self.samples, self.picture, self.report, self.wandb)
+        texts = (
+            self.metrics,
+            self.clock,
+            self.versions,
+            self.data,
+            self.samples,
+            self.picture,
+            self.report,
+            self.wandb,
+        )
         return (*texts, self.selection, self.judge, self.reliability, self.checkpoints, self.tensorboard)
 
 

@@ -70,6 +70,8 @@ def write_report(run_dir: str | Path) -> Path:
     )
     title = str(config.get("name") or files.folder.resolve().name)
     facts = _facts(config, train, scores, clock, versions)
+    if law := _json(files.data, strict=False).get("class_law"):
+        facts["classes"] = str(law["text"])
     page = environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)
     write_atomically(files.report, page.encode(errors="backslashreplace"))  # paths may be no text
     return files.report
@@ -101,7 +103,7 @@ def _samples(files: RunFiles) -> Section:
     if not files.samples.is_file():
         return Section("Samples", texts=["No samples yet."])
     samples = load_samples(files.folder)
-    generators, real, step, classes, _ = samples
+    generators, real, step, classes, *_ = samples
     names = [f"generator {i}" + f" ({WAITS})" * samples.waits(i) for i in range(len(generators))]
     if real.ndim == 2:
         pictures = [scatter_panel(points, real, member_color(i)) for i, points in enumerate(generators)]
@@ -112,7 +114,8 @@ def _samples(files: RunFiles) -> Section:
         shown = [_full_rows(thumbnails(images, pixels), classes) for images in (*generators, real)]
         pictures = [tile(images, columns, 1) for images, columns in shown]
         note = f"Drawn at step {step:,}, {len(shown[0][0])} of each generator."
-        note += f" Columns are classes, 0 to {classes - 1}." if shown[0][1] == classes else ""
+        named = ", ".join(samples.class_names) or f"0 to {classes - 1}"
+        note += f" Columns are classes: {named}." if shown[0][1] == classes else ""
         cards = zip([*names, "real"], pictures, [*range(len(names)), None], strict=True)
     figures = [
         Figure(

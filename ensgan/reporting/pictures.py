@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -40,6 +40,7 @@ class Samples(NamedTuple):
     step: int
     classes: int = 0  # where samples were told a class: how many are shown, in turn, or 0
     takes_part: np.ndarray | None = None  # bool [M], who is no empty slot; None is all
+    class_names: tuple[str, ...] = ()  # of those classes; empty where they are numbers
 
     def waits(self, index: int) -> bool:
         """Whether generator `index` is not in use: it neither plays nor belongs to the mixture."""
@@ -60,7 +61,8 @@ def load_samples(run_dir: str | Path) -> Samples:
         with path.open("rb") as file, np.load(file) as arrays:
             classes = int(arrays["classes"]) if "classes" in arrays else 0
             takes_part = np.asarray(arrays["takes_part"], bool) if "takes_part" in arrays else None
-            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes, takes_part)
+            names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
+            samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes, takes_part, names)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} cannot be read as samples: {error}") from error
     _check(samples.generators, samples.real)
@@ -79,7 +81,8 @@ def write_samples(run_dir: str | Path) -> Path:
     samples = load_samples(run_dir)
     path = RunFiles(run_dir).picture
     waits = [i for i in range(len(samples.generators)) if samples.waits(i)]
-    picture = sample_picture(samples.generators, samples.real, classes=samples.classes, waits=waits)
+    named = samples.class_names or range(samples.classes)
+    picture = sample_picture(samples.generators, samples.real, classes=list(map(str, named)), waits=waits)
     write_atomically(path, png(picture))
     return path
 
@@ -117,12 +120,12 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
 
 
 def sample_picture(
-    generators: Any, real: Any, scale: int | None = None, classes: int = 0, waits: Collection[int] = ()
+    generators: Any, real: Any, scale: int | None = None, classes: Sequence[str] = (), waits: Collection[int] = ()
 ) -> Image.Image:
     """Samples of every generator and reals, labelled, in one picture.
 
     Images are enlarged without smoothing and stand in blocks, one generator below the other, the reals last. Where
-    images have classes, each row runs through them, under their numbers.
+    images have classes, each row runs through them, under their names.
     Points are scatter panels side by side, with the reals in grey beneath.
 
     Args:
@@ -130,7 +133,7 @@ def sample_picture(
             the first three as RGB.
         real: the same of the data, `[n, ...]`; its n may differ.
         scale: how many pixels one pixel becomes; None makes a sample at least 64 pixels high.
-        classes: 0, or the number of classes, which repeat in order along the images.
+        classes: the names of the classes, which repeat in order along the images, if there are any.
         waits: numbers of the generators that are not in use, which are marked.
 
     Raises:
@@ -196,9 +199,11 @@ def _check(generators: np.ndarray, real: np.ndarray) -> str:
     raise InputError(f"cannot draw {seen}; expected images uint8 [..., H, W, 1 to 4] or points [..., 2]")
 
 
-def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int, waits: Collection[int]) -> Image.Image:
+def _blocks(
+    generators: np.ndarray, real: np.ndarray, scale: int, classes: Sequence[str], waits: Collection[int]
+) -> Image.Image:
     enlarge = lambda images: images.repeat(scale, axis=1).repeat(scale, axis=2)
-    columns = classes or min(COLUMNS, max(generators.shape[1], len(real)))
+    columns = len(classes) or min(COLUMNS, max(generators.shape[1], len(real)))
     sheets = [tile(enlarge(images), columns, GAP) for images in (*generators, real)]
     top = MARGIN + (HEADER if classes else 0)
     height = top + sum(map(len, sheets)) + BLOCK_GAP * (len(sheets) - 2) + REAL_GAP + MARGIN
@@ -206,9 +211,11 @@ def _blocks(generators: np.ndarray, real: np.ndarray, scale: int, classes: int, 
     picture = Image.new("RGB", (width, height), BACKGROUND)
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
     y, step = top, scale * real.shape[2] + GAP
-    for k in range(classes):
+    for k, name in enumerate(classes):
         middle = GUTTER + k * step + (step - GAP) // 2
-        draw.text((middle, MARGIN + HEADER // 2), str(k), fill=INK, font=font, anchor="mm")
+        while font.getlength(name) > step - GAP and len(name) > 2:
+            name = f"{name[:-2]}…"
+        draw.text((middle, MARGIN + HEADER // 2), name, fill=INK, font=font, anchor="mm")
     for index, sheet in enumerate(sheets):
         is_real = index == len(generators)
         if is_real:

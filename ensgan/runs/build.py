@@ -10,12 +10,13 @@ import numpy as np
 
 from ensgan import augment, losses, networks, optim, penalties, schedules
 from ensgan.data import SOURCES, VIEWS, Source
+from ensgan.data.law import TRAINING, class_law, describe_law
 from ensgan.game import population
 from ensgan.game.game import Game, check_source
 from ensgan.game.population import Group, Latent
 from ensgan.pairing import PAIRINGS
 from ensgan.runs.config import Config, GroupConfig, Plug
-from ensgan.types import Schedule, Shape
+from ensgan.types import InputError, Schedule, Shape
 
 TABLES = {
     "data": SOURCES,
@@ -41,7 +42,31 @@ def build(config: Config) -> tuple[Game, Source]:
     source.check_batch(config.batch_size or config.reals)
     game = build_game(config, source.shape, source.num["train"])
     check_source(game, source)
+    law_of(config, game, source)
     return game, source
+
+
+def law_of(config: Config, game: Game, source: Source, choice: str | None = None) -> np.ndarray | None:
+    """The law of the labels of conditional generators, `[K]`: the `choice`, or that of the configuration; else None.
+
+    Raises:
+        InputError: as in `class_law`, or a choice where generators are not conditional.
+    """
+    choice = choice or config.classes
+    if game.classes is not None:
+        return class_law(source, choice)
+    if choice != TRAINING:
+        raise InputError(f"--classes is {choice!r}, but the generators are not conditional; leave it out")
+    return None
+
+
+def described_law(config: Config, game: Game, source: Source) -> tuple[list[str], dict[str, Any]]:
+    """The law of labels of a run as a line to print, and as plain data for JSON; both empty where there is none."""
+    law = law_of(config, game, source)
+    if law is None:
+        return [], {}
+    text = describe_law(config.classes, law, source.class_names)
+    return [text], {"class_law": {"choice": config.classes, "weights": law.tolist(), "text": text}}
 
 
 def viewed(config: Config, source: Source) -> Source:

@@ -84,6 +84,8 @@ class Config:
             scores: frechet, kid, mmd, precision, recall, density, coverage, sliced, wasserstein, sinkhorn, duplicates.
         features: what distances are taken in: the samples themselves, images at most 8 pixels wide and high; or the
             last hidden layer of a small classifier, which is trained on the data's labels before the run.
+        classes: law of the labels of conditional generators, wherever samples are drawn: training (the frequencies of
+            the training data), uniform, or one weight per class, such as 0.2,0.8.
         tensorboard: also write TensorBoard events into the run folder (extra `tensorboard`).
         wandb: also log to Weights & Biases, under this project name (extra `wandb`); empty is off.
     """
@@ -107,6 +109,7 @@ class Config:
     held_out: int = 1000
     distances: tuple[str, ...] = ("frechet", "kid", "mmd")
     features: Literal["identity", "classifier"] = "identity"
+    classes: str = "training"
     tensorboard: bool = False
     wandb: str = ""
     data: Plug = Plug("digits")

@@ -50,23 +50,25 @@ class Portable(NamedTuple):
     about: dict[str, Any]
 
 
-def sampler(game: Game, state: State, weights: Any = None, average: bool = True) -> Portable:
+def sampler(game: Game, state: State, weights: Any = None, average: bool = True, classes: Any = None) -> Portable:
     """The samples of `ensgan.sample` with the same arguments, as a function to be exported.
 
     It takes `key`, uint32 `[2]`, from `jax.random.key_data(jax.random.key(seed))`; `number`, int32 `[b]`, which
-    samples; and of conditional generators `label`, int32 `[b]`, where a negative one lets the class be drawn. It
-    gives float32 `[b, *sample_shape]`. Of a mixture, each generator with a sample in the batch computes all of it.
+    samples; and of conditional generators `label`, int32 `[b]`, where a negative one lets the class be drawn, with
+    the probabilities `classes` `[K]` (all alike if not given). It gives float32 `[b, *sample_shape]`. Of a mixture,
+    each generator with a sample in the batch computes all of it.
 
     Raises:
         InputError: wrong weights.
     """
     p = draws.probabilities(game, state, weights)
+    law = None if game.classes is None and classes is None else draws.class_shares(game, classes)
     found = {int(i): member(game, state, int(i), average) for i in np.flatnonzero(p)}
 
     def generate(tensors: Tensors, key: Array, number: Array, label: Array | None = None) -> Array:
         key = jax.random.wrap_key_data(key, impl=KEYS)
-        if label is not None and game.classes is not None:
-            label = jnp.where(label < 0, draws.classes(key, game.classes, number), label)
+        if label is not None and law is not None:
+            label = jnp.where(label < 0, draws.classes(key, jnp.asarray(law, jnp.float32), number), label)
         drawn = lambda i: draw(_filled(found[i], f"generator.{i}", tensors), key, number, label).astype(jnp.float32)
         if len(found) == 1:
             return drawn(*found)
@@ -91,6 +93,8 @@ def sampler(game: Game, state: State, weights: Any = None, average: bool = True)
     ]
     tensors = {name: leaf for i, one in found.items() for name, leaf in _named(one, f"generator.{i}").items()}
     record = {"generators": about, "keys": KEYS, "average": average, **_samples(game)}
+    if law is not None:
+        record["class_law"] = law.tolist()
     return Portable("generate", generate, tensors, inputs, record)
 
 

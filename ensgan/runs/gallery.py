@@ -38,7 +38,10 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
         fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
     temporary = directory / "samples.tmp.npz"
     takes_part = game.taking_part(state)[0]
-    np.savez(temporary, generators=fakes, real=real, step=int(state.step), classes=told, takes_part=takes_part)
+    arrays = {"generators": fakes, "real": real, "step": int(state.step), "classes": told, "takes_part": takes_part}
+    if told and source.class_names:
+        arrays["class_names"] = np.array(source.class_names[:told])
+    np.savez(temporary, **arrays)
     os.replace(temporary, RunFiles(directory).samples)
     write_samples(directory)
 

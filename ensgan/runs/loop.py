@@ -23,6 +23,7 @@ from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, write_report
 from ensgan.runs import directory as rundir
+from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
 from ensgan.runs.gallery import save_samples
@@ -70,6 +71,10 @@ class Loop:
     step: int = 0
     signal: int | None = None
     finished: bool = False
+
+    def __post_init__(self) -> None:
+        """Takes the law of labels from the configuration."""
+        self.law = law_of(self.config, self.game, self.source)
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         """Trains from step `begin` to the end, or until a signal is in `caught`; the last state."""
@@ -147,10 +152,10 @@ class Loop:
         self.outputs.watcher.scoring()
         with self.outputs.clock.on("evaluate"):
             state = whole if self.program.mesh is None else mesh.local(self.program.mesh, bare(whole))
-            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out)
+            self.scores = selection.select(self.game, state, self.source, num=self.config.held_out, classes=self.law)
             record = score_record(self.scores, step)
             if self.source.modes is not None:
-                record["modes"] = mode_record(evaluate_modes(self.game, state, self.source))
+                record["modes"] = mode_record(evaluate_modes(self.game, state, self.source, classes=self.law))
             if names := self.config.distances:
                 table = evaluate_distances(
                     self.game,
@@ -160,6 +165,7 @@ class Loop:
                     features=self.features,
                     num=self.config.held_out,
                     seed=self.config.seed,
+                    classes=self.law,
                     repeats=0,
                 )
                 record["distances"] = distance_record(table, names)

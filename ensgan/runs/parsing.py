@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 import typing
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +201,7 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
         print(whole_help(parser) if "--help-all" in argv else short_help(parser))
         raise SystemExit(0)
     try:
-        values = parser.parse_args([*given, *_listed(parser, argv)])
+        values = parser.parse_args([*given, *_listed(parser, _with_values(parser, argv))])
     except ArgumentError as error:
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
@@ -213,6 +214,25 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
             ) from error
         raise InputError(plain_type_error(text)) from error
     return values.as_dict()
+
+
+def _with_values(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Flags and values that the parser would not put together: `--data.skip_broken` alone, and `--data.range -1,1`."""
+    yes = {
+        option
+        for action in parser._actions
+        if getattr(action, "_typehint", None) is bool
+        for option in action.option_strings
+    }
+    out: list[str] = []
+    for k, each in enumerate(argv):
+        if each in yes and (k + 1 == len(argv) or argv[k + 1].startswith("--")):
+            out.append(f"{each}=true")
+        elif re.match(r"-[0-9.]", each) and out and re.fullmatch("--[^=]+", out[-1]):
+            out[-1] += f"={each}"
+        else:
+            out.append(each)
+    return out
 
 
 def _listed(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:

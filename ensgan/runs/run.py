@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
@@ -28,14 +26,13 @@ from ensgan.game.state import State
 from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watcher
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
-from ensgan.runs.build import build
+from ensgan.runs import signals
+from ensgan.runs.build import build, described_law
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
 from ensgan.runs.restore import check_data, donors, newest
 from ensgan.types import InputError
-
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 class Outcome(NamedTuple):
@@ -80,8 +77,10 @@ def run(
     with contextlib.ExitStack() as stack:
         caught = []
         if processes.several():  # one that a signal ends while it compiles would leave the others waiting
-            caught = stack.enter_context(_signals())
+            caught = stack.enter_context(signals.collected())
         found = _found(config, directory, job, stack, watcher) if resume else None
+        for line in [*job.source.summary(), *described_law(config, job.game, job.source)[0]]:
+            watcher.note(line)
         begin, state = _fresh(config, job, watcher) if found is None else found
         _note_schedule(config, job.game, watcher)
         clock = rundir.Clock(RunFiles(directory).clock, resume)
@@ -97,7 +96,7 @@ def run(
             saved = _take(config, directory, job, stack, resume, overwrite) if processes.first() else None
         checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep, saved=saved))
         if not processes.several():
-            caught = stack.enter_context(_signals())
+            caught = stack.enter_context(signals.collected())
         outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None)
         loop = Loop(config, directory, job.game, job.source, job.program, features, checkpoints, outputs)
         try:
@@ -188,6 +187,7 @@ def _take(
     files = RunFiles(directory)
     write_json(files.config, to_dict(config))
     write_json(files.versions, {**rundir.versions(), "data": job.checksum})
+    write_json(files.data, {**job.source.record(), **described_law(config, job.game, job.source)[1]})
     return saved
 
 
@@ -268,11 +268,8 @@ def flatten_settings(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _check_sinks(config: Config) -> None:
-    for wanted, package, extra in (
-        (config.tensorboard, "tensorboardX", "tensorboard"),
-        (config.wandb, "wandb", "wandb"),
-    ):
-        if wanted and importlib.util.find_spec(package) is None:
+    for extra, package in {"tensorboard": "tensorboardX", "wandb": "wandb"}.items():
+        if getattr(config, extra) and importlib.util.find_spec(package) is None:
             raise InputError(f"{extra} needs {package}: pip install 'ensgan[{extra}]'")
 
 
@@ -282,25 +279,3 @@ def _sinks(config: Config, directory: Path) -> list[Sink]:
         return sinks
     given = {"name": config.name, "dir": str(directory), "id": rundir.wandb_id(directory), "resume": "allow"}
     return [*sinks, WandbSink(config.wandb, **given)]
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects `ENDING` signals while inside; a second SIGINT is the usual KeyboardInterrupt."""
-    caught: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    previous = {}
-    with contextlib.suppress(ValueError):  # only the main thread may set handlers
-        for number in ENDING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup, a closed terminal ends nothing
-                previous[number] = signal.signal(number, remember)
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -27,16 +27,15 @@ class Mixture:
     game: Game
     weights: tuple[float, ...]
     average: bool
-    label: int | None
 
-    def __call__(self, generators: Any, key: Array, n: int) -> Any:
-        """`n` samples, or a pair of them and their labels."""
+    def __call__(self, generators: Any, law: Array | None, key: Array, n: int) -> Any:
+        """`n` samples, or where the classes have a law `[K]` a pair of them and their labels."""
         who = [i for i, w in enumerate(self.weights) if w > 0]
         p = np.array([self.weights[i] for i in who])
         most = [_most(n, share) for share in p / p.sum()]
         key_who, key_z, key_label = jax.random.split(key, 3)
         turn = jax.random.categorical(key_who, jnp.log(jnp.asarray(p, jnp.float32)), shape=(n,))
-        label = _given(self.game.classes, self.label, key_label, n)
+        label = _given(law, key_label, n)
         parts, tags = [], []
         for k, i in enumerate(who):
             mine = jnp.nonzero(turn == k, size=most[k], fill_value=0)[0]
@@ -63,13 +62,11 @@ class Latents:
     """Draws of the latents of a group's members, before they are scaled, with labels if there are classes."""
 
     group: Group
-    classes: int | None
-    label: int | None
 
-    def __call__(self, key: Array, n: int) -> Any:
-        """`n` latents, or a pair of them and their labels."""
+    def __call__(self, law: Array | None, key: Array, n: int) -> Any:
+        """`n` latents, or where the classes have a law `[K]` a pair of them and their labels."""
         key_z, key_label = jax.random.split(key)
-        z, label = _noise(self.group, key_z, n), _given(self.classes, self.label, key_label, n)
+        z, label = _noise(self.group, key_z, n), _given(law, key_label, n)
         return z if label is None else (z, label)
 
 
@@ -91,11 +88,11 @@ def _noise(group: Group, key: Array, n: int) -> Array:
     return jax.vmap(lambda k: group.latent.draw(k, group.network.in_shape))(jax.random.split(key, n))
 
 
-def _given(classes: int | None, label: int | None, key: Array, n: int) -> Array | None:
-    """The class that was asked for, or each with the same probability; None where there are none."""
-    if classes is None:
+def _given(law: Array | None, key: Array, n: int) -> Array | None:
+    """Classes by their law; None where there are none."""
+    if law is None:
         return None
-    return jax.random.randint(key, (n,), 0, classes, jnp.int32) if label is None else jnp.full(n, label, jnp.int32)
+    return jax.random.categorical(key, jnp.log(law), shape=(n,)).astype(jnp.int32)
 
 
 @jax.jit

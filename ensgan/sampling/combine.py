@@ -12,6 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from ensgan.data import Source
+from ensgan.data.law import training_law
 from ensgan.data.source import LEAST, check_split
 from ensgan.game.game import Game, check_source, meaning
 from ensgan.game.state import State
@@ -60,10 +61,15 @@ def plain(game: Game, state: State, rule: str = "mean_logit") -> Judge:
 
 
 class Draws(TypedDict, total=False):
-    """The samples that a judge is fitted on: at most `num` reals (2,000) and as many draws, by the seed `seed` (0)."""
+    """The samples that a judge is fitted on.
+
+    They are at most `num` reals (2,000) and as many draws, by the seed `seed` (0), with the law of labels `classes`
+    (that of the training data).
+    """
 
     num: int
     seed: int
+    classes: Any
 
 
 def fit(
@@ -100,7 +106,7 @@ def fit(
         calibrate: temperature, logistic or isotonic.
         weights: the weights of the M generators, as in `sample`; None for the game's mixture.
         average: whether the sampler takes averaged generators.
-        drawn: `num` and `seed`; see `Draws`.
+        drawn: `num`, `seed` and `classes`; see `Draws`.
 
     Raises:
         InputError: an unknown rule or calibration, too few held-out reals, logits that are not finite, or a source that
@@ -109,7 +115,8 @@ def fit(
     smooth, seed = is_smooth(rule, calibrate), drawn.get("seed", 0)
     check_source(game, source)
     law, who = draws.probabilities(game, state, weights), judges(game, state)
-    reals, logit_Nn = _held_out(game, state, source, Sampler(game, law, average), drawn)
+    shares = _shares(game, source, drawn.get("classes"))
+    reals, logit_Nn = _held_out(game, state, source, Sampler(game, law, average, classes=shares), drawn)
     n = len(reals["x"])
     real = np.arange(2 * n) < n
     half = np.random.default_rng(seed).permutation(n) < n // 2
@@ -140,10 +147,18 @@ def fit(
         smooth=smooth,
         law=law,
         average=average,
+        classes=shares,
         shape=Partial(_Shape(game), judging, reals_Nn, tag),
         before=calibration.quality(naive[~mine], real[~mine]),
         after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
     )
+
+
+def _shares(game: Game, source: Source, classes: Any) -> np.ndarray | None:
+    """The law of labels, `[K]`: that of the training data if none is given; None without classes."""
+    if game.classes is None:
+        return None
+    return draws.class_shares(game, training_law(source) if classes is None else classes)
 
 
 def _held_out(
@@ -159,7 +174,7 @@ def _held_out(
             "share for the calibrate split (--data.fractions), or a larger num"
         )
     key = jax.random.fold_in(jax.random.key(SEED), drawn.get("seed", 0))
-    label = draws.labels(game, key, n)
+    label = draws.labels(game, key, n, law=sampler.classes)
     fakes = sample(game, state, key, n, weights=sampler.weights, average=sampler.average, label=label)
     x = jnp.concatenate([jnp.asarray(reals["x"]), fakes])
     tags = None if label is None else jnp.concatenate([jnp.asarray(reals["label"]), jnp.asarray(label)])

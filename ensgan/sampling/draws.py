@@ -31,8 +31,10 @@ def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
     return p / p.sum()
 
 
-def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | None:
+def labels(game: Game, key: Array, num: int, label: Any = None, law: Any = None) -> np.ndarray | None:
     """The classes of `num` samples, int32 `[num]`, as `sample` takes them; None where there are none.
+
+    They are `label` if it is given, else drawn with the probabilities `law` `[K]`, or all alike.
 
     Raises:
         InputError: as in `sample`.
@@ -40,7 +42,23 @@ def labels(game: Game, key: Array, num: int, label: Any = None) -> np.ndarray | 
     if label is not None:
         label = np.asarray(label)
         return checked_labels(np.full(num, label) if label.ndim == 0 else label, num, "label", game.classes)
-    return None if game.classes is None else np.asarray(classes(key, game.classes, jnp.arange(num)))
+    if game.classes is None:
+        return None
+    return np.asarray(classes(key, jnp.asarray(class_shares(game, law), jnp.float32), jnp.arange(num)))
+
+
+def class_shares(game: Game, law: Any = None) -> np.ndarray:
+    """The law of the labels of a conditional game, `[K]`, with sum 1; all classes alike where none is given.
+
+    Raises:
+        InputError: not K finite numbers ≥ 0 with a positive sum, or a game without classes.
+    """
+    if game.classes is None:
+        raise InputError("classes is given, but the generators are not conditional; leave it out")
+    p = np.ones(game.classes) if law is None else np.asarray(law, np.float64)
+    if p.shape != (game.classes,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        raise InputError(f"classes is {p.tolist()}; give {game.classes} numbers ≥ 0, one per class, not all 0")
+    return p / p.sum()
 
 
 def power_of_two(num: int) -> int:
@@ -74,10 +92,10 @@ def in_order(key: Array, p: tuple[float, ...], n: int) -> Array:
     return jnp.searchsorted(jnp.asarray(np.cumsum(p)[:-1], jnp.float32), point, side="right")
 
 
-@partial(jax.jit, static_argnums=1)
-def classes(key: Array, count: int, number: Array) -> Array:
-    """A class for each of the samples `number` `[b]`, int32 `[b]`, all of them with the same probability."""
-    pick = lambda k: jax.random.randint(k, (), 0, count, jnp.int32)
+@jax.jit
+def classes(key: Array, p_K: Array, number: Array) -> Array:
+    """A class for each of the samples `number` `[b]`, int32 `[b]`, with the probabilities p."""
+    pick = lambda k: jax.random.categorical(k, jnp.log(p_K)).astype(jnp.int32)
     return jax.vmap(pick)(population.member_keys(jax.random.fold_in(key, LABELS), number))
 
 

@@ -144,12 +144,17 @@ NOISE_SEED = 20_180_401
 
 
 def held_out_logits(
-    game: Game, state: State, reals: dict[str, Any], average: bool = True, key: Array | None = None
+    game: Game,
+    state: State,
+    reals: dict[str, Any],
+    average: bool = True,
+    key: Array | None = None,
+    law: Any = None,
 ) -> tuple[Array, Array, Array]:
     """Generators, averaged if not said otherwise, on common noise against all discriminators on held-out reals.
 
-    Sample b of every generator has the label of real b, if there are labels. The noise is that of `key`, or of
-    NOISE_SEED.
+    Sample b of every generator has the label of real b, if there are labels, or one drawn from the `law` `[K]`. The
+    noise is that of `key`, or of NOISE_SEED.
 
     Returns:
         Logits of fakes `[M, N, n]` and of reals `[N, n]`, and the fakes `[M, n, ...]`.
@@ -157,9 +162,10 @@ def held_out_logits(
     num = len(reals["x"])
     label = reals.get("label")
     key = jax.random.key(NOISE_SEED) if key is None else key
-    fakes = every_member(game, state, key, num, label, average)
+    mine = label if law is None or label is None else labels(game, key, num, None, law)
+    fakes = every_member(game, state, key, num, mine, average)
     x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
-    tags = None if label is None else jnp.tile(jnp.asarray(label), game.M + 1)
+    tags = None if label is None else jnp.concatenate([*[jnp.asarray(mine)] * game.M, jnp.asarray(label)])
     logit = logits(game, state.discriminators, x, tags)
     fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
     return fake, logit[:, game.M * num :], fakes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,45 +16,10 @@ from ensgan.game.population import params_of, take, whole
 from ensgan.game.state import State
 from ensgan.refine import Progress, Refined
 from ensgan.sampling.adapters import Latents, Mixture, OneMember, log_mean_ratio
-from ensgan.sampling.draws import CHUNK, components, power_of_two, probabilities
+from ensgan.sampling.draws import CHUNK, components, labels, power_of_two, probabilities
 from ensgan.sampling.judge import Judge
+from ensgan.sampling.methods import METHODS, Method
 from ensgan.types import Array, InputError, unknown
-
-
-class Method(NamedTuple):
-    """A method of `ensgan.refine`, and what it takes.
-
-    Attributes:
-        call: the method.
-        latents: whether it moves the latents of one generator after the other, and not samples of the mixture.
-        gradient: whether it follows the gradient of the judge; it then takes a rate.
-        share: whether its budget is the share of proposals to accept, and not a number of steps for each sample.
-        start: whether its chains may begin at reals.
-        shape: whether the judge is fitted again at every step (`Judge.shape`).
-        normal: whether it needs the density of latents, which must be normal.
-        reweighs: whether it changes how likely a generator's samples are, so that generators must be reweighted.
-        critic: whether it assumes that the judge is a critic of the Wasserstein loss.
-    """
-
-    call: Callable[..., Refined]
-    latents: bool = False
-    gradient: bool = False
-    share: bool = False
-    start: bool = False
-    shape: bool = False
-    normal: bool = False
-    reweighs: bool = False
-    critic: bool = False
-
-
-METHODS: dict[str, Method] = {
-    "drs": Method(refine.drs, share=True),
-    "obrs": Method(refine.obrs, share=True),
-    "mh": Method(refine.mh, start=True),
-    "ddls": Method(refine.ddls, latents=True, gradient=True, normal=True, reweighs=True),
-    "dot": Method(refine.dot, latents=True, gradient=True, critic=True),
-    "collaborative": Method(refine.collaborative, gradient=True, shape=True),
-}
 
 
 class Sampler(NamedTuple):
@@ -65,13 +29,15 @@ class Sampler(NamedTuple):
         game: what was played.
         weights: probabilities of the M generators; None for those of `Game.mixture`.
         average: whether generators are their exponential averages (else their raw weights).
-        label: in a conditional game, the class of all samples; None for each class with the same probability.
+        label: in a conditional game, the class of all samples; None for classes by their law.
+        classes: that law, probabilities of the K classes; None for the one that the judge was fitted with.
     """
 
     game: Game
     weights: Any = None
     average: bool = True
     label: int | None = None
+    classes: Any = None
 
 
 class Refinement(NamedTuple):
@@ -117,8 +83,8 @@ def refined(
     in proportion to w_i · E_i[r], and the whole is right. `collaborative` shapes the judge at every step: stacking is
     fitted again on the samples of a batch as they are by then (`Judge.shape`), so that they stop where the N
     discriminators can no longer tell them from held-out reals. `dot` treats the judge as a Kantorovich potential, which
-    critics of the Wasserstein loss approach; with other losses the result follows no known distribution. Methods that
-    follow gradients leave labels as they were drawn; the others weigh classes too.
+    critics of the Wasserstein loss approach; with other losses the result follows no known distribution. Classes
+    keep their law: each is refined apart.
 
     Args:
         sampler: the law of the samples before refinement.
@@ -142,17 +108,57 @@ def refined(
     p = probabilities(game, state, sampler.weights)
     judge = _fitted_for(judge, p, sampler.average)
     check_smooth(how.method, judge.smooth)
-    label = sampler.label
-    if label is not None and (game.classes is None or np.ndim(label) or label not in range(game.classes)):
-        raise InputError(f"label is {label}; refinement takes one class of all samples, and only in a conditional game")
+    if sampler.label is None and game.classes is not None:
+        return _by_class(sampler, state, key, num, judge, how, start, progress)
+    law = _one_class(game, sampler.label)
     if kind.start:
         options["start"] = start
     if kind.shape:
         options["shape"] = judge.shape
     if kind.latents:
-        return _by_member(sampler._replace(weights=p), state, key, num, judge, kind, options)
-    draw = Partial(Mixture(game, tuple(p.tolist()), sampler.average, label), state.generators)
+        return _by_member(sampler._replace(weights=p, classes=law), state, key, num, judge, kind, options)
+    draw = Partial(Mixture(game, tuple(p.tolist()), sampler.average), state.generators, law)
     return kind.call(key, draw, judge.log_ratio, num, **options)
+
+
+def _one_class(game: Game, label: Any) -> Array | None:
+    """The law that is 1 for a class, `[K]`, or None without classes. Raises InputError for a class that is none."""
+    if label is None:
+        return None
+    if game.classes is None or np.ndim(label) or label not in range(game.classes):
+        raise InputError(f"label is {label}; refinement takes one class of all samples, and only in a conditional game")
+    return jnp.zeros(game.classes).at[label].set(1.0)
+
+
+def _by_class(
+    sampler: Sampler,
+    state: State,
+    key: Array,
+    num: int,
+    judge: Judge,
+    how: Refinement,
+    start: Any,
+    progress: Progress | None,
+) -> Refined:
+    """Refinement of each class apart, so that classes keep their law; samples are in the order of drawn labels."""
+    game = sampler.game
+    label = labels(game, key, num, law=judge.classes if sampler.classes is None else sampler.classes)
+    assert label is not None
+    out, total, done = np.zeros((num, *game.sample_shape), np.float32), np.zeros(4), 0
+    for k, count in enumerate(np.bincount(label).tolist()):
+        if not count:
+            continue
+        tell = None if progress is None else partial(_further, progress, done, count)
+        begin = None if start is None else jax.tree.map(lambda leaf, k=k: leaf[np.asarray(start[1]) == k], start)
+        begin = begin if begin is not None and len(begin[1]) else None
+        one, mine = sampler._replace(label=k), jax.random.fold_in(key, k)
+        got = refined(one, state, mine, count, judge, how, start=begin, progress=tell)
+        out[label == k] = np.asarray(got.x[0])
+        total += count * np.array([got.acceptance, got.generated, got.judged, got.effective / count])
+        done += count
+    *means, effective = total
+    acceptance, generated, judged = (float(value) for value in np.array(means) / num)
+    return Refined((jnp.asarray(out), jnp.asarray(label)), acceptance, generated, judged, float(effective))
 
 
 def _fitted_for(judge: Judge | None, p: np.ndarray, average: bool) -> Judge:
@@ -250,7 +256,7 @@ def _members(sampler: Sampler, state: State) -> tuple[list[Partial], list[Partia
         members = whole(members)
         stacked = params_of(members, sampler.average), members.state, group.scales
         for k in range(group.count):
-            draws.append(Partial(Latents(group, game.classes, sampler.label)))
+            draws.append(Partial(Latents(group), sampler.classes))
             makes.append(Partial(OneMember(group), *take(stacked, k)))
     return draws, makes
 

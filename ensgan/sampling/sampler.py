@@ -10,7 +10,7 @@ import numpy as np
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.sampling import draws
-from ensgan.sampling.draws import CHUNK, components, labels, power_of_two, probabilities, strata
+from ensgan.sampling.draws import CHUNK, class_shares, components, labels, power_of_two, probabilities, strata
 from ensgan.sampling.inference import find, one_member
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.refinement import Refinement, Sampler, refined
@@ -23,12 +23,16 @@ class Options(TypedDict, total=False):
     Attributes:
         stratified: whether shares of generators are exact: each makes num · weight of the samples, rounded up or down
             at random, and their order is random. Which generator makes sample b then depends on `num`.
+        classes: probabilities of the K classes of a conditional game, where `label` does not say them: those of the
+            data are `data.training_law(source)`. By default all classes are alike; with a judge, the law that it was
+            fitted with.
         refine: None, or how samples are refined: obrs, drs, mh, ddls, dot or collaborative, or a `Refinement`.
         judge: the judge that refines: `combine.fit(game, state, source, weights=weights)`.
         budget: the budget of the refinement (see `Refinement`).
     """
 
     stratified: bool
+    classes: Any
     refine: str | Refinement | None
     judge: Judge | None
     budget: float | None
@@ -57,9 +61,9 @@ def sample(
         weights: probabilities of the M generators, for example `select(...).mixture`, a one-hot vector for one member,
             or None for that of `Game.mixture`: what the schedule or the pairing found, else uniform.
         average: whether to use the exponential averages (else the raw weights of the last step).
-        label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw each class
-            with the same probability, whatever its share of the data; others need none.
-        options: `stratified`, `refine`, `judge` and `budget`; see `Options`.
+        label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw classes
+            with the probabilities `classes`; others need none.
+        options: `stratified`, `classes`, `refine`, `judge` and `budget`; see `Options`.
 
     Returns:
         float32 `[num, *sample_shape]`.
@@ -76,19 +80,21 @@ def sample(
         raise InputError("stratified and refine cannot be combined, because refinement changes shares; leave one out")
     if how is not None:
         how = how if isinstance(how, Refinement) else Refinement(how, budget)
-        x = refined(Sampler(game, weights, average, label), state, key, num, judge, how).x
+        x = refined(Sampler(game, weights, average, label, options.get("classes")), state, key, num, judge, how).x
         return x if game.classes is None else x[0]
     if judge is not None or budget is not None:
         raise InputError("judge and budget are for refinement; say how, such as refine='obrs', or leave them out")
     if num < 1:
         raise InputError(f"asked for {num} samples; give at least 1")
+    if options.get("classes") is not None:
+        class_shares(game, options["classes"])
     p = probabilities(game, state, weights)
     if stratified:
         among = np.flatnonzero(p)
         member = among[np.asarray(strata(draws.keys(key)[0], tuple(p[among].tolist()), num))]
     else:
         member = np.asarray(components(key, jnp.asarray(p, jnp.float32), jnp.arange(num)))
-    label = labels(game, key, num, label)
+    label = labels(game, key, num, label, options.get("classes"))
     out = np.zeros((num, *game.sample_shape), np.float32)
     for i in np.flatnonzero(np.bincount(member)):
         group, members, k = find(game, state.generators, int(i))

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from ensgan.data import Source
+from ensgan.data.law import training_law
 from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.population import Group
@@ -46,7 +47,8 @@ def adagan(every: int = 5000, classifier_steps: int = 500, samples: int = 0) -> 
 
     def weigh(game: Game, state: State, source: Source, x: Array, stage: int) -> Array:
         key_fake, key_fit = jax.random.split(key_of(state, 1))
-        fakes = sample(game, state, key_fake, len(x), weights=np.arange(game.M) < stage)
+        law = None if game.classes is None else training_law(source)
+        fakes = sample(game, state, key_fake, len(x), weights=np.arange(game.M) < stage, classes=law)
         logit = fit_classifier(game.groups_d[0], key_fit, x, fakes, classifier_steps, game.reals)
         return boosted_weights(jnp.exp(-logit), 1.0 / (stage + 1))
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ensgan import data
-from ensgan.data import folders
+from ensgan.data import folders, listing
 from ensgan.types import InputError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 3), np.uint8)
@@ -83,6 +83,74 @@ def test_mixed_sizes_need_a_size(tmp_path):
     assert (pixels == 200).all(axis=(1, 2, 3)).sum() == 1
 
 
+def test_rotation_by_the_camera_is_applied(tmp_path):
+    upright = np.zeros((16, 8, 3), np.uint8)
+    upright[:8] = 230
+    for number, turned in ((1, upright), (3, upright[::-1, ::-1]), (6, np.rot90(upright)), (8, np.rot90(upright, -1))):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        for k in range(5):
+            for end in ("png", "jpg", "webp"):
+                file = tmp_path / f"{number}{k}.{end}"
+                Image.fromarray(np.ascontiguousarray(turned)).save(file, exif=exif, quality=95)
+    x = data.read_images(tmp_path)
+    assert x.shape == (60, 16, 8, 3)
+    np.testing.assert_allclose(x.astype(float), np.broadcast_to(upright, x.shape), atol=9)
+
+
+def test_transparency_is_laid_over_the_background(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 4, 4), np.uint8)
+    noise[..., 3] = [[0], [0], [255], [51]]  # transparent, opaque, one fifth
+    fill(tmp_path, [noise] * 10)
+    for options, under in (({}, 255), ({"background": "black"}, 0), ({"background": "#000"}, 0)):
+        x = data.read_images(tmp_path, **options)[0].astype(float)
+        np.testing.assert_array_equal(x[:2], under)
+        np.testing.assert_array_equal(x[2], noise[2, :, :3])
+        np.testing.assert_allclose(x[3], 0.2 * noise[3, :, :3] + 0.8 * under, atol=1)
+    assert (data.read_images(tmp_path, background="#0a141e")[0, 0, 0] == [10, 20, 30]).all()
+    with pytest.raises(InputError, match="background is 'sky'; expected a colour, such as white"):
+        data.folder(tmp_path, background="sky")
+    grey = np.stack([noise[..., 0], noise[..., 3]], axis=-1)
+    fill(tmp_path / "grey", [grey] * 10)
+    assert data.folder(tmp_path / "grey").shape == (4, 4, 1)
+    assert (data.read_images(tmp_path / "grey")[0, :2] == 255).all()
+    assert data.folder(tmp_path / "grey", background="red").shape == (4, 4, 3)
+    palette = Image.fromarray(COLOURS[0]).quantize(16)
+    palette.save(tmp_path / "grey" / "p.png", transparency=bytes(16))
+    assert (data.read_images(tmp_path / "grey")[-1] == 255).all()
+
+
+def test_broken_images_are_named_and_may_be_left_out(tmp_path):
+    fill(tmp_path / "a")
+    fill(tmp_path / "b")
+    cut = tmp_path / "b" / "03.png"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    (tmp_path / "a" / "away.png").symlink_to("nowhere.png")
+    with pytest.raises(InputError, match=r"(03|away).png cannot be read as an image \(.*--data.skip-broken"):
+        data.folder(tmp_path)
+    for resident in (True, False):
+        source = data.folder(tmp_path, skip_broken=True, resident=resident)
+        assert source.facts.num == 47
+        assert source.facts.classes == (("a", 24), ("b", 23))
+        assert "skipped: 2 (broken: a/away.png, b/03.png)" in source.summary()[1]
+    for file in (tmp_path / "a").iterdir():
+        file.unlink()
+    for file in (tmp_path / "b").iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"none of 24 images in .* can be read, first .*00.png"):
+        data.folder(tmp_path, skip_broken=True)
+
+
+def test_class_folders_are_in_natural_order_and_keep_their_names(tmp_path):
+    for name in ("class10", "class9", "class1"):
+        fill(tmp_path / name, COLOURS[:8])
+    for resident in (True, False):
+        source = data.folder(tmp_path, resident=resident)
+        assert source.class_names == ("class1", "class9", "class10")
+        assert source.classes == 3
+        assert "3 classes: 0 = class1 (8), 1 = class9 (8), 2 = class10 (8); nothing" in source.summary()[1]
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -99,7 +167,7 @@ def test_bad_options_of_a_folder(tmp_path, options, match):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("notes.txt", b"text", "notes.txt is not an image; expected only files that end in .png"),
+        ("film.mp4", b"film", "film.mp4 is not an image; expected only files that end in .png"),
         ("zz.png", b"text", r"zz.png cannot be read as an image \(cannot identify image file"),
         ("zz.png", None, r"zz.png cannot be read as an image \("),
     ],
@@ -124,10 +192,10 @@ def test_missing_and_empty_folders(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
-    def walk(path, onerror, followlinks):
-        onerror(PermissionError(13, "Permission denied", str(path)))
+    def scan(path):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(folders.os, "walk", walk)
+    monkeypatch.setattr(listing.os, "scandir", scan)
     with pytest.raises(InputError, match=r"cannot be listed \(Permission denied\)"):
         data.folder(tmp_path)
 

@@ -100,7 +100,9 @@ def test_other_errors_of_idx_and_mnist(tmp_path):
         data.idx(tmp_path / "images", pad=-1)
 
 
-@pytest.mark.parametrize(("x", "label"), [("x", "y"), ("images", "label"), ("anything", "labels")])
+@pytest.mark.parametrize(
+    ("x", "label"), [("x", "y"), ("images", "label"), ("anything", "labels"), ("x_train", "y_train")]
+)
 def test_npz_names(tmp_path, x, label):
     np.savez(tmp_path / "a.npz", **{x: IMAGES, label: LABELS})
     source = data.npz(tmp_path / "a.npz")
@@ -140,6 +142,25 @@ def test_bad_npz_files(tmp_path):
     np.savez(file, a=IMAGES, b=IMAGES)
     with pytest.raises(InputError, match=r"holds arrays \['a', 'b'\]; expected samples under 'x'"):
         data.npz(file)
+    with pytest.raises(InputError, match=r"or both names by --data.x and --data.y"):
+        data.npz(file)
+    np.testing.assert_array_equal(
+        data.npz(file, x="b").arrays["train"]["x"], data.npz(file, x="a").arrays["train"]["x"]
+    )
+    with pytest.raises(InputError, match=r"has no array 'c', which --data.y names; it holds \['a', 'b'\]"):
+        data.npz(file, x="a", y="c")
+    with pytest.raises(
+        InputError, match=r"is a folder; expected an .npz or .npy file; for a folder of images .*folder"
+    ):
+        data.npz(tmp_path)
     np.savez(file, y=LABELS)
     with pytest.raises(InputError, match=r"holds arrays \['y'\]"):
         data.npz(file)
+
+
+def test_the_files_of_keras_are_read(tmp_path):
+    np.savez(tmp_path / "k.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:3], y_test=LABELS[:3])
+    source = data.npz(tmp_path / "k.npz")
+    assert (source.facts.num, source.classes) == (20, 10)
+    assert source.summary()[1].endswith("skipped: 2 (other arrays: x_test, y_test)")
+    assert data.npz(tmp_path / "k.npz", x="x_train", y="y_train").checksum() == source.checksum()

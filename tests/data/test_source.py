@@ -1,12 +1,14 @@
 """Splits, draws, held-out samples and pixels."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 from toys import draw
 
 from ensgan import data
-from ensgan.data.source import to_float
+from ensgan.data.source import check_split, to_float
 from ensgan.types import InputError
 
 SETS = {
@@ -61,7 +63,7 @@ def test_too_few_samples_for_four_splits():
 def test_a_batch_larger_than_the_train_split():
     source = tiny()
     source.check_batch(28)
-    with pytest.raises(InputError, match=r"batch of 29 .* 28 samples; lower batch_size or give more data"):
+    with pytest.raises(InputError, match=r"batch of 29 .* 28 samples; lower --batch-size"):
         source.check_batch(29)
     data.gaussian_ring().check_batch(10**9)
 
@@ -182,3 +184,33 @@ def test_every_source_of_the_table_takes_a_seed():
     assert set(data.SOURCES) == {*SETS, *files}
     for name in SETS:
         assert data.SOURCES[name](seed=5).name == name
+
+
+@pytest.mark.parametrize("num", [12, 31, 32, 41, 79])
+def test_a_split_that_is_too_small_is_named_with_fractions_that_would_do(num):
+    with pytest.raises(
+        InputError, match=r"the select split of 'few' has . samples?, and scores need at least 8"
+    ) as caught:
+        check_split(data.from_arrays("few", np.zeros((num, 3))), "select")
+    shares, batch = re.search(
+        r"--data.fractions ([0-9.,]*) with --batch-size ([0-9]+) or less", str(caught.value)
+    ).groups()
+    source = data.from_arrays("few", np.zeros((num, 3)), fractions=tuple(map(float, shares.split(","))))
+    check_split(source, "select")
+    source.check_batch(int(batch))
+    if num >= 32:
+        check_split(source, "report")
+
+
+def test_what_else_gives_a_split_more_samples():
+    for source, match in (
+        (data.from_arrays("few", np.zeros((10, 3))), "give more data: at least 12 samples"),
+        (data.gaussian_ring(points=40), "give more by --data.points"),
+        (data.from_iterator([np.zeros((9, 2))], held_out=3), "hold out more"),
+    ):
+        with pytest.raises(InputError, match=match):
+            check_split(source, "select")
+    with pytest.raises(
+        InputError, match="because select would be empty; give at least 10, or a larger share to select"
+    ):
+        data.from_arrays("few", np.zeros((9, 3)))

@@ -124,6 +124,7 @@ def test_one_process_speaks_and_writes(two):
         "metrics.jsonl",
         "clock.json",
         "versions.json",
+        "data.json",
         "samples.npz",
         "samples.png",
         "report.html",

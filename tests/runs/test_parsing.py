@@ -132,6 +132,14 @@ def test_overrides_come_in_any_order_and_form():
     assert got.generators[0].network.options["latent"] == 3
 
 
+def test_a_flag_of_yes_or_no_needs_no_value_and_a_value_may_begin_with_a_minus():
+    plug = get(argv=["--data", "folder", "--data.skip_broken", "--data.path", "p", "--data.dequantize", "false"]).data
+    assert (plug.options["skip_broken"], plug.options["dequantize"]) == (True, False)
+    assert get(argv=["--data", "folder", "--data.path=p", "--data.skip_broken"]).data.options["skip_broken"] is True
+    for argv in (["--data.range", "-1,1"], ["--data.range=-1,1"]):
+        assert get(argv=["--data", "npz", "--data.path", "p", *argv]).data.options["range"] == "-1,1"
+
+
 def test_the_last_of_several_names_counts():
     assert get(argv=["--pairing", "softmax", "--pairing", "max"]).pairing.name == "max"
     assert get(argv=["--pairing=max", "--pairing", "softmax"]).pairing.name == "softmax"
@@ -206,6 +214,12 @@ def test_a_command_may_add_arguments_of_its_own():
     settings, mine = parse({}, TABLES, ["--run-dir", "there", "--steps", "3"], extra=extra)
     assert mine["run_dir"] == "there"
     assert settings.steps == 3
+
+
+def test_a_mark_at_the_beginning_of_a_file_is_read_over(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfsteps = 20\n")
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"steps": 20}')
+    assert config.read(tmp_path / "a.toml") == config.read(tmp_path / "a.json") == {"steps": 20}
 
 
 def test_files(tmp_path):

@@ -82,6 +82,7 @@ def test_a_run_leaves_what_it_promises(whole):
         "metrics.jsonl",
         "clock.json",
         "versions.json",
+        "data.json",
         "samples.npz",
         "samples.png",
         "report.html",
@@ -108,6 +109,21 @@ def test_a_run_leaves_what_it_promises(whole):
 
 
 @pytest.mark.bits
+def test_what_was_read_is_said_and_stored(tmp_path):
+    told = []
+
+    class Notes(Watcher):
+        def note(self, text):
+            told.append(text)
+
+    config = settings(data="digits", steps=1, distances=[])
+    run_module.run(config, tmp_path / "r", watcher=Notes())
+    assert told[0] == "data digits: 1,797 images, 8 wide, 8 high, 1 channel, values 0 to 16 (uint8)"
+    assert told[1].startswith("  10 classes: 0 (178), 1 (182), ")
+    found = json.loads((tmp_path / "r" / "data.json").read_text())
+    assert (found["num"], found["classes"][1]) == (1797, {"name": "1", "count": 182})
+
+
 def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_path):
     first = tmp_path / "halves"
     run_module.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
@@ -330,7 +346,10 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(name, overwrite, tmp_
         ({"features": "classifier"}, "a classifier cannot be trained on 'ring': expected labelled images"),
         ({"features": "classifier", "data": "stacked_digits"}, "those of single images, and 'stacked_digits' stacks"),
         ({"distances": ["frechet", "fid"]}, "unknown distance 'fid'; known: coverage, density"),
-        ({"data": {"name": "npz", "path": "small.npz"}}, "the select split has 7 samples; scores need at least 8"),
+        (
+            {"data": {"name": "npz", "path": "small.npz"}},
+            "the select split of 'small.npz' has 7 samples, and scores need at least 8",
+        ),
     ],
 )
 def test_what_cannot_start_takes_nothing_away_and_leaves_nothing_behind(change, message, tmp_path, monkeypatch):

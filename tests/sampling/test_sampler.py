@@ -86,10 +86,10 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
     shift = lambda members, b: members._replace(average={"a": jnp.ones(len(b)), "b": jnp.array(b)})
     generators = (shift(state.generators[0], [-3.0, 0.0, 5.0]), shift(state.generators[1], [9.0]))
     weights, values = (0.5, 0.0, 0.173, 0.327), [-3.0, 0.0, 5.0, 9.0]
-    draw = jax.jit(Mixture(playing, weights, True, None), static_argnums=2)
+    draw = jax.jit(Mixture(playing, weights, True), static_argnums=3)
     p, counts = np.array(weights), []
     for k in range(200):
-        x = np.asarray(draw(generators, jax.random.fold_in(key, k), 25))[:, 0]
+        x = np.asarray(draw(generators, None, jax.random.fold_in(key, k), 25))[:, 0]
         counts.append([(x == value).sum() for value in values])
         assert sum(counts[-1]) == 25
     # Binomial numbers, as of independent draws: their means and variances, within four standard errors.
@@ -97,7 +97,10 @@ def test_a_mixture_inside_a_program_has_its_shares_and_the_laws_of_its_members(k
     np.testing.assert_allclose(np.var(counts, 0), 25 * p * (1 - p), rtol=4 * np.sqrt(2 / 200))
     assert (
         len(
-            {int(np.flatnonzero(np.asarray(draw(generators, k, 25))[:, 0] == 9.0)[0]) for k in jax.random.split(key, 8)}
+            {
+                int(np.flatnonzero(np.asarray(draw(generators, None, k, 25))[:, 0] == 9.0)[0])
+                for k in jax.random.split(key, 8)
+            }
         )
         > 1
     )
@@ -216,11 +219,14 @@ def test_labels_stay_with_their_samples(method, budget, key):
     judge = combine.plain(playing, state)._replace(law=np.ones(1))
     x, label = refined(playing, state, key, 300, judge=judge, method=method, budget=budget).x
     assert x.shape == (300, 1)
+    assert abs(float(label.mean()) - 0.5) < 0.1  # the ratio would draw more of class 1
+    skewed = sample(playing, state, key, 300, refine=method, judge=judge, budget=budget, classes=[0.9, 0.1])
+    assert float(skewed.mean()) < float(x.mean())
     # By the ratio e^{x · label}, samples of class 1 rise, and those of class 0 stay N(0, 1).
     assert abs(float(x[label == 0].mean())) < 0.3
     assert float(x[label == 1].mean()) > 2.2
     if method == "obrs":
-        one = Mixture(playing, (1.0,), True, 1)(state.generators, key, 9)[1]
+        one = Mixture(playing, (1.0,), True)(state.generators, jnp.array([0.0, 1.0]), key, 9)[1]
         np.testing.assert_array_equal(one, np.ones(9))
         alone = sample(playing, state, key, 300, refine=method, judge=judge, budget=budget)
         np.testing.assert_array_equal(alone, x)

@@ -1,0 +1,97 @@
+"""Labels of any integers or strings as classes 0..K-1, in natural order, with their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ensgan.types import InputError
+
+Classes = int | Sequence[str] | None  # how many classes, or their names in order; None is as many as labels differ
+SHOWN = 10  # names in messages
+
+
+def natural(text: str) -> tuple[list[Any], str]:
+    """A key for sorting names as people do: class2 comes before class10."""
+    parts = re.split(r"([0-9]+)", text)
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], text
+
+
+def some(names: Iterable[str], shown: int = SHOWN) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def map_labels(label: Any, num: int, what: str, classes: Classes = None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as classes.
+
+    Args:
+        label: integers or strings `[num]`.
+        num: how many samples there are.
+        what: the name of the labels in errors.
+        classes: their names in order; or how many there are; or None for one class per label that occurs. Integers in
+            0..K-1 stand for themselves where K is given.
+
+    Returns:
+        The classes, int32 `[num]`, and the names of all classes in order. Integers are sorted by value, strings
+        naturally.
+
+    Raises:
+        InputError: labels of another kind, another number of them, a label without a class, or more of them than
+            classes.
+    """
+    label = plain_labels(label, num, what)
+    if classes is None:
+        return _by_name(label, names := _distinct(label), what), names
+    if not isinstance(classes, int | np.integer):
+        return _by_name(label, names := tuple(map(str, classes)), what), names
+    if label.dtype.kind in "iu" and (not label.size or (label.min() >= 0 and label.max() < classes)):
+        return label.astype(np.int32), tuple(map(str, range(classes)))
+    names = _distinct(label)
+    if len(names) != classes:
+        seen = f"{label.min()}..{label.max()}" if label.dtype.kind in "iu" else some(map(repr, names))
+        raise InputError(f"{what} holds labels {seen}; expected 0..{classes - 1}, or {classes} different labels")
+    return _by_name(label, names, what), names
+
+
+def plain_labels(label: Any, num: int, what: str) -> np.ndarray:
+    """Labels as an array of integers or of str, `[num]`. Raises InputError for others."""
+    label = np.asarray(label)
+    if label.dtype.kind == "S":
+        label = np.char.decode(label, "utf-8", "replace")
+    if label.dtype.kind == "O" and all(isinstance(each, str) for each in label.flat):
+        label = label.astype(str)
+    if label.dtype.kind not in "iuUT" or label.shape != (num,):
+        seen = f"{what} is {label.dtype} {list(label.shape)}"
+        raise InputError(f"{seen}; expected integers or strings [{num}], one per sample")
+    return label if label.dtype.kind in "iu" else label.astype(str)
+
+
+def class_number(asked: str, names: Sequence[str]) -> int | None:
+    """The class that a user means by its name, or by its number where names are not numbers; None if there is none."""
+    if asked in names:
+        return list(names).index(asked)
+    numbers = any(re.fullmatch("-?[0-9]+", name) for name in names)
+    if numbers or not re.fullmatch("[0-9]{1,9}", asked) or int(asked) >= len(names):
+        return None
+    return int(asked)
+
+
+def _distinct(label: np.ndarray) -> tuple[str, ...]:
+    names = [str(each) for each in np.unique(label)]
+    return tuple(names if label.dtype.kind in "iu" else sorted(names, key=natural))
+
+
+def _by_name(label: np.ndarray, names: tuple[str, ...], what: str) -> np.ndarray:
+    values, where = np.unique(label, return_inverse=True)
+    number = {name: k for k, name in enumerate(names)}
+    found = [number[str(value)] if str(value) in number else class_number(str(value), names) for value in values]
+    if None in found:
+        wrong = str(values[found.index(None)])
+        raise InputError(f"{what} holds label {wrong!r}; the classes are: {some(names)}")
+    return np.array(found, np.int32)[where.reshape(label.shape)] if label.size else np.zeros(0, np.int32)
