@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from ensgan.cli.configurations import shipped
 from ensgan.game.program import Program
@@ -22,14 +23,24 @@ QUICK = ["--steps", "2", "--log_every", "1", "--eval_every", "2", "--checkpoint_
 
 
 def test_the_expected_configurations_ship():
-    assert {"digits_4x4", "ring8", "grid25", "mnist_mlp", "mnist_dcgan", "mixed_archs", "stacked_mnist"} <= set(CONFIGS)
+    assert {"digits_heads", "digits_4x4", "ring8", "grid25", "mnist_heads", "mixed_archs", "stacked_mnist"} <= set(
+        CONFIGS
+    )
+
+
+def pictures(folder, size, num=256):
+    """A folder of random pictures in colour."""
+    folder.mkdir()
+    for k, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (num, size, size, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{k}.png")
+    return folder
 
 
 # The networks of `stacked_mnist` take a minute to compile; `test_stacked` takes a step of them at tiny sizes.
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in ("digits_4x4", "mnist_mlp") else pytest.param(name, marks=pytest.mark.slow)
+        name if name in ("digits_heads", "mnist_heads") else pytest.param(name, marks=pytest.mark.slow)
         for name in sorted(set(CONFIGS) - {"stacked_mnist"})
     ],
 )
@@ -39,6 +50,8 @@ def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
     if needs_files and not MNIST.is_dir():
         pytest.skip(f"{name} reads the MNIST files; set ENSGAN_MNIST to their folder")
     files = ["--data.path", str(MNIST)] if needs_files else []
+    if isinstance(tree["data"], dict) and tree["data"]["name"] == "folder":
+        files = ["--data.path", str(pictures(tmp_path / "pictures", tree["data"]["size"]))]
     settings, _ = parse({"name": name, **tree}, TABLES, [*QUICK, *files])
     outcome = run_module.run(settings, tmp_path / "run")
     assert outcome.step == 2
@@ -52,7 +65,7 @@ def test_a_configuration_runs_for_a_few_steps(name, tmp_path):
 def test_a_header_says_the_command_the_time_and_the_score(name):
     lines = CONFIGS[name].read_text().splitlines()
     header = "\n".join(line for line in lines[: lines.index("seed = 0")])
-    assert f"ensgan train {name}".removesuffix(" digits_4x4") in header
+    assert f"ensgan train {name}".removesuffix(" digits_heads") in header
     assert "Time: " in header
     assert "Score: " in header
 

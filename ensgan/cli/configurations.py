@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ensgan.types import InputError, unknown
 
-DEFAULT = "digits_4x4"
+DEFAULT = "digits_heads"
 
 
 def shipped(folder: str = "") -> dict[str, Path]:

@@ -55,9 +55,14 @@ def test_neighbours_meet_the_same_reals(compare):
 @pytest.mark.parametrize("coverage", ["full", "split"])
 @pytest.mark.parametrize(("reals", "fakes"), [(8, 2), (4, 8)])
 def test_conditional_fakes_have_the_classes_of_the_reals_that_they_meet(reals, fakes, coverage):
+    with jax.enable_x64(True):
+        wide = (
+            networks.mlp_generator((2,), latent=3, widths=(4,), classes=3, dtype="float64"),
+            networks.mlp_discriminator((2,), widths=(4,), classes=3, dtype="float64"),
+        )
     conditional = Game(
-        [Group(networks.mlp_generator((2,), latent=3, widths=(4,), classes=3, dtype="float64"), 2)],
-        [Group(networks.mlp_discriminator((2,), widths=(4,), classes=3, dtype="float64"), 2)],
+        [Group(wide[0], 2)],
+        [Group(wide[1], 2)],
         loss=losses.relativistic,
         pairing=pairing.own_and_mean(0.3),
         optimizer=optax.sgd(1.0),
