@@ -10,6 +10,7 @@ from ensgan.evaluation import comparison
 from ensgan.evaluation.features import identity, of_inception
 from ensgan.evaluation.folders import compare_folders, frechet_of_folders
 from ensgan.evaluation.text import describe_floor, format_measured
+from ensgan.metrics.checks import Undefined
 from ensgan.types import InputError, unknown
 
 FOLDER_FEATURES = ("identity", "classifier")
@@ -62,10 +63,13 @@ def folders(
         raise InputError(f"--classifier-steps is {steps}; give 1 or more")
     of = identity(comparison.PIXELS if pixels is None else pixels) if inception is None else of_inception(inception)
     if moments:
-        distance, reals, fakes = frechet_of_folders(
-            real or "", fake or "", features=of, size=size, span=span, num=num, seed=seed, cache=cache
-        )
-        print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
+        try:
+            distance, reals, fakes = frechet_of_folders(
+                real or "", fake or "", features=of, size=size, span=span, num=num, seed=seed, cache=cache
+            )
+            print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
+        except Undefined as error:
+            print(f"Fréchet distance  not defined, because {error}")
         return
     found, judge = compare_folders(
         real or "",

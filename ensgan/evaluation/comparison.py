@@ -96,7 +96,13 @@ def compare(
     given = {"reals": real, "fakes": fake, **({} if more is None else {"other reals": more})}
     samples = _samples(given, np.shape(real)[1:], features, by)
     reals, fakes = samples["reals"], samples["fakes"]
-    check_pair(reals.features, fakes.features, least=1)
+    try:
+        check_pair(reals.features, fakes.features, least=1)
+    except InputError as error:  # samples that are not finite
+        if by.strict:
+            raise
+        wanted = dict.fromkeys(by.names or known, str(error))
+        return Comparison({}, wanted, features.name, len(reals.features), len(fakes.features), 0)
     n, m = len(reals.features), len(fakes.features)
     if more is not None:
         pair = (reals, samples["other reals"].part(0, m))

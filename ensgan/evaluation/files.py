@@ -34,7 +34,8 @@ def read_samples(
             raise InputError(f"{path} is a file; expected a folder of images, or a file that ends in .npz or .npy")
         return read_images(path, size=size), None
     x, label = _arrays(path)
-    x = checked_samples(x, f"samples in {path}")
+    if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):  # metrics say which points are not finite
+        x = checked_samples(x, f"samples in {path}")
     if len(x) == 0:
         raise InputError(f"{path} holds no samples; expected at least 1")
     if x.ndim == 4:

@@ -164,6 +164,8 @@ def describe_floor(found: Any) -> str:
 
 
 def _floor(found: Any) -> str:
+    if not found.rows:
+        return "there is no floor, because nothing was measured"
     if not any(np.isfinite(row.floor) for row in found.rows.values()):
         return "there is no floor: it needs other reals"
     text = f"the floor is what {found.floor} other reals get"

@@ -9,6 +9,10 @@ import numpy as np
 from ensgan.types import InputError
 
 
+class Undefined(InputError):
+    """A metric has no value for these samples, though they are samples."""
+
+
 def check_samples(x: Any, what: str = "samples", least: int = 2) -> np.ndarray:
     """Features or points as float64 `[n, D]`.
 
@@ -27,9 +31,9 @@ def check_samples(x: Any, what: str = "samples", least: int = 2) -> np.ndarray:
 
 
 def check_varied(x: np.ndarray, what: str) -> None:
-    """Raises InputError for samples that are all equal, whose distances give no unit of length."""
+    """Raises Undefined for samples that are all equal, whose distances give no unit of length."""
     if (x == x[:1]).all():
-        raise InputError(f"all {len(x)} {what} are equal, so that their distances give no unit of length")
+        raise Undefined(f"all {len(x)} {what} are equal, so that their distances give no unit of length")
 
 
 def check_finite(x: Any, what: str) -> np.ndarray:

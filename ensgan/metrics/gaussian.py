@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensgan.metrics.checks import check_finite, check_samples
+from ensgan.metrics.checks import Undefined, check_finite, check_samples
 from ensgan.types import InputError
 
 
@@ -62,7 +62,7 @@ def moments_of_parts(parts: Iterable[Any], what: str = "samples") -> Moments:
 def check_rank(n: int, features: int, what: str) -> None:
     """Refuses no more samples than features, which have no covariance of full rank."""
     if n <= features:
-        raise InputError(
+        raise Undefined(
             f"there are {n} {what} with {features} features each; a Fréchet distance needs more samples than "
             f"features: give at least {features + 1}, or use fewer features (of pixels, smaller images)"
         )

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ OTHERS = re.findall(
 FILES = [path for path in FILES if path.parent.name != "reporting"]  # pages have properties of style with two hyphens
 
 
+def bundled(factory):
+    """The options of a factory that stand in a dictionary type behind `**`."""
+    hints = [getattr(hint, "__args__", ()) for hint in typing.get_type_hints(factory).values()]
+    return [
+        name for (kind,) in (each for each in hints if len(each) == 1) for name in getattr(kind, "__annotations__", ())
+    ]
+
+
 def flags():
     """Every flag of every command, with hyphens; options of plugs by their last word."""
     found = {"--help", "--help-all", "--data-dir", "--key", "--flag"}
@@ -41,7 +50,7 @@ def flags():
         option
         for table in TABLES.values()
         for factory in table.values()
-        for option in inspect.signature(factory).parameters
+        for option in [*inspect.signature(factory).parameters, *bundled(factory)]
     }
     return {flag.replace("_", "-") for flag in found}, {name.replace("_", "-") for name in [*options, *fields]}
 

@@ -298,7 +298,7 @@ WRONG = [
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
     (["train", "--steps", "many"], 2, '--steps: expected an int. Got value: many'),
-    (["train", "--distances", "kid"], 2, '--distances: expected a list, such as'),
+    (["train", "--generators.0.network.widths", "a"], 2, "widths: expected an int"),
     (["train", "--steps", "0"], 2, "steps is 0; it must be at least 1"),
     (["train", "--seed", "-1"], 2, "seed is -1"),
     (["train", "--pairing", "friends"], 2, "unknown pairing 'friends'; known: bandit, diagonal, dropout"),

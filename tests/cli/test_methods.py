@@ -113,7 +113,7 @@ ONE_LOSS = ["--loss.generators", '["hinge"]', "--loss.discriminators", '["hinge"
         (["d2", COUNT_D, "3"], "2 losses in turn for 3 discriminators"),
         (["egan", *ONE_LOSS], "1 losses for 3 generators"),
         (["double_oracle", "--pairing", "mean"], "use nash"),
-        (["sgan", COUNT_D, "5"], "with 3 local pairs give 4 generators and 7 discriminators"),
+        (["sgan", COUNT_D, "5"], "for 3 local pairs give 4 generators and 7 discriminators"),
         (["magic"], "unknown configuration 'methods/magic'; known: methods/adagan"),
         (["shared", "--generators.0.shared", '["hidden.9"]'], r"unknown shared part 'hidden\.9'; known: hidden"),
     ],

@@ -228,7 +228,7 @@ def test_a_coordinator_that_does_not_answer_is_not_waited_for_for_ever(tree, tmp
     group = start(["train", tree, "--run-dir", tmp_path / "run", "--join-timeout", "3"], 2, which=[1])
     ((code, _, err),) = finish(group)
     assert code == 2
-    assert "waited 3 s for the others of its run; start all of them, with the same coordinator" in said(err)[0]
+    assert "waited 3 s for the others of its run; start all of them with the same coordinator" in said(err)[0]
     assert time.monotonic() - begin < 60
 
 
@@ -248,7 +248,7 @@ def alone(*arguments):
         (["--mesh", "member=3"], "the mesh member=3,data=1 takes 3 devices, but there are 2 devices"),
         (
             ["--mesh", "data=2", "--batch_size", "9"],
-            "a batch of 9 cannot be spread over data=2; give a batch_size of 8 or",
+            "batch_size is 9, which a mesh with data=2 does not divide; give batch_size=8 or",
         ),
     ],
 )
@@ -265,7 +265,7 @@ def test_wrong_places_are_one_line(arguments, message, tree, tmp_path):
     [
         (("nowhere", 2, 0), "the coordinator is 'nowhere'; give host:port of process 0"),
         (("host:99999", 2, 0), "give host:port"),
-        (("host:1", 2, 2), "process 2 of 2; processes are counted from 0"),
+        (("host:1", 2, 2), "process 2 of 2; processes are numbered from 0"),
         ((None, 2, 0), "--coordinator missing"),
         (("no-such-host.invalid:1234", 2, 1), "the coordinator's host no-such-host.invalid is not known here"),
     ],

@@ -486,3 +486,22 @@ def test_the_floor_of_a_classifier_comes_from_reals_that_it_has_not_seen():
     plain = evaluate_distances(game, state, source, names=["frechet"], num=40, repeats=0).mixture
     pair = (metrics.moments(source.held_out(split, 40)["x"]) for split in ("report", "train"))
     assert plain.rows["Fréchet distance"].floor == pytest.approx(metrics.frechet_distance(*pair), rel=1e-5)
+
+
+def test_samples_that_are_not_finite_are_said_so_in_every_row(tmp_path, capsys):
+    bad = points(50, 1)
+    bad[4, 1] = np.nan
+    np.savez(tmp_path / "real.npz", x=points(50, 0))
+    np.savez(tmp_path / "bad.npz", x=bad)
+    assert cli.main(["evaluate", "--real", str(tmp_path / "real.npz"), "--fake", str(tmp_path / "bad.npz")]) == 0
+    out = capsys.readouterr().out
+    told = re.findall(r"\n(\S.*?)  +not defined, because 1 of 50 fakes hold NaN or infinite numbers", out)
+    assert sorted(told) == sorted(SHORT.values())
+
+
+def test_a_frechet_distance_alone_that_is_not_defined_is_an_answer(tmp_path, capsys):
+    real, few = save(tmp_path / "real", pictures(60, 0)), save(tmp_path / "few", pictures(9, 1))
+    assert cli.main(["evaluate", "--real", str(real), "--fake", str(few), "--moments"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "Fréchet distance  not defined, because there are 9 fakes with 16 features"
+    )

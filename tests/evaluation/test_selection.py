@@ -190,7 +190,7 @@ def test_many_samples_are_scored_a_portion_at_a_time(state, scores, logits, monk
         return lambda *args: sizes.append(len(args[place])) or call(*args)
 
     monkeypatch.setattr(draws, "CHUNK", 16)
-    monkeypatch.setattr(inference, "_logits", seen(inference._logits, 3))
+    monkeypatch.setattr(inference, "_logits", seen(inference._logits, 2))
     monkeypatch.setattr(inference, "all_members", seen(inference.all_members, 4))
     got = held_out_logits(GAME, state, SOURCE.held_out("select", 1000))
     assert sizes == 2 * [10] + 5 * [16]  # 20 samples of each of 3 generators, and 20 reals

@@ -429,7 +429,7 @@ def test_members_start_different_and_do_not_depend_on_how_many_there_are():
     [
         ({"penalty": penalties.r1()._replace(strength="strong")}, "strength is 'strong'; give a number, 2 numbers"),
         ({"penalty": penalties.r1([1.0, 2.0, 3.0])}, "2 numbers, one per discriminator"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": -1}, "batch_size is -1"),
         ({"batch_size": 8.5}, "batch_size is 8.5; it must be a whole number"),
         ({"loss": "hinge"}, "loss is 'hinge'; give a loss, such as losses.hinge; known: hinge"),
         ({"pairing": pairing.mean}, "give a pairing, such as pairing.mean.., with its brackets"),

@@ -22,13 +22,13 @@ from ensgan import data, networks, pairing
 from ensgan.cli import main as cli
 from ensgan.cli.configurations import DEFAULT, shipped
 from ensgan.data import from_arrays
-from ensgan.devices import mesh
+from ensgan.devices import counting, mesh
 from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
 from ensgan.game.placement import start
 from ensgan.game.population import Group
 from ensgan.game.program import Program
-from ensgan.runs import config, counting
+from ensgan.runs import config
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.parsing import parse
 from ensgan.runs.plan import Plan, plan, tpus

@@ -244,6 +244,21 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     assert_same_bits(final(directory), state)
 
 
+def test_under_nohup_a_closed_terminal_ends_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with run_module._signals() as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert caught == []
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with run_module._signals() as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert caught == [signal.SIGHUP]
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_run_is_not_overwritten_by_accident(whole):
     before = (whole / "metrics.jsonl").read_bytes()
     with pytest.raises(InputError, match=r"already holds a run; continue it with `ensgan resume .*--overwrite"):
