@@ -121,6 +121,7 @@ def made(name, source, configuration, steps):
         settings["network"]["widths"] = [round(changes["wide"] * width) for width in settings["network"]["widths"]]
     for key, number, change in (("optimizer", "learning_rate", "rate"), ("penalty", "strength", "penalty")):
         old, new = tree[key][number], changes[change] or tree[key][number]
+        changes[change] = new
         tree[key] |= {number: new, "final": tree[key]["final"] * new / old, "horizon": steps}
     base = build_game(parse(tree, TABLES)[0], source.shape, source.num["train"])
     (g,), (d,) = base.groups_g, base.groups_d

@@ -85,7 +85,7 @@ def short_help(parser: Any) -> str:
     actions = {action.dest: action for action in parser._actions}
     command = parser.prog.rpartition(" ")[2]
     lines = [f"usage: {parser.prog} [CONFIG] [--flag value ...]", ""]
-    lines += ["CONFIG is a .toml file or a name such as ring8 or digits_heads (the default). Flags change its settings."]
+    lines += ["CONFIG is a .toml file or a name such as ring8; digits_heads is the default. Flags change its settings."]
     for heading, names in BEGINNER.items():
         rows = [_row(actions[name], brief=True) for name in names if name in actions]
         if heading == "the data":
