@@ -22,7 +22,7 @@ def law(choice: str | None, run: Opened) -> np.ndarray | None:
     """The law of labels that `--classes` asks for, or that of the run; it is printed. None where there is none."""
     found = law_of(run.config, run.game, run.source, choice)
     if found is not None:
-        print(describe_law(choice or run.config.classes, found, run.source.class_names), file=sys.stderr)
+        print(describe_law(choice or run.config.classes, found, run.source.class_names))
     return found
 
 

@@ -419,7 +419,7 @@ def test_one_law_of_labels_everywhere(tmp_path, capsys, monkeypatch):
         return np.load(out)["label"].mean()
 
     assert abs(rare() - trained[1]) < 0.04
-    assert found["text"] in capsys.readouterr().err
+    assert found["text"] in capsys.readouterr().out
     assert abs(rare("--classes", "uniform") - 0.5) < 0.06
     assert rare("--classes", "1,0") == 0
     assert abs(rare("--refine", "obrs") - trained[1]) < 0.04
