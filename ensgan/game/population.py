@@ -23,6 +23,7 @@ from ensgan.networks.stages import Split, leaves, merged, pruned, split, within
 from ensgan.types import Array, InputError, Network, Shape, Stage, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
+TRUNK = "trunk"  # a name for all stages but the last
 UNROLLED = 64  # the largest number of unrolled discriminators; more would take too long to compile
 
 
@@ -61,7 +62,8 @@ class Group:
         shared: parts of the network that all members of the group have in common, by dotted names of parameters, such
             as `hidden.1` or `last`. They move by the mean of the members' gradients. If they are the first stages of
             the network or the last ones (`Network.stages`), they run once on the samples of all members: the first
-            stages of discriminators are then a trunk, and the rest of each member is a head.
+            stages of discriminators are then a trunk, and the rest of each member is a head. `trunk` stands for all
+            stages but the last.
 
     Raises:
         InputError: `count` is below 1, `execute` is unknown, a per-member array has another length, or the network does
@@ -88,10 +90,13 @@ class Group:
                 f"give one number, or {self.count} numbers"
             )
         if self.shared:
-            params = jax.eval_shape(lambda: self.network.init(jax.random.key(0)))[0]
-            names = [name for name, _ in leaves(params)]
+            names = [name for name, _ in leaves(jax.eval_shape(lambda: self.network.init(jax.random.key(0)))[0])]
+            covers = lambda part: any(within(name, [part]) for name in names)
+            if TRUNK in self.shared and not covers(TRUNK) and self.network.stages:
+                front = [part for stage in self.network.stages[:-1] for part in stage.names if covers(part)]
+                object.__setattr__(self, "shared", (*(part for part in self.shared if part != TRUNK), *front))
             for part in self.shared:
-                if not any(within(name, [part]) for name in names):
+                if not covers(part):
                     raise unknown("shared part", part, names)
 
     def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:

@@ -153,3 +153,14 @@ def test_penalties_that_are_not_quadratic_are_paid_head_by_head():
 def test_members_with_common_stages_stay_on_one_device():
     with pytest.raises(InputError, match=r"the members of discriminators.0 have common stages, .* use member=1"):
         check_mesh(game(4, 4), Sizes(2, 1))
+
+
+def test_trunk_stands_for_all_stages_but_the_last():
+    deep = networks.mlp_discriminator((2,), widths=(4, 4, 4))
+    by_name = Group(deep, 2, shared=("hidden.0", "hidden.1", "hidden.2"))
+    assert set(by_name.parts.common.names) >= {"hidden.0", "hidden.2"}
+    assert Group(deep, 2, shared=("trunk",)).shared == by_name.shared
+    assert Group(networks.mlp_discriminator((2,), widths=()), 2, shared=("trunk",)).shared == ()
+    assert Group(TWO_STAGES, 2, shared=("trunk",)).shared == ("trunk",)
+    with pytest.raises(InputError, match="unknown shared part 'trunk'; known: b, w1, w2"):
+        Group(toys.dense(2, 4, ()), 2, shared=("trunk",))

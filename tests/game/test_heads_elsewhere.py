@@ -89,15 +89,14 @@ def test_separate_reals_of_heads():
 def test_spectral_norm_in_a_trunk():
     with jax.enable_x64(True):
         spectral = networks.mlp_discriminator((2,), widths=(4, 4), spectral_norm=True, dtype="float64")
-    names = tuple(name for stage in spectral.stages[:-1] for name in stage.names)
-    played = Game(
-        [Group(toys.dense(3, 4, (2,)), 2)],
-        [Group(spectral, 2, shared=names)],
-        loss=losses.hinge,
-        pairing=pairing.mean(),
-        optimizer=optax.sgd(1.0),
-        reals=8,
-        fakes=4,
-    )
-    assert played.groups_d[0].has_trunk
-    definition.check(played, toys.batch(8))
+        played = Game(
+            [Group(toys.dense(3, 4, (2,)), 2)],
+            [Group(spectral, 2, shared=tuple(name for stage in spectral.stages[:-1] for name in stage.names))],
+            loss=losses.hinge,
+            pairing=pairing.mean(),
+            optimizer=optax.sgd(1.0),
+            reals=8,
+            fakes=4,
+        )
+        assert played.groups_d[0].has_trunk
+        definition.check(played, toys.batch(8))

@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec
 
 from ensgan import data, networks, pairing
 from ensgan.cli import main as cli
-from ensgan.cli.configurations import DEFAULT, shipped
+from ensgan.cli.configurations import shipped
 from ensgan.data import from_arrays
 from ensgan.devices import counting, mesh
 from ensgan.devices.mesh import Sizes
@@ -184,7 +184,8 @@ def test_the_command_prints_a_table_without_the_data_being_there():
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     for text in (
-        "8 generators × 8 discriminators, batch 64, full coverage",
+        "8 generators × 8 discriminators, full coverage",
+        "64 reals and 8 × 64 fakes a step",
         "samples of 28×28×1, 42,000 to train with",
         f"64 × cpu, mesh member=8,data=8, jax {jax.__version__}",
         "generators.0      8 × ",
@@ -203,10 +204,13 @@ def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, caps
     np.savez(options["path"], x=np.zeros((40, 3)))
     named = ["--data", "npz", *QUICK]
     known = ["--sample-shape", "3", "--samples", "40", "--batch-size", "16"]
-    assert cli.main(["plan", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"]) == 0
+    assert (
+        cli.main(["plan", "digits_4x4", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"])
+        == 0
+    )
     printed = json.loads(capsys.readouterr().out)
     flags = [*named, "--batch_size", "16", "--data.path", str(options["path"])]
-    settings, _ = parse(config.read(shipped()[DEFAULT]), TABLES, flags)
+    settings, _ = parse(config.read(shipped()["digits_4x4"]), TABLES, flags)
     real = plan(*build(settings), Sizes(2, 2)).as_dict()
     assert json.loads(json.dumps(real)).items() <= printed.items()
     sent, computed = printed["travel"] / 50e9, printed["flops"] / 100e12
