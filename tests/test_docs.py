@@ -44,10 +44,10 @@ def test_the_program_of_the_readme_runs(plain_promotion):
     assert names["best"].mixture.sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("k", range(4))
+@pytest.mark.parametrize("k", range(5))
 def test_the_programs_on_networks_run(k, plain_promotion):
     found = programs("docs/networks.md")
-    assert len(found) == 4
+    assert len(found) == 5
     names = {}
     exec(found[k], names)
     if "state" in names:
