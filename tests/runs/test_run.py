@@ -30,6 +30,7 @@ from ensgan.reporting import Watcher, read_metrics, write_report
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as run_module
+from ensgan.runs import signals
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import to_dict
@@ -247,11 +248,11 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
 def test_under_nohup_a_closed_terminal_ends_nothing():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with run_module._signals() as caught:
+        with signals.collected() as caught:
             os.kill(os.getpid(), signal.SIGHUP)
         assert caught == []
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with run_module._signals() as caught:
+        with signals.collected() as caught:
             os.kill(os.getpid(), signal.SIGHUP)
         assert caught == [signal.SIGHUP]
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
