@@ -125,7 +125,8 @@ class Roles(NamedTuple):
 class Loss(NamedTuple):
     """Pair losses as elementwise functions of logits; the kernel takes the means.
 
-    Here `s` are the logits of fakes `[M, N, B]` and `r` the logits of reals `[1, N, B]`.
+    Here `s` are logits of fakes `[M, N, B]`, and `r` are logits of reals in a shape that broadcasts to it: in a
+    relativistic loss the real of every comparison, in others just one, which `fake` and `generator` do not use.
 
     Attributes:
         real: `real(r)`, the loss of D_j on its reals.

@@ -160,26 +160,29 @@ def parse(text: str) -> Sizes | None:
     return Sizes(**found)
 
 
-def check_fits(
-    sizes: Sizes,
-    groups: Mapping[str, int],
-    samples: Mapping[str, int],
-    dealt: int = 1,
-    pack: int = 1,
-    whole: bool = False,
-    common: Sequence[str] = (),
-) -> None:
-    """Raises InputError if a mesh does not divide members or samples; the error names the nearest numbers that fit.
+class ToDivide(NamedTuple):
+    """What a mesh must divide.
 
-    Args:
-        sizes: the sizes of the mesh.
+    Attributes:
         groups: number of members of each group, by its name.
         samples: number of samples of a step, by its name.
-        dealt: number of discriminators among which a batch is dealt out; 1 if each sees the whole batch.
+        dealt: number of discriminators among which samples are dealt out; 1 if each sees all.
         pack: number of samples that discriminators judge together.
         whole: whether a network couples the samples of a batch, which must then stay on one device.
         common: names of the groups whose members run common stages together, and must stay on one device.
     """
+
+    groups: Mapping[str, int]
+    samples: Mapping[str, int]
+    dealt: int = 1
+    pack: int = 1
+    whole: bool = False
+    common: Sequence[str] = ()
+
+
+def check_fits(sizes: Sizes, what: ToDivide) -> None:
+    """Raises InputError if a mesh does not divide members or samples; the error names the nearest numbers that fit."""
+    groups, samples, dealt, pack, whole, common = what
     if common and sizes.member > 1:
         raise InputError(
             f"the members of {common[0]} have common stages, which run once on the samples of all of them, so they "
@@ -217,19 +220,12 @@ def _divisors(numbers: Any) -> str:
     return " or ".join(str(k) for k in range(1, common + 1) if common % k == 0)
 
 
-def choose(
-    devices: int,
-    groups: Mapping[str, int],
-    samples: Mapping[str, int],
-    dealt: int = 1,
-    pack: int = 1,
-    whole: bool = False,
-    common: Sequence[str] = (),
-) -> Sizes:
+def choose(devices: int, what: ToDivide) -> Sizes:
     """The sizes that use the most of `devices` devices; among equals, those that spread members the most.
 
     Spreading members also spreads the work and memory of their optimiser; spreading samples does not.
     """
+    groups, samples, dealt, pack, whole, common = what
     members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0 and not (common and m > 1)]
     least = math.gcd(*samples.values())
     data = [d for d in range(1, devices + 1) if least % (dealt * pack * d) == 0 and not (whole and d > 1)]

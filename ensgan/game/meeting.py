@@ -35,9 +35,8 @@ def meet(compare: str, M: int, view: View, reals: int, place: Place) -> Meeting:
     if F == R:
         return Meeting(lambda s: s, lambda x: x[None], F, 1, 1.0)
     each = -(-R // (M * F))
-    index = (
-        numbers(view.rows_KN, F, R, place)[..., None] + M * F * jnp.arange(each)[None, None, None]
-    ) % R  # [K, N or 1, F, each]
+    first = numbers(view.rows_KN, F, R, place)[..., None]
+    index = (first + M * F * jnp.arange(each)[None, None, None]) % R  # [K, N or 1, F, each]
     index = index.reshape(*index.shape[:2], -1)
     found = lambda x: place.all_samples(x, 1)[jnp.arange(x.shape[0])[None, :, None], index]
     return Meeting(lambda s: jnp.repeat(s, each, axis=2), found, F, each, R / (F * each))

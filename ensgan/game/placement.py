@@ -8,7 +8,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.devices import mesh, processes
-from ensgan.devices.mesh import DATA, MEMBER, Sizes, check_fits
+from ensgan.devices.mesh import DATA, MEMBER, Sizes, ToDivide, check_fits
 from ensgan.game.game import Game
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
@@ -17,21 +17,21 @@ from ensgan.types import InputError
 
 def check_mesh(game: Game, sizes: Sizes) -> None:
     """Raises InputError, with sizes that fit, if a game cannot be spread over a mesh of these sizes."""
-    check_fits(sizes, **to_divide(game))
+    check_fits(sizes, to_divide(game))
 
 
-def to_divide(game: Game) -> dict[str, Any]:
-    """The numbers that a mesh must divide, as arguments of `mesh.check_fits` and `mesh.choose`."""
+def to_divide(game: Game) -> ToDivide:
+    """What a mesh must divide for a game."""
     sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
     groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
-    return {
-        "groups": groups,
-        "samples": game.counts,
-        "dealt": game.hands,
-        "pack": game.pack,
-        "common": [name for name, parts in zip(groups, (g.parts for g in game.groups), strict=True) if parts],
-        "whole": any(g.network.batch_coupled and not g.network.synced for g in game.groups),
-    }
+    return ToDivide(
+        groups=groups,
+        samples=game.counts,
+        dealt=game.hands,
+        pack=game.pack,
+        whole=any(g.network.batch_coupled and not g.network.synced for g in game.groups),
+        common=[name for name, group in zip(groups, game.groups, strict=True) if group.parts],
+    )
 
 
 def specs(players: Game | Replicas) -> State:
@@ -81,7 +81,7 @@ def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
         InputError: the sizes do not fit the devices or the game.
     """
     if sizes is None:
-        sizes = mesh.choose(jax.device_count(), **to_divide(game))
+        sizes = mesh.choose(jax.device_count(), to_divide(game))
         if processes.several() and sizes.devices < jax.device_count():
             raise InputError(
                 f"the largest mesh that fits this game is {sizes}, but several processes must use all of their "

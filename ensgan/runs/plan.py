@@ -111,7 +111,7 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     """
     check_source(game, source)
     devices = jax.devices() if topology is None else tpus(topology)
-    sizes = meshes.choose(len(devices), **to_divide(game)) if sizes is None else sizes
+    sizes = meshes.choose(len(devices), to_divide(game)) if sizes is None else sizes
     check_mesh(game, sizes)
     loop = loops(game)
     if topology is not None:
@@ -210,7 +210,7 @@ def _mesh(sizes: Sizes, devices: Sequence[Any], topology: str | None) -> Mesh:
         )
     try:
         grid = mesh_utils.create_device_mesh(tuple(sizes), devices=devices, allow_split_physical_axes=True)
-    except (AssertionError, NotImplementedError):  # of some kinds of TPU, it cannot tell who is whose neighbour
+    except (AssertionError, NotImplementedError):  # for some kinds of TPU it cannot order the devices
         grid = np.array(devices).reshape(sizes)
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * 2)
 
