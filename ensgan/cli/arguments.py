@@ -47,7 +47,7 @@ def call(command: str, function: Callable[..., Any], argv: Sequence[str], config
         SystemExit: after the help was printed.
     """
     kinds = get_type_hints(function)
-    flags = [flag(each) for each in with_values(argv, function)]
+    flags = [flag(each, Config in kinds.values()) for each in with_values(argv, function)]
     if Config in kinds.values():
         tables: Tables = inspect.getmodule(function).__dict__.get("TABLES", TABLES)  # type: ignore[union-attr]
         named = flags.pop(0) if flags and not flags[0].startswith("-") else None
@@ -132,13 +132,13 @@ def with_values(argv: Sequence[str], function: Callable[..., Any]) -> list[str]:
     return [f"{each}=true" if each.replace("-", "_").replace("__", "--", 1) in bare else each for each in argv]
 
 
-def flag(argument: str) -> str:
-    """`--data-dir` is `--data.path`, and `--batch-size` is `--batch_size`."""
+def flag(argument: str, configures: bool) -> str:
+    """`--batch-size` is `--batch_size`, and where a command `configures` a run, `--data-dir` is `--data.path`."""
     key, equals, value = argument.partition("=")
     if not key.startswith("--") or key == "--help-all":
         return argument
     name = key[2:].replace("-", "_")
-    return f"--{'data.path' if name == 'data_dir' else RENAMED.get(name, name)}{equals}{value}"
+    return f"--{'data.path' if name == 'data_dir' and configures else RENAMED.get(name, name)}{equals}{value}"
 
 
 def _made(kind: Any, name: str, values: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from ensgan.data.labels import class_number, some
 from ensgan.data.law import describe_law
 from ensgan.evaluation import selection
+from ensgan.runs import directory as rundir
 from ensgan.runs import records
 from ensgan.runs.build import law_of
 from ensgan.runs.restore import Opened
@@ -49,19 +50,30 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
         some = "" if len(among) == game.M else f"{len(among)} of "
         return found, f"the {kind} mixture of {some}{game.M} generators"
     if choice == "best":
-        scores = selection.select(game, state, run.source, num=run.config.held_out, classes=classes)
-        if scores.members == "parts":
-            print(
-                f"generator {scores.best} covers {scores.coverage[scores.best]:.0%} of held-out reals, "
-                f"the mixture {scores.coverage[-1]:.0%}",
-                file=sys.stderr,
-            )
-        return np.eye(game.M)[scores.best], f"generator {scores.best}, the best"
+        best, coverage = _best(run, classes)
+        if game.members == "parts":
+            text = f"generator {best} covers {coverage[best]:.0%} of held-out reals, the mixture {coverage[-1]:.0%}"
+            print(text, file=sys.stderr)
+        return np.eye(game.M)[best], f"generator {best}, the best"
     kind, _, index = choice.partition(":")
     if kind != "member":
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
     i = member(kind, index, game.M)
     return np.eye(game.M)[i], f"generator {i}"
+
+
+def _best(run: Opened, classes: np.ndarray | None) -> tuple[int, Any]:
+    """The generator that ranks first, and how much of the reals each member and the mixture cover.
+
+    They are those of the log where it has them for this state and the same law of labels; else they are made.
+    """
+    usual = law_of(run.config, run.game, run.source)
+    same = classes is None or (usual is not None and np.array_equal(classes, usual))
+    logged = rundir.scores_at(run.directory, int(run.state.step)) if same else None
+    if logged is not None:
+        return int(logged["rank_g"][0]), logged["coverage"]
+    scores = selection.select(run.game, run.state, run.source, num=run.config.held_out, classes=classes)
+    return scores.best, scores.coverage
 
 
 def member(kind: str, index: str, count: int) -> int:

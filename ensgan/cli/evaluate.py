@@ -27,6 +27,7 @@ def evaluate(
     repeats: int | None = None,
     cache: str | None = None,
     classes: str | None = None,
+    data_dir: str | None = None,
 ) -> None:
     """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
 
@@ -45,6 +46,7 @@ def evaluate(
         cache: a folder that keeps features, means and covariances for the next time.
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        data_dir: where the data are now (default: where they were).
 
     Raises:
         InputError: a number out of range, other weights, or samples that are not images.
@@ -53,8 +55,8 @@ def evaluate(
         raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
     repeats = repeats_or_default(repeats)
     of = None if inception is None else of_inception(inception)
-    found = opened(run)
-    game, source, state, settings = found.game, found.source, found.state, found.config
+    found = opened(run, data_dir)
+    game, source, state, settings = found.game, found.data(), found.state, found.config
     if of is not None and not (len(source.shape) == 3 and source.shape[-1] in (1, 3)):
         raise InputError(
             f"--inception takes images [H, W, C] with 1 or 3 channels; samples of this run are {list(source.shape)}"

@@ -13,7 +13,13 @@ from ensgan.types import InputError
 
 
 def export(
-    run: Path, *, to: str | None = None, from_: str | None = None, overwrite: bool = False, classes: str | None = None
+    run: Path,
+    *,
+    to: str | None = None,
+    from_: str | None = None,
+    overwrite: bool = False,
+    classes: str | None = None,
+    data_dir: str | None = None,
 ) -> None:
     """Write a generator, the mixture or a discriminator as files that run without ensgan.
 
@@ -24,12 +30,13 @@ def export(
         overwrite: replace the export that is in the folder.
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        data_dir: where the data are now (default: where they were).
     """
     if not to:
         raise InputError("--to is missing; give a folder to make")
     directory = Path(to)
     exports.check_target(directory, overwrite)
-    found = opened(run)
+    found = opened(run, data_dir)
     kind, _, index = (from_ or "").partition(":")
     if kind == "discriminator":
         j = choices.member("discriminator", index, found.game.N)

@@ -13,11 +13,12 @@ from ensgan.cli import choices
 from ensgan.cli.checks import check_out
 from ensgan.data import checks, images
 from ensgan.data.labels import map_labels
+from ensgan.data.law import training_law
 from ensgan.data.source import dequantized
 from ensgan.reporting import write_reliability
-from ensgan.runs import records
+from ensgan.runs import judges, records
 from ensgan.runs.restore import Opened, opened
-from ensgan.sampling import combine
+from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
@@ -33,11 +34,13 @@ def judge(
     rule: str | None = None,
     calibrate: str | None = None,
     classes: str | None = None,
+    data_dir: str | None = None,
 ) -> None:
     """Combine all discriminators into one judge, plot its calibration, and score the samples in a file.
 
     Args:
-        run: the run's folder; it gets judge.json and reliability.png.
+        run: the run's folder; it gets judge.npz, judge.json and reliability.png. With --input, a judge that is there
+            already is used again.
         input_: samples to score, in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them.
         out: a .npz to write, with `probability` and `logit` of every sample.
         from_: the fakes to judge against: best, mixture or member:I, as in `ensgan sample`.
@@ -46,6 +49,7 @@ def judge(
         calibrate: isotonic (default), logistic or temperature.
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        data_dir: where the data are now (default: where they were).
 
     Raises:
         InputError: files that cannot be read or written, or samples of another shape.
@@ -57,15 +61,44 @@ def judge(
         check_out(target, ".npz")
     combine.is_smooth(rule, calibrate)
     read = None if input_ is None else _read(Path(input_))
-    found = opened(run)
+    found = opened(run, data_dir)
     asked = None if input_ is None or read is None else _checked(Path(input_), *read, found)
     law = choices.law(classes, found)
     weights, text = choices.weights(from_, found, classes=law)
-    fitted, how = fitted_judge(found, weights, rule=rule, calibrate=calibrate, classes=law)
-    records.save_judge(run, fitted, how, text, int(found.state.step))
-    print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
+    wanted = {"rule": rule, "calibrate": calibrate, "classes": law}
+    fitted = None if asked is None else stored_judge(found, weights, **wanted)
+    if fitted is None:
+        fitted = fitted_judge(found, weights, **wanted)
+        records.save_judge(run, fitted, text, int(found.state.step))
+        judges.save(run, fitted, int(found.state.step))
+        print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
     if asked is not None:
         _report(fitted.log_ratio, *asked, text, target)
+
+
+def stored_judge(
+    run: Opened,
+    weights: np.ndarray,
+    *,
+    rule: str | None = None,
+    calibrate: str | None = None,
+    smooth: bool = False,
+    classes: np.ndarray | None = None,
+) -> Judge | None:
+    """The judge that `ensgan judge` left, if it is of this state, sampler and kind; the arguments of `fitted_judge`."""
+    found = judges.load(run.directory, run.game, run.state)
+    if found is None or not (rule in (None, found.rule) and calibrate in (None, found.calibrate)):
+        return None
+    if (smooth and not found.smooth) or not found.average:
+        return None
+    laws: list[tuple[Any, Any]] = [(draws.probabilities(run.game, run.state, weights), found.law)]
+    if run.game.classes is not None:
+        shares = training_law(run.source) if classes is None else classes
+        laws.append((draws.class_shares(run.game, shares), found.classes))
+    if not all(np.array_equal(wanted, fitted) for wanted, fitted in laws):
+        return None
+    _describe(run, found, "from judge.npz")
+    return found
 
 
 def fitted_judge(
@@ -76,8 +109,8 @@ def fitted_judge(
     calibrate: str | None = None,
     smooth: bool = False,
     classes: np.ndarray | None = None,
-) -> tuple[Judge, str]:
-    """A judge of the sampler with these `weights` `[M]`, and how it is calibrated; its quality is printed on stderr.
+) -> Judge:
+    """A judge of the sampler with these `weights` `[M]`; its quality is printed on stderr.
 
     Unless `calibrate` says how, that is isotonic, which repairs any shape but is flat in places, or logistic where the
     judge must be `smooth`, for its gradient. The default rule is stacking. Draws have labels of the law `classes`, by
@@ -85,14 +118,21 @@ def fitted_judge(
     """
     how = calibrate or ("logistic" if smooth else "isotonic")
     rule = "stacking" if rule is None else rule
-    fitted: Any = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights, classes=classes)
-    before, after = fitted.before, fitted.after
+    fitted = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights, classes=classes)
+    _describe(run, fitted, "calibrated on held-out reals and as many draws of this sampler")
+    return fitted
+
+
+def _describe(run: Opened, judge: Judge, how: str) -> None:
+    assert judge.before is not None
+    assert judge.after is not None
+    before, after = judge.before, judge.after
     count = len(combine.judges(run.game, run.state))
     some = "" if count == run.game.N else f"{count} of "
     print(
-        f"judge: {rule} of {some}{run.game.N} discriminators, calibrated on held-out reals and as many draws of this "
-        f"sampler; on the other half of both, before and after: Brier score {before.brier:.4f} {after.brier:.4f}, "
-        f"calibration error {before.error:.4f} {after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
+        f"judge: {judge.rule} of {some}{run.game.N} discriminators, {how}; on the other half of both, before and "
+        f"after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration error {before.error:.4f} "
+        f"{after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
         file=sys.stderr,
         flush=True,
     )
@@ -103,7 +143,6 @@ def fitted_judge(
             file=sys.stderr,
             flush=True,
         )
-    return fitted, how
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.cli import choices
 from ensgan.cli.checks import check_out
-from ensgan.cli.judge import fitted_judge
+from ensgan.cli.judge import fitted_judge, stored_judge
 from ensgan.data import images, to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import some
@@ -42,6 +42,7 @@ def sample(
     seed: int = 0,
     label: str | None = None,
     classes: str | None = None,
+    data_dir: str | None = None,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
@@ -62,6 +63,7 @@ def sample(
             their law).
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        data_dir: where the data are now (default: where they were).
         refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
         budget: for obrs and drs the share of draws to accept, such as 0.5; for other methods steps per sample.
         rate: size of a step of ddls, dot and collaborative.
@@ -78,7 +80,7 @@ def sample(
     for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
         if refine is None and given is not None:
             raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-    found = opened(run)
+    found = opened(run, data_dir)
     _check_size(file, num, found.game.sample_shape)
     names = choices.class_names(found)
     asked = choices.classes(label, names)
@@ -95,7 +97,8 @@ def sample(
     key, game, state = jax.random.key(seed), found.game, found.state
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num), law)
     if refine is not None:
-        judge, _ = fitted_judge(found, weights, rule=rule, calibrate=calibrate, smooth=how.kind.gradient)
+        wanted = {"rule": rule, "calibrate": calibrate, "smooth": how.kind.gradient}
+        judge = stored_judge(found, weights, **wanted) or fitted_judge(found, weights, **wanted)
         sampler = Sampler(game, weights, label=None if asked is None else asked[0], classes=law)
         x, tags, cost = _refined(sampler, found, key, num, judge, how)
         text = f"{text}, {cost},"
@@ -136,15 +139,17 @@ def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found:
         np.savez(file, **arrays if tags is None else {**arrays, "label": tags, images.NAMES: np.array(names)})
     else:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
-        save_picture(file, x, found.source.held_out("select", 1000)["x"], columns=in_turn)
+        reals = None if x.ndim == 4 else found.reals("select", 1000)
+        save_picture(file, x, None if reals is None else reals["x"], columns=in_turn)
 
 
 def _refined(
     sampler: Sampler, found: Opened, key: Array, num: int, judge: Judge, how: Refinement
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Refined samples, their labels, and what they cost; prints how near they are to held-out reals."""
-    game, label, method, source = sampler.game, sampler.label, how.method, found.source
-    reals = source.held_out("select", 1000) if how.kind.start and label is None else None
+    game, label, method = sampler.game, sampler.label, how.method
+    there = found.reals("report", 1000)
+    reals = found.reals("select", 1000) if there is not None and how.kind.start and label is None else None
     start = reals if reals is None else (reals["x"], reals["label"]) if game.classes else reals["x"]
     end, told = ("\r" if sys.stderr.isatty() else "\n"), [0]
 
@@ -164,15 +169,14 @@ def _refined(
         x = np.asarray(drawn(game, found.state, key, num, weights=sampler.weights, label=tags))
         return x, tags, f"not refined, because {method} accepted none"
     x, tags = got.x if game.classes is not None else (got.x, None)
-    again = jax.random.fold_in(key, 1)
-    plain = drawn(
-        game, found.state, again, min(num, 1000), weights=sampler.weights, label=label, classes=sampler.classes
-    )
-    table = evaluate_refinement(source, plain, x, label)
-    if table is not None:
-        print(describe_refinement(table, method))
-    for note in copies(source.held_out("report", 1000)["x"], np.asarray(x)):
-        print(f"note: {note}", file=sys.stderr)
+    if there is not None:
+        again, law = jax.random.fold_in(key, 1), {"weights": sampler.weights, "classes": sampler.classes}
+        plain = drawn(game, found.state, again, min(num, 1000), label=label, **law)
+        table = evaluate_refinement(found.data(), plain, x, label)
+        if table is not None:
+            print(describe_refinement(table, method))
+        for note in copies(there["x"], np.asarray(x)):
+            print(f"note: {note}", file=sys.stderr)
     size = "" if math.isnan(got.effective) else f", effective sample size {got.effective:.0f}"
     cost = (
         f"refined by {method} (acceptance {got.acceptance:.1%}; for each sample {got.generated:.1f} evaluations of "

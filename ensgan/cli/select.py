@@ -13,7 +13,14 @@ from ensgan.runs.restore import opened
 from ensgan.types import unknown
 
 
-def select(run: Path, *, num: int | None = None, method: str | None = None, classes: str | None = None) -> None:
+def select(
+    run: Path,
+    *,
+    num: int | None = None,
+    method: str | None = None,
+    classes: str | None = None,
+    data_dir: str | None = None,
+) -> None:
     """Rank both sides on the select split, fit mixtures of generators, and store one for `sample --from mixture`.
 
     Args:
@@ -23,6 +30,7 @@ def select(run: Path, *, num: int | None = None, method: str | None = None, clas
             exponentiated_gradient or evolution (default: the best one on the select split).
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        data_dir: where the data are now (default: where they were).
 
     Raises:
         InputError: an unknown method, or too few samples.
@@ -30,7 +38,7 @@ def select(run: Path, *, num: int | None = None, method: str | None = None, clas
     if method not in (None, *selection.MIXTURES):
         raise unknown("method", method, selection.MIXTURES)
     num = enough(num)
-    found = opened(run)
+    found = opened(run, data_dir)
     game, state = found.game, found.state
     law = choices.law(classes, found)
     scores = selection.select(game, state, found.source, num=num or found.config.held_out, fit=True, classes=law)

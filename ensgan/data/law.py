@@ -23,8 +23,8 @@ def training_law(source: Source) -> np.ndarray | None:
     Those of stacked images follow from single ones, which are drawn apart. Of a stream they are those of the samples
     that were counted; where nothing was counted, as in an unlimited Gaussian mixture, all classes have equal shares.
     """
-    if source.classes is None:
-        return None
+    if source.classes is None or source.law is not None:
+        return source.law
     if source.single is not None:
         single = training_law(source.single)
         assert single is not None

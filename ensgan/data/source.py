@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.data.checks import check_seed
-from ensgan.data.facts import Facts, as_dict, facts_of, lines
+from ensgan.data.facts import Facts, facts_of, lines
 from ensgan.data.labels import Classes, map_labels
 from ensgan.data.pixels import Pixels, reading, stored
 from ensgan.types import Array, InputError, Shape, Tree, unknown
@@ -63,6 +63,7 @@ class Source:
         views: number of discriminators that have their own samples to train with; None if all share a batch.
         single: if every channel is a sample of another source, that source; a label is then a number in base
             `single.classes` with one digit per channel, the first channel's in front.
+        law: shares of the classes in the train split, `[classes]`, where `arrays` do not show them.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Source:
     pick: Callable[[Tree, Array, Array], dict[str, Array]] | None = None
     views: int | None = None
     single: Source | None = None
+    law: np.ndarray | None = None
 
     def check_batch(self, size: int) -> None:
         """Raises InputError if a batch of `size` is larger than the train split."""
@@ -102,11 +104,6 @@ class Source:
         if self.single is not None:
             return self.single.summary()
         return [] if self.facts is None else lines(self.name, self.facts)
-
-    def record(self) -> dict[str, Any]:
-        """The same as plain data for JSON."""
-        known = self.facts if self.single is None else self.single.facts
-        return {"name": self.name, "shape": list(self.shape), **({} if known is None else as_dict(known))}
 
 
 def check_held_out(split: str, num: int) -> int:

@@ -32,7 +32,8 @@ class RunFiles:
     picture: Path = _at("samples.png")
     report: Path = _at("report.html")
     selection: Path = _at("selection.json")  # what `ensgan select` chose
-    judge: Path = _at("judge.json")  # what `ensgan judge` left
+    judge: Path = _at("judge.json")  # what `ensgan judge` left: how good its judge is
+    judge_arrays: Path = _at("judge.npz")  # the judge itself
     reliability: Path = _at("reliability.png")  # likewise
     tensorboard: Path = _at("tensorboard")
     wandb: Path = _at("wandb.json")  # the run's id there
@@ -51,7 +52,8 @@ class RunFiles:
             self.report,
             self.wandb,
         )
-        return (*texts, self.selection, self.judge, self.reliability, self.checkpoints, self.tensorboard)
+        judged = (self.judge, self.judge_arrays, self.reliability)
+        return (*texts, self.selection, *judged, self.checkpoints, self.tensorboard)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -70,8 +70,11 @@ def write_report(run_dir: str | Path) -> Path:
     )
     title = str(config.get("name") or files.folder.resolve().name)
     facts = _facts(config, train, scores, clock, versions)
-    if law := _json(files.data, strict=False).get("class_law"):
+    data = _json(files.data, strict=False)
+    if law := data.get("class_law"):
         facts["classes"] = str(law["text"])
+    for change in data.get("changes", ()):
+        facts[f"other data from step {change['step']:,}"] = "; ".join(change["what"])
     page = environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)
     write_atomically(files.report, page.encode(errors="backslashreplace"))  # paths may be no text
     return files.report

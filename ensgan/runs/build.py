@@ -38,12 +38,22 @@ def build(config: Config) -> tuple[Game, Source]:
     Raises:
         InputError: a name, a number or a file that does not fit.
     """
-    source = viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
+    source = source_of(config)
+    return game_of(config, source), source
+
+
+def source_of(config: Config) -> Source:
+    """The data of a configuration. Raises InputError as `build` does."""
+    return viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
+
+
+def game_of(config: Config, source: Source) -> Game:
+    """The game of a configuration, checked against its data. Raises InputError as `build` does."""
     source.check_batch(config.batch_size or config.reals)
     game = build_game(config, source.shape, source.num["train"])
     check_source(game, source)
     law_of(config, game, source)
-    return game, source
+    return game
 
 
 def law_of(config: Config, game: Game, source: Source, choice: str | None = None) -> np.ndarray | None:

@@ -44,7 +44,7 @@ class Clock:
             "interruptions": 0,
         }
         if resume and path.is_file():
-            numbers = {k: v for k, v in _dictionary(path).items() if isinstance(v, int | float)}
+            numbers = {k: v for k, v in dictionary(path).items() if isinstance(v, int | float)}
             self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
             self.spent["interruptions"] += 1
         self._before, self._start = self.spent["total"], time.perf_counter()
@@ -123,10 +123,10 @@ def versions() -> dict[str, str]:
 
 def versions_of(directory: Path) -> dict[str, Any]:
     """The versions and data checksum that a run last wrote; empty where they cannot be read."""
-    return _dictionary(RunFiles(directory).versions)
+    return dictionary(RunFiles(directory).versions)
 
 
-def _dictionary(path: Path) -> dict[str, Any]:
+def dictionary(path: Path) -> dict[str, Any]:
     """The content of an optional JSON file; empty if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -136,9 +136,9 @@ def _dictionary(path: Path) -> dict[str, Any]:
 def wandb_id(directory: Path) -> str:
     """The id of the run at Weights & Biases, made at its beginning and kept in its folder, so that it goes on there."""
     file = RunFiles(directory).wandb
-    if not _dictionary(file).get("id"):
+    if not dictionary(file).get("id"):
         write_json(file, {"id": uuid.uuid4().hex[:12]})
-    return str(_dictionary(file)["id"])
+    return str(dictionary(file)["id"])
 
 
 def make(directory: Path) -> None:
@@ -207,7 +207,8 @@ def clear(directory: Path) -> None:
         raise InputError(f"cannot empty the run directory {directory}: {error.strerror}") from error
 
 
-def scored(directory: Path, step: int) -> bool:
-    """Whether the log has held-out scores of that step."""
+def scores_at(directory: Path, step: int) -> dict[str, Any] | None:
+    """The held-out scores of that step in the log, if it has them."""
     file = RunFiles(directory).metrics
-    return file.is_file() and any((r.get("kind"), r.get("step")) == ("score", step) for r in read_metrics(file))
+    records = read_metrics(file) if file.is_file() else []
+    return next((r for r in reversed(records) if (r.get("kind"), r.get("step")) == ("score", step)), None)

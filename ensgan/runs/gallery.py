@@ -59,8 +59,8 @@ def by_class(reals: dict[str, Any], classes: int, rows: int) -> tuple[dict[str, 
     return {"x": x.reshape(-1, *x.shape[2:])}, np.tile(np.arange(classes, dtype=np.int32), rows)
 
 
-def save_picture(path: Path, x: np.ndarray, real: np.ndarray, columns: int = 0) -> None:
-    """Samples `[n, ...]` as one picture: images enlarged in a grid, points (two coordinates) over the reals.
+def save_picture(path: Path, x: np.ndarray, real: np.ndarray | None, columns: int = 0) -> None:
+    """Samples `[n, ...]` as one picture: images enlarged in a grid, points (two coordinates) over the reals, if given.
 
     The grid has so many columns, or where that is 0 as many as make it nearly a square.
     """
@@ -71,4 +71,5 @@ def save_picture(path: Path, x: np.ndarray, real: np.ndarray, columns: int = 0) 
         path.write_bytes(png(tile(enlarged, columns=min(20, columns), gap=4)))
     else:
         flat = lambda points: points.reshape(len(points), -1)[:, :2]
-        path.write_bytes(png(scatter_panel(flat(x), flat(real), "#1f77b4")))
+        reals = flat(x)[:0] if real is None else flat(real)
+        path.write_bytes(png(scatter_panel(flat(x), reals, "#1f77b4")))

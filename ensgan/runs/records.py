@@ -115,19 +115,18 @@ def save_selection(
     return taken
 
 
-def save_judge(directory: Path, judge: Judge, calibrate: str, sampler: str, step: int) -> None:
+def save_judge(directory: Path, judge: Judge, sampler: str, step: int) -> None:
     """Writes `judge.json`: how far a judge can be trusted, before and after calibration.
 
     Args:
         directory: that of the run.
         judge: a fitted one.
-        calibrate: how it was calibrated.
         sampler: what it was calibrated against.
         step: step of its state.
     """
     assert judge.before is not None
     assert judge.after is not None
-    record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": calibrate, "sampler": sampler}
+    record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": judge.calibrate, "sampler": sampler}
     record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
     write_json(RunFiles(directory).judge, plain(record))
 

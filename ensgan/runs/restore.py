@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +19,10 @@ from ensgan.game.placement import shardings
 from ensgan.game.state import State
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
-from ensgan.runs.build import TABLES, build
+from ensgan.runs.build import TABLES, build_game, game_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
+from ensgan.runs.origin import Elsewhere, known, source_again, with_path
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
 
@@ -43,14 +46,19 @@ def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
     Raises:
         InputError: the data are not those of the run, or it has no complete checkpoint, or one that cannot be read.
     """
-    game, source = build(config)
-    check_data(directory, source.checksum())
+    source = source_again(config, directory)
+    game = game_of(config, source)
+    return game, source, state_of(directory, config, game)
+
+
+def state_of(directory: Path, config: Config, game: Game) -> State:
+    """The newest state of a run. Raises InputError where it has none, or one that cannot be read."""
     found = newest(directory, config, game, None)
     if found is None:
         raise InputError(
             f"{directory} has no complete checkpoint, since it was stopped before one; `ensgan resume` starts it again"
         )
-    return game, source, found[1]
+    return found[1]
 
 
 class Opened(NamedTuple):
@@ -59,14 +67,35 @@ class Opened(NamedTuple):
     directory: Path
     config: Config
     game: Game
-    source: Source
+    source: Source  # what the folder remembers of the data; held-out samples are read when they are asked for
     state: State
+    data: Callable[[], Source]  # the data themselves; raises InputError where they are not there, or are others
+
+    def reals(self, split: str, num: int) -> dict[str, Any] | None:
+        """Held-out samples, for what can do without: None, and a note, where the data are elsewhere."""
+        try:
+            return self.data().held_out(split, num)
+        except Elsewhere as error:
+            print(f"note: no reals to compare with, because {error}", file=sys.stderr)
+            return None
 
 
-def opened(directory: Path) -> Opened:
-    """A run with its data and its newest state. Raises InputError as `load_run` and `restore` do."""
+def opened(directory: Path, data_dir: str | None = None) -> Opened:
+    """A run with its newest state.
+
+    Args:
+        directory: that of the run.
+        data_dir: where its data are now; None where they were.
+
+    Raises:
+        InputError: as in `load_run` and `state_of`.
+    """
     config = load_run(directory)
-    return Opened(directory, config, *restore(directory, config))
+    if data_dir is not None:
+        config = with_path(config, os.path.abspath(data_dir))
+    source, data = known(config, directory)
+    game = build_game(config, source.shape, source.num["train"])
+    return Opened(directory, config, game, source, state_of(directory, config, game), data)
 
 
 def donors(places: Sequence[str]) -> list[Donor]:
@@ -84,7 +113,8 @@ def donors(places: Sequence[str]) -> list[Donor]:
             raise InputError(f"{place!r} is not a run to begin from; give RUN, RUN:member:I or RUN:step:N")
         directory = Path(path).expanduser()
         config = load_run(directory)
-        game, _ = build(config)
+        source, _ = known(config, directory)
+        game = build_game(config, source.shape, source.num["train"])
         state = newest(directory, config, game, None, numbers.get("step"))
         if state is None:
             raise InputError(f"{directory} has no complete checkpoint, so there are no weights to begin with")
@@ -101,16 +131,6 @@ def newest(
         return None
     with Checkpoints(place, config.keep, read_only=True) as checkpoints:
         return checkpoints.restore(_placed(game, there), step) if checkpoints.steps else None
-
-
-def check_data(directory: Path, checksum: str) -> None:
-    """Raises InputError where a run began with other data: what was held out then might be trained with now."""
-    before = rundir.versions_of(directory).get("data", checksum)
-    if before != checksum:
-        raise InputError(
-            f"the data have changed since {directory} was started (checksum was {before}, is {checksum}), so the "
-            "held-out split would differ; restore the original data or start a new run"
-        )
 
 
 def _placed(game: Game, there: Mesh | None) -> Any:

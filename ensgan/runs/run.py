@@ -27,11 +27,12 @@ from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watch
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import signals
-from ensgan.runs.build import build, described_law
+from ensgan.runs.build import described_law, game_of, source_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
-from ensgan.runs.restore import check_data, donors, newest
+from ensgan.runs.origin import about, check_classes, check_data, located
+from ensgan.runs.restore import donors, newest
 from ensgan.types import InputError
 
 
@@ -50,6 +51,7 @@ def run(
     resume: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
+    new_data: bool = False,
     sizes: mesh.Sizes | None = mesh.Sizes(),  # noqa: B008, a tuple of numbers
 ) -> Outcome:
     """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
@@ -65,6 +67,7 @@ def run(
         resume: continue from the newest checkpoint in it, which may have been made on another mesh.
         overwrite: replace a run that it holds, as soon as this one has its first checkpoint; until then it is kept.
         watcher: receives progress.
+        new_data: continue although the data are others than before; their splits are new too.
         sizes: the sizes of the mesh; by default one device, None chooses by the devices that there are.
 
     Raises:
@@ -72,13 +75,15 @@ def run(
     """
     watcher = watcher or Watcher()
     with processes.together():
-        job = _checked_job(config, directory, sizes, resume, overwrite)
+        job = _checked_job(config, directory, sizes, resume, overwrite, new_data)
     processes.check_same(_facts(config, directory, job))
     with contextlib.ExitStack() as stack:
         caught = []
         if processes.several():  # one that a signal ends while it compiles would leave the others waiting
             caught = stack.enter_context(signals.collected())
         found = _found(config, directory, job, stack, watcher) if resume else None
+        if job.changes:
+            watcher.note(f"going on with other data and new splits: {'; '.join(job.changes)}")
         for line in [*job.source.summary(), *described_law(config, job.game, job.source)[0]]:
             watcher.note(line)
         begin, state = _fresh(config, job, watcher) if found is None else found
@@ -93,7 +98,8 @@ def run(
                 job.program.compile(state)
                 watcher.note(f"a step has {_work(job)}")
         with processes.together():
-            saved = _take(config, directory, job, stack, resume, overwrite) if processes.first() else None
+            where = begin if resume else None
+            saved = _take(config, directory, job, stack, where, overwrite) if processes.first() else None
         checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep, saved=saved))
         if not processes.several():
             caught = stack.enter_context(signals.collected())
@@ -126,14 +132,21 @@ class _Job(NamedTuple):
     program: Program
     mesh: Mesh | None
     checksum: str  # of the data
+    changes: list[str]  # of the data, where they are others than before
 
 
-def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resume: bool, overwrite: bool) -> _Job:
+def _checked_job(
+    config: Config, directory: Path, sizes: mesh.Sizes | None, resume: bool, overwrite: bool, new_data: bool
+) -> _Job:
     """Builds what is trained. Raises InputError for everything that can be wrong before a step is compiled."""
     if not resume and processes.first():
         rundir.recover(directory)
         rundir.check_free(directory, overwrite)
-    game, source = build(config)
+    source = source_of(located(config, directory) if resume else config)
+    changes = check_data(directory, source, new_data) if resume else []
+    game = game_of(config, source)
+    if changes and game.classes is not None:
+        check_classes(directory, source)
     there = chosen_mesh(game, sizes)
     program = Program(game, source, there)
     check_split(source, "select")
@@ -145,10 +158,7 @@ def _checked_job(config: Config, directory: Path, sizes: mesh.Sizes | None, resu
     _check_sinks(config)
     if resume and not source.resumable:
         raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
-    checksum = source.checksum()
-    if resume:
-        check_data(directory, checksum)
-    return _Job(game, source, program, there, checksum)
+    return _Job(game, source, program, there, source.checksum(), changes)
 
 
 def _work(job: _Job) -> str:
@@ -168,26 +178,30 @@ def _found(
     with processes.together():
         found = newest(directory, config, job.game, job.mesh)
         begin = 0 if found is None else found[0]
-        if begin > config.steps or (begin == config.steps and rundir.scored(directory, begin)):
+        if begin > config.steps or (begin == config.steps and rundir.scores_at(directory, begin)):
             raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
     _note_resumed(directory, begin, watcher)
     return found
 
 
 def _take(
-    config: Config, directory: Path, job: _Job, stack: contextlib.ExitStack, resume: bool, overwrite: bool
+    config: Config, directory: Path, job: _Job, stack: contextlib.ExitStack, begin: int | None, overwrite: bool
 ) -> Callable[[], None] | None:
-    """Takes the folder, with an older run set aside; gives what is to be called when the first checkpoint is there."""
+    """Takes the folder, with an older run set aside; gives what is to be called when the first checkpoint is there.
+
+    A run that continues has it already, and goes on from step `begin`.
+    """
     saved = None
-    if not resume:
+    if begin is None:
         rundir.make(directory)
         stack.enter_context(rundir.locked(directory))
         rundir.check_free(directory, overwrite)
         saved = stack.enter_context(rundir.replacing(directory))
     files = RunFiles(directory)
+    data = about(config, directory, job.game, job.source, job.changes, begin)
     write_json(files.config, to_dict(config))
     write_json(files.versions, {**rundir.versions(), "data": job.checksum})
-    write_json(files.data, {**job.source.record(), **described_law(config, job.game, job.source)[1]})
+    write_json(files.data, data)
     return saved
 
 

@@ -1,6 +1,7 @@
 """Calibration: a score becomes the log odds of being real, and how well those odds hold on other data.
 
-Scores are float `[n]`, high for what looks real; `real` is bool `[n]`. Fitted on the host, applied in JAX.
+Scores are float `[n]`, high for what looks real; `real` is bool `[n]`. A calibrator gives the log density ratio of the
+data and the fakes, `[n]`. Fitted on the host, applied in JAX.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from jax.tree_util import Partial
 
 from ensgan.types import Array, InputError, unknown
 
-Calibrator = Callable[[Array], Array]  # score [n] -> log density ratio of the data and the fakes [n]
-
 
 class Quality(NamedTuple):
     """How far probabilities can be trusted, on data that they were not fitted on."""
@@ -29,7 +28,7 @@ class Quality(NamedTuple):
     count: np.ndarray  # [bins] samples there
 
 
-def temperature(score: Any, real: Any) -> Calibrator:
+def temperature(score: Any, real: Any) -> Partial:
     """Scores divided by the one T > 0 of least log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2).
 
     Repairs how sure a judge is, and neither an offset nor a wrong shape.
@@ -51,7 +50,7 @@ def temperature(score: Any, real: Any) -> Calibrator:
     return _affine(factor, 0.0)
 
 
-def logistic(score: Any, real: Any, least: float = -np.inf) -> Calibrator:
+def logistic(score: Any, real: Any, least: float = -np.inf) -> Partial:
     """a · score + b of least log loss (Platt 1999).
 
     Args:
@@ -67,7 +66,7 @@ def logistic(score: Any, real: Any, least: float = -np.inf) -> Calibrator:
     return _affine(weight[0], bias + offset) if weight[0] > least else _affine(least, 0.0)
 
 
-def isotonic(score: Any, real: Any) -> Calibrator:
+def isotonic(score: Any, real: Any) -> Partial:
     """The non-decreasing step function of least squares, by pooling adjacent violators (Zadrozny & Elkan 2002).
 
     Linear between the pools. One fake is added at the highest score and one real at the lowest: where k reals lie above
@@ -88,24 +87,39 @@ def isotonic(score: Any, real: Any) -> Calibrator:
     pools = IsotonicRegression(out_of_bounds="clip").fit(x, y)
     p = pools.y_thresholds_
     knots = jnp.asarray(pools.X_thresholds_, jnp.float32), jnp.asarray(np.log(p / (1.0 - p)) + offset, jnp.float32)
-    return Partial(jnp.interp, xp=knots[0], fp=knots[1])
+    return Partial(_interpolated, *knots)
 
 
 class Kind(NamedTuple):
-    """A way to calibrate: `fit(score, real, least)`, and whether the result has a gradient everywhere."""
+    """A way to calibrate.
 
-    fit: Callable[[Any, Any, float], Calibrator]
+    Attributes:
+        fit: `fit(score, real, least)` gives `apply` with its first arguments.
+        apply: `apply(*arrays, score)`.
+        smooth: whether the result has a gradient everywhere.
+    """
+
+    fit: Callable[[Any, Any, float], Partial]
+    apply: Callable[..., Array]
     smooth: bool = True
 
 
+def _line(weight: Array, bias: Array, score: Array) -> Array:
+    return weight * score + bias
+
+
+def _interpolated(x: Array, y: Array, score: Array) -> Array:
+    return jnp.interp(score, x, y)
+
+
 CALIBRATORS: dict[str, Kind] = {
-    "temperature": Kind(lambda score, real, least: temperature(score, real)),
-    "logistic": Kind(logistic),
-    "isotonic": Kind(lambda score, real, least: isotonic(score, real), smooth=False),
+    "temperature": Kind(lambda score, real, least: temperature(score, real), _line),
+    "logistic": Kind(logistic, _line),
+    "isotonic": Kind(lambda score, real, least: isotonic(score, real), _interpolated, smooth=False),
 }
 
 
-def fit(method: str, score: Any, real: Any, least: float = -np.inf) -> Calibrator:
+def fit(method: str, score: Any, real: Any, least: float = -np.inf) -> Partial:
     """A calibrator by name: temperature, logistic or isotonic.
 
     Unequal numbers of reals and fakes are accounted for: what comes back is the log density ratio, the log odds for
@@ -228,12 +242,8 @@ def quality(log_ratio: Any, real: Any, bins: int = 10) -> Quality:
     )
 
 
-def _affine(weight: float, bias: float) -> Calibrator:
+def _affine(weight: float, bias: float) -> Partial:
     return Partial(_line, jnp.float32(weight), jnp.float32(bias))
-
-
-def _line(weight: Array, bias: Array, score: Array) -> Array:
-    return weight * score + bias
 
 
 def _checked(score: Any, real: Any) -> tuple[np.ndarray, np.ndarray, float]:

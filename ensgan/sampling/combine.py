@@ -19,7 +19,7 @@ from ensgan.game.state import State
 from ensgan.metrics import metagame
 from ensgan.sampling import calibration, draws
 from ensgan.sampling.inference import logits, payoff
-from ensgan.sampling.judge import Judge
+from ensgan.sampling.judge import Judge, Parts
 from ensgan.sampling.refinement import Sampler
 from ensgan.sampling.rules import FITTED, JUDGES, RULES, Scored, is_smooth, mean_logit, stacked
 from ensgan.sampling.sampler import sample
@@ -112,45 +112,61 @@ def fit(
         InputError: an unknown rule or calibration, too few held-out reals, logits that are not finite, or a source that
             does not fit the game.
     """
-    smooth, seed = is_smooth(rule, calibrate), drawn.get("seed", 0)
+    is_smooth(rule, calibrate)  # which checks their names
     check_source(game, source)
     law, who = draws.probabilities(game, state, weights), judges(game, state)
     shares = _shares(game, source, drawn.get("classes"))
     reals, logit_Nn = _held_out(game, state, source, Sampler(game, law, average, classes=shares), drawn)
     n = len(reals["x"])
     real = np.arange(2 * n) < n
+    seed = drawn.get("seed", 0)
     half = np.random.default_rng(seed).permutation(n) < n // 2
     mine = np.concatenate([half, half])
-    scale, shift = np.ones(len(who)), np.zeros(len(who))
-    if meaning(game, state) != "log_ratio":
-        lines = [calibration.logistic_regression(row[mine][:, None], real[mine]) for row in logit_Nn]
-        scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
+    ratios = meaning(game, state) == "log_ratio"
+    lines = [(np.ones(1), 0.0) if ratios else _line(row[mine], real[mine]) for row in logit_Nn]
+    scale, shift = np.array([w[0] for w, _ in lines]), np.array([b for _, b in lines])
     even_Nn = logit_Nn * scale[:, None] + shift[:, None]
 
     first = {name: value[half] for name, value in reals.items()}
     scored = Scored(even_Nn[:, mine], real[mine], partial(_nash, game, state, first), seed)
     head, unseen = JUDGES[rule].fit(scored)
-    score = np.asarray(head(jnp.asarray(even_Nn, jnp.float32)))
+    score = np.asarray(JUDGES[rule].apply(*head, jnp.asarray(even_Nn, jnp.float32)))
     if unseen is None:
         calibrator = calibration.fit(calibrate, score[mine], real[mine])
     else:
         calibrator = calibration.fit(calibrate, unseen, real[mine], LEAST_SLOPE)
 
     naive = np.asarray(RULES.get(rule, mean_logit)(jnp.asarray(logit_Nn, jnp.float32)))
-    judging = state.discriminators, jnp.asarray(who), jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
-    tag = jnp.asarray(first["label"]) if "label" in first else None
+    line = jnp.asarray(scale, jnp.float32), jnp.asarray(shift, jnp.float32)
     reals_Nn = jnp.asarray(even_Nn[:, :n][:, half], jnp.float32)
+    label = jnp.asarray(first["label"]) if "label" in first else None
+    parts = Parts(jnp.asarray(who), line[0], line[1], reals_Nn, label, head, calibrator.args)
+    return assembled(game, state, rule, calibrate, parts)._replace(
+        law=law,
+        average=average,
+        classes=shares,
+        before=calibration.quality(naive[~mine], real[~mine]),
+        after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
+    )
+
+
+def _line(score: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, float]:
+    return calibration.logistic_regression(score[:, None], real)
+
+
+def assembled(game: Game, state: State, rule: str, calibrate: str, parts: Parts) -> Judge:
+    """A judge from what was fitted for it, and the discriminators of a state."""
+    judging = state.discriminators, parts.who, parts.scale, parts.shift
+    head = Partial(JUDGES[rule].apply, *parts.head)
+    calibrator = Partial(calibration.CALIBRATORS[calibrate].apply, *parts.calibrator)
     return Judge(
         score=Partial(_Score(game), judging, head, calibrator),
         meaning="log_ratio",
         rule=rule,
-        smooth=smooth,
-        law=law,
-        average=average,
-        classes=shares,
-        shape=Partial(_Shape(game), judging, reals_Nn, tag),
-        before=calibration.quality(naive[~mine], real[~mine]),
-        after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),
+        smooth=is_smooth(rule, calibrate),
+        shape=Partial(_Shape(game), judging, parts.real_Nn, parts.label),
+        calibrate=calibrate,
+        parts=parts,
     )
 
 

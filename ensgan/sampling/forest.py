@@ -7,15 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from ensgan.types import Array
 
 DEPTH = 8  # of trees
 
 
-def forest_of(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.ndarray]:
-    """A random forest on `x` `[n, N]` as arrays, and its out-of-bag logits `[n]`."""
+def forest_of(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[tuple[Any, Array], np.ndarray]:
+    """A random forest on `x` `[n, N]` as the first arguments of `walked`, and its out-of-bag logits `[n]`."""
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(200, max_depth=DEPTH, min_samples_leaf=0.05, oob_score=True, random_state=seed)
@@ -38,10 +37,10 @@ def forest_of(x: np.ndarray, real: np.ndarray, seed: int) -> tuple[Partial, np.n
     least = 1.0 / (len(real) + 2.0)
     logit = lambda p: np.log(p) - np.log1p(-p)
     outside = logit(np.clip(np.nan_to_num(forest.oob_decision_function_[:, 1], nan=0.5), least, 1.0 - least))
-    return Partial(_walked, nodes, jnp.float32(least)), outside
+    return (nodes, jnp.float32(least)), outside
 
 
-def _walked(nodes: dict[str, Array], least: Array, logit_Nn: Array) -> Array:
+def walked(nodes: dict[str, Array], least: Array, logit_Nn: Array) -> Array:
     """The logit of the mean share of reals in the leaves where samples end."""
     n = logit_Nn.shape[1]
 

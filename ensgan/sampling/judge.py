@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.tree_util import Partial
 
 from ensgan.sampling.calibration import Quality
 from ensgan.types import InputError
+
+
+class Parts(NamedTuple):
+    """What was fitted for a judge: arrays, without the discriminators, whose logits they take."""
+
+    who: Any  # numbers of the N discriminators that judge, [N]
+    scale: Any  # of their logits, [N]
+    shift: Any  # likewise
+    real_Nn: Any  # logits of reals, scaled and shifted
+    label: Any  # their labels [n], or None
+    head: tuple[Any, ...]  # the first arguments of the rule
+    calibrator: tuple[Any, ...]  # those of the calibrator
 
 
 class Judge(NamedTuple):
@@ -24,6 +36,8 @@ class Judge(NamedTuple):
     shape: Partial | None = None  # of refined samples: their own log ratio, as `collaborative` takes it
     before: Quality | None = None  # of σ(score) without calibration, on samples that nothing was fitted on
     after: Quality | None = None  # of σ(score), on the same samples
+    calibrate: str | None = None  # how it was calibrated
+    parts: Parts | None = None  # what was fitted
 
     @property
     def calibrated(self) -> bool:

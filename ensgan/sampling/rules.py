@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from ensgan.metrics import ranks
 from ensgan.sampling import calibration
-from ensgan.sampling.forest import forest_of
+from ensgan.sampling.forest import forest_of, walked
 from ensgan.types import Array, unknown
 
 
@@ -66,13 +65,15 @@ class Rule(NamedTuple):
     """How N logits become one score.
 
     Attributes:
-        fit: `fit(scored)` gives the rule `[N, n] -> [n]`, and None or scores `[n]` to calibrate on, where the rule
-            would flatter itself on the samples that it was fitted on.
+        fit: `fit(scored)` gives the first arguments of `apply`, arrays or dicts of arrays, and None or scores `[n]` to
+            calibrate on, where the rule would flatter itself on the samples that it was fitted on.
+        apply: `apply(*arguments, logit_Nn)` gives the score `[n]`.
         smooth: whether the score has a gradient everywhere.
         fitted: whether it depends on what it is fitted on.
     """
 
-    fit: Callable[[Scored], tuple[Partial, np.ndarray | None]]
+    fit: Callable[[Scored], tuple[tuple[Any, ...], np.ndarray | None]]
+    apply: Callable[..., Array]
     smooth: bool = True
     fitted: bool = True
 
@@ -86,31 +87,31 @@ def stacked(weight: Array, bias: Array, logit_Nn: Array) -> Array:
     return _weighted(weight, logit_Nn) + bias
 
 
-def _fit_stacking(scored: Scored) -> tuple[Partial, np.ndarray]:
+def _fit_stacking(scored: Scored) -> tuple[tuple[Array, Array], np.ndarray]:
     weight, bias = calibration.logistic_regression(scored.logit_Nn.T, scored.real)
     unseen = calibration.unseen(scored.logit_Nn.T, scored.real, scored.seed)
-    return Partial(stacked, jnp.asarray(weight, jnp.float32), jnp.float32(bias)), unseen
+    return (jnp.asarray(weight, jnp.float32), jnp.float32(bias)), unseen
 
 
-def _fit_weighted(scored: Scored) -> tuple[Partial, None]:
+def _fit_weighted(scored: Scored) -> tuple[tuple[Array], None]:
     """Weights ∝ 2 S(D_j) − 1 against the sampler, none below 0; equal ones where no discriminator beats chance."""
     fake_Nn, real_Nn = scored.logit_Nn[:, ~scored.real], scored.logit_Nn[:, scored.real]
     fool = np.asarray(ranks.auc(jnp.asarray(fake_Nn)[None], jnp.asarray(real_Nn)))[0]
     better = np.maximum(1.0 - 2.0 * fool, 0.0)
     share = better / better.sum() if better.sum() > 0 else np.full(len(fool), 1.0 / len(fool))
-    return Partial(_weighted, jnp.asarray(share, jnp.float32)), None
+    return (jnp.asarray(share, jnp.float32),), None
 
 
 def _as_it_is(rule: Callable[[Array], Array]) -> Rule:
-    return Rule(lambda scored: (Partial(rule), None), fitted=False)
+    return Rule(lambda scored: ((), None), rule, fitted=False)
 
 
 JUDGES: dict[str, Rule] = {
     **{name: _as_it_is(rule) for name, rule in RULES.items()},
-    "weighted": Rule(_fit_weighted),
-    "nash": Rule(lambda scored: (Partial(_weighted, jnp.asarray(scored.payoff(), jnp.float32)), None)),
-    "stacking": Rule(_fit_stacking),
-    "forest": Rule(lambda scored: forest_of(scored.logit_Nn.T, scored.real, scored.seed), smooth=False),
+    "weighted": Rule(_fit_weighted, _weighted),
+    "nash": Rule(lambda scored: ((jnp.asarray(scored.payoff(), jnp.float32),), None), _weighted),
+    "stacking": Rule(_fit_stacking, stacked),
+    "forest": Rule(lambda scored: forest_of(scored.logit_Nn.T, scored.real, scored.seed), walked, smooth=False),
 }
 """All rules by name; those that are not in `RULES` are fitted."""
 

@@ -247,8 +247,8 @@ def test_a_collapsed_generator_is_evaluated_and_refined(ring, tmp_path, capsys, 
 
 
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
-    found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None)
-    monkeypatch.setattr(sample, "opened", lambda run: found)
+    found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None, None)
+    monkeypatch.setattr(sample, "opened", lambda *where: found)
     with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
         sample.sample(tmp_path, out=str(tmp_path / "a.png"), num=4)
 

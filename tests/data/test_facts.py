@@ -3,6 +3,7 @@
 import numpy as np
 
 from ensgan import data
+from ensgan.data.recorded import record
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 4, 3, 1), np.uint8)
@@ -25,7 +26,7 @@ def test_two_lines_say_what_was_read():
 
 
 def test_the_record_is_plain_data():
-    found = data.from_arrays("some", IMAGES, np.arange(20) % 2).record()
+    found = record(data.from_arrays("some", IMAGES, np.arange(20) % 2))
     assert found["classes"] == [{"name": "0", "count": 10}, {"name": "1", "count": 10}]
     assert {key: found[key] for key in ("name", "num", "shape", "dtype", "skipped", "notes")} == {
         "name": "some",

@@ -31,7 +31,7 @@ from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as run_module
 from ensgan.runs import signals
-from ensgan.runs.build import TABLES, build
+from ensgan.runs.build import TABLES, build, game_of, source_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import to_dict
 from ensgan.runs.loop import selection
@@ -435,7 +435,7 @@ def test_a_run_that_was_stopped_before_its_last_scores_gets_them(copied):
 
 def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, monkeypatch):
     def broken(config):
-        game, source = build(config)
+        source = source_of(config)
         points = source.held_out("select", 8)["x"]
 
         def read(step, size):
@@ -443,9 +443,9 @@ def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, mo
                 raise InputError("image 7 is broken")
             return {"x": points}
 
-        return game, dataclasses.replace(source, draw=None, read=read)
+        return dataclasses.replace(source, draw=None, read=read)
 
-    monkeypatch.setattr(run_module, "build", broken)
+    monkeypatch.setattr(run_module, "source_of", broken)
     with pytest.raises(InputError, match=r"image 7 is broken; the state of step 7 is saved in"):
         run_module.run(settings(), tmp_path / "run")
     monkeypatch.undo()
@@ -453,16 +453,16 @@ def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, mo
 
 
 def test_weights_that_an_update_broke_are_not_saved(tmp_path, monkeypatch):
-    def broken(config):
-        game, source = build(config)
+    def broken(config, source):
+        game = game_of(config, source)
         late = lambda count, u: u * jnp.where(count < 7, 1.0, jnp.inf)
         blow_up = optax.GradientTransformation(
             lambda p: jnp.int32(0), lambda u, count, p=None: (jax.tree.map(lambda x: late(count, x), u), count + 1)
         )
         groups = [dataclasses.replace(group, optimizer=blow_up) for group in game.groups_g]
-        return dataclasses.replace(game, generators=groups), source
+        return dataclasses.replace(game, generators=groups)
 
-    monkeypatch.setattr(run_module, "build", broken)
+    monkeypatch.setattr(run_module, "game_of", broken)
     with pytest.raises(
         InputError, match=r"generator 0 .* in step 8 \(its update\).*; the newest checkpoint is of step 5"
     ):

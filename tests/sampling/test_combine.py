@@ -16,7 +16,7 @@ from ensgan.game.population import Group
 from ensgan.runs import export
 from ensgan.runs.restore import Opened
 from ensgan.sampling import combine
-from ensgan.sampling.forest import forest_of
+from ensgan.sampling.forest import forest_of, walked
 from ensgan.sampling.inference import held_out_logits, logits
 from ensgan.types import InputError, Roster
 
@@ -119,7 +119,7 @@ def test_who_cannot_tell_has_no_weight():
 def test_a_judge_that_cannot_tell_says_so(capsys):
     for slopes, told in (([1.0, 2.0], False), ([0.0, 0.0], True)):
         playing, state = game(slopes, [1.0, 5.0])
-        fitted_judge(Opened(Path(), None, playing, SOURCE, state), np.ones(1))
+        fitted_judge(Opened(Path(), None, playing, SOURCE, state, None), np.ones(1))
         assert ("no better than chance" in capsys.readouterr().err) == told
 
 
@@ -166,12 +166,12 @@ def test_a_forest_is_that_of_its_library():
     rng = np.random.default_rng(0)
     x, real = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300) < 0.5
     real |= x[:, 0] * x[:, 1] > 0.5  # what no sum of logits sees
-    head, outside = forest_of(x, real, seed=5)
+    nodes, outside = forest_of(x, real, seed=5)
     library = RandomForestClassifier(200, max_depth=8, min_samples_leaf=0.05, oob_score=True, random_state=5).fit(
         x, real
     )
     new = rng.normal(size=(200, 3)).astype(np.float32)
-    np.testing.assert_allclose(expit(head(jnp.asarray(new.T))), library.predict_proba(new)[:, 1], atol=1e-5)
+    np.testing.assert_allclose(expit(walked(*nodes, jnp.asarray(new.T))), library.predict_proba(new)[:, 1], atol=1e-5)
     np.testing.assert_allclose(expit(outside), library.oob_decision_function_[:, 1], atol=0.005)
 
 

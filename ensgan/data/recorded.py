@@ -1,0 +1,68 @@
+"""Data as a run's folder remembers them, for commands that look at no sample, and to see whether they are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ensgan.data.facts import as_dict
+from ensgan.data.law import training_law
+from ensgan.data.source import Source
+
+
+def record(source: Source) -> dict[str, Any]:
+    """What is worth remembering of a source, as plain data for JSON."""
+    known, law = source.facts if source.single is None else source.single.facts, training_law(source)
+    names = source.class_names or ()
+    classes = {} if law is None else {"training_law": law.tolist(), "class_names": list(names)}
+    found = {} if known is None else as_dict(known)
+    return {"name": source.name, "shape": list(source.shape), "splits": source.num, **classes, **found}
+
+
+def remembered(found: dict[str, Any], held_out: Callable[[str, int], dict[str, np.ndarray]]) -> Source | None:
+    """A source without samples to train with, from its `record`; None where an earlier version wrote that.
+
+    Args:
+        found: the record.
+        held_out: gives held-out samples when they are asked for, as in `Source`.
+    """
+    if "splits" not in found:
+        return None
+    law, names = found.get("training_law"), found.get("class_names")
+    return Source(
+        name=found["name"],
+        shape=tuple(found["shape"]),
+        arrays={},
+        draw=None,
+        read=None,
+        held_out=held_out,
+        num=found["splits"],
+        classes=None if law is None else len(law),
+        class_names=tuple(names) if names else None,
+        law=None if law is None else np.array(law, np.float64),
+    )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What two records say otherwise, in words; empty where they agree, though samples may differ."""
+    found = []
+    for key, words in {"shape": "the shape of a sample", "num": "the number of samples"}.items():
+        if before.get(key) != now.get(key):
+            found.append(f"{words} was {_text(before.get(key))} and is {_text(now.get(key))}")
+    was, are = ({each["name"]: each["count"] for each in one.get("classes", ())} for one in (before, now))
+    if lost := [name for name in was if name not in are]:
+        found.append(f"classes are gone: {', '.join(map(str, lost[:5]))}")
+    if new := [name for name in are if name not in was]:
+        found.append(f"classes are new: {', '.join(map(str, new[:5]))}")
+    for key, words in {"low": "the smallest value", "high": "the largest value"}.items():
+        if before.get(key) != now.get(key):
+            found.append(f"{words} was {_text(before.get(key))} and is {_text(now.get(key))}")
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "×".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
