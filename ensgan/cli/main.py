@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from ensgan import environment
-from ensgan.cli import streams
+from ensgan.cli import compiled, streams
 from ensgan.cli.configurations import file_of, shipped
 from ensgan.cli.distributed import INTERRUPTED, tell
 from ensgan.types import InputError, out_of_memory, unknown
@@ -31,7 +31,8 @@ USAGE = """usage: ensgan COMMAND ...
   plan [CONFIG] [--key value ...]    what a training step costs on devices you may not have
   methods                            the ensemble methods by name: what they do and what they need
 
-`ensgan COMMAND --help` explains a command. CONFIG is a .toml file or one of: {configs}"""
+`ensgan COMMAND --help` explains a command. What a command compiles is kept for the next one, in the user's folder for
+caches; --no-compile-cache compiles everything again. CONFIG is a .toml file or one of: {configs}"""
 
 # Each command is a function of its own name in a file of its own name; a second form has other first flags.
 COMMANDS: dict[str, Callable[[list[str]], int]] = {}
@@ -56,7 +57,7 @@ for _name in ("train", "resume", "select", "evaluate", "sample", "export", "judg
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Wrong input is one line on stderr and exit code 2; a run that a signal ended gives 128 + it."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = [each for each in (sys.argv[1:] if argv is None else argv) if each != compiled.OFF]
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(USAGE.format(configs=", ".join(shipped())))
@@ -111,7 +112,7 @@ def _code() -> int:
         tell(InputError(fault))
         return 2
     try:
-        return main()
+        return main(compiled.use(sys.argv[1:]))
     except SystemExit as stop:  # after a help text
         return stop.code if isinstance(stop.code, int) else 0
 

@@ -109,7 +109,7 @@ def select(
     score_g = _mean_score(fool[:, there_d], by_real[:, there_d], by_fake[:, there_d], axis=1)
     score_d = _mean_score(1.0 - fool[there_g], by_real[there_g], by_fake[there_g], axis=0)
     few = min(n, PAIRS)
-    x, flat = _flat(reals["x"][:few]), [_flat(f[:few]) for f in fakes]
+    x, flat = _flat(reals["x"][:few]), [_flat(f) for f in np.asarray(fakes[:, :few])]
     trained = _flat(source.held_out("train", few)["x"]) if source.resumable else None
     mixture = probabilities(game, state, weights)
     mmd, floor, left_out = _distances(game.members, x, flat, trained, mixture)

@@ -161,7 +161,7 @@ def evaluate_distances(
     more = _others(source, len(x), unseen=by.features is not None and by.features.classes > 0)
     key, features = jax.random.fold_in(jax.random.key(by.seed), 2), by.features or identity(comparison.PIXELS)
     label = _labels(game, source, key, len(x), classes)
-    members = every_member(game, state, key, len(x), label)
+    members = np.asarray(every_member(game, state, key, len(x), label))
     # Features are taken once of everything, and what follows is given those.
     cache = by.cache
     rows = lambda samples: extract(features, np.asarray(samples), cache=cache)
@@ -169,7 +169,7 @@ def evaluate_distances(
     there, others = rows(x), None if more is None else rows(more)
     floor: dict[str, float] = {}  # the same for all, and so measured once
 
-    def against(fake: Array) -> Comparison:
+    def against(fake: Any) -> Comparison:
         try:
             found = comparison.compare(there, rows(fake), more=others, floor=floor, **by._asdict())
         except InputError as error:

@@ -54,7 +54,9 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
     """
     init = players.init if isinstance(players, Replicas) else lambda: players.init(jax.random.key(seed))
     if mesh is None:
-        return jax.jit(init)()
+        # Less work for the compiler, and the same numbers: it runs only once.
+        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        return jax.jit(init, compiler_options=quick)()
     return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
 
 

@@ -156,12 +156,17 @@ def _many(
     players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, arrays: Tree, num: Array
 ) -> tuple[State, Total]:
     def steps(place: Place, state: State, arrays: Tree, num: Array) -> tuple[State, Total]:
+        @partial(jax.jit, inline=True)  # traced once, for its shapes and for the loop
+        def one(state: State, arrays: Tree) -> tuple[State, Total]:
+            state, info = drawn_step(players, draw, state, arrays, place)
+            return state, tally(info)
+
         def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
             state, total = carry
-            state, info = drawn_step(players, draw, state, arrays, place)
-            return state, jax.tree.map(jnp.add, total, tally(info))
+            state, more = one(state, arrays)
+            return state, jax.tree.map(jnp.add, total, more)
 
-        report = jax.eval_shape(lambda s: tally(drawn_step(players, draw, s, arrays, place)[1]), state)
+        report = jax.eval_shape(one, state, arrays)[1]
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
         return jax.lax.fori_loop(0, num, body, (state, zero))
 

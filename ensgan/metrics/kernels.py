@@ -14,6 +14,7 @@ from ensgan.metrics.measurement import Estimate
 from ensgan.types import Array, InputError
 
 
+@jax.jit
 def squared_distances(x: Array, y: Array) -> Array:
     """‖x_a − y_b‖², `[n, m]`, for rows of `x` `[n, D]` and `y` `[m, D]`."""
     origin = x.mean(axis=0, keepdims=True)  # far from it, the difference of squares would lose its digits

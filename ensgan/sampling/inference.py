@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.game import execution, population
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Latent, Members, params_of, take, whole
+from ensgan.game.population import Group, Joined, Latent, Members, params_of, take, whole
 from ensgan.game.scoring import at_least_float32, judged
 from ensgan.game.state import State
 from ensgan.metrics.ranks import auc
@@ -164,11 +164,23 @@ def held_out_logits(
     key = jax.random.key(NOISE_SEED) if key is None else key
     mine = label if law is None or label is None else labels(game, key, num, None, law)
     fakes = every_member(game, state, key, num, mine, average)
-    x = jnp.concatenate([fakes.reshape(-1, *game.sample_shape), jnp.asarray(reals["x"])])
+    x = _together(fakes, reals["x"])
     tags = None if label is None else jnp.concatenate([*[jnp.asarray(mine)] * game.M, jnp.asarray(label)])
-    logit = logits(game, state.discriminators, x, tags)
-    fake = logit[:, : game.M * num].reshape(game.N, game.M, num).swapaxes(0, 1)
-    return fake, logit[:, game.M * num :], fakes
+    fake, real = _apart(logits(game, state.discriminators, x, tags), game.M)
+    return fake, real, fakes
+
+
+@jax.jit
+def _together(fakes: Array, reals: Array) -> Array:
+    """Fakes `[M, n, ...]` and reals `[n, ...]` as samples `[M n + n, ...]`."""
+    return jnp.concatenate([fakes.reshape(-1, *fakes.shape[2:]), reals])
+
+
+@partial(jax.jit, static_argnums=1)
+def _apart(logit: Array, M: int) -> tuple[Array, Array]:
+    """Logits `[N, M n + n]` of fakes `[M, N, n]` and of reals `[N, n]`."""
+    parts = logit.reshape(len(logit), M + 1, -1).swapaxes(0, 1)
+    return parts[:M], parts[M]
 
 
 def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None) -> Array:
@@ -178,13 +190,15 @@ def logits(game: Game, discriminators: Any, x: Array, label: Array | None = None
         each = [logits(game, discriminators, x[at], None if label is None else label[at]) for at in rows]
         return jnp.concatenate(each, axis=1)[:, : len(x)]
     logit = jnp.concatenate(
-        [_logits(group, whole(members), x, label) for group, members in zip(game.groups_d, discriminators, strict=True)]
+        [_logits(group, members, x, label) for group, members in zip(game.groups_d, discriminators, strict=True)]
     )
     return judged(game.loss, logit, jnp.arange(game.N))
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(group: Any, members: Members, x: Array, label: Array | None) -> Array:
+def _logits(group: Any, members: Members | Joined, x: Array, label: Array | None) -> Array:
+    members = whole(members)
+
     def one(params: Any, state: Any) -> Array:
         return at_least_float32(group.apply(params, state, x, label=label, train=False, rng=None)[0])
 

@@ -8,6 +8,7 @@ import pytest
 from toys import draw
 
 from ensgan import data
+from ensgan.data import images
 from ensgan.types import InputError
 
 
@@ -164,3 +165,10 @@ def test_the_files_of_keras_are_read(tmp_path):
     assert (source.facts.num, source.classes) == (20, 10)
     assert source.summary()[1].endswith("skipped: 2 (other arrays: x_test, y_test)")
     assert data.npz(tmp_path / "k.npz", x="x_train", y="y_train").checksum() == source.checksum()
+
+
+def test_digits_are_those_of_the_library():
+    from sklearn.datasets import load_digits
+
+    x, label = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(images._digits(), np.column_stack([x, label]))
