@@ -1,6 +1,7 @@
 """Ensembles against one pair of equal work, counted in FLOPs.
 
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4,own=.5 --seeds 0 1 2 --out FILE
+    python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4 8x8 --time 20 --out FILE
     python benchmarks/equal_work.py --table FILE [FILE ...]
 
 A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
@@ -27,11 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit, read
 
-from ensgan import pairing
+from ensgan import metrics, pairing
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
 from ensgan.game.population import Latent
+from ensgan.game.program import Program
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build, build_game
@@ -42,6 +44,7 @@ from ensgan.training import train
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("Fréchet distance", "precision", "recall", "coverage", "TV of classes")
+MODES = ("modes", "hq", "kl", "spread")
 CHANGES = {
     "own": None, "common": 0, "whole": 0, "dealt": 0, "rate": None, "penalty": None, "compare": "auto", "fakes": 0,
     "reals": 0, "wide": 1, "told": 0, "apart": 0,
@@ -58,11 +61,15 @@ def main():
     parser.add_argument("--steps", type=int, default=6000, help="steps of one pair, which set the work")
     parser.add_argument("--samples", type=int, default=2000, help="number of samples to score")
     parser.add_argument("--choose", action="store_true", help="also score the best member and the chosen mixture")
+    parser.add_argument("--time", type=int, default=0, help="rounds in which steps are timed, in place of scores")
     parser.add_argument("--out", help="append the rows to this file")
     parser.add_argument("--table", nargs="+", help="print the rows of these files as a table instead of training")
     options = parser.parse_args()
     if options.table:
         print(table([row for path in options.table for row in read(path)]))
+        return
+    if options.time:
+        emit(timed(options), options.out)
         return
     known = read(options.out) if options.out and Path(options.out).exists() else []
     done = {(row["config"], row["game"], row["seed"], row["steps_of_pair"]) for row in known}
@@ -99,6 +106,34 @@ def measure(name, seeds, source, work, score, options):
         emit(row | {"seconds": round(seconds, 1), "scores": found} | rundir.versions(), options.out)
 
 
+def timed(options):
+    """Milliseconds of a step, and its FLOPs, of each game: medians of rounds in which games take turns."""
+    source, steps, playing = data(options), 20, {}
+    for name in options.games:
+        game, _ = made(name, source, options.config, options.steps)
+        state, program = game.init(jax.random.key(0)), Program(game, source)
+        program.compile(state)
+        playing[name] = [program, program(state, 2)[0], []]
+    for _ in range(options.time):
+        for each in playing.values():
+            program, state, times = each
+            begin = time.perf_counter()
+            each[1], _ = program(state, steps)
+            jax.block_until_ready(each[1].step)
+            times.append(1e3 * (time.perf_counter() - begin) / steps)
+    first, *_ = playing.values()
+    found = {
+        name: {
+            "ms": statistics.median(times),
+            "ratio": statistics.median(mine / other for mine, other in zip(times, first[2], strict=True)),
+            "flops_ratio": program.flops / first[0].flops,
+        }
+        for name, (program, _, times) in playing.items()
+    }
+    row = {"benchmark": "equal_work", "config": options.config, "rounds": options.time, "times": found}
+    return row | rundir.versions()
+
+
 def data(options):
     """The data of the configuration."""
     tree = config.read(ROOT / "configs" / f"{options.config}.toml")
@@ -122,7 +157,8 @@ def made(name, source, configuration, steps):
     for key, number, change in (("optimizer", "learning_rate", "rate"), ("penalty", "strength", "penalty")):
         old, new = tree[key][number], changes[change] or tree[key][number]
         changes[change] = new
-        tree[key] |= {number: new, "final": tree[key]["final"] * new / old, "horizon": steps}
+        falls = {"final": tree[key]["final"] * new / old} if "final" in tree[key] else {}
+        tree[key] |= {number: new, "horizon": steps, **falls}
     base = build_game(parse(tree, TABLES)[0], source.shape, source.num["train"])
     (g,), (d,) = base.groups_g, base.groups_d
     last, apart = int(changes["common"]), changes["apart"]
@@ -136,6 +172,7 @@ def made(name, source, configuration, steps):
         base,
         generators=[dataclasses.replace(g, count=M, shared=shared_g, latent=latent)],
         discriminators=[dataclasses.replace(d, count=N, shared=names(d.network.stages[:-1]) if heads else ())],
+        batch_size=0,
         reals=R,
         fakes=int(changes["fakes"]) or (R if apart else max(1, R // M)),
         compare=changes["compare"],
@@ -157,12 +194,22 @@ def told(K):
 
 
 def scorer(source, num):
-    """`score(game, state, weights, seed)`: distances of samples to held-out reals in the features of a classifier."""
+    """`score(game, state, weights, seed)`: distances to reals in a classifier's features, or the modes of points."""
+    draw = lambda game, state, weights, seed, num: np.asarray(
+        sample(game, state, jax.random.key(10_000 + seed), num, weights=weights)
+    )
+    if source.modes is not None:
+
+        def modes(game, state, weights, seed):
+            found = metrics.mode_scores(draw(game, state, weights, seed, 2500), *source.modes)._asdict()
+            return {name: found[name] for name in MODES}
+
+        return modes
     extract = features.of_classifier(train_classifier(source, seed=0))
     real = source.held_out("report", num)["x"]
 
     def score(game, state, weights, seed):
-        x = np.asarray(sample(game, state, jax.random.key(10_000 + seed), len(real), weights=weights))
+        x = draw(game, state, weights, seed, len(real))
         given = {"features": extract, "names": NAMES, "strict": False}
         rows = comparison.compare(real, x, repeats=0, seed=seed, **given).rows
         return {name: rows[name].value if name in rows else float("nan") for name in NAMES}
@@ -172,15 +219,17 @@ def scorer(source, num):
 
 def table(rows):
     """Rows as a Markdown table: mean and standard error over seeds."""
+    rows = [row for row in rows if "scores" in row]
+    names = list(rows[0]["scores"]["mixture"])
     lines = [
-        "| data | work, steps of a pair | game | seeds | " + " | ".join(NAMES) + " |",
-        "|---" * (4 + len(NAMES)) + "|",
+        "| data | work, steps of a pair | game | seeds | " + " | ".join(names) + " |",
+        "|---" * (4 + len(names)) + "|",
     ]
     key = lambda row: (row["config"], row["steps_of_pair"], row["game"])
     for config_, steps, game in dict.fromkeys(map(key, rows)):
         mine = [row for row in rows if key(row) == (config_, steps, game)]
         for sampler in mine[0]["scores"]:
-            cells = [spread([row["scores"][sampler][name] for row in mine]) for name in NAMES]
+            cells = [spread([row["scores"][sampler][name] for row in mine]) for name in names]
             title = game if sampler == "mixture" else f"{game}, {sampler}"
             lines.append(f"| {config_} | {steps:,} | {title} | {len(mine)} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -7,14 +7,21 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from ensgan.decays import decay
 from ensgan.types import Array, Augment, InputError, unknown
 
 SHIFT = 1 / 8  # the largest translation, as a share of the image's side
 HOLE = 1 / 2  # the side of a cutout, as a share of the image's side
 
 
-def diff_augment(policy: tuple[str, ...] = ("color", "translation", "cutout"), *, strength: float = 1.0) -> Augment:
-    """Return DiffAugment (Zhao et al. 2020, arXiv 2006.10738) with a fixed probability.
+def diff_augment(
+    policy: tuple[str, ...] = ("color", "translation", "cutout"),
+    *,
+    strength: float = 1.0,
+    start: float | None = None,
+    horizon: int = 0,
+) -> Augment:
+    """Return DiffAugment (Zhao et al. 2020, arXiv 2006.10738) with a probability that is known beforehand.
 
     `color` changes brightness, saturation (of images with several channels) and contrast; `translation` shifts by up to
     an eighth of each side; `cutout` removes a square of half the side. Removed pixels and those shifted in are 0, the
@@ -23,11 +30,14 @@ def diff_augment(policy: tuple[str, ...] = ("color", "translation", "cutout"), *
     Args:
         policy: any of `color`, `translation`, `cutout`, in the order in which they are applied.
         strength: probability in [0, 1] that a sample is changed; a changed sample gets the whole policy.
+        start: the probability at step 0, from where a cosine leads to `strength`; None for `strength` throughout.
+        horizon: number of steps until then.
 
     Raises:
-        InputError: unknown names, a strength outside [0, 1], or, when applied, samples that are not `[H, W, C]`.
+        InputError: unknown names, a strength outside [0, 1], a start without a horizon or the reverse, or, when
+            applied, samples that are not `[H, W, C]`.
     """
-    return Augment(_images(policy), _probability("strength", strength))
+    return _known(_images(policy), strength, start, horizon)
 
 
 def adaptive(
@@ -54,20 +64,22 @@ def adaptive(
     return Augment(_images(policy), 0.0, _probability("target", target), float(ramp))
 
 
-def noise(std: float = 0.1, *, strength: float = 1.0) -> Augment:
+def noise(std: float = 0.1, *, strength: float = 1.0, start: float | None = None, horizon: int = 0) -> Augment:
     """Return Gaussian noise on samples of any shape.
 
     Args:
         std: standard deviation, at least 0.
         strength: probability in [0, 1] that a sample is changed.
+        start: as in `diff_augment`.
+        horizon: as in `diff_augment`.
 
     Raises:
-        InputError: a negative standard deviation, or a strength outside [0, 1].
+        InputError: a negative standard deviation, or as in `diff_augment`.
     """
     if not std >= 0:
         raise InputError(f"std is {std}; give a number, at least 0")
     change = lambda key, x: x + std * jax.random.normal(key, x.shape, x.dtype)
-    return Augment(_per_sample(change), _probability("strength", strength))
+    return _known(_per_sample(change), strength, start, horizon)
 
 
 def none() -> None:
@@ -155,6 +167,16 @@ def _per_sample(change: Callable[[Array, Array], Array]) -> Callable[[Array, Arr
         return jnp.where(jax.random.uniform(whether) < strength, change(how, x), x)
 
     return jax.vmap(one, in_axes=(0, 0, None))
+
+
+def _known(apply: Callable[..., Array], strength: float, start: float | None, horizon: int) -> Augment:
+    """An augmentation whose strength is constant, or goes from `start` to `strength`."""
+    strength = _probability("strength", strength)
+    if (start is None) != (horizon == 0):
+        raise InputError(f"start is {start} and horizon is {horizon}; give both, or leave both out")
+    if start is None:
+        return Augment(apply, strength)
+    return Augment(apply, _probability("start", start), course=decay("cosine", start, strength, horizon))
 
 
 def _probability(what: str, value: float) -> float:

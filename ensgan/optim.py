@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from optax.schedules import constant_schedule
 
-from ensgan.decays import DECAYS, decay, warmed
+from ensgan.decays import DECAYS, Course, decay, warmed
 from ensgan.types import Array, InputError, Tree, check_range, unknown
 
 
@@ -109,14 +109,16 @@ def scale_by_adam(b1: Any = 0.9, b2: Any = 0.999, eps: Any = 1e-8) -> optax.Grad
 
     Args:
         b1: decay of the first moment (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1).
-        b2: decay of the second moment.
+        b2: decay of the second moment, or a schedule `step -> decay`. The correction of the bias takes the present
+            decay for that of all steps, as PyTorch does.
         eps: added to the root of the second moment.
     """
-    reference = optax.scale_by_adam(b1, b2, eps)
+    reference, scheduled = optax.scale_by_adam(b1, 0.0 if callable(b2) else b2, eps), b2
 
     def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Tree]:
         del params
         count = optax.safe_increment(state.count)
+        b2 = scheduled(state.count) if callable(scheduled) else scheduled
         one = lambda g: jnp.where(g < jnp.inf, 1.0, 2.0).astype(g.dtype)  # 1 for finite g, but XLA does not know that
         mu = jax.tree.map(lambda m, g: (b1 * m + (1.0 - b1) * g) / one(g), state.mu, updates)
         nu = jax.tree.map(lambda v, g: (b2 * v + (1.0 - b2) * g**2) / one(g), state.nu, updates)
@@ -131,16 +133,36 @@ def _adam(learning_rate: Any, b1: Any, b2: Any, eps: Any) -> optax.GradientTrans
     return optax.chain(scale_by_adam(b1, b2, eps), optax.scale_by_learning_rate(learning_rate))
 
 
-def average_decay(decay: float, step: Array) -> Array:
+def average_decay(decay: float | Course, step: Array) -> Array:
     """The decay of the exponential average after `step` updates: small at first, to forget early weights."""
     t = step.astype(jnp.float32)
-    return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
+    return jnp.minimum(decay(t) if callable(decay) else decay, (1.0 + t) / (10.0 + t))
+
+
+def half_life(samples: float, seen: int, start: float = 0.0, horizon: int = 0) -> Course:
+    """The decay of an average whose weights count half after so many samples, as a schedule `step -> decay`.
+
+    Args:
+        samples: the half-life in samples (Karras et al. 2018, arXiv 1710.10196), at least 0; 0 is no average.
+        seen: samples of a step.
+        start: the half-life at step 0.
+        horizon: number of steps in which a cosine leads from `start` to `samples`; with 0 it is `samples` throughout.
+
+    Raises:
+        InputError: a number out of range, or a start without a horizon.
+    """
+    for name, value in (("ema_half_life", samples), ("ema_start", start), ("ema_horizon", horizon)):
+        check_range(name, value)
+    if start and not horizon:
+        raise InputError(f"ema_start is {start:g}, and ema_horizon says nothing of when it ends; give both or none")
+    course = decay("cosine", start, samples, horizon) if horizon else constant_schedule(samples)
+    return lambda step: 0.5 ** (seen / jnp.maximum(course(step), 1e-8))
 
 
 def _named(factory: Callable[..., optax.GradientTransformation], learning_rate: Any, **fixed: Any) -> Optimizer:
     check_range("learning_rate", learning_rate, high=float(np.finfo(np.float32).max))
     for name, value in fixed.items():
-        if value is not None:
+        if value is not None and not callable(value):
             check_range(name, value, high=math.inf if name == "eps" else 1.0)
     if isinstance(learning_rate, tuple | list) and len(learning_rate) == 1:
         return factory(learning_rate[0], **fixed)
@@ -206,6 +228,8 @@ def adam(
     b1: float = 0.0,
     b2: float = 0.99,
     eps: float = 1e-8,
+    b2_start: float | None = None,
+    b2_horizon: int = 0,
     **course: Any,
 ) -> Optimizer:
     """Adam, one state per member (Kingma & Ba 2015, arXiv 1412.6980).
@@ -215,9 +239,19 @@ def adam(
         b1: decay of the first moment.
         b2: decay of the second moment.
         eps: added to the denominator.
+        b2_start: β₂ at step 0, from where a cosine leads to b2 (R3GAN: .9 to .99); None for b2 throughout.
+        b2_horizon: number of steps until then.
         course: schedule, horizon, final, warmup, clip_norm and weight_clip, as in `finished`.
+
+    Raises:
+        InputError: as in `finished`; or a start of β₂ without a horizon, or the reverse.
     """
-    return _named(finished(_adam, **course), learning_rate, b1=b1, b2=b2, eps=eps)
+    for name, value in (("b2", b2), ("b2_start", b2_start or 0.0)):
+        check_range(name, value, high=1.0)
+    if (b2_start is None) != (b2_horizon == 0):
+        raise InputError(f"b2_start is {b2_start} and b2_horizon is {b2_horizon}; give both, or leave both out")
+    second = b2 if b2_start is None else decay("cosine", b2_start, b2, b2_horizon)
+    return _named(finished(_adam, **course), learning_rate, b1=b1, b2=second, eps=eps)
 
 
 def rmsprop(

@@ -285,9 +285,11 @@ class Augment(NamedTuple):
         strength: the probability, or its initial value if it adapts.
         target: None, or the value of the overfitting signal E sign(r − s) to which the strength is steered (ADA).
         ramp: number of samples in which the strength can move from 0 to 1.
+        course: the strength as a function of the step, where that is known beforehand.
     """
 
     apply: Callable[[Array, Array, Array], Array]
     strength: float = 1.0
     target: float | None = None
     ramp: float = 500_000.0
+    course: Callable[[Any], Any] | None = None

@@ -98,7 +98,7 @@ def test_noise_works_on_points_and_has_its_deviation(keys):
 def test_what_is_declared():
     assert augment.diff_augment(strength=0.25).strength == 0.25
     assert augment.diff_augment().target is None
-    assert augment.adaptive(target=0.5, ramp=1e4)[1:] == (0.0, 0.5, 1e4)
+    assert augment.adaptive(target=0.5, ramp=1e4)[1:] == (0.0, 0.5, 1e4, None)
     made = {name: make() for name, make in augment.AUGMENTS.items()}
     assert made.pop("none") is None
     assert all(isinstance(a, Augment) for a in made.values())
@@ -111,6 +111,11 @@ def test_bad_inputs(keys):
         augment.diff_augment("color")
     with pytest.raises(InputError, match=r"strength is 1.5; give a number in \[0, 1\]"):
         augment.diff_augment(strength=1.5)
+    for given in ({"start": 0.1}, {"horizon": 9}):
+        with pytest.raises(InputError, match=r"give both, or leave both out"):
+            augment.noise(**given)
+    with pytest.raises(InputError, match=r"start is 2"):
+        augment.diff_augment(start=2.0, horizon=5)
     with pytest.raises(InputError, match="target is nan"):
         augment.adaptive(target=float("nan"))
     with pytest.raises(InputError, match="ramp is 0"):

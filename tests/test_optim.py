@@ -229,6 +229,38 @@ def test_settings_that_do_not_fit_are_refused():
             optim.sgd(schedule=schedule)
 
 
+def test_the_second_moment_may_follow_a_course():
+    """β₂ from .9 to .99 by a cosine over 4 steps; the bias is corrected with the present one, as in PyTorch."""
+    g, rate = np.array([0.3, -2.0, 1.0, 0.5, 4.0]), 0.1
+    m, v, want = 0.0, 0.0, 0.0
+    for t, each in enumerate(g):
+        b2 = 0.99 + (0.9 - 0.99) * 0.5 * (1 + np.cos(np.pi * min(t / 4, 1)))
+        m, v = 0.5 * m + 0.5 * each, b2 * v + (1 - b2) * each**2
+        want -= rate * (m / (1 - 0.5 ** (t + 1))) / (np.sqrt(v / (1 - b2 ** (t + 1))) + 1e-8)
+    course = {"schedule": "cosine", "horizon": 4, "final": 0.999}
+    for rates in (rate, (rate, rate)):
+        many = optim.stacked(optim.adam(rates, b1=0.5, b2=0.99, b2_start=0.9, b2_horizon=4, **course), 2)
+        p = {"w": jnp.zeros((2, 1))}
+        state = many.init(p)
+        for each in g:
+            updates, state = many.update({"w": jnp.full((2, 1), each)}, state, p)
+            p = optax.apply_updates(p, updates)
+        np.testing.assert_allclose(p["w"], want, rtol=2e-3)
+    with pytest.raises(InputError, match=r"b2_start is 0.9 and b2_horizon is 0; give both"):
+        optim.adam(b2_start=0.9)
+    with pytest.raises(InputError, match=r"b2_start is 1.0; it must be in"):
+        optim.adam(b2_start=1.0, b2_horizon=3)
+
+
+def test_a_half_life_needs_numbers_that_fit():
+    assert float(optim.half_life(100.0, 50)(0)) == pytest.approx(0.5**0.5)
+    assert float(optim.half_life(0.0, 50)(7)) == 0.0  # no average
+    with pytest.raises(InputError, match="ema_start is 5, and ema_horizon says nothing"):
+        optim.half_life(100.0, 50, start=5.0)
+    with pytest.raises(InputError, match="ema_half_life is -1"):
+        optim.half_life(-1.0, 50)
+
+
 def test_the_average_forgets_early_weights():
     decays = [float(optim.average_decay(0.99, jnp.int32(t))) for t in (0, 9, 80, 10_000)]
     assert decays == pytest.approx([0.1, 10 / 19, 0.9, 0.99])  # (1 + t)/(10 + t) until it reaches .99

@@ -99,9 +99,9 @@ def check_update(update: str, n_critic: int) -> None:
         )
 
 
-def check_ema(ema: float) -> None:
-    """The decay of the average is in [0, 1)."""
-    if not 0.0 <= ema < 1.0:
+def check_ema(ema: Any) -> None:
+    """The decay of the average is in [0, 1), or a schedule."""
+    if not callable(ema) and not 0.0 <= ema < 1.0:
         raise InputError(f"ema is {ema}; the decay of the average must be in [0, 1)")
 
 

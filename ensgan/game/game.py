@@ -13,6 +13,7 @@ import numpy as np
 
 from ensgan import losses, optim, pairing
 from ensgan.data import Source
+from ensgan.decays import Course
 from ensgan.game import checks, population
 from ensgan.game.coverage import COVERAGES, Coverage
 from ensgan.game.population import Group, Groups
@@ -34,7 +35,8 @@ class Game:
         penalty: a regulariser of every discriminator, several of them, or None.
         pairing: who plays whom, and the weight of each pair.
         optimizer: for every group without its own; an optax transformation or `optim.per_member(...)`.
-        ema: decay of the exponential average of generators, in [0, 1); sampling and selection use the average.
+        ema: decay of the exponential average of generators, in [0, 1), or a schedule `step -> decay`, such as
+            `optim.half_life(...)`; sampling and selection use the average.
         reals: R, reals per discriminator and step.
         fakes: F, fakes per generator and step. 0 chooses R/M if members are parts of one mixture or heads of one
             trunk, so that M generators cost as much as one, and R otherwise.
@@ -61,7 +63,7 @@ class Game:
     penalty: Penalty | Sequence[Penalty] | None = None
     pairing: Pairing = field(default_factory=pairing.own_and_mean)
     optimizer: optim.Optimizer = field(default_factory=lambda: optim.adam(1e-3))
-    ema: float = 0.999
+    ema: float | Course = 0.999
     reals: int = REALS
     fakes: int = 0
     batch_size: int = 0

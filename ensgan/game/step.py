@@ -218,12 +218,16 @@ def _weighed_here(game: Game, met: Round, place: Place) -> Array:
 
 
 def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
-    """ADA (Karras et al. 2020, arXiv 2006.06676, section 3), with a signal that does not depend on offsets of logits.
+    """The strength of the next step: by its course, or by ADA (Karras et al. 2020, arXiv 2006.06676, section 3).
+
+    The signal of ADA does not depend on offsets of logits here.
 
     The signal of each discriminator counts the fakes in proportion to P, as it learns from them.
     """
-    if game.augment is None or game.augment.target is None:
+    if game.augment is None or game.augment.target is game.augment.course is None:
         return state.augment
+    if game.augment.course is not None:
+        return jnp.asarray(game.augment.course(state.step + 1), state.augment.dtype)
     sign_KN = -scoring.compared(met.scores.judged, met.meeting, jnp.sign)
     total = place.sum_members(place.sum_data(jnp.sum(met.weights.here.d * sign_KN)))
     signal = total / jnp.maximum(jnp.sum(met.weights.P), 1e-30)

@@ -133,7 +133,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         loss=_made(losses.NAMED, config.loss, M=M, N=N),
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),
         pairing=PAIRINGS[config.pairing.name](**config.pairing.options),
-        ema=config.ema,
+        ema=_average(config),
         reals=config.reals,
         fakes=config.fakes,
         batch_size=config.batch_size,
@@ -151,6 +151,16 @@ def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> 
     factory = table[plug.name]
     wanted = inspect.signature(factory).parameters
     return factory(**plug.options, **{name: value for name, value in supplied.items() if name in wanted})
+
+
+def _average(config: Config) -> Any:
+    """The decay of averaged generators, or its schedule."""
+    if not config.ema_half_life:
+        if config.ema_start or config.ema_horizon:
+            raise InputError("ema_start and ema_horizon are given without ema_half_life; give it, or leave them out")
+        return config.ema
+    reals = config.batch_size or config.reals
+    return optim.half_life(config.ema_half_life, reals, config.ema_start, config.ema_horizon)
 
 
 def _own_numbers(options: dict[str, Any], count: int, schedule: Schedule | None) -> dict[str, Any]:

@@ -72,6 +72,9 @@ class Config:
         init_from: folders of runs whose members give their weights to those of this run, in order, and from the first
             again where there are fewer; RUN:member:I takes one pair, RUN:step:N a checkpoint that is not the newest.
         ema: decay of the exponential average of generators, in [0, 1).
+        ema_half_life: in place of `ema`, the number of reals after which a weight counts half in the average; 0 is off.
+        ema_start: the half-life at the first step, from where a cosine leads to `ema_half_life`.
+        ema_horizon: number of steps until then.
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
@@ -100,6 +103,9 @@ class Config:
     compare: Literal["auto", "one", "all"] = "auto"
     init_from: tuple[str, ...] = ()
     ema: float = 0.999
+    ema_half_life: float = 0.0
+    ema_start: float = 0.0
+    ema_horizon: int = 0
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
     coverage: Literal["full", "split", "neighbours"] = "full"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import ensgan
+from ensgan.cli import compiled
 from ensgan.cli import main as cli
 from ensgan.cli.distributed import Processes
 from ensgan.runs.build import TABLES
@@ -40,7 +41,7 @@ def bundled(factory):
 
 def flags():
     """Every flag of every command, with hyphens; options of plugs by their last word."""
-    found = {"--help", "--help-all", "--data-dir", "--key", "--flag"}
+    found = {"--help", "--help-all", "--data-dir", "--key", "--flag", compiled.OFF}
     for name in (*cli.COMMANDS, "folders"):
         function = getattr(__import__(f"ensgan.cli.{name}", fromlist=[name]), name)
         found |= {f"--{parameter.rstrip('_')}" for parameter in inspect.signature(function).parameters}

@@ -200,16 +200,16 @@ def test_evaluate_prints_the_classes_of_a_run(tmp_path, capsys):
 def test_a_step_of_the_configuration_without_files():
     tree = config.read(shipped()["stacked_mnist"])
     tiny = [f"--{side}.0.{key}" for side in ("generators", "discriminators") for key in ("count=2", "execute=vmap")]
-    tiny += ["--generators.0.network.width=1", "--generators.0.network.latent=4", "--batch_size=4"]
+    tiny += ["--generators.0.network.width=1", "--generators.0.network.latent=4", "--reals=4"]
     settings, _ = parse(tree, TABLES, [*tiny, "--data", "stacked_digits"])
     game, source = build(settings)
-    assert all(group.network.batch_coupled for group in (*game.groups_g, *game.groups_d))
+    assert game.groups_d[0].has_trunk
     state, info = Program(game, source)(game.init(jax.random.key(0)), 1)
     assert (int(state.step), int(state.fault[0])) == (1, -1)
     assert np.isfinite(info.loss_g).all()
     whole, _ = parse(tree, TABLES, ["--data.path", "x"])
     (g,), (d,) = whole.generators, whole.discriminators
-    assert (g.count, d.count, whole.batch_size, whole.steps) == (4, 4, 128, 500_000)
+    assert (g.count, d.count, whole.reals, whole.loss.name, whole.penalty.name) == (4, 4, 128, "relativistic", "r1_r2")
     assert g.network.options["width"] == 4 * d.network.options["width"]
 
 

@@ -8,7 +8,7 @@ import pytest
 import toys
 from flax import nnx
 
-from ensgan import augment, losses, pairing, penalties
+from ensgan import augment, losses, optim, pairing, penalties
 from ensgan.game.faults import describe_fault, spoiled, stopped
 from ensgan.game.game import Game
 from ensgan.game.population import Group
@@ -360,6 +360,29 @@ def test_adaptive_strength_moves_towards_its_target():
     new, _ = run(game, game.init(jax.random.key(0)), toys.batch())
     assert float(new.augment) == pytest.approx(0.1)  # signal above target: up by B / ramp = 8 / 80
     assert augment.AUGMENTS["adaptive"]().target is not None
+
+
+def test_a_strength_that_is_known_beforehand_follows_its_course():
+    game = toys.game(2, 2, augment=augment.noise(strength=0.4, start=0.2, horizon=2))
+    state, seen = game.init(jax.random.key(0)), []
+    for _ in range(3):
+        seen.append(float(state.augment))
+        state, info = run(game, state, toys.batch())
+        assert float(info.augment) == pytest.approx(seen[-1])  # the one that this step used
+    assert [*seen, float(state.augment)] == pytest.approx([0.2, 0.3, 0.4, 0.4])
+
+
+def test_a_half_life_in_samples_gives_the_average_by_hand():
+    decay = optim.half_life(100.0, seen=8, start=20.0, horizon=4)
+    game = toys.game(1, 1, ema=decay)
+    state = game.init(jax.random.key(0))
+    want = np.asarray(state.generators[0].average["w1"])
+    for t in range(3):
+        state, _ = run(game, state, toys.batch(seed=t))
+        life = 100 + (20 - 100) * 0.5 * (1 + np.cos(np.pi * t / 4))
+        keep = min(0.5 ** (8 / life), (1 + t) / (10 + t))
+        want = keep * want + (1 - keep) * np.asarray(state.generators[0].params["w1"])
+    np.testing.assert_allclose(state.generators[0].average["w1"], want, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

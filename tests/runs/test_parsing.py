@@ -9,7 +9,7 @@ from ensgan.game import population
 from ensgan.game.checks import UPDATES
 from ensgan.game.coverage import COVERAGES
 from ensgan.runs import config
-from ensgan.runs.build import TABLES
+from ensgan.runs.build import TABLES, build
 from ensgan.runs.config import Config, GroupConfig, Plug, to_dict
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
@@ -243,3 +243,31 @@ def test_what_a_configuration_may_say_is_what_the_library_knows():
     assert allowed(config.Config, "coverage") == set(COVERAGES)
     assert allowed(config.Config, "update") == set(UPDATES)
     assert allowed(config.GroupConfig, "execute") == set(population.EXECUTE)
+
+
+def test_averages_and_moments_of_a_preset_are_built(capsys):
+    """The courses of R3GAN's presets: learning rate, β₂, penalty, augmentation and average."""
+    tree = {
+        "reals": 32,
+        "data": "ring",
+        "ema_half_life": 500.0,
+        "ema_horizon": 10,
+        "optimizer": {
+            "name": "adam",
+            "b2_start": 0.9,
+            "b2_horizon": 10,
+            "schedule": "cosine",
+            "horizon": 10,
+            "final": 0.25,
+        },
+        "penalty": {"name": "r1_r2", "strength": 2.0, "final": 0.2, "schedule": "cosine", "horizon": 10},
+        "augment": {"name": "noise", "start": 0.0, "strength": 0.3, "horizon": 10},
+    }
+    settings = get(tree)
+    game, _ = build(settings)
+    assert float(game.ema(0)) == 0.0
+    assert float(game.ema(10)) == pytest.approx(0.5 ** (32 / 500))
+    assert float(game.augment.course(5)) == pytest.approx(0.15)
+    assert get(to_dict(settings)) == settings
+    with pytest.raises(InputError, match="ema_start and ema_horizon are given without ema_half_life"):
+        build(get({"data": "ring", "ema_horizon": 10}))
