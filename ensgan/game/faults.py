@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensgan.devices.mesh import Place
 from ensgan.game.game import Game
@@ -50,10 +51,16 @@ def guard(game: Game, old: State, flags: Flags, update: Callable[[State], State]
 
 
 def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
-    """Whether a member is not finite, and the record of the first; flags are in the order in which a fault spreads."""
+    """Whether a member is not finite, and the record of the first; flags are in the order in which a fault spreads.
+
+    Of two sides with the same fault, the one where fewer members have it is the source: one generator that is far off
+    spoils the gradients of all discriminators, and one discriminator those of all generators.
+    """
     table = jnp.array([(side, member, cause) for side, cause, f in flags for member in range(f.shape[0])])
-    good = jnp.concatenate([f for _, _, f in flags])
-    return ~good.all(), jnp.concatenate([step[None], table[jnp.argmin(good)]]).astype(jnp.int32)
+    stage = np.cumsum([k > 0 and flags[k - 1][1] != cause for k, (_, cause, _) in enumerate(flags)])
+    rank = [jnp.where(f, jnp.inf, at + 0.5 * jnp.mean(~f)) for at, (_, _, f) in zip(stage, flags, strict=True)]
+    first = jnp.concatenate(rank)
+    return ~jnp.isinf(first.min()), jnp.concatenate([step[None], table[jnp.argmin(first)]]).astype(jnp.int32)
 
 
 def _updates(game: Game, state: State, place: Place) -> Flags:

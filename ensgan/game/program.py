@@ -161,14 +161,18 @@ def _many(
             state, info = drawn_step(players, draw, state, arrays, place)
             return state, tally(info)
 
-        def body(_: Any, carry: tuple[State, Total]) -> tuple[State, Total]:
-            state, total = carry
+        def body(carry: tuple[Array, State, Total]) -> tuple[Array, State, Total]:
+            k, state, total = carry
             state, more = one(state, arrays)
-            return state, jax.tree.map(jnp.add, total, more)
+            return k + 1, state, jax.tree.map(jnp.add, total, more)
+
+        def left(carry: tuple[Array, State, Total]) -> Array:
+            k, state, _ = carry  # after a fault, nothing is updated; other replicas go on
+            return (k < num) if isinstance(players, Replicas) else (k < num) & (state.fault[0] < 0)
 
         report = jax.eval_shape(one, state, arrays)[1]
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report)
-        return jax.lax.fori_loop(0, num, body, (state, zero))
+        return jax.lax.while_loop(left, body, (jnp.zeros_like(num), state, zero))[1:]
 
     return _on_mesh(steps, players, mesh, PartitionSpec(), PartitionSpec())(state, arrays, num)
 

@@ -54,6 +54,7 @@ def write_report(run_dir: str | Path) -> Path:
     written = json.dumps(config, indent=2, ensure_ascii=False)
     sections = [
         _samples(files),
+        *_healings(records),
         *score_sections(scores),
         *_judge(files),
         *training_sections(train),
@@ -100,6 +101,26 @@ def _facts(
     if "device" in versions:
         facts["device"] = str(versions["device"])
     return facts
+
+
+def _healings(records: list[Record]) -> list[Section]:
+    """The members that stopped being finite, and what became of them."""
+    found = [record for record in records if record.get("kind") == "healing"]
+    if not found:
+        return []
+    rows = [
+        (
+            f"{each['step']:,}",
+            f"{each['side']} {each['member']}",
+            each["cause"],
+            f"{each['remedy']}; since then it rests as a copy of the best" if each["rests"] else each["remedy"],
+        )
+        for each in found
+    ]
+    note = "Members that made a step fail started again, with a new optimiser and smaller steps."
+    return [
+        Section("Healed members", [note], tables=[table(("step", "member", "what failed", "starts again as"), rows)])
+    ]
 
 
 def _samples(files: RunFiles) -> Section:

@@ -13,10 +13,13 @@ from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.data.law import TRAINING, class_law, describe_law
 from ensgan.game import population
 from ensgan.game.game import Game, check_source
+from ensgan.game.healing import paced
 from ensgan.game.population import Group, Latent
 from ensgan.pairing import PAIRINGS
 from ensgan.runs.config import Config, GroupConfig, Plug
 from ensgan.types import InputError, Schedule, Shape
+
+MANY = 4  # members of a side that can do without one for a while
 
 TABLES = {
     "data": SOURCES,
@@ -106,7 +109,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         config.optimizer.name, {**config.optimizer.options, "weight_clip": 0.0}
     )  # critics alone are clipped
 
-    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]], shared: Plug) -> Group:
+    def group(settings: GroupConfig, table: dict[str, Callable[..., Any]], shared: Plug, members: int) -> Group:
         optimizer = shared if settings.optimizer.name == "shared" else settings.optimizer
         scale = settings.latent_scale
         prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
@@ -115,10 +118,13 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
             networks.packed_shape(sample_shape, settings.pack), **settings.network.options
         )
         network = network if settings.pack == 1 else networks.packed(network, settings.pack)
+        numbers = _own_numbers(optimizer.options, settings.count, schedule)
+        made = optim.OPTIMIZERS[optimizer.name](**numbers)
+        heals = config.on_failure == "heal" or (config.on_failure == "auto" and members >= MANY and schedule is None)
         return Group(
             network=network,
             count=settings.count,
-            optimizer=optim.OPTIMIZERS[optimizer.name](**_own_numbers(optimizer.options, settings.count, schedule)),
+            optimizer=paced(made) if heals else made,
             latent=latent,
             execute=settings.execute,
             remat=settings.remat,
@@ -126,9 +132,9 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         )
 
     return Game(
-        generators=[group(settings, networks.GENERATORS, shared_g) for settings in config.generators],
+        generators=[group(settings, networks.GENERATORS, shared_g, M) for settings in config.generators],
         discriminators=[
-            group(settings, networks.DISCRIMINATORS, config.optimizer) for settings in config.discriminators
+            group(settings, networks.DISCRIMINATORS, config.optimizer, N) for settings in config.discriminators
         ],
         loss=_made(losses.NAMED, config.loss, M=M, N=N),
         penalty=penalties.PENALTIES[config.penalty.name](**config.penalty.options),

@@ -77,6 +77,9 @@ class Config:
         ema_horizon: number of steps until then.
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
+        on_failure: what happens when a member stops being finite: heal gives it good weights, a new optimiser and
+            smaller steps, and stop ends the run; auto heals on a side of four or more members.
+        max_healings: how often a member is healed before it rests as a copy of the best.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
             sees those of the opponents that the pairing names (ring, grid, random).
         log_every: steps between two records of the training metrics, which are means over them.
@@ -108,6 +111,8 @@ class Config:
     ema_horizon: int = 0
     update: Literal["simultaneous", "alternating"] = "simultaneous"
     n_critic: int = 1
+    on_failure: Literal["auto", "heal", "stop"] = "auto"
+    max_healings: int = 3
     coverage: Literal["full", "split", "neighbours"] = "full"
     log_every: int = 100
     eval_every: int = 1000
@@ -138,6 +143,8 @@ class Config:
         for key in ("log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
+        if self.max_healings < 0:
+            raise InputError(f"max_healings is {self.max_healings}; it must be at least 0")
         check_seed(self.seed)
         if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
             raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")

@@ -27,6 +27,7 @@ from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
 from ensgan.runs.gallery import save_samples
+from ensgan.runs.healing import describe, heal, recover
 from ensgan.runs.records import distance_record, mode_record, score_record
 from ensgan.training import bare, between, periods, stretches
 
@@ -91,16 +92,8 @@ class Loop:
         for begun, end in stretches(begin, config.steps, marks):
             with self.outputs.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
-                try:
-                    state, more = self.program.tally(state, end - begun)
-                except Interrupted as error:  # what is saved, all processes save; but the others know nothing of it
-                    if processes.several():
-                        raise
-                    self.give_up(error.state, str(error))
+                state, more = self.advance(state, end)
                 total = added(total, more)
-                fault = describe_fault(jax.device_get(state.fault))  # waits for the device
-            if fault:
-                self.give_up(state, f"{fault}; no later update was applied", TAME)
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
                 record = {
@@ -120,6 +113,8 @@ class Loop:
             try:
                 if last or end % config.eval_every == 0:
                     state = self.evaluate(state, end)
+                if end % config.eval_every == 0:
+                    state = recover(self.game, self.program, state)
             except BaseException:  # what was trained is not lost; but the other processes know nothing of it
                 if due and not processes.several():
                     self.checkpoints.save(end, state)
@@ -129,6 +124,28 @@ class Loop:
                     self.checkpoints.save(end, state)
         self.finished = True
         return state
+
+    def advance(self, state: State, end: int) -> tuple[State, Total]:
+        """Trains until step `end`; a step in which a member failed is taken again with a new life for that member."""
+        while True:
+            try:
+                state, total = self.program.tally(state, end - int(jax.device_get(state.step)))
+            except Interrupted as error:  # what is saved, all processes save; but the others know nothing of it
+                if processes.several():
+                    raise
+                self.give_up(error.state, str(error))
+            fault = describe_fault(jax.device_get(state.fault))  # waits for the device
+            if not fault:
+                return state, total
+            healed = heal(self.game, self.program, state, self.config.max_healings)
+            if healed is None:
+                self.give_up(state, f"{fault}; no later update was applied", TAME)
+            state = healed.state
+            self.outputs.watcher.note(describe(healed.event))
+            if self.outputs.log is not None:
+                self.outputs.log.write(healed.event)
+            if int(jax.device_get(state.step)) == end:  # its last update alone was bad
+                return state, total
 
     def stop(self, state: State, step: int, caught: list[int]) -> State:
         """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""

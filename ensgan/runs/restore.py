@@ -37,7 +37,8 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     file = RunFiles(directory).config
     if not file.is_file():
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
-    return parse({**rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
+    earlier = {"on_failure": "stop"}  # the only way of versions that did not write it
+    return parse({**earlier, **rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]
 
 
 def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:

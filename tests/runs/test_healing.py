@@ -1,0 +1,184 @@
+"""A run outlives its members: those that fail are replaced, and the log and the report say so."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ensgan.devices import mesh
+from ensgan.game.healing import Pace, pace_of, revived
+from ensgan.game.program import Program
+from ensgan.reporting import Watcher, read_metrics
+from ensgan.runs import run as run_module
+from ensgan.runs.build import TABLES, build
+from ensgan.runs.healing import heal
+from ensgan.runs.parsing import parse
+from ensgan.runs.restore import load_run, restore
+from ensgan.types import InputError
+
+WILD = {"name": "sgd", "learning_rate": [1e-3, 1e-3, 1e30, 1e-3]}
+MLP = {"name": "mlp", "widths": [8]}
+TREE = {
+    "steps": 12,
+    "reals": 8,
+    "log_every": 3,
+    "eval_every": 6,
+    "checkpoint_every": 6,
+    "held_out": 32,
+    "distances": [],
+    "data": "ring",
+    "generators": {"count": 4, "network": {**MLP, "latent": 2}, "optimizer": WILD},
+    "discriminators": {"count": 4, "network": MLP},
+}
+
+
+def settings(**changes):
+    return parse({**TREE, **changes}, TABLES)[0]
+
+
+def final(directory):
+    state = restore(directory, load_run(directory))[2]
+    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+def events(directory):
+    return [record for record in read_metrics(directory / "metrics.jsonl") if record["kind"] == "healing"]
+
+
+class Notes(Watcher):
+    def __init__(self):
+        self.lines = []
+
+    def note(self, line):
+        self.lines.append(line)
+
+
+@pytest.fixture(scope="module")
+def healed(tmp_path_factory):
+    directory, notes = tmp_path_factory.mktemp("runs") / "healed", Notes()
+    run_module.run(settings(), directory, watcher=notes)
+    return directory, notes.lines
+
+
+def test_a_member_without_hope_rests_and_the_others_go_on(healed):
+    directory, lines = healed
+    found = events(directory)
+    assert [(each["side"], each["member"], each["times"], each["rests"]) for each in found] == [
+        ("generator", 2, 1, False), ("generator", 2, 2, False), ("generator", 2, 3, False), ("generator", 2, 4, True),
+    ]  # fmt: skip
+    assert all(each["remedy"].startswith("a copy of generator ") for each in found)
+    told = [line for line in lines if "it starts again as" in line]
+    assert len(told) == 4
+    assert told[-1].endswith("from now on it rests, and is a copy of the best")
+    state = final(directory)
+    assert int(state.step) == 12
+    np.testing.assert_array_equal(pace_of(state.generators[0]).factor, [1, 1, 0, 1])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.generators, state.discriminators)))
+    w = jax.tree.leaves(state.generators[0].params)[0]
+    assert any(np.array_equal(w[2], w[k]) for k in (0, 1, 3))  # renewed at the last scores
+    assert not np.array_equal(w[0], w[1])
+    records = [record for record in read_metrics(directory / "metrics.jsonl") if record["kind"] == "train"]
+    assert all(np.isfinite(np.array(record["loss_g"], float)).all() for record in records)
+    report = (directory / "report.html").read_text()
+    assert "Healed members" in report
+    assert "since then it rests as a copy of the best" in report
+
+
+def test_a_healed_run_that_goes_on_is_the_healed_run(healed, tmp_path):
+    directory, _ = healed
+    run_module.run(settings(steps=6), tmp_path / "run")
+    run_module.run(load_run(tmp_path / "run", {"steps": 12}), tmp_path / "run", resume=True)
+    jax.tree.map(np.testing.assert_array_equal, final(directory), final(tmp_path / "run"))
+    assert events(directory) == events(tmp_path / "run")
+
+
+def test_on_a_mesh_the_same_members_are_healed(healed, tmp_path):
+    directory, _ = healed
+    run_module.run(settings(), tmp_path / "run", sizes=mesh.Sizes(member=2, data=2))
+    assert events(tmp_path / "run") == events(directory)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    jax.tree.map(close, final(directory).generators, final(tmp_path / "run").generators)
+
+
+@pytest.mark.parametrize("shared", [[], ["trunk"]], ids=["whole", "heads"])
+@pytest.mark.parametrize("side", ["generators", "discriminators"])
+def test_the_step_is_that_of_a_game_in_which_the_member_was_replaced_before(side, shared):
+    """Nobody else sees the NaN."""
+    tame = {**TREE["generators"], "optimizer": "shared"}
+    game, source = build(settings(generators=tame, discriminators={**TREE["discriminators"], "shared": shared}))
+    program, fresh = Program(game, source), lambda: game.init(jax.random.key(3))
+    state = fresh()
+    mine = getattr(state, side)[0]
+    bad = mine._replace(params=jax.tree.map(lambda leaf: leaf.at[1].set(np.nan), mine.params))
+    state, _ = program(state._replace(**{side: (bad,)}), 1)
+    found = heal(game, program, state, 3)
+    assert (found.event["member"], found.event["side"], found.event["step"]) == (1, side[:-1], 1)
+    assert int(found.state.step) == 0
+    donor = int(found.event["remedy"].split()[-1])
+    assert donor != 1
+    got, _ = program(found.state, 1)
+    one = revived(game, fresh(), side, 0, jnp.int32(1), jnp.int32(donor), Pace(jnp.float32(0.5), jnp.int32(1)))
+    want, _ = program(one, 1)
+    for name in ("generators", "discriminators"):
+        jax.tree.map(np.testing.assert_array_equal, getattr(got, name), getattr(want, name))
+
+
+def test_the_member_that_spoils_others_is_found():
+    """Samples that are far off, but finite, make a discriminator's gradient overflow."""
+    tame = {**TREE["generators"], "optimizer": "shared"}
+    game, source = build(settings(generators=tame, penalty={"name": "r1_r2", "strength": 1.0}))
+    program, state = Program(game, source), game.init(jax.random.key(3))
+    mine = state.generators[0]
+    far = mine._replace(params=jax.tree.map(lambda leaf: leaf.at[2].multiply(1e12), mine.params))
+    state, _ = program(state._replace(generators=(far,)), 1)
+    assert int(state.fault[1]) == 1  # a discriminator is named
+    event = heal(game, program, state, 3).event
+    assert (event["side"], event["member"]) == ("generator", 2)
+    assert event["cause"].startswith("which spoiled discriminator ")
+
+
+def test_stop_and_a_side_with_few_members_end_the_run(tmp_path):
+    few = {**TREE["generators"], "count": 2, "optimizer": {"name": "sgd", "learning_rate": [1e-3, 1e30]}}
+    for k, changes in enumerate(({"on_failure": "stop"}, {"generators": few})):
+        with pytest.raises(InputError, match=r"generator [12] stopped being finite"):
+            run_module.run(settings(**changes), tmp_path / str(k))
+
+
+def test_when_all_fail_the_run_ends(tmp_path):
+    wild = {**TREE["generators"], "optimizer": {"name": "sgd", "learning_rate": 1e30}}
+    with pytest.raises(InputError, match=r"generator \d stopped being finite"):
+        run_module.run(settings(generators=wild), tmp_path / "run")
+
+
+def test_runs_of_versions_that_could_only_stop_keep_their_states(tmp_path):
+    tame = {**TREE["generators"], "optimizer": "shared"}
+    run_module.run(settings(on_failure="stop", generators=tame), tmp_path / "run")
+    file = tmp_path / "run" / "config.json"
+    tree = json.loads(file.read_text())
+    del tree["on_failure"], tree["max_healings"]
+    file.write_text(json.dumps(tree))
+    assert load_run(tmp_path / "run").on_failure == "stop"
+    assert pace_of(final(tmp_path / "run").generators[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sides"),
+    [
+        ({}, (True, True)),
+        ({"on_failure": "stop"}, (False, False)),
+        ({"discriminators": {"count": 3, "network": MLP}}, (True, False)),
+        ({"discriminators": {"count": 3, "network": MLP}, "on_failure": "heal"}, (True, True)),
+    ],
+)
+def test_who_is_healed(changes, sides):
+    game, _ = build(settings(**changes))
+    state = jax.eval_shape(game.init, jax.random.key(0))
+    found = tuple(pace_of(getattr(state, side)[0]) is not None for side in ("generators", "discriminators"))
+    assert found == sides
+
+
+def test_counts_below_zero_are_refused():
+    with pytest.raises(InputError, match="max_healings is -1; it must be at least 0"):
+        settings(max_healings=-1)
