@@ -4,6 +4,9 @@
 `optax.schedules`. With `final` it goes there within `horizon` steps and stays: strong while samples are far from the
 data, weak when details are learned (as in R3GAN, by a cosine; Huang et al. 2024, arXiv 2501.05441). With `interval = k`
 a penalty is computed every k-th step and counts k times (Karras et al. 2020, arXiv 1912.04958).
+
+With an augmentation, gradients are taken at the samples that the discriminator sees, after it: a penalty is about the
+discriminator alone. StyleGAN2-ADA takes them before it, so that the augmentation's own slope counts as well.
 """
 
 from __future__ import annotations

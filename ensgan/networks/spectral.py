@@ -50,9 +50,9 @@ class SpectralNorm(nnx.Module):
         """Maps `x` `[B, ..., in]` to `[B, ..., features]`."""
         kernel = _matrix(self.layer)
         v, u = _iterate(jax.lax.stop_gradient(kernel), self.u[...])
-        if self.use_running_average:
-            u = self.u[...]
-        else:
+        # A kernel of zeros has no singular vector; with a vector of zeros, σ would stay 0 for good.
+        u = self.u[...] if self.use_running_average else jnp.where(jnp.any(u != 0.0), u, self.u[...])
+        if not self.use_running_average:
             self.u[...] = u
         sigma = v @ kernel @ jax.lax.stop_gradient(u)
         y = self.layer(x)

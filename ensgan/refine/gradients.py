@@ -47,7 +47,8 @@ def dot(
     Each draw y moves by gradient steps to x = argmin ‖x − y‖ − f(x)/K, where f takes the part of a Kantorovich
     potential and K is its Lipschitz constant. The result is the data where f is such a potential, as critics of the
     Wasserstein loss approach it. An exact log ratio is not such a potential: samples then move only where f is steeper
-    than K, and not to the data. With `generate`, x and y are latents.
+    than K, and not to the data. With `generate`, x and y are latents. They move freely; the author's program removes
+    the radial part of each step of normal latents, which here the distance ‖x − y‖ alone keeps near their sphere.
 
     Args:
         key: a key.

@@ -70,3 +70,15 @@ def test_spectral_networks_under_vmap_and_grad(key):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run(params, state)))
     with pytest.raises(ValueError, match="use_bias=False"):
         networks.SpectralNorm(nnx.Linear(2, 2, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
+
+
+def test_a_kernel_of_zeros_keeps_its_vector(key):
+    network = networks.from_nnx(spectral_dense, (12,), (4,))
+    params, state = network.init(key)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    x = jax.random.normal(key, (2, 12))
+    y, after = network.apply(zero, state, x, train=True)
+    np.testing.assert_array_equal(y, 0.0)
+    np.testing.assert_array_equal(after["u"], state["u"])
+    z, _ = network.apply(params, after, x, train=True)  # it learns again
+    np.testing.assert_allclose(z, network.apply(params, state, x, train=True)[0], rtol=1e-6)
