@@ -46,7 +46,8 @@ class Console(Watcher):
         self.live = stream.isatty()
         self._bar: Progress | None = None
         self._task: Any = None
-        self._last, self._steps, self._before = 0.0, 0, (-1.0, 0)
+        self._last, self._steps = 0.0, 0
+        self._before: dict[str, Any] | None = None  # what the last line counted
 
     def note(self, text: str) -> None:
         """Prints the line, above the bar if there is one."""
@@ -57,7 +58,7 @@ class Console(Watcher):
 
     def start(self, step: int, steps: int) -> None:
         """Shows the bar, on a terminal."""
-        self._steps, self._before = steps, (-1.0, step)
+        self._steps, self._before = steps, None
         if self.live:
             self._bar = Progress(
                 TextColumn("training"),
@@ -77,16 +78,16 @@ class Console(Watcher):
         loss_g = float(np.nansum(np.asarray(record["weight_g"]) * np.asarray(record["loss_g"]), 1).mean())
         loss_d = float(np.nansum(np.asarray(record["weight_d"]) * np.asarray(record["loss_d"]), 0).mean())
         text = f"loss G {loss_g:.3f}  D {loss_d:.3f}"
+        if self._bar is None and time.perf_counter() - self._last < self.pause and step < self._steps:
+            return
+        self._last = time.perf_counter()
+        now = {"step": step, **{key: record[key] for key in ("seconds", "samples", "flops") if key in record}}
+        text += rates(self._before, now)
+        self._before = now
         if self._bar is not None:
             self._bar.update(self._task, completed=step, state=text)
             return
-        if time.perf_counter() - self._last < self.pause and step < self._steps:
-            return
-        self._last = time.perf_counter()
-        (seconds, before), self._before = self._before, (record["seconds"], step)
-        speed = (step - before) / (record["seconds"] - seconds) if 0 <= seconds < record["seconds"] else None
-        rate = "" if speed is None else f"  {speed:.1f} steps/s"
-        self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}{rate}")
+        self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}")
 
     def scoring(self) -> None:
         """Says so beside the bar, which stands still meanwhile."""
@@ -103,3 +104,16 @@ class Console(Watcher):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def rates(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """Steps, samples and FLOPs per second between two counts; empty where no time has passed."""
+    if before is None or now["seconds"] <= before["seconds"]:
+        return ""
+    each = lambda key: (now[key] - before[key]) / (now["seconds"] - before["seconds"])
+    found = [f"{each('step'):.1f} steps/s"]
+    if "samples" in before and "samples" in now:
+        found.append(f"{each('samples'):,.0f} samples/s")
+    if "flops" in before and "flops" in now:
+        found.append(f"{each('flops') / 1e9:.3g} GFLOP/s")
+    return "  " + ", ".join(found)

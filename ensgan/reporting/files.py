@@ -36,6 +36,7 @@ class RunFiles:
     judge_arrays: Path = _at("judge.npz")  # the judge itself
     reliability: Path = _at("reliability.png")  # likewise
     tensorboard: Path = _at("tensorboard")
+    profile: Path = _at("profile")  # traces
     wandb: Path = _at("wandb.json")  # the run's id there
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
@@ -53,7 +54,7 @@ class RunFiles:
             self.wandb,
         )
         judged = (self.judge, self.judge_arrays, self.reliability)
-        return (*texts, self.selection, *judged, self.checkpoints, self.tensorboard)
+        return (*texts, self.selection, *judged, self.checkpoints, self.tensorboard, self.profile)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

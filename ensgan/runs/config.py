@@ -85,6 +85,8 @@ class Config:
         log_every: steps between two records of the training metrics, which are means over them.
         eval_every: steps between two scores on held-out data, pictures and reports.
         checkpoint_every: steps between two checkpoints.
+        profile: number of steps after compiling, at most up to the next record, of which a trace for XProf or Perfetto
+            is written into the run's folder `profile`; 0 is none.
         keep: how many of the newest checkpoints are kept.
         held_out: largest number of held-out samples that scores and distances use.
         distances: distances of each generator and of their mixture to held-out reals (report split), taken with the
@@ -117,6 +119,7 @@ class Config:
     log_every: int = 100
     eval_every: int = 1000
     checkpoint_every: int = 1000
+    profile: int = 0
     keep: int = 3
     held_out: int = 1000
     distances: tuple[str, ...] = ("frechet", "kid", "mmd")
@@ -143,8 +146,9 @@ class Config:
         for key in ("log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        if self.max_healings < 0:
-            raise InputError(f"max_healings is {self.max_healings}; it must be at least 0")
+        for key in ("max_healings", "profile"):
+            if getattr(self, key) < 0:
+                raise InputError(f"{key} is {getattr(self, key)}; it must be at least 0")
         check_seed(self.seed)
         if not self.name or self.name.startswith(".") or not self.name.isprintable() or {"/", "\\"} & set(self.name):
             raise InputError(f"name is {self.name!r}; it is part of a folder's name: use letters, digits, - and _")

@@ -22,6 +22,7 @@ from ensgan.game.info import Info, Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, write_report
+from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
@@ -92,14 +93,19 @@ class Loop:
         for begun, end in stretches(begin, config.steps, marks):
             with self.outputs.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
-                state, more = self.advance(state, end)
-                total = added(total, more)
+                if begun == begin and config.profile:
+                    state, more = self.profiled(state, min(begun + config.profile, end))
+                    total = added(total, more)
+                if int(jax.device_get(state.step)) < end:
+                    state, more = self.advance(state, end)
+                    total = added(total, more)
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
                 record = {
                     "kind": "train",
                     "step": end,
                     "seconds": self.outputs.clock.spent["train"],
+                    "samples": end * self.game.n_critic * (self.game.reals + self.game.M * self.game.fakes),
                     **({"flops": end * self.program.flops} if self.program.flops else {}),
                     **_host(mean(total)),
                 }
@@ -124,6 +130,15 @@ class Loop:
                     self.checkpoints.save(end, state)
         self.finished = True
         return state
+
+    def profiled(self, state: State, end: int) -> tuple[State, Total]:
+        """Trains until step `end` and writes a trace of it."""
+        folder = RunFiles(self.directory).profile
+        with jax.profiler.trace(str(folder), create_perfetto_trace=True):
+            state, total = self.advance(state, end)
+            jax.block_until_ready(state.step)
+        self.outputs.watcher.note(f"a trace of the steps until {end} is in {folder}; open it with XProf or Perfetto")
+        return state, total
 
     def advance(self, state: State, end: int) -> tuple[State, Total]:
         """Trains until step `end`; a step in which a member failed is taken again with a new life for that member."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ensgan.reporting import Console
+from ensgan.reporting.console import rates
 from ensgan.types import InputError
 
 RECORD = {"weight_g": [[0.5, 0.5]], "loss_g": [[1.0, 3.0]], "weight_d": [[1.0, 1.0]], "loss_d": [[0.25, 0.75]]}
@@ -37,6 +38,14 @@ def test_plain_lines_where_there_is_no_terminal():
         "step 10: held-out S(G), ideal 0.5: G0 0.25  G1 0.50; first: generator 1",
         "step 20/20  loss G 2.000  D 0.500  5.0 steps/s",
     ]
+
+
+def test_rates_are_differences_of_counts():
+    before = {"step": 10, "seconds": 1.0, "samples": 640, "flops": 2e9}
+    now = {"step": 20, "seconds": 3.0, "samples": 1280, "flops": 5e9}
+    assert rates(before, now) == "  5.0 steps/s, 320 samples/s, 1.5 GFLOP/s"
+    assert rates(before, {**now, "seconds": 1.0}) == rates(None, now) == ""
+    assert rates({"step": 1, "seconds": 0.0}, now) == "  6.3 steps/s"
 
 
 def test_lines_are_rare_but_the_last_one_always_comes():

@@ -433,6 +433,18 @@ def test_a_run_that_was_stopped_before_its_last_scores_gets_them(copied):
     assert log.read_text().splitlines(keepends=True)[-1] == records[-1]
 
 
+def test_a_trace_of_the_first_steps_is_written(tmp_path):
+    notes = Notes()
+    run_module.run(settings(steps=5, profile=3), tmp_path / "run", watcher=notes)
+    assert any(line.startswith("a trace of the steps until 3 is in") for line in notes.notes)
+    assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
+    assert list((tmp_path / "run" / "profile").rglob("perfetto_trace.json.gz"))
+    run_module.run(settings(steps=5), tmp_path / "plain")
+    assert_same_bits(final(tmp_path / "run"), final(tmp_path / "plain"))
+    record = read_metrics(tmp_path / "run" / "metrics.jsonl")[0]
+    assert record["samples"] == record["step"] * (8 + 2 * 8)
+
+
 def test_data_that_fail_on_the_way_leave_the_state_that_was_reached(tmp_path, monkeypatch):
     def broken(config):
         source = source_of(config)
