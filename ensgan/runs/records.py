@@ -84,7 +84,12 @@ def mode_record(table: Any) -> dict[str, Any]:
 
 
 def save_selection(
-    directory: Path, scores: selection.Selection, meta: selection.MetaGame, step: int, method: str | None
+    directory: Path,
+    scores: selection.Selection,
+    meta: selection.MetaGame,
+    step: int,
+    method: str | None,
+    law: np.ndarray | None = None,
 ) -> str:
     """Writes `selection.json`: scores, ranks, ratings and mixtures, and which of them `sample --from mixture` takes.
 
@@ -94,6 +99,7 @@ def save_selection(
         meta: the meta-game of their matrix.
         step: step of their state.
         method: the mixture to take, or None for the one that the select split chose.
+        law: the law of labels of the samples, `[K]`, if there are classes.
 
     Returns:
         The name of the mixture.
@@ -105,6 +111,7 @@ def save_selection(
         **score_record(scores, step),
         "kind": "selection",
         "meta_game": meta._asdict(),
+        "class_law": law,
         "method": taken,
         "chosen": scores.fitted.chosen,
         "weights": scores.fitted.weights,
@@ -127,7 +134,7 @@ def save_judge(directory: Path, judge: Judge, sampler: str, step: int) -> None:
     assert judge.before is not None
     assert judge.after is not None
     record = {"kind": "judge", "step": step, "rule": judge.rule, "calibrate": judge.calibrate, "sampler": sampler}
-    record |= {"before": judge.before._asdict(), "after": judge.after._asdict()}
+    record |= {"class_law": judge.classes, "before": judge.before._asdict(), "after": judge.after._asdict()}
     write_json(RunFiles(directory).judge, plain(record))
 
 

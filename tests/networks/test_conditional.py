@@ -433,7 +433,9 @@ def test_one_law_of_labels_everywhere(tmp_path, capsys, monkeypatch):
         assert len(drawn) == 3
         assert abs(np.concatenate(drawn).mean() - share) < 0.05
     assert cli.main(["select", str(run), "--classes", "uniform"]) == 0
-    assert cli.main(["judge", str(run), "--classes", "0.5,0.5"]) == 0
+    assert json.loads((run / "selection.json").read_text())["class_law"] == [0.5, 0.5]
+    assert cli.main(["judge", str(run), "--classes", "0.25,0.75"]) == 0
+    assert json.loads((run / "judge.json").read_text())["class_law"] == [0.25, 0.75]
     assert cli.main(["export", str(run), "--to", str(tmp_path / "e"), "--classes", "1,3"]) == 0
     told = json.loads((tmp_path / "e" / "config.json").read_text())
     assert (told["class_law"], told["class_names"]) == ([0.25, 0.75], ["common", "rare"])
