@@ -30,3 +30,11 @@ def check_out(out: Path, *endings: str) -> None:
         raise InputError(f"--out is {out}; give a name that ends in {' or '.join(endings)}")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
+
+
+def check_folder(out: Path) -> None:
+    """Raises InputError where samples cannot be written into the folder `--out`: it must be empty, or not exist."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out is {out}, which holds other files; give a new or an empty folder")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")

@@ -28,6 +28,7 @@ def evaluate(
     cache: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
+    from_step: int | None = None,
 ) -> None:
     """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
 
@@ -47,6 +48,7 @@ def evaluate(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
 
     Raises:
         InputError: a number out of range, other weights, or samples that are not images.
@@ -55,7 +57,7 @@ def evaluate(
         raise InputError(f"--classifier-steps is {classifier_steps}; give 0 or more")
     repeats = repeats_or_default(repeats)
     of = None if inception is None else of_inception(inception)
-    found = opened(run, data_dir)
+    found = opened(run, data_dir, from_step)
     game, source, state, settings = found.game, found.data(), found.state, found.config
     if of is not None and not (len(source.shape) == 3 and source.shape[-1] in (1, 3)):
         raise InputError(

@@ -20,6 +20,7 @@ def export(
     overwrite: bool = False,
     classes: str | None = None,
     data_dir: str | None = None,
+    from_step: int | None = None,
 ) -> None:
     """Write a generator, the mixture or a discriminator as files that run without ensgan.
 
@@ -31,12 +32,13 @@ def export(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
     """
     if not to:
         raise InputError("--to is missing; give a folder to make")
     directory = Path(to)
     exports.check_target(directory, overwrite)
-    found = opened(run, data_dir)
+    found = opened(run, data_dir, from_step)
     kind, _, index = (from_ or "").partition(":")
     if kind == "discriminator":
         j = choices.member("discriminator", index, found.game.N)

@@ -35,6 +35,7 @@ def judge(
     calibrate: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
+    from_step: int | None = None,
 ) -> None:
     """Combine all discriminators into one judge, plot its calibration, and score the samples in a file.
 
@@ -50,6 +51,7 @@ def judge(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
 
     Raises:
         InputError: files that cannot be read or written, or samples of another shape.
@@ -61,7 +63,7 @@ def judge(
         check_out(target, ".npz")
     combine.is_smooth(rule, calibrate)
     read = None if input_ is None else _read(Path(input_))
-    found = opened(run, data_dir)
+    found = opened(run, data_dir, from_step)
     asked = None if input_ is None or read is None else _checked(Path(input_), *read, found)
     law = choices.law(classes, found)
     weights, text = choices.weights(from_, found, classes=law)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out
+from ensgan.cli.checks import check_folder, check_out
 from ensgan.cli.judge import fitted_judge, stored_judge
 from ensgan.data import images, to_uint8
 from ensgan.data.checks import check_seed
@@ -20,7 +20,7 @@ from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
 from ensgan.refine import NothingAccepted
-from ensgan.runs.gallery import save_picture
+from ensgan.runs.gallery import save_files, save_picture
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
@@ -43,6 +43,7 @@ def sample(
     label: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
+    from_step: int | None = None,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
@@ -54,7 +55,8 @@ def sample(
     Args:
         run: the run's folder.
         num: how many samples.
-        out: the file to write, .png or .npz.
+        out: the file to write, .png or .npz; or a folder, such as samples/, for one .png each, and a samples.csv with
+            their classes.
         from_: best, mixture, member:I or average (default: mixture if members are parts, else best). average is the
             mean of all generators' outputs at the same noise: blurry, and not a mixture.
         stratified: with a mixture, every generator makes its exact share of the samples.
@@ -64,6 +66,7 @@ def sample(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
         refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
         budget: for obrs and drs the share of draws to accept, such as 0.5; for other methods steps per sample.
         rate: size of a step of ddls, dot and collaborative.
@@ -75,13 +78,13 @@ def sample(
         InputError: a file that cannot be written, numbers out of range, or options that do not go together.
     """
     file, how = Path(out), Refinement(refine or "obrs", budget, rate)
-    check_out(file, ".png", ".npz")
+    folder = _check_target(out, file)
     check_seed(seed, "--seed")
     for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
         if refine is None and given is not None:
             raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
-    found = opened(run, data_dir)
-    _check_size(file, num, found.game.sample_shape)
+    found = opened(run, data_dir, from_step)
+    _check_size(file, num, found.game.sample_shape, folder)
     names = choices.class_names(found)
     asked = choices.classes(label, names)
     _check_choice(from_, stratified, refine)
@@ -107,17 +110,31 @@ def sample(
         text = f"the average of outputs, weighted as {text},"
     else:
         x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
+    if folder:
+        file.mkdir(exist_ok=True)
     _write(file, x, tags, asked, found)
     turn = "" if asked is None or names is None else f", class {some([names[k] for k in asked], 20)}"
     print(f"{num} samples from {text} are in {file}{turn}{' in turn' * (len(asked or ()) > 1)}")
 
 
-def _check_size(out: Path, num: int, shape: tuple[int, ...]) -> None:
+def _check_target(out: str, file: Path) -> bool:
+    """Whether `--out` is a folder."""
+    folder = out.endswith(("/", "\\")) or file.is_dir()
+    if folder:
+        check_folder(file)
+    else:
+        check_out(file, ".png", ".npz")
+    return folder
+
+
+def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> None:
     size = int(np.prod(shape))
     most = MEMORY // (4 * size)
     if not 1 <= num <= most:
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
-    if out.suffix == ".png" and len(shape) != 3 and size < 2:
+    if folder and len(shape) != 3:
+        raise InputError(f"--out is {out}/, and samples that are no images have no files; give a .png or .npz")
+    if not folder and out.suffix == ".png" and len(shape) != 3 and size < 2:
         raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
 
 
@@ -133,7 +150,9 @@ def _check_choice(choice: str | None, stratified: bool, refine: str | None) -> N
 
 
 def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened) -> None:
-    if file.suffix == ".npz":
+    if file.is_dir():
+        save_files(file, x, tags, choices.class_names(found))
+    elif file.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if x.ndim == 4 else {})}
         names = choices.class_names(found)
         np.savez(file, **arrays if tags is None else {**arrays, "label": tags, images.NAMES: np.array(names)})

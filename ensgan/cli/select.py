@@ -20,6 +20,7 @@ def select(
     method: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
+    from_step: int | None = None,
 ) -> None:
     """Rank both sides on the select split, fit mixtures of generators, and store one for `sample --from mixture`.
 
@@ -31,6 +32,7 @@ def select(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
 
     Raises:
         InputError: an unknown method, or too few samples.
@@ -38,7 +40,7 @@ def select(
     if method not in (None, *selection.MIXTURES):
         raise unknown("method", method, selection.MIXTURES)
     num = enough(num)
-    found = opened(run, data_dir)
+    found = opened(run, data_dir, from_step)
     game, state = found.game, found.state
     law = choices.law(classes, found)
     scores = selection.select(game, state, found.source, num=num or found.config.held_out, fit=True, classes=law)

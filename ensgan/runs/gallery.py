@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,17 @@ def save_picture(path: Path, x: np.ndarray, real: np.ndarray | None, columns: in
         flat = lambda points: points.reshape(len(points), -1)[:, :2]
         reals = flat(x)[:0] if real is None else flat(real)
         path.write_bytes(png(scatter_panel(flat(x), reals, "#1f77b4")))
+
+
+def save_files(folder: Path, x: np.ndarray, tags: Any, names: Sequence[str] | None) -> None:
+    """Images `[n, H, W, C]` as one file each, and `samples.csv` with their names and classes."""
+    digits = len(str(len(x) - 1))
+    files = [f"{k:0{digits}}.png" for k in range(len(x))]
+    for name, pixels in zip(files, to_uint8(x), strict=True):
+        (folder / name).write_bytes(png(pixels[..., 0] if pixels.shape[-1] < 3 else pixels[..., :3]))
+    with (folder / "samples.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        if tags is None or names is None:
+            table.writerows([["file"], *([name] for name in files)])
+        else:
+            table.writerows([["file", "class"], *([name, names[k]] for name, k in zip(files, tags, strict=True))])

@@ -52,9 +52,9 @@ def restore(directory: Path, config: Config) -> tuple[Game, Source, State]:
     return game, source, state_of(directory, config, game)
 
 
-def state_of(directory: Path, config: Config, game: Game) -> State:
-    """The newest state of a run. Raises InputError where it has none, or one that cannot be read."""
-    found = newest(directory, config, game, None)
+def state_of(directory: Path, config: Config, game: Game, step: int | None = None) -> State:
+    """The newest state of a run, or that of `step`. Raises InputError where it has none, or one that cannot be read."""
+    found = newest(directory, config, game, None, step)
     if found is None:
         raise InputError(
             f"{directory} has no complete checkpoint, since it was stopped before one; `ensgan resume` starts it again"
@@ -81,12 +81,13 @@ class Opened(NamedTuple):
             return None
 
 
-def opened(directory: Path, data_dir: str | None = None) -> Opened:
-    """A run with its newest state.
+def opened(directory: Path, data_dir: str | None = None, step: int | None = None) -> Opened:
+    """A run with one of its states.
 
     Args:
         directory: that of the run.
         data_dir: where its data are now; None where they were.
+        step: the step of the state; None for the newest.
 
     Raises:
         InputError: as in `load_run` and `state_of`.
@@ -96,7 +97,7 @@ def opened(directory: Path, data_dir: str | None = None) -> Opened:
         config = with_path(config, os.path.abspath(data_dir))
     source, data = known(config, directory)
     game = build_game(config, source.shape, source.num["train"])
-    return Opened(directory, config, game, source, state_of(directory, config, game), data)
+    return Opened(directory, config, game, source, state_of(directory, config, game, step), data)
 
 
 def donors(places: Sequence[str]) -> list[Donor]:

@@ -1,0 +1,63 @@
+"""`ensgan sample`: single files, and samples of earlier checkpoints."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ensgan.cli import main as cli
+from ensgan.runs import run as run_module
+from ensgan.runs.build import TABLES
+from ensgan.runs.parsing import parse
+
+MLP = {"name": "mlp", "widths": [8], "classes": 10}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short run on the digits, with checkpoints of steps 2 and 4."""
+    tree = {
+        "steps": 4,
+        "batch_size": 8,
+        "held_out": 20,
+        "eval_every": 4,
+        "checkpoint_every": 2,
+        "distances": [],
+        "generators": {"count": 2, "network": {**MLP, "latent": 2}},
+        "discriminators": {"count": 2, "network": MLP},
+    }
+    directory = tmp_path_factory.mktemp("runs") / "r"
+    run_module.run(parse(tree, TABLES)[0], directory)
+    return directory
+
+
+def test_a_folder_gets_one_file_for_each_sample_and_a_table(run, tmp_path, capsys):
+    folder, arrays = tmp_path / "samples", tmp_path / "x.npz"
+    for out in (f"{folder}/", str(arrays)):
+        assert cli.main(["sample", str(run), "--num", "11", "--out", out]) == 0
+    assert "11 samples from" in capsys.readouterr().out
+    with np.load(arrays) as found, (folder / "samples.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+        assert rows[0] == ["file", "class"]
+        assert [row[0] for row in rows[1:]] == [f"{k:02}.png" for k in range(11)]
+        assert [row[1] for row in rows[1:]] == [found["class_names"][k] for k in found["label"]]
+        pixels = np.stack([np.asarray(Image.open(folder / row[0])) for row in rows[1:]])
+        np.testing.assert_array_equal(pixels, found["images"][..., 0])
+    assert cli.main(["sample", str(run), "--num", "2", "--out", str(folder)]) == 2
+    assert "which holds other files; give a new or an empty folder" in capsys.readouterr().err
+    assert cli.main(["sample", str(run), "--num", "2", "--out", str(tmp_path / "no" / "x") + "/"]) == 2
+    assert "does not exist; make it first" in capsys.readouterr().err
+
+
+def test_an_earlier_checkpoint_may_be_sampled(run, tmp_path, capsys):
+    drawn = {}
+    for name, more in (("newest", []), ("4", ["--from-step", "4"]), ("2", ["--from-step", "2"])):
+        out = tmp_path / f"{name}.npz"
+        assert cli.main(["sample", str(run), "--num", "3", "--from", "member:0", "--out", str(out), *more]) == 0
+        with np.load(out) as found:
+            drawn[name] = found["x"]
+    np.testing.assert_array_equal(drawn["newest"], drawn["4"])
+    assert np.abs(drawn["4"] - drawn["2"]).max() > 0
+    assert cli.main(["evaluate", str(run), "--from-step", "3"]) == 2
+    assert "has no checkpoint of step 3; it has [2, 4]" in capsys.readouterr().err
