@@ -87,14 +87,12 @@ def sample(
     _check_size(file, num, found.game.sample_shape, folder)
     names = choices.class_names(found)
     asked = choices.classes(label, names)
-    _check_choice(from_, stratified, refine)
+    _check_choice(from_, stratified, refine, label, classes)
     if refine is not None:  # wrong input is refused before a judge is fitted
         if asked is not None and len(asked) > 1:
             raise InputError("--refine takes one class or all of them; give --label one class, or leave it out")
         effort(found.game, how)
         check_smooth(how.method, combine.is_smooth(rule, calibrate))
-    if label is not None and classes is not None:
-        raise InputError("--label says the classes of all samples, and --classes their law; give one of them")
     law = choices.law(classes, found) if label is None else None
     weights, text = choices.weights("mixture" if from_ == "average" else from_, found, ", or average", law)
     key, game, state = jax.random.key(seed), found.game, found.state
@@ -110,9 +108,7 @@ def sample(
         text = f"the average of outputs, weighted as {text},"
     else:
         x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
-    if folder:
-        file.mkdir(exist_ok=True)
-    _write(file, x, tags, asked, found)
+    _write(file, x, tags, asked, found, folder)
     turn = "" if asked is None or names is None else f", class {some([names[k] for k in asked], 20)}"
     print(f"{num} samples from {text} are in {file}{turn}{' in turn' * (len(asked or ()) > 1)}")
 
@@ -138,7 +134,11 @@ def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> No
         raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
 
 
-def _check_choice(choice: str | None, stratified: bool, refine: str | None) -> None:
+def _check_choice(
+    choice: str | None, stratified: bool, refine: str | None, label: str | None, classes: str | None
+) -> None:
+    if label is not None and classes is not None:
+        raise InputError("--label says the classes of all samples, and --classes their law; give one of them")
     for flag, given in (("refine", refine), ("stratified", stratified)):
         if choice == "average" and given:
             raise InputError(f"--{flag} needs a mixture and --from average is not one; use --from mixture")
@@ -149,8 +149,9 @@ def _check_choice(choice: str | None, stratified: bool, refine: str | None) -> N
         )
 
 
-def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened) -> None:
-    if file.is_dir():
+def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened, folder: bool) -> None:
+    if folder:
+        file.mkdir(exist_ok=True)
         save_files(file, x, tags, choices.class_names(found))
     elif file.suffix == ".npz":
         arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if x.ndim == 4 else {})}
