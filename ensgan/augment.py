@@ -175,7 +175,7 @@ def _known(apply: Callable[..., Array], strength: float, start: float | None, ho
     """An augmentation whose strength is constant, or goes from `start` to `strength`."""
     strength = _probability("strength", strength)
     if (start is None) != (horizon == 0):
-        raise InputError(f"start is {start} and horizon is {horizon}; give both, or leave both out")
+        raise InputError(f"augment.start is {start} and augment.horizon is {horizon}; give both, or leave both out")
     if start is None:
         return Augment(apply, strength)
     return Augment(apply, _probability("start", start), course=decay("cosine", start, strength, horizon))

@@ -248,6 +248,7 @@ def adam(
     """
     for name, value in (("b2", b2), ("b2_start", b2_start or 0.0)):
         check_range(name, value, high=1.0)
+    check_range("b2_horizon", b2_horizon)
     if (b2_start is None) != (b2_horizon == 0):
         raise InputError(f"b2_start is {b2_start} and b2_horizon is {b2_horizon}; give both, or leave both out")
     second = b2 if b2_start is None else decay("cosine", b2_start, b2, b2_horizon)

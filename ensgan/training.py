@@ -20,6 +20,7 @@ from ensgan.game.placement import shardings, specs
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
+from ensgan.pace import pace_of
 from ensgan.sampling.inference import payoff
 from ensgan.types import InputError
 
@@ -134,8 +135,8 @@ def between(
 
 
 def bare(state: State) -> State:
-    """A state without the optimisers' states, which scores and samples do not need."""
-    side = lambda groups: tuple(members._replace(optimizer=()) for members in groups)
+    """A state without the optimisers' states but for paces; scores and samples need no more."""
+    side = lambda groups: tuple(members._replace(optimizer=pace_of(members.optimizer) or ()) for members in groups)
     return state._replace(generators=side(state.generators), discriminators=side(state.discriminators))
 
 

@@ -21,6 +21,7 @@ FLOORS = [  # a wing imports from lower floors, and from its own
         "augment",
         "decays",
         "optim",
+        "pace",
         "data",
         "metrics",
         "refine",

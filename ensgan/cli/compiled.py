@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import platform
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -78,18 +80,20 @@ def _prune(folder: Path) -> None:
 
 
 def _note_faults(folder: Path) -> None:
-    """Turns JAX's warnings about broken entries, or a full disk, into one note."""
+    """Turns JAX's warnings about broken entries, or a full disk, into one note, and removes what is broken."""
     show, told = warnings.showwarning, []
 
     def shown(message: Any, *where: Any, **more: Any) -> None:
         if "persistent compilation cache" not in str(message):
             show(message, *where, **more)
-        elif not told:
+            return
+        # JAX would never replace an entry that it cannot read.
+        broken = re.search(r"reading .*entry for '([^']+)'", str(message))
+        for file in folder.glob(f"{glob.escape(broken[1])}-*") if broken else ():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        if not told:
             told.append(message)
-            print(
-                f"note: a program in {folder} cannot be read or written, and is compiled again; if this is said each "
-                "time, remove the folder",
-                file=sys.stderr,
-            )
+            print(f"note: a program in {folder} cannot be read or written, and is compiled again", file=sys.stderr)
 
     warnings.showwarning = shown

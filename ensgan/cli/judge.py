@@ -17,6 +17,7 @@ from ensgan.data.law import training_law
 from ensgan.data.source import dequantized
 from ensgan.reporting import write_reliability
 from ensgan.runs import judges, records
+from ensgan.runs.origin import Elsewhere
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
@@ -76,6 +77,25 @@ def judge(
         print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
     if asked is not None:
         _report(fitted.log_ratio, *asked, text, target)
+
+
+def judge_of(run: Opened, weights: np.ndarray, **wanted: Any) -> Judge:
+    """The judge that the run's folder holds, or a new one; the arguments of `fitted_judge`.
+
+    Raises:
+        InputError: none there is of this kind, and the data for a new one are elsewhere.
+    """
+    try:
+        return stored_judge(run, weights, **wanted) or fitted_judge(run, weights, **wanted)
+    except Elsewhere as error:
+        flags = {"--rule": wanted.get("rule"), "--calibrate": wanted.get("calibrate")}
+        flags |= {} if not wanted.get("smooth") or flags["--calibrate"] else {"--calibrate": "logistic"}
+        text = " ".join(f"{flag} {value}" for flag, value in flags.items() if value)
+        command = f"ensgan judge {run.directory} {text}".strip()
+        raise Elsewhere(
+            f"{run.directory} holds no judge of this kind for these samples; make one where the data are, with "
+            f"`{command}` and the same --from. For one now, {error}"
+        ) from error
 
 
 def stored_judge(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.cli import choices
 from ensgan.cli.checks import check_folder, check_out
-from ensgan.cli.judge import fitted_judge, stored_judge
+from ensgan.cli.judge import judge_of
 from ensgan.data import images, to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import some
@@ -99,7 +99,7 @@ def sample(
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num), law)
     if refine is not None:
         wanted = {"rule": rule, "calibrate": calibrate, "smooth": how.kind.gradient}
-        judge = stored_judge(found, weights, **wanted) or fitted_judge(found, weights, **wanted)
+        judge = judge_of(found, weights, **wanted)
         sampler = Sampler(game, weights, label=None if asked is None else asked[0], classes=law)
         x, tags, cost = _refined(sampler, found, key, num, judge, how)
         text = f"{text}, {cost},"

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ensgan.data.facts import as_dict
+from ensgan.data.labels import some
 from ensgan.data.law import training_law
-from ensgan.data.source import Source
+from ensgan.data.source import SPLITS, Source
 
 
 def record(source: Source) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def remembered(found: dict[str, Any], held_out: Callable[[str, int], dict[str, n
         found: the record.
         held_out: gives held-out samples when they are asked for, as in `Source`.
     """
-    if "splits" not in found:
+    if "splits" not in found or not is_record(found):
         return None
     law, names = found.get("training_law"), found.get("class_names")
     return Source(
@@ -45,6 +46,27 @@ def remembered(found: dict[str, Any], held_out: Callable[[str, int], dict[str, n
     )
 
 
+def is_record(found: dict[str, Any]) -> bool:
+    """Whether a dictionary has what `record` writes, and nothing of another kind."""
+    try:
+        fits = [
+            isinstance(found["name"], str) and all(isinstance(size, int) and size > 0 for size in found["shape"]),
+            set(found.get("splits", SPLITS)) == set(SPLITS),
+            all(n is None or isinstance(n, int) for n in found.get("splits", {}).values()),
+            all(isinstance(share, float | int) for share in found.get("training_law") or ()),
+            all(isinstance(name, str) for name in found.get("class_names") or ()),
+            len(found.get("class_names") or ()) in (0, len(found.get("training_law") or ())),
+            all(isinstance(each["count"], int) and "name" in each for each in found.get("classes", ())),
+            all(isinstance(place, str) for place in found.get("relative_to", {}).values()),
+            set(found.get("relative_to", {})) in (set(), {"folder", "from_run"}),
+            all(isinstance(each["step"], int) and each["what"] for each in found.get("changes", ())),
+            all(isinstance(found.get(key), float | int | None) for key in ("num", "low", "high")),
+        ]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(fits)
+
+
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What two records say otherwise, in words; empty where they agree, though samples may differ."""
     found = []
@@ -53,9 +75,9 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
             found.append(f"{words} was {_text(before.get(key))} and is {_text(now.get(key))}")
     was, are = ({each["name"]: each["count"] for each in one.get("classes", ())} for one in (before, now))
     if lost := [name for name in was if name not in are]:
-        found.append(f"classes are gone: {', '.join(map(str, lost[:5]))}")
+        found.append(f"classes are gone: {some(lost)}" if are else "there are no labels any more")
     if new := [name for name in are if name not in was]:
-        found.append(f"classes are new: {', '.join(map(str, new[:5]))}")
+        found.append(f"classes are new: {some(new)}" if was else "there are labels now")
     for key, words in {"low": "the smallest value", "high": "the largest value"}.items():
         if before.get(key) != now.get(key):
             found.append(f"{words} was {_text(before.get(key))} and is {_text(now.get(key))}")

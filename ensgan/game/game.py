@@ -200,7 +200,8 @@ class Game:
     def mixture(self, state: State) -> np.ndarray:
         """The weights of generators, `[M]`, as a host array; they sum to 1.
 
-        They come from the schedule or the pairing, else they are uniform over the generators that play.
+        They come from the schedule or the pairing, else they are uniform over the generators that play. Those that
+        rest after too many failures, as copies of others, have none.
         """
         if self.claims.mixture is not None:
             weights = self.claims.mixture(state)
@@ -209,13 +210,20 @@ class Game:
         else:
             weights = state.roster.plays_g if isinstance(state.roster, Roster) else np.ones(self.M)
         weights = np.asarray(weights, np.float64)
-        return weights / weights.sum()
+        awake = weights * population.awake(self.groups_g, state.generators)
+        return (awake if awake.any() else weights) / (awake if awake.any() else weights).sum()
 
     def taking_part(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """The members to rank: generators `[M]` that play or are in the mixture, discriminators `[N]` that play."""
+        """The members to rank: generators `[M]` that play or are in the mixture, discriminators `[N]` that play.
+
+        Those that rest after too many failures are not among them: they are copies of others.
+        """
+        sides = (self.groups_g, state.generators), (self.groups_d, state.discriminators)
+        awake = population.awake(*sides[0]), population.awake(*sides[1])
         if not isinstance(state.roster, Roster):
-            return np.ones(self.M, bool), np.ones(self.N, bool)
-        return np.asarray(state.roster.plays_g) | (self.mixture(state) > 0), np.asarray(state.roster.plays_d)
+            return awake
+        plays = np.asarray(state.roster.plays_g), np.asarray(state.roster.plays_d)
+        return awake[0] & (plays[0] | (self.mixture(state) > 0)), awake[1] & plays[1]
 
     def init(self, key: Array) -> State:
         """A new state.

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial, wraps
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ensgan import optim
 from ensgan.game.game import Game
-from ensgan.game.population import Joined, Members
 from ensgan.game.state import State
-from ensgan.types import Array, Tree
+from ensgan.pace import Pace, is_pace
+from ensgan.types import Array
 
 Side = Literal["generators", "discriminators"]
-
-
-class Pace(NamedTuple):
-    """What an optimiser remembers of a member's failures.
-
-    Attributes:
-        factor: of every update; 1 is the usual, and with 0 the member rests.
-        healings: how often it was healed, int32.
-    """
-
-    factor: Any
-    healings: Any
-
-
-def paced(optimizer: optim.Optimizer) -> optim.Optimizer:
-    """The optimiser with updates times a factor of each member, which `revived` lowers; it is 1 at first."""
-    if isinstance(optimizer, optim.PerMember):
-        inner = optimizer.factory
-        factory = wraps(inner)(lambda *given, **hyper: _paced(inner(*given, **hyper)))  # optax looks at its names
-        return optim.PerMember(factory, optimizer.hyper)
-    return _paced(optimizer)
-
-
-def _paced(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    def update(updates: Tree, state: Tree, params: Tree = None, **extra: Any) -> tuple[Tree, Tree]:
-        del params, extra
-        return jax.tree.map(lambda u: (u * state.factor).astype(u.dtype), updates), state
-
-    init = lambda params: Pace(jnp.ones(()), jnp.zeros((), jnp.int32))
-    return optax.chain(optimizer, optax.GradientTransformation(init, update))
-
-
-def pace_of(members: Members | Joined) -> Pace | None:
-    """The pace of the members of a group, `[count]` each; None where their optimiser has none."""
-    is_pace = lambda node: isinstance(node, Pace)
-    return next(filter(is_pace, jax.tree.leaves(members.optimizer, is_leaf=is_pace)), None)
 
 
 @partial(jax.jit, static_argnums=(0, 2, 3))
@@ -79,7 +42,7 @@ def revived(game: Game, state: State, side: Side, group: int, slot: Array, donor
             return Pace(*(leaf.at[slot].set(value) for leaf, value in zip(old, pace, strict=True)))
         return old.at[slot].set(new[slot])
 
-    optimizer = jax.tree.map(renewed, members.optimizer, fresh, is_leaf=lambda node: isinstance(node, Pace))
+    optimizer = jax.tree.map(renewed, members.optimizer, fresh, is_leaf=is_pace)
     average = () if members.average == () else copied(members.average)
     new = members._replace(params=params, state=copied(members.state), optimizer=optimizer, average=average)
     groups = list(getattr(state, side))
@@ -91,7 +54,6 @@ def revived(game: Game, state: State, side: Side, group: int, slot: Array, donor
 @jax.jit
 def eased(state: State) -> State:
     """The state in which members that were slowed down, and do not rest, take steps of twice the size, at most 1."""
-    is_pace = lambda node: isinstance(node, Pace)
     faster = lambda node: node._replace(factor=jnp.minimum(1.0, 2.0 * node.factor)) if is_pace(node) else node
     side = lambda groups: tuple(
         members._replace(optimizer=jax.tree.map(faster, members.optimizer, is_leaf=is_pace)) for members in groups

@@ -20,6 +20,7 @@ from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.networks import convolution
 from ensgan.networks.stages import Split, leaves, merged, pruned, split, within
+from ensgan.pace import pace_of
 from ensgan.types import Array, InputError, Network, Shape, Stage, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
@@ -255,6 +256,12 @@ def init(groups: Groups, key: Array, optimizer: optim.Optimizer, average: bool) 
 def params_of(members: Members | Joined, average: bool = True) -> Tree:
     """The parameters of a group: the exponential average of generators if `average`, else the raw ones."""
     return members.average if average else members.params
+
+
+def awake(groups: Groups, members: Population) -> np.ndarray:
+    """Whether each member of a side learns, bool `[members]` on the host: one that failed too often rests."""
+    paces = [(group.count, pace_of(mine.optimizer)) for group, mine in zip(groups, members, strict=True)]
+    return np.concatenate([np.ones(n, bool) if pace is None else np.asarray(pace.factor) > 0.0 for n, pace in paces])
 
 
 def take(tree: Tree, k: Any) -> Tree:

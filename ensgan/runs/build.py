@@ -13,8 +13,8 @@ from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.data.law import TRAINING, class_law, describe_law
 from ensgan.game import population
 from ensgan.game.game import Game, check_source
-from ensgan.game.healing import paced
 from ensgan.game.population import Group, Latent
+from ensgan.pace import paced
 from ensgan.pairing import PAIRINGS
 from ensgan.runs.config import Config, GroupConfig, Plug
 from ensgan.types import InputError, Schedule, Shape

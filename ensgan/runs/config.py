@@ -78,7 +78,8 @@ class Config:
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
         on_failure: what happens when a member stops being finite: heal gives it good weights, a new optimiser and
-            smaller steps, and stop ends the run; auto heals on a side of four or more members.
+            smaller steps, and stop ends the run; auto heals on a side of four or more members, unless there is a
+            schedule, which may replace members itself.
         max_healings: how often a member is healed before it rests as a copy of the best.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
             sees those of the opponents that the pairing names (ring, grid, random).

@@ -12,10 +12,11 @@ from ensgan.devices import mesh
 from ensgan.game import population
 from ensgan.game.faults import CAUSES, KINDS, UPDATE, stopped
 from ensgan.game.game import Game
-from ensgan.game.healing import Pace, Side, eased, pace_of, revived
+from ensgan.game.healing import Side, eased, revived
 from ensgan.game.placement import shardings
 from ensgan.game.program import Program
 from ensgan.game.state import State
+from ensgan.pace import Pace, pace_of
 
 SIDES: tuple[Side, Side] = ("generators", "discriminators")
 
@@ -34,8 +35,9 @@ def heal(game: Game, program: Program, state: State, most: int) -> Healed | None
     large. After `most` times it rests: it stays a copy of the best, and learns nothing itself.
 
     The fault names a member that is not finite, and another one may have caused it: samples that are far off make the
-    gradients of a discriminator overflow. So the step is tried with the named member replaced, then with each member of
-    the other side. The first replacement with which it succeeds is taken; if none does, that of the named member.
+    gradients of a discriminator overflow. So the step is tried with the named member as a copy of each other one, then
+    with each member of the other side replaced. The first replacement with which the step succeeds is taken; if there
+    is none, the first after which another member is named.
 
     Args:
         game: the game.
@@ -48,13 +50,17 @@ def heal(game: Game, program: Program, state: State, most: int) -> Healed | None
     state = state._replace(**program.put({"step": state.step, "fault": state.fault}))
     named, other = (side, member), 1 - side
     plain = cause == UPDATE or not program.source.resumable  # the member itself; or a batch that cannot be read twice
-    remedy = None
-    for who in (named, *((other, k) for k in range((game.M, game.N)[other]))):
-        trial = _remedy(game, program, state, *who, most)
-        if trial is not None and (plain or _succeeds(program, _applied(game, program, state, trial))):
+    own = _remedies(game, program, state, *named, most)
+    others = [_remedies(game, program, state, other, k, most)[:1] for k in range((game.M, game.N)[other])]
+    remedy, better = None, own[:1] if plain else []
+    for trial in [] if plain else [*own, *(each for found in others for each in found)]:
+        fault = _next_fault(program, _applied(game, program, state, trial))
+        if fault is None:
             remedy = trial
             break
-    remedy = remedy or _remedy(game, program, state, *named, most)
+        if trial in own and fault != named:  # this member is well now, and another one is not
+            better.append(trial)
+    remedy = remedy or next(iter(better), None)
     if remedy is None:
         return None
     kind, first = KINDS[remedy.side], _firsts(game, remedy.side)[remedy.group]
@@ -88,8 +94,7 @@ def recover(game: Game, program: Program, state: State) -> State:
     for (side, group), pace in found.items():
         for slot in np.flatnonzero(pace.factor == 0.0).tolist():
             number = SIDES.index(side)
-            donor = _donor(game, program, state, number, group, slot, pace)
-            if donor is not None:
+            for donor in _donors(game, program, state, number, group, slot, pace)[:1]:
                 same = Remedy(number, group, slot, donor, Pace(0.0, int(pace.healings[slot])))
                 state = _applied(game, program, state, same)
     return _on(game, program, state, eased)(state)
@@ -105,21 +110,22 @@ class Remedy(NamedTuple):
     pace: Pace  # numbers
 
 
-def _remedy(game: Game, program: Program, state: State, side: int, member: int, most: int) -> Remedy | None:
-    """What a member would get; None where it is not healed, where it rests, or where no other can give weights."""
+def _remedies(game: Game, program: Program, state: State, side: int, member: int, most: int) -> list[Remedy]:
+    """What a member could get, best first; empty where it is not healed, where it rests, or where it is alone."""
     group = int(np.searchsorted(_firsts(game, side), member, side="right")) - 1
     slot = member - _firsts(game, side)[group]
     pace = _paces(program, state, SIDES[side], group)
     if pace is None or pace.factor[slot] == 0.0:
-        return None
-    donor, count = _donor(game, program, state, side, group, slot, pace), int(pace.healings[slot]) + 1
-    factor = 0.0 if count > most else float(pace.factor[slot]) / 2
-    return None if donor is None else Remedy(side, group, slot, donor, Pace(factor, count))
+        return []
+    count = int(pace.healings[slot]) + 1
+    new = Pace(0.0 if count > most else float(pace.factor[slot]) / 2, count)
+    return [Remedy(side, group, slot, donor, new) for donor in _donors(game, program, state, side, group, slot, pace)]
 
 
-def _succeeds(program: Program, state: State) -> bool:
-    """Whether all members are finite after one more step from this state, which is donated."""
-    return int(jax.device_get(program.tally(state, 1)[0].fault)[0]) < 0
+def _next_fault(program: Program, state: State) -> tuple[int, int] | None:
+    """Side and number of the member that fails in the next step from this state, which is donated; or None."""
+    step, side, member, _ = (int(value) for value in jax.device_get(program.tally(state, 1)[0].fault))
+    return None if step < 0 else (side, member)
 
 
 def _firsts(game: Game, side: int) -> list[int]:
@@ -129,20 +135,18 @@ def _firsts(game: Game, side: int) -> list[int]:
 
 def _paces(program: Program, state: State, side: Side, group: int) -> Pace | None:
     """The paces of a group, on the host of every process."""
-    pace = pace_of(getattr(state, side)[group])
+    pace = pace_of(getattr(state, side)[group].optimizer)
     if pace is None:
         return None
     return Pace(*map(np.asarray, pace if program.mesh is None else mesh.local(program.mesh, pace)))
 
 
-def _donor(game: Game, program: Program, state: State, side: int, group: int, slot: int, pace: Pace) -> int | None:
-    """The member of the group with the highest rating, among the others that do not rest; None if there is none."""
-    others = [k for k in np.flatnonzero(np.asarray(pace.factor) > 0.0) if k != slot]
-    if not others:
-        return None
+def _donors(game: Game, program: Program, state: State, side: int, group: int, slot: int, pace: Pace) -> list[int]:
+    """The other members of the group that do not rest, by their ratings, the highest first."""
+    others = [int(k) for k in np.flatnonzero(np.asarray(pace.factor) > 0.0) if k != slot]
     first = _firsts(game, side)[group] + (game.M if side else 0)
     ratings = state.ratings.elo if program.mesh is None else mesh.local(program.mesh, state.ratings.elo)
-    return int(max(others, key=lambda k: (float(np.asarray(ratings)[first + k]), -k)))
+    return sorted(others, key=lambda k: -float(np.asarray(ratings)[first + k]))
 
 
 def _applied(game: Game, program: Program, state: State, remedy: Remedy) -> State:

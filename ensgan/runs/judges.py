@@ -57,6 +57,10 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
         before, after = quality("before"), quality("after")
         law = tree["law"]
         found = assembled(game, state, str(tree["rule"]), str(tree["calibrate"]), parts)
+        _, head, calibrator = found.score.args
+        tried = np.asarray(calibrator(head(jnp.zeros((len(parts.who), 2)))))
+        if tried.shape != (2,) or not np.isfinite(tried).all():
+            raise ValueError("it gives no scores")
         fits = len(law) == game.M and len(parts.scale) == len(parts.shift) == len(parts.who) and max(parts.who) < game.N
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, EOFError, InputError) as error:
         raise InputError(f"{file} cannot be read; write it again with `ensgan judge {directory}`") from error

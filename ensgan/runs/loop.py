@@ -21,6 +21,7 @@ from ensgan.game.game import Game
 from ensgan.game.info import Info, Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
+from ensgan.pace import pace_of
 from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, write_report
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
@@ -154,7 +155,10 @@ class Loop:
                 return state, total
             healed = heal(self.game, self.program, state, self.config.max_healings)
             if healed is None:
-                self.give_up(state, f"{fault}; no later update was applied", TAME)
+                heals = any(pace_of(group.optimizer) for group in (*state.generators, *state.discriminators))
+                more = ", and no other member can take its place" if heals else ""
+                hint = "" if heals else ", or let members heal: --on-failure heal"
+                self.give_up(state, f"{fault}{more}; no later update was applied", TAME + hint)
             state = healed.state
             self.outputs.watcher.note(describe(healed.event))
             if self.outputs.log is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ensgan.data import SOURCES, Source
 from ensgan.data.labels import some
-from ensgan.data.recorded import differences, record, remembered
+from ensgan.data.recorded import differences, is_record, record, remembered
 from ensgan.game.game import Game
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
@@ -88,7 +88,8 @@ def located(config: Config, directory: Path) -> Config:
     found = [place for place in places if os.path.exists(place)]
     if not found:
         raise Elsewhere(
-            f"the data of {directory} are not at {' or '.join(places)}; say where they are with --data-dir DIR"
+            f"the data of {directory} are not at {' or '.join(places)}{_damaged(directory)}; say where they are with "
+            "--data-dir PATH"
         )
     return with_path(config, found[0])
 
@@ -116,7 +117,8 @@ def source_again(config: Config, directory: Path) -> Source:
 
 def remembered_of(directory: Path) -> dict[str, Any]:
     """The content of `data.json`; empty where it is missing or broken."""
-    return rundir.dictionary(RunFiles(directory).data)
+    found = rundir.dictionary(RunFiles(directory).data)
+    return found if is_record(found) else {}
 
 
 def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
@@ -137,23 +139,34 @@ def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
     if before in (None, now):
         return []
     known, found = remembered_of(directory), record(source)
-    differ = differences(known, found) or ["some samples are others, or in another order"]
+    differ = differences(known, found) if known else []
+    differ = differ or [f"some samples are others, or in another order{_damaged(directory)}"]
     text = f"the data have changed since {directory} was started: {'; '.join(differ)}"
-    if new and known.get("shape", found["shape"]) != found["shape"]:
-        raise InputError(f"{text}. A run goes on only with samples of its shape; start a new run")
+    if known.get("shape", found["shape"]) != found["shape"]:
+        raise InputError(
+            f"{text}. A run goes on only with samples of its shape; restore the original data, or start a new run"
+        )
     if not new:
         raise InputError(
-            f"{text}. Restore the original data, or go on with these and new splits by `ensgan resume {directory} "
-            "--new-data`: what is held out then may have been trained with"
+            f"{text}. Restore the original data, or go on with these and new splits: `ensgan resume {directory} "
+            "--new-data`, with the same --data-dir if there is one; what is held out then may have been trained with"
         )
     return differ
 
 
-def check_classes(directory: Path, source: Source) -> None:
+def check_classes(config: Config, directory: Path, source: Source) -> None:
     """Raises InputError where new data have other classes than those that the networks of a run know."""
+    if not any(group.network.options.get("classes") for group in (*config.generators, *config.discriminators)):
+        return
     before, now = remembered_of(directory).get("class_names"), list(source.class_names or ())
     if before is not None and before != now:
         raise InputError(
             f"the networks of {directory} know the classes {some(before)}, and the data have {some(now)}; give data "
             "with the same classes, or start a new run"
         )
+
+
+def _damaged(directory: Path) -> str:
+    """A remark where `data.json`, which says more about the data, cannot be used."""
+    file = RunFiles(directory).data
+    return f" ({file} is damaged)" if file.is_file() and not remembered_of(directory) else ""

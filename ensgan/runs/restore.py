@@ -95,6 +95,8 @@ def opened(directory: Path, data_dir: str | None = None, step: int | None = None
     config = load_run(directory)
     if data_dir is not None:
         config = with_path(config, os.path.abspath(data_dir))
+        if not os.path.exists(data_dir):
+            raise InputError(f"--data-dir is {data_dir}, which does not exist; give the place of the run's data")
     source, data = known(config, directory)
     game = build_game(config, source.shape, source.num["train"])
     return Opened(directory, config, game, source, state_of(directory, config, game, step), data)

@@ -144,9 +144,9 @@ def _checked_job(
         rundir.check_free(directory, overwrite)
     source = source_of(located(config, directory) if resume else config)
     changes = check_data(directory, source, new_data) if resume else []
+    if changes:
+        check_classes(config, directory, source)
     game = game_of(config, source)
-    if changes and game.classes is not None:
-        check_classes(directory, source)
     there = chosen_mesh(game, sizes)
     program = Program(game, source, there)
     check_split(source, "select")

@@ -212,7 +212,7 @@ def check_smooth(method: str, smooth: bool) -> None:
     if METHODS[method].gradient and not smooth:
         raise InputError(
             f"{method} follows the gradient of the judge, which a forest and isotonic calibration do not have; fit the "
-            "judge with rule='stacking' and calibrate='logistic', or use obrs"
+            "judge with rule stacking and calibration logistic (--rule stacking --calibrate logistic), or use obrs"
         )
 
 

@@ -78,10 +78,13 @@ def test_broken_entries_are_noted_once(config, capsys, monkeypatch):
     others = []
     monkeypatch.setattr(compiled.warnings, "showwarning", lambda message, *where: others.append(message))
     compiled.use([])
+    for name in ("jit_f-1-cache", "jit_f-1-atime", "jit_g-1-cache"):
+        (folder_of(config) / name).write_text("")
     for text in ("Error reading persistent compilation cache entry for 'jit_f'",) * 2 + ("another matter",):
         compiled.warnings.showwarning(text, UserWarning, "a.py", 1)
     assert capsys.readouterr().err.count("cannot be read or written, and is compiled again") == 1
     assert others == ["another matter"]
+    assert [file.name for file in folder_of(config).iterdir()] == ["jit_g-1-cache"]
 
 
 def test_what_was_not_used_for_longest_goes(config, monkeypatch):

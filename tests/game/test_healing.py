@@ -8,8 +8,9 @@ import pytest
 import toys
 
 from ensgan import optim
-from ensgan.game.healing import Pace, eased, pace_of, paced, revived
+from ensgan.game.healing import eased, revived
 from ensgan.game.step import step
+from ensgan.pace import Pace, pace_of, paced
 
 ADAM = optim.adam(1e-2, b1=0.5)
 
@@ -35,8 +36,8 @@ def test_at_the_usual_pace_nothing_changes(optimizer):
         return
     (_, one), (_, other) = played(optimizer), played(paced(optimizer))
     toys.assert_close([g.params for g in one.generators], [g.params for g in other.generators], 1e-6)
-    assert pace_of(one.generators[0]) is None
-    np.testing.assert_array_equal(pace_of(other.generators[0]).factor, np.ones(4))
+    assert pace_of(one.generators[0].optimizer) is None
+    np.testing.assert_array_equal(pace_of(other.generators[0].optimizer).factor, np.ones(4))
 
 
 @pytest.mark.parametrize("side", ["generators", "discriminators"])
@@ -56,7 +57,7 @@ def test_a_member_that_starts_again_has_good_weights_new_moments_and_smaller_ste
         np.testing.assert_array_equal(np.delete(after, 2, 0), np.delete(before, 2, 0))
         if start.dtype == jnp.float32 and start.ndim > 1:
             np.testing.assert_array_equal(after[2], start[2])
-    pace = pace_of(mine)
+    pace = pace_of(mine.optimizer)
     np.testing.assert_array_equal(pace.factor, [1, 1, 0.25, 1][: len(pace.factor)])
     np.testing.assert_array_equal(pace.healings, [0, 0, 3, 0][: len(pace.healings)])
     other = "discriminators" if side == "generators" else "generators"
@@ -74,4 +75,4 @@ def test_paces_are_factors_of_updates_and_ease_to_one():
     np.testing.assert_allclose(moves(slowed, slow), want, rtol=1e-4, atol=1e-7)
     for factor in (0.5, 1.0, 1.0):
         slow = eased(slow)
-        np.testing.assert_array_equal(pace_of(slow.generators[0]).factor, [1, factor, 1, 0])
+        np.testing.assert_array_equal(pace_of(slow.generators[0].optimizer).factor, [1, factor, 1, 0])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ensgan.devices import mesh
-from ensgan.game.healing import Pace, pace_of, revived
+from ensgan.game.healing import revived
 from ensgan.game.program import Program
+from ensgan.pace import Pace, pace_of
 from ensgan.reporting import Watcher, read_metrics
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
@@ -74,7 +75,7 @@ def test_a_member_without_hope_rests_and_the_others_go_on(healed):
     assert told[-1].endswith("from now on it rests, and is a copy of the best")
     state = final(directory)
     assert int(state.step) == 12
-    np.testing.assert_array_equal(pace_of(state.generators[0]).factor, [1, 1, 0, 1])
+    np.testing.assert_array_equal(pace_of(state.generators[0].optimizer).factor, [1, 1, 0, 1])
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.generators, state.discriminators)))
     w = jax.tree.leaves(state.generators[0].params)[0]
     assert any(np.array_equal(w[2], w[k]) for k in (0, 1, 3))  # renewed at the last scores
@@ -146,6 +147,19 @@ def test_stop_and_a_side_with_few_members_end_the_run(tmp_path):
             run_module.run(settings(**changes), tmp_path / str(k))
 
 
+def test_one_healthy_member_is_enough(tmp_path):
+    rates = {"name": "sgd", "learning_rate": [1e30, 1e30, 1e30, 1e-3]}
+    directory = tmp_path / "run"
+    run_module.run(settings(steps=6, generators={**TREE["generators"], "optimizer": rates}), directory)
+    found = events(directory)
+    assert {each["member"] for each in found} == {0, 1, 2}
+    assert found[0]["remedy"] == "a copy of generator 3"  # not of another one that would fail as well
+    game, _, state = restore(directory, load_run(directory))
+    np.testing.assert_array_equal(pace_of(state.generators[0].optimizer).factor, [0, 0, 0, 1])
+    np.testing.assert_array_equal(game.mixture(state), [0, 0, 0, 1])  # those that rest are copies
+    np.testing.assert_array_equal(game.taking_part(state)[0], [False, False, False, True])
+
+
 def test_when_all_fail_the_run_ends(tmp_path):
     wild = {**TREE["generators"], "optimizer": {"name": "sgd", "learning_rate": 1e30}}
     with pytest.raises(InputError, match=r"generator \d stopped being finite"):
@@ -160,7 +174,7 @@ def test_runs_of_versions_that_could_only_stop_keep_their_states(tmp_path):
     del tree["on_failure"], tree["max_healings"]
     file.write_text(json.dumps(tree))
     assert load_run(tmp_path / "run").on_failure == "stop"
-    assert pace_of(final(tmp_path / "run").generators[0]) is None
+    assert pace_of(final(tmp_path / "run").generators[0].optimizer) is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +189,7 @@ def test_runs_of_versions_that_could_only_stop_keep_their_states(tmp_path):
 def test_who_is_healed(changes, sides):
     game, _ = build(settings(**changes))
     state = jax.eval_shape(game.init, jax.random.key(0))
-    found = tuple(pace_of(getattr(state, side)[0]) is not None for side in ("generators", "discriminators"))
+    found = tuple(pace_of(getattr(state, side)[0].optimizer) is not None for side in ("generators", "discriminators"))
     assert found == sides
 
 

@@ -90,7 +90,7 @@ def test_commands_that_need_the_data_say_where_they_were_looked_for(argv, shared
     assert cli.main([command, "got", *more]) == 2
     said = capsys.readouterr().err
     assert f"the data of got are not at {shared}/gone/data/x.npz or " in said
-    assert "say where they are with --data-dir DIR" in said
+    assert "say where they are with --data-dir PATH" in said
 
 
 def test_data_elsewhere_are_named_or_found_as_far_from_the_run(home, shared, capsys):
@@ -138,7 +138,7 @@ def test_other_data_are_named_and_welcome_when_asked(x, y, said, shared, capsys)
     assert cli.main(command) == 2
     error = capsys.readouterr().err
     assert f"the data have changed since got was started: {said}" in error
-    assert "`ensgan resume got --new-data`" in error
+    assert "`ensgan resume got --new-data`, with the same --data-dir" in error
     assert cli.main([*command, "--new-data"]) == 0
     assert f"going on with other data and new splits: {said}" in capsys.readouterr().err
     about = json.loads((shared / "got" / "data.json").read_text())
@@ -152,8 +152,9 @@ def test_new_data_have_the_classes_and_the_shape_that_networks_know(shared, caps
     for x, y, said in (
         (X, np.where(Y == "dog", "bird", Y), "know the classes cat, dog, and the data have bird, cat"),
         (X[:, :2], Y, "goes on only with samples of its shape"),
+        (X, None, "know the classes cat, dog, and the data have "),
     ):
-        np.savez("other.npz", x=x, y=y)
+        np.savez("other.npz", **{"x": x} if y is None else {"x": x, "y": y})
         assert cli.main(["resume", "got", "--steps", "4", "--data-dir", "other.npz", "--new-data"]) == 2
         assert said in capsys.readouterr().err
 
@@ -175,6 +176,39 @@ def test_what_is_remembered_is_what_was_read(home, shared):
     assert remembered({"name": "x", "shape": [2]}, source.held_out) is None  # as earlier versions wrote it
 
 
+DAMAGED = [
+    "", "[1]", "5", '{"name": "x"}', {"training_law": "a"}, {"class_names": 5}, {"shape": "8"}, {"shape": None},
+    {"splits": [1, 2]}, {"classes": 3}, {"relative_to": "x"}, {"relative_to": {"folder": 3, "from_run": 4}},
+    {"changes": 7}, {"num": "many"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", DAMAGED, ids=str)
+def test_damaged_facts_of_the_data_are_named_or_read_again(change, home, shared, capsys):
+    file = shared / "got" / "data.json"
+    content = change if isinstance(change, str) else json.dumps({**json.loads(file.read_text()), **change})
+    file.write_text(content)
+    assert cli.main(["sample", "got", "--num", "2", "--out", "x.npz"]) == 2
+    said = capsys.readouterr().err
+    assert "are not at" in said
+    assert "data.json is damaged)" in said
+    elsewhere = str(home / "data" / "x.npz")
+    assert cli.main(["sample", "got", "--num", "2", "--out", "x.npz", "--data-dir", elsewhere]) == 0
+    np.savez("other.npz", x=X[::-1], y=Y[::-1])
+    assert cli.main(["resume", "got", "--steps", "4", "--data-dir", "other.npz"]) == 2
+    assert "some samples are others, or in another order" in capsys.readouterr().err
+
+
+def test_a_place_that_does_not_exist_is_refused(shared, capsys):
+    assert cli.main(["sample", "got", "--data-dir", "nowhere"]) == 2
+    assert "--data-dir is nowhere, which does not exist" in capsys.readouterr().err
+
+
+def test_a_judge_of_another_kind_is_asked_for(shared, capsys):
+    assert cli.main(["sample", "got", "--refine", "ddls", "--calibrate", "temperature"]) == 2
+    assert "make one where the data are, with `ensgan judge got --calibrate temperature`" in capsys.readouterr().err
+
+
 def test_a_damaged_judge_is_named(shared, capsys):
     file = shared / "got" / "judge.npz"
     found = opened(shared / "got")
@@ -184,7 +218,15 @@ def test_a_damaged_judge_is_named(shared, capsys):
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"judge.npz cannot be read; write it again with `ensgan judge"):
         load(shared / "got", found.game, found.state)
-    arrays = dict(np.load(shared / "got" / "samples.npz"))
-    np.savez(file, **arrays)
+    file.write_bytes(whole)
+    with np.load(file) as content:
+        arrays = dict(content)
+    for change in ({"parts.head.0": np.ones(5)}, {"parts.head.0": np.full(2, np.nan)}, {"parts.scale": None}):
+        kept = {name: value for name, value in {**arrays, **change}.items() if value is not None}
+        np.savez(file, **kept)
+        with pytest.raises(InputError, match=r"judge.npz cannot be read; write it again with `ensgan judge"):
+            load(shared / "got", found.game, found.state)
+    with np.load(shared / "got" / "samples.npz") as content:
+        np.savez(file, **content)
     assert cli.main(["sample", "got", "--refine", "obrs"]) == 2
     assert "judge.npz cannot be read" in capsys.readouterr().err
