@@ -218,20 +218,23 @@ def scorer(source, num):
 
 
 def table(rows):
-    """Rows as a Markdown table: mean and standard error over seeds."""
-    rows = [row for row in rows if "scores" in row]
-    names = list(rows[0]["scores"]["mixture"])
-    lines = [
-        "| data | work, steps of a pair | game | seeds | " + " | ".join(names) + " |",
-        "|---" * (4 + len(names)) + "|",
-    ]
+    """Rows as Markdown tables, one for each kind of scores: mean and standard error over seeds."""
+    rows, lines = [row for row in rows if "scores" in row], []
+    names_of = lambda row: tuple(row["scores"]["mixture"])
     key = lambda row: (row["config"], row["steps_of_pair"], row["game"])
-    for config_, steps, game in dict.fromkeys(map(key, rows)):
-        mine = [row for row in rows if key(row) == (config_, steps, game)]
-        for sampler in mine[0]["scores"]:
-            cells = [spread([row["scores"][sampler][name] for row in mine]) for name in names]
-            title = game if sampler == "mixture" else f"{game}, {sampler}"
-            lines.append(f"| {config_} | {steps:,} | {title} | {len(mine)} | {' | '.join(cells)} |")
+    for names in dict.fromkeys(map(names_of, rows)):
+        lines += ["| data | work, steps of a pair | game | seeds | " + " | ".join(names) + " |"]
+        lines += ["|---" * (4 + len(names)) + "|"]
+        for config_, steps, game in dict.fromkeys(key(row) for row in rows if names_of(row) == names):
+            mine = [row for row in rows if key(row) == (config_, steps, game)]
+            for sampler in dict.fromkeys(name for row in mine for name in row["scores"]):
+                if sampler != "mixture" and mine[0]["M"] == 1:
+                    continue  # they are the same
+                found = [row["scores"][sampler] for row in mine if sampler in row["scores"]]
+                cells = [spread([scores[name] for scores in found]) for name in names]
+                title = game if sampler == "mixture" else f"{game}, {sampler}"
+                lines.append(f"| {config_} | {steps:,} | {title} | {len(found)} | {' | '.join(cells)} |")
+        lines.append("")
     return "\n".join(lines)
 
 
