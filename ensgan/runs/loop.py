@@ -88,8 +88,10 @@ class Loop:
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
-        if begin == config.steps or (begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0):
+        missed = begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0
+        if begin == config.steps or missed:
             state = self.evaluate(state, begin)  # nothing to train, or a signal came before these scores were made
+            state = recover(self.game, self.program, state) if missed else state
             self.checkpoints.save(begin, state)
         for begun, end in stretches(begin, config.steps, marks):
             with self.outputs.clock.on("train"):

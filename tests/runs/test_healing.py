@@ -95,6 +95,22 @@ def test_a_healed_run_that_goes_on_is_the_healed_run(healed, tmp_path):
     assert events(directory) == events(tmp_path / "run")
 
 
+def test_a_signal_before_the_scores_changes_nothing(healed, tmp_path, monkeypatch):
+    directory, _ = healed
+    with monkeypatch.context() as patch:
+        real, calls = run_module.Loop.advance, []
+
+        def advance(loop, state, end):
+            calls.append(end)
+            return real(loop, state, end)
+
+        patch.setattr(run_module.Loop, "advance", advance)
+        patch.setattr("ensgan.runs.loop.processes.any_of", lambda caught: bool(calls) and calls[-1] == 6)
+        assert run_module.run(settings(), tmp_path / "run").step == 6  # stopped after step 6, before its scores
+    run_module.run(load_run(tmp_path / "run"), tmp_path / "run", resume=True)
+    jax.tree.map(np.testing.assert_array_equal, final(directory), final(tmp_path / "run"))
+
+
 def test_on_a_mesh_the_same_members_are_healed(healed, tmp_path):
     directory, _ = healed
     run_module.run(settings(), tmp_path / "run", sizes=mesh.Sizes(member=2, data=2))
