@@ -24,6 +24,7 @@ from ensgan.devices import mesh
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.families import SHORT
 from ensgan.evaluation.tables import evaluate_distances
+from ensgan.game.placement import start
 from ensgan.game.program import Program
 from ensgan.metrics.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
@@ -240,7 +241,7 @@ def test_a_killed_run_goes_on_bit_for_bit(number, tmp_path):
     end = stopped + 30
     run_module.run(load_run(directory, {"steps": end}), directory, resume=True)
     game, source = build(load_run(directory))
-    state, _ = Program(game, source)(jax.jit(game.init)(jax.random.key(0)), end)
+    state, _ = Program(game, source)(start(game), end)
     state = jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
     assert_same_bits(final(directory), state)
 
