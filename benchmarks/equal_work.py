@@ -26,7 +26,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rows import emit, read
+from rows import emit, read, spread
 
 from ensgan import metrics, pairing
 from ensgan.evaluation import comparison, features
@@ -236,13 +236,6 @@ def table(rows):
                 lines.append(f"| {config_} | {steps:,} | {title} | {len(found)} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
-
-
-def spread(values):
-    """Mean and standard error."""
-    if len(values) == 1:
-        return f"{values[0]:.3g}"
-    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values) / len(values) ** 0.5:.2g}"
 
 
 if __name__ == "__main__":

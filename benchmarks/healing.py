@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rows import emit, read
+from rows import emit, read, spread
 
 from ensgan import metrics
 from ensgan.reporting import read_metrics
@@ -84,13 +84,6 @@ def table(rows):
         times = statistics.mean(row["healings"] for row in mine)
         lines.append(f"| {name} | {len(mine)} | {times:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def spread(values):
-    """Mean and standard error."""
-    if len(values) == 1:
-        return f"{values[0]:.3g}"
-    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values) / len(values) ** 0.5:.2g}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Rows of benchmarks: each one line of JSON, printed and stored."""
 
 import json
+import statistics
 from pathlib import Path
 
 
@@ -16,3 +17,10 @@ def emit(row, out=None):
 def read(path):
     """All rows of a file."""
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def spread(values):
+    """Mean and standard error as text."""
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values) / len(values) ** 0.5:.2g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,10 +68,10 @@ def judge(
     asked = None if input_ is None or read is None else _checked(Path(input_), *read, found)
     law = choices.law(classes, found)
     weights, text = choices.weights(from_, found, classes=law)
-    wanted = {"rule": rule, "calibrate": calibrate, "classes": law}
-    fitted = None if asked is None else stored_judge(found, weights, **wanted)
+    wanted = Wanted(rule, calibrate, classes=law)
+    fitted = None if asked is None else stored_judge(found, weights, wanted)
     if fitted is None:
-        fitted = fitted_judge(found, weights, **wanted)
+        fitted = fitted_judge(found, weights, wanted)
         records.save_judge(run, fitted, text, int(found.state.step))
         judges.save(run, fitted, int(found.state.step))
         print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
@@ -79,68 +79,64 @@ def judge(
         _report(fitted.log_ratio, *asked, text, target)
 
 
-def judge_of(run: Opened, weights: np.ndarray, **wanted: Any) -> Judge:
-    """The judge that the run's folder holds, or a new one; the arguments of `fitted_judge`.
+class Wanted(NamedTuple):
+    """The kind of a judge.
+
+    Attributes:
+        rule: how discriminators are combined; None for stacking, or for that of the judge in the folder.
+        calibrate: how it is calibrated; None for isotonic, which repairs any shape but is flat in places, or logistic
+            where it must be smooth, or for that of the judge in the folder.
+        smooth: whether it needs a gradient everywhere.
+        classes: the law of the labels of draws, `[K]`; None for that of the training data.
+    """
+
+    rule: str | None = None
+    calibrate: str | None = None
+    smooth: bool = False
+    classes: np.ndarray | None = None
+
+
+def judge_of(run: Opened, weights: np.ndarray, wanted: Wanted) -> Judge:
+    """The judge of this kind that the run's folder holds, or a new one.
 
     Raises:
-        InputError: none there is of this kind, and the data for a new one are elsewhere.
+        InputError: there is none, and the data for a new one are elsewhere.
     """
     try:
-        return stored_judge(run, weights, **wanted) or fitted_judge(run, weights, **wanted)
+        return stored_judge(run, weights, wanted) or fitted_judge(run, weights, wanted)
     except Elsewhere as error:
-        flags = {"--rule": wanted.get("rule"), "--calibrate": wanted.get("calibrate")}
-        flags |= {} if not wanted.get("smooth") or flags["--calibrate"] else {"--calibrate": "logistic"}
+        calibrate = wanted.calibrate or ("logistic" if wanted.smooth else None)
+        flags = {"--rule": wanted.rule, "--calibrate": calibrate}
         text = " ".join(f"{flag} {value}" for flag, value in flags.items() if value)
         command = f"ensgan judge {run.directory} {text}".strip()
         raise Elsewhere(
             f"{run.directory} holds no judge of this kind for these samples; make one where the data are, with "
-            f"`{command}` and the same --from. For one now, {error}"
+            f"`{command}` and the same --from. To make one now, they are needed: {error}"
         ) from error
 
 
-def stored_judge(
-    run: Opened,
-    weights: np.ndarray,
-    *,
-    rule: str | None = None,
-    calibrate: str | None = None,
-    smooth: bool = False,
-    classes: np.ndarray | None = None,
-) -> Judge | None:
-    """The judge that `ensgan judge` left, if it is of this state, sampler and kind; the arguments of `fitted_judge`."""
+def stored_judge(run: Opened, weights: np.ndarray, wanted: Wanted) -> Judge | None:
+    """The judge that `ensgan judge` left, if it is of this kind, state and sampler with these `weights` `[M]`."""
     found = judges.load(run.directory, run.game, run.state)
-    if found is None or not (rule in (None, found.rule) and calibrate in (None, found.calibrate)):
+    if found is None or not (wanted.rule in (None, found.rule) and wanted.calibrate in (None, found.calibrate)):
         return None
-    if (smooth and not found.smooth) or not found.average:
+    if (wanted.smooth and not found.smooth) or not found.average:
         return None
     laws: list[tuple[Any, Any]] = [(draws.probabilities(run.game, run.state, weights), found.law)]
     if run.game.classes is not None:
-        shares = training_law(run.source) if classes is None else classes
+        shares = training_law(run.source) if wanted.classes is None else wanted.classes
         laws.append((draws.class_shares(run.game, shares), found.classes))
-    if not all(np.array_equal(wanted, fitted) for wanted, fitted in laws):
+    if not all(np.array_equal(asked, fitted) for asked, fitted in laws):
         return None
     _describe(run, found, "from judge.npz")
     return found
 
 
-def fitted_judge(
-    run: Opened,
-    weights: np.ndarray,
-    *,
-    rule: str | None = None,
-    calibrate: str | None = None,
-    smooth: bool = False,
-    classes: np.ndarray | None = None,
-) -> Judge:
-    """A judge of the sampler with these `weights` `[M]`; its quality is printed on stderr.
-
-    Unless `calibrate` says how, that is isotonic, which repairs any shape but is flat in places, or logistic where the
-    judge must be `smooth`, for its gradient. The default rule is stacking. Draws have labels of the law `classes`, by
-    default that of the training data.
-    """
-    how = calibrate or ("logistic" if smooth else "isotonic")
-    rule = "stacking" if rule is None else rule
-    fitted = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights, classes=classes)
+def fitted_judge(run: Opened, weights: np.ndarray, wanted: Wanted = Wanted()) -> Judge:  # noqa: B008
+    """A new judge of this kind, of the sampler with these `weights` `[M]`; its quality is printed on stderr."""
+    how = wanted.calibrate or ("logistic" if wanted.smooth else "isotonic")
+    rule, law = wanted.rule or "stacking", wanted.classes
+    fitted = combine.fit(run.game, run.state, run.source, rule, calibrate=how, weights=weights, classes=law)
     _describe(run, fitted, "calibrated on held-out reals and as many draws of this sampler")
     return fitted
 

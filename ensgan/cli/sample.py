@@ -12,7 +12,7 @@ import numpy as np
 
 from ensgan.cli import choices
 from ensgan.cli.checks import check_folder, check_out
-from ensgan.cli.judge import judge_of
+from ensgan.cli.judge import Wanted, judge_of
 from ensgan.data import images, to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import some
@@ -98,8 +98,7 @@ def sample(
     key, game, state = jax.random.key(seed), found.game, found.state
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num), law)
     if refine is not None:
-        wanted = {"rule": rule, "calibrate": calibrate, "smooth": how.kind.gradient}
-        judge = judge_of(found, weights, **wanted)
+        judge = judge_of(found, weights, Wanted(rule, calibrate, smooth=how.kind.gradient))
         sampler = Sampler(game, weights, label=None if asked is None else asked[0], classes=law)
         x, tags, cost = _refined(sampler, found, key, num, judge, how)
         text = f"{text}, {cost},"

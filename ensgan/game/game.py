@@ -211,7 +211,8 @@ class Game:
             weights = state.roster.plays_g if isinstance(state.roster, Roster) else np.ones(self.M)
         weights = np.asarray(weights, np.float64)
         awake = weights * population.awake(self.groups_g, state.generators)
-        return (awake if awake.any() else weights) / (awake if awake.any() else weights).sum()
+        weights = awake if awake.any() else weights
+        return weights / weights.sum()
 
     def taking_part(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """The members to rank: generators `[M]` that play or are in the mixture, discriminators `[N]` that play.

@@ -135,14 +135,13 @@ def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
     Raises:
         InputError: they are others and not welcome, or of another shape.
     """
-    before, now = rundir.versions_of(directory).get("data"), source.checksum()
-    if before in (None, now):
+    if rundir.versions_of(directory).get("data") in (None, source.checksum()):
         return []
-    known, found = remembered_of(directory), record(source)
-    differ = differences(known, found) if known else []
+    before, now = remembered_of(directory), record(source)
+    differ = differences(before, now) if before else []
     differ = differ or [f"some samples are others, or in another order{_damaged(directory)}"]
     text = f"the data have changed since {directory} was started: {'; '.join(differ)}"
-    if known.get("shape", found["shape"]) != found["shape"]:
+    if before.get("shape", now["shape"]) != now["shape"]:
         raise InputError(
             f"{text}. A run goes on only with samples of its shape; restore the original data, or start a new run"
         )

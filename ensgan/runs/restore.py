@@ -22,7 +22,7 @@ from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build_game, game_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
-from ensgan.runs.origin import Elsewhere, known, source_again, with_path
+from ensgan.runs.origin import known, source_again, with_path
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
 
@@ -73,10 +73,10 @@ class Opened(NamedTuple):
     data: Callable[[], Source]  # the data themselves; raises InputError where they are not there, or are others
 
     def reals(self, split: str, num: int) -> dict[str, Any] | None:
-        """Held-out samples, for what can do without: None, and a note, where the data are elsewhere."""
+        """Held-out samples, for what can do without: None, and a note, where the data cannot be used."""
         try:
             return self.data().held_out(split, num)
-        except Elsewhere as error:
+        except InputError as error:
             print(f"note: no reals to compare with, because {error}", file=sys.stderr)
             return None
 

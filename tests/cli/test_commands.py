@@ -284,8 +284,9 @@ def test_report_is_written_again(ring, capsys):
     assert str(run / "report.html") in capsys.readouterr().out
 
 
-def test_resume_goes_further(ring, capsys):
-    run = ring[0] / "runs" / "small-3-1"
+def test_resume_goes_further(ring, capsys, tmp_path):
+    run = tmp_path / "run"  # others share the first one
+    shutil.copytree(ring[0] / "runs" / "small-3-1", run)
     assert cli.main(["resume", str(run), "--steps", "9"]) == 0
     assert json.loads((run / "config.json").read_text())["steps"] == 9
     assert "score matrix" in capsys.readouterr().out

@@ -204,6 +204,13 @@ def test_a_place_that_does_not_exist_is_refused(shared, capsys):
     assert "--data-dir is nowhere, which does not exist" in capsys.readouterr().err
 
 
+def test_a_judge_that_is_there_refines_although_the_data_changed(shared, capsys):
+    np.savez("other.npz", x=X[::-1], y=Y[::-1])
+    command = ["sample", "got", "--num", "2", "--refine", "obrs", "--out", "x.npz", "--data-dir", "other.npz"]
+    assert cli.main(command) == 0
+    assert "note: no reals to compare with, because the data have changed since got" in capsys.readouterr().err
+
+
 def test_a_judge_of_another_kind_is_asked_for(shared, capsys):
     assert cli.main(["sample", "got", "--refine", "ddls", "--calibrate", "temperature"]) == 2
     assert "make one where the data are, with `ensgan judge got --calibrate temperature`" in capsys.readouterr().err
