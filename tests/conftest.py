@@ -34,9 +34,12 @@ def key():
     return jax.random.key(7)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def few_programs():
-    """Every compiled program holds memory maps, of which Linux gives a process 65,530; beyond them LLVM crashes."""
+    """Every compiled program holds memory maps, of which Linux gives a process 65,530; beyond them LLVM crashes.
+
+    One test may compile programs with thousands of them, so this is looked at after each.
+    """
     yield
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 30_000:

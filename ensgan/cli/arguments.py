@@ -11,6 +11,8 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import itertools
+import json
 import os
 import re
 from argparse import ArgumentError
@@ -30,6 +32,7 @@ RENAMED = {
     "from": "from_",
     "input": "input_",
     "range": "range_",
+    "set": "set_",
 }  # words of Python
 
 
@@ -47,7 +50,7 @@ def call(command: str, function: Callable[..., Any], argv: Sequence[str], config
         SystemExit: after the help was printed.
     """
     kinds = get_type_hints(function)
-    flags = [flag(each, Config in kinds.values()) for each in with_values(argv, function)]
+    flags = [flag(each, Config in kinds.values()) for each in with_lists(with_values(argv, function), function)]
     if Config in kinds.values():
         tables: Tables = inspect.getmodule(function).__dict__.get("TABLES", TABLES)  # type: ignore[union-attr]
         named = flags.pop(0) if flags and not flags[0].startswith("-") else None
@@ -130,6 +133,19 @@ def with_values(argv: Sequence[str], function: Callable[..., Any]) -> list[str]:
             kinds |= get_type_hints(kind)
     bare = {f"--{name}" for name, kind in kinds.items() if kind is bool}
     return [f"{each}=true" if each.replace("-", "_").replace("__", "--", 1) in bare else each for each in argv]
+
+
+def with_lists(argv: Sequence[str], function: Callable[..., Any]) -> list[str]:
+    """The arguments as the parser takes lists: the first words as one, and each `--set` added to those before it."""
+    parameters, kinds = inspect.signature(function).parameters, get_type_hints(function)
+    listed = {name: parameters[name] for name, kind in kinds.items() if kind in (list[str], list[str] | None)}
+    out, words = list(argv), list(itertools.takewhile(lambda each: not each.startswith("-"), argv))
+    if words and any(each.default is inspect.Parameter.empty for each in listed.values()):
+        out = [json.dumps(words), *out[len(words) :]]
+    for name in listed:
+        key = f"--{name.rstrip('_')}"
+        out = [f"--{name}+{each[len(key) :]}" if each.partition("=")[0] == key else each for each in out]
+    return out
 
 
 def flag(argument: str, configures: bool) -> str:

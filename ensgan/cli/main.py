@@ -20,6 +20,9 @@ from ensgan.types import InputError, out_of_memory, unknown
 USAGE = """usage: ensgan COMMAND ...
 
   train [CONFIG] [--key value ...]   train an ensemble; without a CONFIG, 4×4 on handwritten digits
+  train [CONFIG] --seeds 0-9         the same with ten seeds, into one folder
+  sweep [CONFIG] --set KEY=A,B       every combination of some settings, with --seeds
+  compare RUN RUN ...                runs beside each other at equal work, with intervals over seeds
   resume RUN [--steps N]             continue from the newest checkpoint
   select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators
   evaluate RUN                       measure the generators on held-out data
@@ -51,7 +54,8 @@ def _command(name: str) -> Callable[[list[str]], int]:
     return run
 
 
-for _name in ("train", "resume", "select", "evaluate", "sample", "export", "judge", "report", "plan", "methods"):
+_names = ("train", "sweep", "resume", "compare", "select", "evaluate", "sample", "export", "judge", "report", "plan")
+for _name in (*_names, "methods"):
     COMMANDS[_name] = _command(_name)
 
 

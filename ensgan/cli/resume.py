@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes, joined
-from ensgan.cli.train import console, finish
+from ensgan.cli.progress import console
+from ensgan.cli.series import go_on
+from ensgan.cli.train import finish
 from ensgan.devices import mesh, processes
 from ensgan.runs import run as training
 from ensgan.runs.origin import with_path
 from ensgan.runs.restore import load_run
+from ensgan.runs.series import series_of
+from ensgan.types import InputError
 
 
 def resume(
@@ -19,8 +23,9 @@ def resume(
     steps: int | None = None,
     data_dir: str | None = None,
     new_data: bool = False,
+    part: str | None = None,
 ) -> int:
-    """Continue a run from its newest checkpoint, bit for bit on a CPU.
+    """Continue a run from its newest checkpoint, bit for bit on a CPU; of a series of runs, all that are not complete.
 
     Args:
         run: the run's folder.
@@ -29,8 +34,15 @@ def resume(
         data_dir: where the data are now (default: where they were).
         new_data: go on although the data grew or changed, with new splits; what is held out then may have been trained
             with before.
+        part: of a series of runs, such as 2/8, the second of eight shares, for several machines.
     """
     with joined("resume", place):
+        if series_of(run):
+            if new_data:
+                raise InputError("--new-data is for single runs; resume those in the folder one by one")
+            return go_on(run, place, steps, part, data_dir)
+        if part is not None:
+            raise InputError(f"--part is for a series of runs, and {run} is a single run; leave it out")
         with processes.together():
             settings = load_run(run, {} if steps is None else {"steps": steps})
             if data_dir is not None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes, joined
+from ensgan.cli.progress import claimed, console
+from ensgan.cli.series import train_series
 from ensgan.devices import mesh, processes
 from ensgan.evaluation.text import describe_scores
-from ensgan.reporting import Console, Watcher
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import run as training
+from ensgan.runs import series
 from ensgan.runs.config import Config
 from ensgan.types import InputError
 
 
-def train(settings: Config, place: Processes, *, run_dir: str | None = None, overwrite: bool = False) -> int:
+def train(
+    settings: Config,
+    place: Processes,
+    *,
+    run_dir: str | None = None,
+    overwrite: bool = False,
+    seeds: str | None = None,
+) -> int:
     """Train an ensemble: M generators against N discriminators.
 
     Args:
@@ -26,15 +32,20 @@ def train(settings: Config, place: Processes, *, run_dir: str | None = None, ove
         place: where it computes.
         run_dir: folder of the run (default: runs/NAME-SEED-N).
         overwrite: replace the run that is in the folder.
+        seeds: several runs that differ in their seed, one after another, such as 0-9 or 0,2,7.
     """
     if run_dir is not None and not run_dir.strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
-    given = (("--overwrite", overwrite), ("--run-dir", run_dir))
+    numbers = None if seeds is None else series.seeds_of(seeds)
+    given = (("--overwrite", overwrite), ("--run-dir", run_dir), (f"--seeds {seeds}", seeds))
     with joined(" ".join(["train", *(flag for flag, value in given if value)]), place):
+        if numbers is not None:
+            runs = series.seeds(settings, numbers)
+            return train_series(runs, place, f"{settings.name}-seeds", run_dir, overwrite)
         with contextlib.ExitStack() as stack:
             mine = ""
             if run_dir is None and processes.first():
-                mine = str(stack.enter_context(_claimed(settings.name, settings.seed)))
+                mine = str(stack.enter_context(claimed(f"{settings.name}-{settings.seed}")))
             directory = Path(run_dir or processes.from_first(mine))
             sizes = mesh.parse(place.mesh)
             outcome = training.run(settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes)
@@ -56,31 +67,3 @@ def finish(outcome: training.Outcome, directory: Path) -> int:
     print(f"\npictures: {files.picture}\nreport:   {files.report}")
     print(f"more:     ensgan sample {directory} --num 100 --out more.png")
     return 0
-
-
-def console() -> Watcher:
-    """The reporter of progress; the first of several processes reports for all."""
-    return Console(sys.stderr) if processes.first() else Watcher()
-
-
-@contextlib.contextmanager
-def _claimed(name: str, seed: int) -> Iterator[Path]:
-    """A new folder that no other process gets; it goes again if nothing was written into it."""
-    runs = Path("runs")
-    runs.mkdir(exist_ok=True)
-    directory = next(filter(_made, (runs / f"{name}-{seed}-{n}" for n in itertools.count(1))))
-    try:
-        yield directory
-    finally:
-        for folder in (directory, runs):
-            with contextlib.suppress(OSError):  # it holds something
-                folder.rmdir()
-
-
-def _made(directory: Path) -> bool:
-    """Whether this process made the folder, and nobody before."""
-    try:
-        directory.mkdir()
-    except FileExistsError:
-        return False
-    return True

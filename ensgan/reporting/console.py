@@ -19,6 +19,9 @@ class Watcher:
     def note(self, text: str) -> None:
         """Something worth a line happened."""
 
+    def run(self, name: str, number: int, count: int) -> None:
+        """Run `number` of `count` begins, where there are several."""
+
     def start(self, step: int, steps: int) -> None:
         """Training begins at `step` of `steps`."""
 
@@ -47,6 +50,7 @@ class Console(Watcher):
         self._bar: Progress | None = None
         self._task: Any = None
         self._last, self._steps = 0.0, 0
+        self._title = "training"
         self._before: dict[str, Any] | None = None  # what the last line counted
 
     def note(self, text: str) -> None:
@@ -56,12 +60,18 @@ class Console(Watcher):
         else:
             print(text, file=self.stream, flush=True)
 
+    def run(self, name: str, number: int, count: int) -> None:
+        """Names the run, before its lines or in front of its bar."""
+        self._title = f"{name} ({number} of {count})"
+        if not self.live:
+            self.note(self._title)
+
     def start(self, step: int, steps: int) -> None:
         """Shows the bar, on a terminal."""
         self._steps, self._before = steps, None
         if self.live:
             self._bar = Progress(
-                TextColumn("training"),
+                TextColumn(self._title, markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -177,6 +178,48 @@ def curves(
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set(xlabel="step", ylabel=ylabel)
+        axes.margins(x=0.02)
+        return svg_of(figure)
+
+
+class Band(NamedTuple):
+    """Curves of one colour: those of every seed, their mean, and the interval around it.
+
+    Attributes:
+        color: of all of them.
+        x: the horizontal axis, `[T]`.
+        every: `[seeds, T]`.
+        mean: `[T]`; NaN leaves a gap.
+        low: lower end of the interval, `[T]`; NaN where there is none.
+        high: upper end, `[T]`.
+    """
+
+    color: str
+    x: np.ndarray
+    every: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def bands(groups: Sequence[Band], *, xlabel: str, ylabel: str) -> bytes:
+    """Curves of several sides with their seeds, thinned to at most 200 points each; SVG."""
+    with style():
+        figure, axes = figure_of(5.2, 2.9, (0.7, 0.1, 0.42, 0.22))
+        for color, x, every, mean, low, high in groups:
+            keep = thin(len(x), 200) if len(x) else slice(0)
+            mark = "o" if len(x) < 30 else ""
+            for values in every:
+                axes.plot(x[keep], values[keep], color=color, linewidth=0.6, alpha=0.45)
+            axes.fill_between(x[keep], low[keep], high[keep], color=color, alpha=0.18, linewidth=0)
+            axes.plot(x[keep], mean[keep], color=color, linewidth=2, marker=mark, markersize=3.5)
+        if _spans_decades(np.concatenate([each.every.ravel() for each in groups])):
+            axes.set_yscale("log")
+        else:
+            axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+        axes.grid(color="#e8eaee", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.margins(x=0.02)
         return svg_of(figure)
 

@@ -13,7 +13,7 @@ from ensgan.reporting.colors import member_color
 from ensgan.reporting.figures import reliability, scatter_panel
 from ensgan.reporting.files import RunFiles, write_atomically
 from ensgan.reporting.log import read_metrics
-from ensgan.reporting.page import Chip, Figure, Section, data_address, table
+from ensgan.reporting.page import Chip, Figure, Section, data_address, page, table
 from ensgan.reporting.pictures import WAITS, load_judge, load_samples, png, thumbnails, tile
 from ensgan.reporting.scores import score_sections, training_sections
 from ensgan.types import InputError
@@ -39,8 +39,6 @@ def write_report(run_dir: str | Path) -> Path:
     Raises:
         InputError: there is no run at `run_dir`, or one of its files is damaged.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     files = RunFiles(run_dir)
     if not files.config.is_file():
         raise InputError(f"no run at {run_dir}: expected config.json")
@@ -62,13 +60,6 @@ def write_report(run_dir: str | Path) -> Path:
         Section("Configuration", pre=written, folded=True),
         Section("Versions", tables=[table(("", "version"), [(k, str(v)) for k, v in versions.items()])], folded=True),
     ]
-    environment = Environment(
-        loader=PackageLoader("ensgan.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     title = str(config.get("name") or files.folder.resolve().name)
     facts = _facts(config, train, scores, clock, versions)
     data = _json(files.data, strict=False)
@@ -76,8 +67,8 @@ def write_report(run_dir: str | Path) -> Path:
         facts["classes"] = str(law["text"])
     for change in data.get("changes", ()):
         facts[f"other data from step {change['step']:,}"] = "; ".join(change["what"])
-    page = environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)
-    write_atomically(files.report, page.encode(errors="backslashreplace"))  # paths may be no text
+    text = page(title, facts, sections)
+    write_atomically(files.report, text.encode(errors="backslashreplace"))  # paths may be no text
     return files.report
 
 

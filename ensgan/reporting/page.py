@@ -1,9 +1,9 @@
-"""The parts of a page: sections with notes, figures and tables, as the template takes them."""
+"""A page and its parts: sections with notes, figures and tables, as the template takes them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ensgan.reporting.colors import member_color
@@ -101,3 +101,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], marks: Any = Non
     return Table(
         header, [(color(mark), row) for mark, row in zip(marks or [None] * len(rows), rows, strict=True)], note
     )
+
+
+def page(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
+    """One self-contained HTML page, in which every text is escaped.
+
+    Args:
+        title: the heading.
+        facts: what stands at the head of the page, by their names.
+        sections: the rest.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ensgan.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)

@@ -10,7 +10,7 @@ from typing import Any
 
 WIDTH = 118
 BEGINNER = {  # what `--help` shows of the many settings, by their destinations, under these headings
-    "the run": ("steps", "seed", "run_dir", "overwrite", "mesh", "distributed", "topology", "json"),
+    "the run": ("steps", "seed", "seeds", "set_", "run_dir", "overwrite", "mesh", "distributed", "topology", "json"),
     "the data": ("data", "data.path", "reals", "fakes"),
     "the game": (
         "generators.0.count",

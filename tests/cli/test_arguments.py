@@ -26,7 +26,7 @@ OTHERS = re.findall(
     r"\S+",
     """--nodes --time --signal --requeue --kill-on-bad-exit --job-name --zone --accelerator-type --version --worker
     --command --cpus-per-task --gpus-per-node --gpus-per-task --ntasks-per-node --check --xla-cpu-use-fusion-emitters
-    --case --members --table""",
+    --case --members --table --array --wrap""",
 )
 FILES = [path for path in FILES if path.parent.name != "reporting"]  # pages have properties of style with two hyphens
 

@@ -16,7 +16,7 @@ from PIL import Image
 from ensgan.cli import evaluate, sample
 from ensgan.cli import main as cli
 from ensgan.cli.judge import _read
-from ensgan.cli.train import _claimed
+from ensgan.cli.progress import claimed
 from ensgan.evaluation import selection, tables
 from ensgan.refine import NothingAccepted
 from ensgan.runs.restore import Opened
@@ -389,14 +389,14 @@ def test_every_command_explains_itself(command, capsys):
 
 def test_two_starts_at_once_get_two_folders_and_one_that_fails_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with _claimed("a", 0) as first, _claimed("a", 0) as second:
+    with claimed("a-0") as first, claimed("a-0") as second:
         assert [str(first), str(second)] == ["runs/a-0-1", "runs/a-0-2"]
         (second / "config.json").write_text("{}")
     assert [str(path) for path in sorted((tmp_path / "runs").rglob("*"))] == [
         str(tmp_path / "runs" / "a-0-2"),
         str(tmp_path / "runs" / "a-0-2" / "config.json"),
     ]
-    with _claimed("a", 0) as again:
+    with claimed("a-0") as again:
         assert str(again) == "runs/a-0-1"
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from small_runs import TREE, assert_same_bits, final, settings
 
 from ensgan.cli.evaluate import evaluate
 from ensgan.devices import mesh
@@ -40,33 +41,6 @@ from ensgan.runs.parsing import parse
 from ensgan.runs.restore import load_run, restore
 from ensgan.runs.run import _sinks
 from ensgan.types import InputError
-
-TREE = {
-    "steps": 20,
-    "batch_size": 8,
-    "log_every": 4,
-    "eval_every": 10,
-    "checkpoint_every": 5,
-    "held_out": 64,
-    "data": "ring",
-    "pairing": "softmax",
-    "penalty": {"name": "r1", "strength": 0.1, "interval": 3},
-    "generators": {"count": 2, "network": {"name": "mlp", "latent": 2, "widths": [8]}},
-    "discriminators": {"count": 2, "network": {"name": "mlp", "widths": [8], "spectral_norm": True}},
-}
-
-
-def settings(**changes):
-    return parse({**TREE, **changes}, TABLES)[0]
-
-
-def final(directory):
-    state = restore(directory, load_run(directory))[2]
-    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
-
-
-def assert_same_bits(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""`ensgan sweep`: one configuration with several settings, each with the same seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ensgan.cli.distributed import Processes, joined
+from ensgan.cli.series import train_series
+from ensgan.runs import series
+from ensgan.runs.build import TABLES
+from ensgan.runs.config import Config, to_dict
+from ensgan.runs.parsing import parse
+from ensgan.types import InputError
+
+
+def sweep(
+    settings: Config,
+    place: Processes,
+    *,
+    set_: list[str] | None = None,
+    seeds: str = "0",
+    run_dir: str | None = None,
+    overwrite: bool = False,
+    print_array: bool = False,
+) -> int:
+    """Train every combination of some settings, each with the same seeds, one run after another.
+
+    Args:
+        settings: the configuration, with the flags that change it.
+        place: where it computes.
+        set_: a setting and its values, such as pairing.own=0,.25,.5; give the flag once for each setting.
+        seeds: the seeds of each combination, such as 0-4 or 0,2,7.
+        run_dir: folder of the sweep (default: runs/NAME-sweep-N).
+        overwrite: replace runs that are in the folder.
+        print_array: print a line that starts a Slurm array with one run a task, and train nothing.
+    """
+    if not set_:
+        raise InputError("--set is missing; give a setting and its values, such as --set pairing.own=0,.25,.5")
+    numbers = series.seeds_of(seeds)
+    runs: dict[str, Config] = {}
+    combinations: list[Config] = []
+    for values in series.grid(set_):
+        flags = [f"--{key}={value}" for key, value in values.items()]
+        config = parse(to_dict(settings), TABLES, flags, "ensgan sweep")[0]
+        inside = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items()).replace("/", "_")
+        runs |= series.seeds(config, numbers, f"{inside}/")
+        combinations.append(dataclasses.replace(config, seed=numbers[0]))
+    series.check(combinations)
+    with joined("sweep", place):
+        return train_series(runs, place, f"{settings.name}-sweep", run_dir, overwrite, print_array)

@@ -1,0 +1,100 @@
+"""Runs beside each other: values at equal work, words that the rows carry, and texts that cannot do harm."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from ensgan.evaluation.contest import Contender, Curve, contest, verdict, warnings
+from ensgan.evaluation.contest_page import contest_page
+from ensgan.evaluation.contest_text import comma_separated, describe, latex, markdown
+from ensgan.types import InputError
+
+TITLES = {"frechet": "Fréchet distance", "recall": "recall", "spread": "spread"}
+
+
+def curve(end, frechet, recall=None, flops=2.0):
+    steps = np.array([10.0, 20.0, float(end)])
+    values = {"frechet": np.array([9.0, 5.0, frechet])}
+    if recall is not None:
+        values["recall"] = np.array([0.1, 0.2, recall])
+    return Curve({"steps": steps, "seconds": steps / 5, **({"flops": steps * flops} if flops else {})}, values)
+
+
+def side(name, values, **options):
+    runs = {seed: curve(30, value, value / 10, **options) for seed, value in enumerate(values)}
+    return Contender(name, runs, {seed: {"the data": f"digits ({seed})"} for seed in runs})
+
+
+def test_values_are_taken_where_the_shortest_run_ends_at_equal_flops():
+    cheap, dear = side("cheap", [1.0, 1.2], flops=1.0), side("dear", [3.0, 3.4], flops=2.0)
+    found = contest([cheap, dear], TITLES)
+    assert (found.axis, found.position) == ("flops", 30.0)
+    line = found.lines[0]
+    np.testing.assert_allclose(line.means[0].mean, 1.1)
+    np.testing.assert_allclose(line.means[1].mean, 7.0)  # dear has spent as much after 15 steps: halfway from 9 to 5
+    assert contest([cheap, dear], TITLES, axis="steps").lines[0].means[1].mean == pytest.approx(3.2)
+
+
+def test_without_flops_of_every_run_steps_are_compared():
+    found = contest([side("a", [1.0]), side("b", [2.0], flops=None)], TITLES)
+    assert (found.axis, found.position) == ("steps", 30.0)
+    with pytest.raises(InputError, match="does not know its FLOPs"):
+        contest([side("a", [1.0]), side("b", [2.0], flops=None)], TITLES, axis="flops")
+
+
+def test_outside_of_the_scores_nothing_is_known():
+    one = curve(30, 1.0)
+    assert np.isnan(one.at("frechet", "steps", 5.0))
+    assert one.at("frechet", "steps", 15.0) == 7.0
+    assert np.isnan(one.at("kid", "steps", 15.0))
+
+
+def test_words_follow_the_direction_of_a_metric():
+    few, many = [2.0, 2.1, 2.2], [2.0, 2.1, 2.2, 2.05, 2.15, 2.25]
+    lower = [value - 1 for value in many]
+    said = lambda a, b: [verdict(line, ["a", "b"])[0] for line in contest([side("a", a), side("b", b)], TITLES).lines]
+    frechet, recall = said(many, lower)
+    assert frechet.startswith("Fréchet distance: b is ahead of a: -1 [")
+    assert recall.startswith("recall: b is behind a: -0.1 [")
+    assert "may be ahead of" in said(few, [value - 1 for value in few])[0]
+    assert "cannot be told from" in said(many, list(reversed(many)))[0]
+
+
+def test_what_should_be_the_same_and_is_not_is_said():
+    a, b = side("a", [1.0, 2.0]), side("b", [1.0, 2.0])
+    assert warnings([a, b]) == []
+    other = b._replace(facts={**b.facts, 1: {"the data": "faces (7)"}})
+    assert warnings([a, other]) == ["the data differ: a has digits (1), b has faces (7)"]
+    apart = Contender("c", {9: curve(40, 1.0)}, {})
+    assert "no seed in common" in warnings([a, apart])[0]
+    uneven = Contender("d", {0: curve(40, 1.0), 1: curve(50, 1.0)}, a.facts)
+    assert warnings([a, uneven]) == ["the runs of d end at different steps, from 40 to 50"]
+
+
+def test_metrics_by_name_and_those_that_a_side_lacks():
+    a, b = side("a", [1.0]), Contender("b", {0: curve(30, 2.0)}, {})
+    assert [line.metric for line in contest([a, b], TITLES).lines] == ["frechet"]
+    with pytest.raises(InputError, match="recall was not measured by b; common metrics: frechet"):
+        contest([a, b], TITLES, metrics=["recall"])
+    with pytest.raises(InputError, match="unknown metric 'fid'; known: frechet, recall"):
+        contest([a, b], TITLES, metrics=["fid"])
+    with pytest.raises(InputError, match="has no scores yet"):
+        contest([Contender("a", {0: Curve({"steps": np.zeros(0)}, {})}, {})], TITLES)
+
+
+def test_every_form_holds_the_numbers_and_escapes_the_names():
+    name = "a_<script>|&"
+    found = contest([side(name, [1.0, 1.5, 2.0]), side("b", [2.0, 2.5, 3.5])], TITLES)
+    rows = list(csv.DictReader(io.StringIO(comma_separated(found))))
+    assert len(rows) == 2 * 3 * 2 * 3  # sides, seeds, metrics, scores
+    assert [r["value"] for r in rows if (r["side"], r["seed"], r["metric"]) == ("b", "2", "frechet")][-1] == "3.5"
+    assert f"{name} (3 seeds)" in describe(found)
+    assert "a_<script>\\|&" in markdown(found).split("\n")[2]
+    assert r"a\_<script>|\&" in latex(found)
+    page = contest_page(found)
+    assert "<script>" not in page
+    assert "a_&lt;script&gt;|&amp;" in page
+    for text in ("1.5", "Over FLOPs", "Every seed", "nothing here is a claim"):
+        assert text in page

@@ -1,0 +1,35 @@
+"""A configuration of which a run takes a second, and the last state of a run as arrays of numpy."""
+
+import jax
+import numpy as np
+
+from ensgan.runs.build import TABLES
+from ensgan.runs.parsing import parse
+from ensgan.runs.restore import load_run, restore
+
+TREE = {
+    "steps": 20,
+    "batch_size": 8,
+    "log_every": 4,
+    "eval_every": 10,
+    "checkpoint_every": 5,
+    "held_out": 64,
+    "data": "ring",
+    "pairing": "softmax",
+    "penalty": {"name": "r1", "strength": 0.1, "interval": 3},
+    "generators": {"count": 2, "network": {"name": "mlp", "latent": 2, "widths": [8]}},
+    "discriminators": {"count": 2, "network": {"name": "mlp", "widths": [8], "spectral_norm": True}},
+}
+
+
+def settings(**changes):
+    return parse({**TREE, **changes}, TABLES)[0]
+
+
+def final(directory):
+    state = restore(directory, load_run(directory))[2]
+    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+def assert_same_bits(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
