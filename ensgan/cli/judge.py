@@ -179,6 +179,8 @@ def _checked(
         raise InputError(
             f"{path} has samples of shape {list(x.shape)}; this run judges samples of shape {list(game.sample_shape)}"
         )
+    if found.source.columns is not None:
+        x = found.source.columns.done(x)
     if names is None:
         return x, None
     if label is None:

@@ -20,7 +20,7 @@ from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
 from ensgan.refine import NothingAccepted
-from ensgan.runs.gallery import save_files, save_picture
+from ensgan.runs.gallery import save_files, save_picture, save_table
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
@@ -55,8 +55,8 @@ def sample(
     Args:
         run: the run's folder.
         num: how many samples.
-        out: the file to write, .png or .npz; or a folder, such as samples/, for one .png each, and a samples.csv with
-            their classes.
+        out: the file to write, .png, .npz, or .csv for points; or a folder, such as samples/, for one .png each, and a
+            samples.csv with the classes.
         from_: best, mixture, member:I or average (default: mixture if members are parts, else best). average is the
             mean of all generators' outputs at the same noise: blurry, and not a mixture.
         stratified: with a mixture, every generator makes its exact share of the samples.
@@ -118,7 +118,7 @@ def _check_target(out: str, file: Path) -> bool:
     if folder:
         check_folder(file)
     else:
-        check_out(file, ".png", ".npz")
+        check_out(file, ".png", ".npz", ".csv")
     return folder
 
 
@@ -129,6 +129,8 @@ def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> No
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
     if folder and len(shape) != 3:
         raise InputError(f"--out is {out}/, and samples that are no images have no files; give a .png or .npz")
+    if not folder and out.suffix == ".csv" and len(shape) != 1:
+        raise InputError(f"--out is {out}, and images have no table of numbers; give a .png, a .npz, or a folder")
     if not folder and out.suffix == ".png" and len(shape) != 3 and size < 2:
         raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
 
@@ -152,8 +154,14 @@ def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found:
     if folder:
         file.mkdir(exist_ok=True)
         save_files(file, x, tags, choices.class_names(found))
+    elif file.suffix == ".csv":
+        save_table(file, x, tags, choices.class_names(found), found.source.columns)
     elif file.suffix == ".npz":
-        arrays: dict[str, Any] = {"x": x, **({"images": to_uint8(x)} if x.ndim == 4 else {})}
+        table = found.source.columns
+        arrays: dict[str, Any] = {
+            "x": x if table is None else table.undone(x).astype(np.float32),
+            **({"images": to_uint8(x)} if x.ndim == 4 else {}),
+        }
         names = choices.class_names(found)
         np.savez(file, **arrays if tags is None else {**arrays, "label": tags, images.NAMES: np.array(names)})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
+from ensgan.data.archives import Member, is_archive
 from ensgan.data.facts import Facts
-from ensgan.data.listing import class_folders, hints, listed
+from ensgan.data.listing import class_names, hints, listed
 from ensgan.data.source import FRACTIONS, Source, from_arrays
 from ensgan.data.streams import stream
 from ensgan.types import InputError
@@ -52,14 +54,15 @@ def folder(
     fractions: tuple[float, ...] = FRACTIONS,
     **pictures: Unpack[Pictures],
 ) -> Source:
-    """All images below a directory, in the order of their names: png, jpg, bmp, webp, gif (its first frame).
+    """All images below a directory or in an archive, in the order of their names: png, jpg, bmp, webp, gif (one frame).
 
-    If all images are in subfolders, the top-level subfolders are the classes, in natural order: 2 comes before 10.
+    If all images are in subfolders, the top-level subfolders are the classes, in natural order: 2 comes before 10. A
+    `dataset.json` with labels, as StyleGAN's tool writes it, counts instead. Archives are read in place.
     Rotation noted by the camera is applied, and transparent images are laid over a background. Hidden and system files
     and folders, notes such as README or labels.csv, and links into the folder itself are skipped.
 
     Args:
-        path: the directory.
+        path: the directory, or a .zip or .tar (also .tar.gz, .tar.bz2, .tar.xz) of it.
         seed: seed of the splits, of the noise, and of the order of a stream.
         resident: whether pixels are held in memory; "auto" holds up to 2 GiB and streams more.
         dequantize: whether pixels get uniform noise.
@@ -78,7 +81,8 @@ def folder(
     found = _images(Path(path), **pictures)
     images = found.images
     options: Any = {"classes": found.names, "dequantize": dequantize, "seed": seed, "fractions": fractions}
-    name = Path(path).resolve().name
+    place = Path(path).resolve()
+    name = place.stem.removesuffix(".tar") if is_archive(place) else place.name
     if resident == "auto":
         resident = len(images) * math.prod(images.shape) <= MEMORY
     source = from_arrays(name, _pixels(images), images.label, **options) if resident else None
@@ -119,8 +123,8 @@ class _Found(NamedTuple):
             return None
         counts = known.classes
         if self.names is not None and self.images.label is not None:
-            each = np.bincount(self.images.label, minlength=len(self.names)).tolist()
-            counts = tuple(zip(self.names, each, strict=True))
+            each = Counter(self.images.label.tolist())
+            counts = tuple((name, each[name]) for name in self.names)
         named = self.named if known.looked == len(self.images) else known.named
         return known._replace(classes=counts, named=named, skipped=self.skipped, hints=self.hints)
 
@@ -165,10 +169,9 @@ def _images(
         grey = modes <= set(GREY) and len(set(colour)) == 1
         channels = 1 if grey or modes <= set(GREY) - {"LA"} else 3
     width, height = (size, size) if size else shape or (0, 0)
-    found = class_folders(path, files)
+    found = class_names(path, files)
     each, names = found or (None, [])
-    number = {name: k for k, name in enumerate(names)}
-    label = None if each is None else np.array([number[name] for name in each], np.int32)
+    label = None if each is None else np.array(each)  # names, since numbers as names of folders mean themselves
     mode = "L" if channels == 1 else "RGB"
     images = _Images(files, label, mode, size, Image.Resampling.LANCZOS, (height, width, channels), colour)
     named = lambda i: str(files[i].relative_to(path))
@@ -184,10 +187,10 @@ def _colour(name: str) -> tuple[int, ...]:
         raise InputError(f"background is {name!r}; expected a colour, such as white, black or '#ff8000'") from error
 
 
-def _broken(files: list[Path]) -> set[Path]:
+def _broken(files: list[Any]) -> set[Any]:
     """The files that cannot be decoded."""
 
-    def wrong(file: Path) -> bool:
+    def wrong(file: Any) -> bool:
         try:
             with _opened(file) as image:
                 image.load()
@@ -215,8 +218,8 @@ def _pixels(images: _Images) -> np.ndarray:
 class _Images:
     """Image files as records: pixels `[H, W, C]` and, if there are classes, a label."""
 
-    files: list[Path]
-    label: np.ndarray | None
+    files: list[Any]  # paths, or members of an archive
+    label: np.ndarray | None  # names of classes
     mode: str
     size: int | None
     filter: Any
@@ -264,17 +267,18 @@ def _orientation(image: Any) -> int:
     return found if found in range(1, 9) else 1
 
 
-def _opened(file: Path) -> Any:
+def _opened(file: Any) -> Any:
     """The image in `file` with its header read, as a context manager."""
     from PIL import Image
 
     try:
-        return Image.open(file, formats=("PNG", "JPEG", "BMP", "WEBP", "GIF"))
+        content = file.open() if isinstance(file, Member) else file
+        return Image.open(content, formats=("PNG", "JPEG", "BMP", "WEBP", "GIF"))
     except Exception as error:  # as above
         raise _not_read(file, error) from error
 
 
-def _not_read(file: Path, error: Exception) -> InputError:
+def _not_read(file: Any, error: Exception) -> InputError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         f"{file} cannot be read as an image ({reason}); repair it or move it elsewhere, or let a run go on without it: "

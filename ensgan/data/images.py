@@ -53,44 +53,6 @@ def _digits() -> np.ndarray:
     return np.column_stack([x, label])
 
 
-def mnist(
-    path: str | Path,
-    *,
-    seed: int = 0,
-    pad: int = 0,
-    dequantize: bool = True,
-    fractions: tuple[float, ...] = FRACTIONS,
-) -> Source:
-    """The training files of MNIST (LeCun et al. 1998), or of a data set with its layout, such as Fashion-MNIST.
-
-    Args:
-        path: directory of `train-images-idx3-ubyte` and, if there are labels, `train-labels-idx1-ubyte`. Either name
-            may end in `.gz`, and may have a dot instead of the hyphen before `idx`.
-        seed: seed of the splits and of the noise of held-out samples.
-        pad: number of black pixels around the image; 2 turns 28×28 into 32×32.
-        dequantize: whether pixels get uniform noise.
-        fractions: shares of train, select, calibrate and report. All four come from the training files; the test files
-            are not read.
-
-    Returns:
-        A source of images `(28 + 2 pad, 28 + 2 pad, 1)`, in memory.
-
-    Raises:
-        InputError: a missing directory or file, and everything that `idx` raises.
-    """
-    if not Path(path).is_dir():
-        raise InputError(f"{path} is not a directory; give the path of the one with train-images-idx3-ubyte[.gz]")
-
-    def find(stem: str, kind: str) -> Path | None:
-        files = (Path(path, f"{stem}{dot}{kind}{end}") for dot in "-." for end in ("", ".gz"))
-        return next((file for file in files if file.is_file()), None)
-
-    images, labels = find("train-images", "idx3-ubyte"), find("train-labels", "idx1-ubyte")
-    if images is None:
-        raise InputError(f"{path} has no train-images-idx3-ubyte[.gz]; put the training images of MNIST there")
-    return idx(images, labels=labels, seed=seed, pad=pad, dequantize=dequantize, fractions=fractions)
-
-
 def idx(
     path: str | Path,
     *,
@@ -145,8 +107,10 @@ def npz(
     Args:
         path: an `.npy` file of samples, or an `.npz` file. Samples are uint8 or float images `[n, H, W]` or
             `[n, H, W, C]`, or float points `[n, D]`. Labels `[n]` are integers or strings.
-        x: the name of the samples in an `.npz`. By default `x`, `images` or `x_train`, or the only array.
-        y: the name of the labels. By default `y`, `label`, `labels` or `y_train`, if there is one.
+        x: the name of the samples in an `.npz`. By default one of the usual ones, such as `x`, `images`
+            or `x_train`, or the only array.
+        y: the name of the labels. By default one of the usual ones, such as `y`, `labels` or
+            `y_train`, if there is one.
         range: the values of black and white in float images, such as 0,1 (default: -1,1).
         seed: seed of the splits and of the noise of held-out samples.
         dequantize: whether uint8 pixels get uniform noise.
@@ -246,9 +210,18 @@ def _names(path: Path, names: list[str], x: str | None, y: str | None) -> tuple[
     for flag, name in (("x", x), ("y", y)):
         if name is not None and name not in names:
             raise InputError(f"{path} has no array {name!r}, which --data.{flag} names; it holds {names}")
-    y = y or next((name for name in ("y", "label", "labels", "y_train") if name in names and name != x), None)
+    y = y or next(
+        (
+            name
+            for name in ("y", "label", "labels", "y_train", "train_labels", "targets")
+            if name in names and name != x
+        ),
+        None,
+    )
     others = [name for name in names if name not in (y, NAMES)]
-    x = x or next((name for name in ("x", "images", "x_train") if name in names), None)
+    x = x or next(
+        (name for name in ("x", "images", "x_train", "train_images", "samples", "data") if name in names), None
+    )
     if x is None and len(others) == 1:
         x = others[0]
     if x is None:

@@ -1,12 +1,14 @@
-"""The image files below a folder: what is listed, and what is skipped because it is no data."""
+"""The image files below a folder or in an archive: what is listed, and what is skipped because it is no data."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, NamedTuple
 
+from ensgan.data.archives import Archive, Member, is_archive
 from ensgan.data.facts import left_out
 from ensgan.data.labels import natural
 from ensgan.types import InputError
@@ -40,33 +42,44 @@ NAMED_NOTES = re.compile(
 )
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "holdout"}
 HIDDEN, NOTE, LOOP = "hidden or system", "notes", "links into the folder itself"
+LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
+File = Path | Member
 
 
 class Listing(NamedTuple):
-    """Image files below a folder in the order of their names, and what was skipped: kind -> paths."""
+    """Image files in the order of their names, and what was skipped: kind -> paths."""
 
-    files: list[Path]
+    files: list[Any]  # of type File
     skipped: dict[str, list[str]]
 
     def left_out(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """What was skipped, each kind with its paths in natural order."""
         return tuple((kind, tuple(sorted(names, key=natural))) for kind, names in self.skipped.items())
 
+    def skip(self, kind: str, place: str) -> None:
+        """Notes that something was skipped."""
+        self.skipped.setdefault(kind, []).append(place)
+
 
 def listed(path: Path) -> Listing:
-    """All images below `path`, following links to other folders.
+    """All images below `path`, following links to other folders, or in the archive `path`.
 
     Hidden and system files and folders, notes such as README or labels.csv, and links that lead back into the folder
     are skipped.
 
     Raises:
-        InputError: no such directory, one that cannot be listed, no image, or a file of another kind.
+        InputError: no such directory or archive, one that cannot be listed, no image, or a file of another kind.
     """
-    if not path.is_dir():
-        kind = "a file" if path.exists() else "not a directory"
-        raise InputError(f"{path} is {kind}; expected a directory of images; correct the path")
     found = Listing([], {})
-    _walk(path, path, (path.resolve(),), found)
+    if is_archive(path):
+        _unpack(path, found)
+    elif path.is_dir():
+        _walk(path, path, (path.resolve(),), found)
+    else:
+        kind = "a file" if path.exists() else "not a directory"
+        raise InputError(
+            f"{path} is {kind}; expected a directory of images, or a .zip or .tar of them; correct the path"
+        )
     if not found.files:
         skipped = f"; skipped: {left_out(found.left_out())}" if found.skipped else ""
         raise InputError(f"{path} has no images; expected files that end in {', '.join(SUFFIXES)}{skipped}")
@@ -79,8 +92,18 @@ def listed(path: Path) -> Listing:
     return found
 
 
-def class_folders(path: Path, files: list[Path]) -> tuple[list[str], list[str]] | None:
-    """The folder of each image just below `path`, and all of them in natural order; None if an image is in none."""
+def class_names(path: Path, files: list[Any]) -> tuple[list[str], list[str]] | None:
+    """The class of each image, and all of them in natural order; None if there are no classes.
+
+    They are those of `dataset.json` if there is one with labels, else the folders just below `path`, unless an image is
+    in none.
+
+    Raises:
+        InputError: a `dataset.json` that cannot be read, or does not label every image with a number.
+    """
+    noted = _noted(path, files)
+    if noted is not None:
+        return noted, sorted(set(noted), key=natural)
     parts = [file.relative_to(path).parts for file in files]
     if any(len(part) == 1 for part in parts):
         return None
@@ -88,10 +111,42 @@ def class_folders(path: Path, files: list[Path]) -> tuple[list[str], list[str]] 
     return each, sorted(set(each), key=natural)
 
 
-def hints(path: Path, files: list[Path], names: list[str]) -> tuple[str, ...]:
+def _noted(path: Path, files: list[Any]) -> list[str] | None:
+    """The classes that `dataset.json` gives; None where it is not there, or has no labels."""
+    if isinstance(files[0], Member):
+        archive = files[0].archive
+        note: Any = Member(str(archive.top / LABELS), archive)
+        there = note in archive.members()
+    else:
+        note = path / LABELS
+        there = note.is_file()
+    if not there:
+        return None
+    try:
+        with note.open() as file:
+            tree = json.load(file)
+        pairs = tree.get("labels") if isinstance(tree, dict) else None
+        if pairs is None:
+            return None
+        labels = {str(PurePosixPath(name)): label for name, label in pairs}
+        found = [labels[file.relative_to(path).as_posix()] for file in files]
+    except KeyError as error:
+        raise InputError(
+            f"{note} has no label for {error}; complete it, or remove it to take folders for classes"
+        ) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f'{note} is not a list of labels; expected {{"labels": [["a/1.png", 0], ...]}}; repair or remove it'
+        ) from error
+    if not all(isinstance(label, int) and not isinstance(label, bool) for label in found):
+        raise InputError(f"{note} has labels that are not whole numbers; give one class a sample, or remove the file")
+    return [str(label) for label in found]
+
+
+def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
     """Hints where classes look like splits of the data, or folders are no classes because some images are in none."""
     if not names:
-        outside = [file for file in files if file.parent == path]
+        outside = [file.relative_to(path) for file in files if len(file.relative_to(path).parts) == 1]
         if len(outside) == len(files):
             return ()
         return (
@@ -110,25 +165,52 @@ def hints(path: Path, files: list[Path], names: list[str]) -> tuple[str, ...]:
 def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> None:
     """Lists a folder; `chain` are the real paths of the folders that lead to it, of which none is entered again."""
 
-    def skip(kind: str, entry: Path) -> None:
-        found.skipped.setdefault(kind, []).append(str(entry.relative_to(root)))
-
     try:
         entries = sorted(os.scandir(here), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{error.filename} cannot be listed ({error.strerror}); allow reading it") from error
     for entry in entries:
         place, name = Path(entry.path), entry.name
-        if name.startswith(".") or name.lower() in SYSTEM:
-            skip(HIDDEN, place)
+        if _hidden(name):
+            found.skip(HIDDEN, str(place.relative_to(root)))
         elif entry.is_symlink() and _loops(place, chain):
-            skip(LOOP, place)
+            found.skip(LOOP, str(place.relative_to(root)))
         elif _is_dir(entry):
             _walk(root, place, (*chain, place.resolve()), found)
-        elif place.suffix.lower() in NOTES or (place.suffix.lower() not in SUFFIXES and NAMED_NOTES.match(name)):
-            skip(NOTE, place)
+        elif _is_note(place):
+            found.skip(NOTE, str(place.relative_to(root)))
         else:
             found.files.append(place)
+
+
+def _unpack(path: Path, found: Listing) -> None:
+    """Lists an archive by the same rules; folders inside that hold everything are left out of the names."""
+    archive = Archive(path)
+    for each in archive.members():
+        parts = PurePosixPath(each.name).parts
+        hidden = [k for k, part in enumerate(parts) if _hidden(part)]
+        if hidden:
+            place = "/".join(parts[: hidden[0] + 1])
+            if place not in found.skipped.get(HIDDEN, ()):
+                found.skip(HIDDEN, place)
+        elif _is_note(PurePosixPath(each.name)):
+            found.skip(NOTE, each.name)
+        else:
+            found.files.append(each)
+    while found.files:
+        below = [file.relative_to(path).parts for file in found.files]
+        if len({part[0] for part in below}) > 1 or min(map(len, below)) < 3:
+            return
+        archive.top /= below[0][0]
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def _is_note(place: PurePath) -> bool:
+    suffix = place.suffix.lower()
+    return suffix in NOTES or (suffix not in SUFFIXES and NAMED_NOTES.match(place.name) is not None)
 
 
 def _loops(link: Path, chain: tuple[Path, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ensgan.data.addresses import MEDICAL
 from ensgan.data.checks import check_seed
 from ensgan.data.folders import MEMORY
 from ensgan.data.source import FRACTIONS, SPLITS, Source, drawing, split_sizes
@@ -36,6 +37,21 @@ def _mnist(*, pad: int = 0, **_: Any) -> Form:
     return Form((28 + 2 * pad, 28 + 2 * pad, 1), 60_000, classes=10)
 
 
+def _images(side: int, num: int, classes: int) -> Callable[..., Form]:
+    return lambda **_: Form((side, side, 3), num, classes)
+
+
+def _medmnist(*, which: str = "bloodmnist", **_: Any) -> Form:
+    if which not in MEDICAL:
+        raise unknown("data set of MedMNIST", which, MEDICAL)
+    known = MEDICAL[which]
+    return Form((28, 28, known.channels), known.num, known.classes)
+
+
+def _stl10(*, unlabelled: bool = False, **_: Any) -> Form:
+    return Form((96, 96, 3), 100_000 if unlabelled else 5_000, None if unlabelled else 10)
+
+
 def _folder(*, size: int | None = None, channels: int | None = None, **_: Any) -> Form:
     return Form((size, size, channels) if size and channels else None)
 
@@ -50,11 +66,19 @@ OUTLINES: dict[str, Callable[..., Form | Source]] = {
     "grid": gaussian_grid,
     "digits": _digits,
     "mnist": _mnist,
+    "fashion_mnist": _mnist,
+    "kmnist": _mnist,
+    "cifar10": _images(32, 50_000, 10),
+    "cifar100": _images(32, 50_000, 100),
+    "svhn": _images(32, 73_257, 10),
+    "stl10": _stl10,
+    "medmnist": _medmnist,
     "stacked_digits": _digits,  # of their single images
     "stacked_mnist": _mnist,
     "idx": _unknown,
     "npz": _unknown,
     "folder": _folder,
+    "table": _unknown,
 }
 
 

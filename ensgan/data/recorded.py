@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ensgan.data.columns import Columns
 from ensgan.data.facts import as_dict
 from ensgan.data.labels import some
 from ensgan.data.law import training_law
@@ -19,6 +20,8 @@ def record(source: Source) -> dict[str, Any]:
     names = source.class_names or ()
     classes = {} if law is None else {"training_law": law.tolist(), "class_names": list(names)}
     found = {} if known is None else as_dict(known)
+    if source.columns is not None:
+        found["columns"] = {key: list(values) for key, values in source.columns._asdict().items()}
     return {"name": source.name, "shape": list(source.shape), "splits": source.num, **classes, **found}
 
 
@@ -43,7 +46,13 @@ def remembered(found: dict[str, Any], held_out: Callable[[str, int], dict[str, n
         classes=None if law is None else len(law),
         class_names=tuple(names) if names else None,
         law=None if law is None else np.array(law, np.float64),
+        columns=_columns(found),
     )
+
+
+def _columns(found: dict[str, Any]) -> Columns | None:
+    given = found.get("columns")
+    return given and Columns(tuple(given["names"]), *(np.array(given[key], np.float64) for key in ("mean", "std")))
 
 
 def is_record(found: dict[str, Any]) -> bool:
@@ -55,6 +64,7 @@ def is_record(found: dict[str, Any]) -> bool:
             all(n is None or isinstance(n, int) for n in found.get("splits", {}).values()),
             all(isinstance(share, float | int) for share in found.get("training_law") or ()),
             all(isinstance(name, str) for name in found.get("class_names") or ()),
+            _are_columns(found.get("columns"), found["shape"]),
             len(found.get("class_names") or ()) in (0, len(found.get("training_law") or ())),
             all(isinstance(each["count"], int) and "name" in each for each in found.get("classes", ())),
             all(isinstance(place, str) for place in found.get("relative_to", {}).values()),
@@ -65,6 +75,14 @@ def is_record(found: dict[str, Any]) -> bool:
     except (KeyError, TypeError, AttributeError):
         return False
     return all(fits)
+
+
+def _are_columns(given: Any, shape: Any) -> bool:
+    return given is None or (
+        all(isinstance(name, str) for name in given["names"])
+        and all(isinstance(number, float | int) for key in ("mean", "std") for number in given[key])
+        and [len(given[key]) for key in ("names", "mean", "std")] == [*shape] * 3
+    )
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.data.checks import check_seed
+from ensgan.data.columns import Columns
 from ensgan.data.facts import Facts, facts_of, lines
 from ensgan.data.labels import Classes, map_labels
 from ensgan.data.pixels import Pixels, reading, stored
@@ -64,6 +65,7 @@ class Source:
         single: if every channel is a sample of another source, that source; a label is then a number in base
             `single.classes` with one digit per channel, the first channel's in front.
         law: shares of the classes in the train split, `[classes]`, where `arrays` do not show them.
+        columns: names of the numbers of a point, and how to come back to the numbers of its table.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Source:
     views: int | None = None
     single: Source | None = None
     law: np.ndarray | None = None
+    columns: Columns | None = None
 
     def check_batch(self, size: int) -> None:
         """Raises InputError if a batch of `size` is larger than the train split."""

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.data.images import digits, mnist
+from ensgan.data.images import digits
+from ensgan.data.known import mnist
 from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, sample_keys
 from ensgan.types import Array, InputError, Tree
 
@@ -77,7 +78,7 @@ def stacked(single: Source, *, name: str | None = None, seed: int = 0) -> Source
 
 
 def stacked_mnist(
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     seed: int = 0,
     pad: int = 0,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ensgan.data import Source, folder, from_arrays
+from ensgan.data.archives import is_archive
 from ensgan.data.source import dequantized
 from ensgan.evaluation.classifier import Classifier, classifiable, train_classifier
 from ensgan.evaluation.comparison import PIXELS, Comparison, compare
@@ -62,7 +63,7 @@ def compare_folders(
 
 def _labelled(real: str | Path, size: int | None, span: tuple[float, float] | None, seed: int) -> Source:
     """Reals with classes, to train a classifier with."""
-    if Path(real).is_dir():
+    if Path(real).is_dir() or is_archive(Path(real)):
         source = folder(real, size=size, seed=seed, resident=True, fractions=TRAINING)
     else:
         x, label = read_samples(real, size=size, span=span)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ensgan.data import Source, to_uint8
+from ensgan.data.columns import Columns
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_samples
@@ -89,3 +90,16 @@ def save_files(folder: Path, x: np.ndarray, tags: Any, names: Sequence[str] | No
             table.writerows([["file"], *([name] for name in files)])
         else:
             table.writerows([["file", "class"], *([name, names[k]] for name, k in zip(files, tags, strict=True))])
+
+
+def save_table(path: Path, x: np.ndarray, tags: Any, names: Sequence[str] | None, columns: Columns | None) -> None:
+    """Points `[n, D]` as a table, in the numbers of the data's own table if there is one, with their classes."""
+    rows = x if columns is None else columns.undone(x)
+    heads = [f"x{k}" for k in range(x.shape[1])] if columns is None else list(columns.names)
+    classes = None if tags is None or names is None else [names[k] for k in tags]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(heads if classes is None else [*heads, "class"])
+        for k, row in enumerate(rows):
+            numbers = [f"{value:.9g}" for value in row]
+            table.writerow(numbers if classes is None else [*numbers, classes[k]])

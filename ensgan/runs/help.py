@@ -65,6 +65,18 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
+def nearest(key: str, known: Any) -> str:
+    """What to say of an unknown key: the one that may be meant, and those beside it."""
+    parent, _, leaf = key.rpartition(".")
+    siblings = sorted(k for k in known if k.rpartition(".")[0] == parent and k not in ("h", "-h"))
+    if not parent or not siblings:
+        close = closest(key, known)
+        return f"; did you mean {close}?" if close else "; see --help"
+    close = closest(leaf, [k.rpartition(".")[2] for k in siblings])
+    all_of_them = f"nown here: {', '.join(siblings)}"
+    return f"; did you mean {parent}.{close}? K{all_of_them}" if close else f"; k{all_of_them}"
+
+
 def unknown_flag(wrong: str, known: Iterable[str], nearest: str | None = None) -> str:
     """Says of a flag that there is no such one, and which is meant."""
     known = list(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from ensgan.runs.config import SIDES, Config, GroupConfig, Plug
-from ensgan.runs.help import closest, plain_type_error, short_help, unknown_flag, whole_help
+from ensgan.runs.help import nearest, plain_type_error, short_help, unknown_flag, whole_help
 from ensgan.types import InputError, unknown
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -143,8 +144,11 @@ def _chosen(
             continue
         given = given if override == name else {}
         name = override
-    if name not in table:
-        raise unknown("network" if kind in SIDES else kind, name, table)
+    name, colon, which = name.partition(":")  # medmnist:bloodmnist
+    if colon and name in table and "which" in inspect.signature(table[name]).parameters:
+        given = {**given, "which": which}
+    elif colon or name not in table:
+        raise unknown("network" if kind in SIDES else kind, name + colon + which, table)
     return Plug(name, given)
 
 
@@ -186,7 +190,7 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
     known = {option[2:] for option in options}
     for key, _ in _leaves(tree):
         if key not in known and not any(key.startswith(f"{other}.") for other in known - heads):
-            raise InputError(f"unknown configuration key {key!r}{_nearest(key, known)}")
+            raise InputError(f"unknown configuration key {key!r}{nearest(key, known)}")
     for key in sorted(heads):
         if found := [flag for flag in argv if flag == f"--{key}" or flag.startswith(f"--{key}=")]:
             below = sorted(other for other in known if other.startswith(f"{key}."))
@@ -206,7 +210,7 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
             flag = text.removeprefix("unrecognized arguments: ").split()[0]
-            raise InputError(unknown_flag(flag, options, _nearest(flag, options))) from error
+            raise InputError(unknown_flag(flag, options, nearest(flag, options))) from error
         if text.startswith("the following arguments are required: "):
             key = text.rpartition(" ")[2]
             raise InputError(
@@ -265,17 +269,6 @@ def _leaves(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if not isinstance(tree, dict):
         return [(prefix, tree)]
     return [leaf for key, value in tree.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else key)]
-
-
-def _nearest(key: str, known: Any) -> str:
-    parent, _, leaf = key.rpartition(".")
-    siblings = sorted(k for k in known if k.rpartition(".")[0] == parent and k not in ("h", "-h"))
-    if not parent or not siblings:
-        close = closest(key, known)
-        return f"; did you mean {close}?" if close else "; see --help"
-    close = closest(leaf, [k.rpartition(".")[2] for k in siblings])
-    all_of_them = f"nown here: {', '.join(siblings)}"
-    return f"; did you mean {parent}.{close}? K{all_of_them}" if close else f"; k{all_of_them}"
 
 
 def _at_home(value: Any) -> Any:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from known_files import CONTENT
 
 from ensgan import data
 from ensgan.data import Source
@@ -26,6 +27,13 @@ def files(tmp_path, name):
         (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(x)))
         (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(40) % 10))
         return {"path": tmp_path, "pad": 2}
+    if name in CONTENT or name == "medmnist":
+        for file, content in CONTENT["medmnist:bloodmnist" if name == "medmnist" else name].items():
+            (tmp_path / file).write_bytes(content)
+        return {"path": tmp_path}
+    if name == "table":
+        (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 40)
+        return {"path": tmp_path / "t.csv"}
     if name == "idx":
         (tmp_path / "x").write_bytes(idx(x))
         return {"path": tmp_path / "x", "pad": 1}
@@ -37,7 +45,7 @@ def files(tmp_path, name):
     return {"path": tmp_path, "size": 4, "channels": 3}
 
 
-SHAPES = {"idx": (8, 8, 1), "npz": (3,)}  # of those that only the files know
+SHAPES = {"idx": (8, 8, 1), "npz": (3,), "table": (3,)}  # of those that only the files know
 
 
 @pytest.mark.parametrize("name", sorted(data.SOURCES))
@@ -45,7 +53,8 @@ def test_outlines_are_the_shapes_of_the_real_sources(name, tmp_path, key):
     here = name in ("ring", "grid", "digits", "stacked_digits")
     options = {} if here else files(tmp_path, name)
     real = data.SOURCES[name](**options)
-    known = {} if here else {"num": 40, "shape": SHAPES.get(name)}
+    count = 40 if name == "stacked_mnist" else sum(n or 0 for n in real.num.values())
+    known = {} if here else {"num": count, "shape": SHAPES.get(name)}
     there = data.outline(name, **{**options, "path": "nowhere"} if options else {}, **known)
     form = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
     assert form(there.arrays["train"]) == form(real.arrays["train"])
