@@ -118,6 +118,7 @@ def add(parser: ArgumentParser, function: Callable[..., Any]) -> None:
 def _texts(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same parameters with paths as texts, since the parser cannot read paths that are not UTF-8."""
     named = functools.wraps(function)(lambda *values, **more: function(*values, **more))
+    named.__name__ = f"{function.__name__} itself"  # a group of flags, beside those of settings of the same name
     of = inspect.signature(function, eval_str=True).parameters.values()
     texts = [p.replace(annotation=str if p.annotation is Path else p.annotation) for p in of]
     named.__signature__ = inspect.Signature(texts)  # type: ignore[attr-defined]

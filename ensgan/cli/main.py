@@ -31,6 +31,7 @@ USAGE = """usage: ensgan COMMAND ...
   judge RUN [--input FILE]           combine all discriminators into one judge; score the samples in a file
   export RUN --to DIR                write a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
+  data NAME [--data-dir DIR]         what would be read: counts, sizes, classes, copies across splits, a picture
   plan [CONFIG] [--key value ...]    what a training step costs on devices you may not have
   methods                            the ensemble methods by name: what they do and what they need
 
@@ -48,14 +49,16 @@ def _command(name: str) -> Callable[[list[str]], int]:
 
         other, flags = FORMS.get(name, (name, set()))
         form = other if flags & {argument.partition("=")[0] for argument in argv} else name
-        function: Any = getattr(importlib.import_module(f"ensgan.cli.{form}"), form)
-        return call(name, function, argv, file_of) or 0
+        module = importlib.import_module(f"ensgan.cli.{form}")
+        function: Any = getattr(module, form)
+        words = getattr(module, "arguments", list)(argv)  # what a command's own short forms stand for
+        return call(name, function, words, file_of) or 0
 
     return run
 
 
-_names = ("train", "sweep", "resume", "compare", "select", "evaluate", "sample", "export", "judge", "report", "plan")
-for _name in (*_names, "methods"):
+_names = ("train", "sweep", "resume", "compare", "select", "evaluate", "sample", "export", "judge", "report", "data")
+for _name in (*_names, "plan", "methods"):
     COMMANDS[_name] = _command(_name)
 
 

@@ -71,6 +71,7 @@ def _downloaded(name: str, folder: Path, file: str, remote: Remote) -> Path:
     import pooch  # slow to import
     import requests
 
+    elsewhere = f"put {file} into {folder}, or give the folder that has it: --data-dir DIR"
     with _quiet(pooch.get_logger()):
         try:
             if not (folder / file).is_file():
@@ -82,12 +83,13 @@ def _downloaded(name: str, folder: Path, file: str, remote: Remote) -> Path:
                 f"what came from {remote.url} is not {file}: its checksum is another one, so it was not kept; try "
                 f"again, or put the right file into {folder}"
             ) from error
+        except requests.Timeout as error:
+            raise InputError(f"{remote.url} did not answer within {WAIT} seconds; {elsewhere}") from error
+        except requests.ConnectionError as error:
+            raise InputError(f"there is no connection to {remote.url}; {elsewhere}") from error
         except (requests.RequestException, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise InputError(
-                f"cannot download {file} of {name} ({reason}); put it into {folder}, or give the folder that has it: "
-                "--data-dir DIR"
-            ) from error
+            raise InputError(f"cannot download {file} of {name} ({reason}); {elsewhere}") from error
 
 
 @contextlib.contextmanager

@@ -24,9 +24,9 @@ def scatter_panel(points: np.ndarray, real: np.ndarray, color: str, title: str |
     """Points `[n, 2]` over the reals `[m, 2]` in grey, with equal axes; 360 pixels square.
 
     The frame is that of the reals, and points outside it are counted in a corner: a generator that is far off
-    must not shrink the reals to a dot.
+    must not shrink the reals to a dot. Without reals it is that of the points.
     """
-    lo, hi = _frame(real)
+    lo, hi = _frame(real if len(real) else points)
     with style():
         figure, axes = figure_of(PANEL / 100, PANEL / 100, (0.5, 0.1, 0.3, 0.3))
         axes.scatter(*real.T, s=5, color=REAL, linewidths=0)
