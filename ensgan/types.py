@@ -31,6 +31,11 @@ class InputError(ValueError):
     """Something that a user gave is wrong. The message says what was seen, what is expected, and how to fix it."""
 
 
+def printable(text: str) -> str:
+    """The text with escapes in place of what could drive a terminal; ends of lines and bytes of names stay."""
+    return "".join(c if c.isprintable() or c in "\n\t\r" or "\udc80" <= c <= "\udcff" else ascii(c)[1:-1] for c in text)
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a table; it lists the known names."""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")

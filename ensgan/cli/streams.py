@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from ensgan.types import printable
+
 PLAIN = str.maketrans({"−": "-", "–": "-", "×": "x", "·": "."})  # where an encoding lacks them
 
 
@@ -24,6 +26,16 @@ class Patient(io.FileIO):
             except OSError as error:
                 self.failed = error
         return memoryview(data).nbytes
+
+
+class Plain(io.TextIOWrapper):
+    """A stream on which names from strangers' files cannot drive the terminal; `free` is for bars, which do."""
+
+    free: TextIO
+
+    def write(self, text: str) -> int:
+        """Writes the text with escapes in place of control characters."""
+        return super().write(printable(text))
 
 
 def prepare() -> None:
@@ -54,7 +66,10 @@ def _opened(stream: TextIO) -> TextIO:
     stream.flush()
     buffer = io.BufferedWriter(Patient(stream.fileno(), "w", closefd=False))
     through = stream.isatty() or stream is sys.stderr
-    return io.TextIOWrapper(buffer, encoding=stream.encoding, errors="ensgan", line_buffering=through)
+    how: Any = {"encoding": stream.encoding, "errors": "ensgan", "line_buffering": through}
+    plain = Plain(buffer, **how)
+    plain.free = io.TextIOWrapper(buffer, **how)
+    return plain
 
 
 def _replaced(error: UnicodeError) -> tuple[bytes, int]:

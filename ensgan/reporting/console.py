@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ensgan.types import InputError
+from ensgan.types import InputError, printable
 
 
 class Watcher:
@@ -54,7 +54,8 @@ class Console(Watcher):
         self._before: dict[str, Any] | None = None  # what the last line counted
 
     def note(self, text: str) -> None:
-        """Prints the line, above the bar if there is one."""
+        """Prints the line, above the bar if there is one; names in it may come from strangers."""
+        text = printable(text)
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
         else:
@@ -78,7 +79,7 @@ class Console(Watcher):
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[state]}"),
-                console=Terminal(file=self.stream),
+                console=Terminal(file=getattr(self.stream, "free", self.stream)),
             )
             self._task = self._bar.add_task("", total=steps, completed=step, state="")
             self._bar.start()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+SUM = "crc32"  # the key of a checksum
 
 
 def _at(name: str) -> Any:
@@ -91,6 +94,36 @@ def _number(value: Any) -> float | int | bool | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically: a reader, or a crash, finds the old file or the new one."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes JSON atomically, with a checksum in it: a reader, or a crash, finds the old file or the new one."""
+    value = json.loads(json.dumps(value))
+    write_atomically(path, (json.dumps({**value, SUM: checksum(value)}, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, without the checksum, which must be right if there is one.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, no object, or not what was written.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}; expected a JSON object")
+    return believed(found)
+
+
+def believed(found: dict[str, Any]) -> dict[str, Any]:
+    """An object without its checksum. Raises ValueError where that is another one; objects without one are older."""
+    rest = {key: value for key, value in found.items() if key != SUM}
+    if SUM in found and found[SUM] != checksum(rest):
+        raise ValueError(f"it is not what was written; if you changed it yourself, remove {SUM!r} from it")
+    return rest
+
+
+def checksum(value: dict[str, Any]) -> str:
+    """The CRC-32 of an object, whatever its layout in a file."""
+    return f"{zlib.crc32(json.dumps(value, separators=(',', ':')).encode()):08x}"

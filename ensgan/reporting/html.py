@@ -11,7 +11,7 @@ import numpy as np
 
 from ensgan.reporting.colors import member_color
 from ensgan.reporting.figures import reliability, scatter_panel
-from ensgan.reporting.files import RunFiles, write_atomically
+from ensgan.reporting.files import RunFiles, read_json, write_atomically
 from ensgan.reporting.log import read_metrics
 from ensgan.reporting.page import Chip, Figure, Section, data_address, page, table
 from ensgan.reporting.pictures import WAITS, load_judge, load_samples, png, thumbnails, tile
@@ -215,13 +215,8 @@ def _json(path: Path, strict: bool = True) -> Record:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
         if not strict:
             return {}
-        raise InputError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        if not strict:
-            return {}
-        raise InputError(f"{path} holds a {type(content).__name__}; expected a JSON object")
-    return content
+        raise InputError(f"{path} is damaged: {error}") from error

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from ensgan.reporting.files import plain, write_atomically
+from ensgan.reporting.files import SUM, believed, checksum, plain, write_atomically
 from ensgan.types import InputError
 
 
@@ -70,17 +70,22 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         if record is not None:
             records.append(record)
         elif number != numbered[-1][0]:
-            raise InputError(f"{path}, line {number} is not a JSON object; remove that line to read the others")
+            raise InputError(
+                f"{path}, line {number} is not a JSON object, or not what was written; remove that line to read the "
+                "others"
+            )
     return records
 
 
 def _record(line: str) -> dict[str, Any] | None:
+    """The record of a line; None where it is no JSON object, or not what was written."""
     try:
         record = json.loads(line)
-    except ValueError:
+        return believed(record) if isinstance(record, dict) else None
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
 
 
 def _line(record: dict[str, Any]) -> str:
-    return json.dumps(plain(record), allow_nan=False, separators=(",", ":")) + "\n"
+    found = plain(record)
+    return json.dumps({**found, SUM: checksum(found)}, allow_nan=False, separators=(",", ":")) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ensgan.reporting.colors import member_color
 from ensgan.reporting.figures import FAINT, INK, PANEL, reliability, scatter_panel
-from ensgan.reporting.files import RunFiles, write_atomically
+from ensgan.reporting.files import RunFiles, read_json, write_atomically
 from ensgan.types import InputError
 
 # Layout of a sample picture, in pixels.
@@ -109,7 +108,7 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         for kind in ("before", "after"):
             for key in ("predicted", "observed", "count"):
                 record[kind][key] = np.array(record[kind][key], float)  # null becomes NaN

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from ensgan.devices.digests import digests
 from ensgan.types import InputError, Tree
 
 
@@ -72,9 +73,9 @@ class Checkpoints:
             self._checkpointer.wait()
         self._tell()
         self._pending = step
-        arrays: Any = fingerprint(state)
+        about: Any = {"arrays": fingerprint(state), "digests": digests(state)}
         with self._explained():
-            self._checkpointer.save_async(step, state, custom_metadata={"arrays": arrays}, force=True)
+            self._checkpointer.save_async(step, state, custom_metadata=about, force=True)
 
     def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
         """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
@@ -115,9 +116,14 @@ class Checkpoints:
             )
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), like)
         try:
-            return step, self._checkpointer.load(step, abstract)
+            state = self._checkpointer.load(step, abstract)
         except Exception as error:
             raise InputError(f"the checkpoint {place} is corrupt ({_line(error)}); {fix}") from error
+        written = metadata.get("digests")  # earlier versions wrote none
+        if written is not None and written != (read := digests(state)):
+            wrong = next(key for key in read if written.get(key) != read[key])
+            raise InputError(f"the checkpoint {place} is corrupt ({wrong} is not what was written); {fix}")
+        return step, state
 
     def close(self) -> None:
         """Waits for the save in progress and closes. Raises InputError when it could not be written."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ensgan.data.checks import check_seed
+from ensgan.reporting.files import believed
 from ensgan.types import InputError
 
 SIDES = ("generators", "discriminators")
@@ -175,7 +176,10 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")
-    return tree
+    try:
+        return believed(tree)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import shutil
@@ -17,7 +16,7 @@ from typing import Any
 import jax
 
 from ensgan.reporting import read_metrics
-from ensgan.reporting.files import RunFiles, write_json
+from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.runs.config import read
 from ensgan.types import InputError
 
@@ -126,10 +125,15 @@ def versions_of(directory: Path) -> dict[str, Any]:
     return dictionary(RunFiles(directory).versions)
 
 
+def damaged(path: Path) -> bool:
+    """Whether an optional JSON file is there and cannot be believed."""
+    return path.is_file() and not dictionary(path)
+
+
 def dictionary(path: Path) -> dict[str, Any]:
     """The content of an optional JSON file; empty if it is missing or broken."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return read_json(path)
     return {}
 
 

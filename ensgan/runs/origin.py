@@ -135,6 +135,12 @@ def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
     Raises:
         InputError: they are others and not welcome, or of another shape.
     """
+    versions = RunFiles(directory).versions
+    if rundir.damaged(versions):
+        raise InputError(
+            f"{versions} is damaged, and says whether the data are the same; restore it, or remove it to go on without "
+            "a comparison"
+        )
     if rundir.versions_of(directory).get("data") in (None, source.checksum()):
         return []
     before, now = remembered_of(directory), record(source)

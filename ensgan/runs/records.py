@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from ensgan.evaluation import selection
 from ensgan.evaluation.tables import DistanceTable, distances
 from ensgan.reporting import plain
-from ensgan.reporting.files import RunFiles, write_json
+from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
@@ -148,7 +147,7 @@ def load_selection(directory: Path, members: int) -> Choice | None:
     if not file.is_file():
         return None
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_json(file)
         method = record["method"]
         found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
     except (ValueError, TypeError, KeyError) as error:

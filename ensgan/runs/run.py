@@ -88,6 +88,8 @@ def run(
             watcher.note(line)
         begin, state = _fresh(config, job, watcher) if found is None else found
         _note_schedule(config, job.game, watcher)
+        if resume and rundir.damaged(RunFiles(directory).clock):
+            watcher.note(f"{RunFiles(directory).clock} is damaged, so times count from here")
         clock = rundir.Clock(RunFiles(directory).clock, resume)
         with clock.on("evaluate"), processes.together():
             features = _features(config, job.source, watcher)

@@ -19,6 +19,7 @@ from ensgan.cli.judge import _read
 from ensgan.cli.progress import claimed
 from ensgan.evaluation import selection, tables
 from ensgan.refine import NothingAccepted
+from ensgan.reporting.files import read_json, write_json
 from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
@@ -109,7 +110,7 @@ def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, mo
     assert "the uniform mixture" in text
     assert cli.main(["select", str(run), "--method", "single"]) == 0
     assert "--from mixture` now takes single" in capsys.readouterr().out
-    record = json.loads(file.read_text())
+    record = read_json(file)
     assert (record["method"], record["step"], len(record["weights"])) == ("single", 6, 10)
     assert np.shape(record["ratings"]["glicko"]) == (4,)
     assert np.shape(record["meta_game"]["gmam"]) == (2, 2)
@@ -125,11 +126,11 @@ def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, mo
     assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out
     np.testing.assert_array_equal(used, 3 * [record["weights"]["single"]])
     assert cli.main(["select", str(run)]) == 0
-    record = json.loads(file.read_text())
+    record = read_json(file)
     least = min(record["mmd_select"], key=lambda name: record["mmd_select"][name]["value"])
     assert record["mmd_select"][record["method"]]["value"] == record["mmd_select"][least]["value"]
     # A choice of another step is not taken, and one line says so; nor is what cannot be read.
-    file.write_text(json.dumps({**record, "step": 3}))
+    write_json(file, {**record, "step": 3})
     samples, text = drawn("mixture")
     assert "selection.json is of step 3 and the run at step 6" in text
     np.testing.assert_array_equal(samples, before)

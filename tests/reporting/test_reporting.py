@@ -163,7 +163,7 @@ def test_records_come_back_as_plain_json_with_six_digits(tmp_path):
 def test_every_line_is_strict_json_and_on_disk_at_once(tmp_path):
     log = MetricsLog(tmp_path / "m.jsonl")
     log.write({"x": float("nan")})
-    assert (tmp_path / "m.jsonl").read_text() == '{"x":null}\n'
+    assert (tmp_path / "m.jsonl").read_text() == '{"x":null,"crc32":"1f80b88b"}\n'
     log.close()
     log.close()
 
@@ -195,7 +195,8 @@ def test_a_whole_last_record_without_its_newline_stays(tmp_path):
     path.write_text('{"step":1}')
     with MetricsLog(path) as log:
         log.write({"step": 2})
-    assert path.read_text() == '{"step":1}\n{"step":2}\n'
+    assert [line.split(',"crc32"')[0] for line in path.read_text().splitlines()] == ['{"step":1', '{"step":2']
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
 
 
 @pytest.mark.parametrize("line", ['{"step":', "[1]", "7"])
@@ -490,10 +491,10 @@ def test_report_errors_name_the_file(tmp_path):
     with pytest.raises(InputError, match=r"no run at .*: expected config\.json"):
         write_report(tmp_path / "nowhere")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"config\.json is not valid JSON"):
+    with pytest.raises(InputError, match=r"config\.json is damaged"):
         write_report(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(InputError, match=r"config\.json holds a list"):
+    with pytest.raises(InputError, match=r"config\.json is damaged: it holds a list"):
         write_report(tmp_path)
 
 

@@ -17,7 +17,7 @@ from ensgan import losses, networks
 from ensgan.cli import main as cli
 from ensgan.game.game import Game
 from ensgan.game.population import Group, normal
-from ensgan.reporting.files import write_json
+from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import config, export
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build
@@ -150,7 +150,7 @@ def test_an_export_says_what_it_is(run, tmp_path, capsys):
     }  # fmt: skip
     assert about["function"]["output"] == "float32[b,2]"
     assert about["function"]["platforms"] == ["cpu", "cuda", "rocm", "tpu"]
-    assert about["run"] == json.loads((directory / "config.json").read_text())
+    assert about["run"] == read_json(directory / "config.json")
     assert (about["what"], about["sample_shape"], about["classes"]) == ("generator 1", [2], 8)
     assert about["versions"]["jax"] == jax.__version__
     want = ensgan.member(game, state, 1).params["net"]["last"]["kernel"]

@@ -1,7 +1,5 @@
 """A run outlives its members: those that fail are replaced, and the log and the report say so."""
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +10,7 @@ from ensgan.game.healing import revived
 from ensgan.game.program import Program
 from ensgan.pace import Pace, pace_of
 from ensgan.reporting import Watcher, read_metrics
+from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.healing import heal
@@ -186,9 +185,9 @@ def test_runs_of_versions_that_could_only_stop_keep_their_states(tmp_path):
     tame = {**TREE["generators"], "optimizer": "shared"}
     run_module.run(settings(on_failure="stop", generators=tame), tmp_path / "run")
     file = tmp_path / "run" / "config.json"
-    tree = json.loads(file.read_text())
+    tree = read_json(file)
     del tree["on_failure"], tree["max_healings"]
-    file.write_text(json.dumps(tree))
+    write_json(file, tree)
     assert load_run(tmp_path / "run").on_failure == "stop"
     assert pace_of(final(tmp_path / "run").generators[0].optimizer) is None
 

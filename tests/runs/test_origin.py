@@ -8,6 +8,7 @@ import pytest
 
 from ensgan.cli import main as cli
 from ensgan.data.recorded import differences, record, remembered
+from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES
 from ensgan.runs.judges import load
@@ -47,10 +48,10 @@ def home(tmp_path_factory):
 def shared(home, tmp_path, monkeypatch):
     """A copy of the run, without its data, as somebody else gets it."""
     shutil.copytree(home / "runs" / "r", tmp_path / "got")
-    about = json.loads((tmp_path / "got" / "data.json").read_text())
+    about = read_json(tmp_path / "got" / "data.json")
     assert about["relative_to"] == {"folder": str(home), "from_run": "../.."}
     about["relative_to"]["folder"] = str(tmp_path / "gone")  # another machine
-    (tmp_path / "got" / "data.json").write_text(json.dumps(about))
+    write_json(tmp_path / "got" / "data.json", about)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -102,7 +103,7 @@ def test_data_elsewhere_are_named_or_found_as_far_from_the_run(home, shared, cap
     assert json.loads((shared / "got" / "config.json").read_text())["data"]["path"] == elsewhere
     shutil.copytree(shared.parent / shared.name / "got", shared / "new" / "runs" / "r")
     about = shared / "new" / "runs" / "r" / "config.json"
-    about.write_text(about.read_text().replace(elsewhere, "data/x.npz"))
+    write_json(about, json.loads(json.dumps(read_json(about)).replace(elsewhere, "data/x.npz")))
     assert cli.main(["select", "new/runs/r"]) == 2
     shutil.copytree(home / "data", shared / "new" / "data")  # the whole project was moved
     (shared / "new" / "runs" / "r" / "data.json").write_text((home / "runs" / "r" / "data.json").read_text())
@@ -141,7 +142,7 @@ def test_other_data_are_named_and_welcome_when_asked(x, y, said, shared, capsys)
     assert "`ensgan resume got --new-data`, with the same --data-dir" in error
     assert cli.main([*command, "--new-data"]) == 0
     assert f"going on with other data and new splits: {said}" in capsys.readouterr().err
-    about = json.loads((shared / "got" / "data.json").read_text())
+    about = read_json(shared / "got" / "data.json")
     assert about["changes"] == [{"step": 2, "what": [said]}]
     assert about["num"] == len(x)
     assert f"other data from step 2</dt><dd>{said}" in (shared / "got" / "report.html").read_text()
@@ -186,7 +187,7 @@ DAMAGED = [
 @pytest.mark.parametrize("change", DAMAGED, ids=str)
 def test_damaged_facts_of_the_data_are_named_or_read_again(change, home, shared, capsys):
     file = shared / "got" / "data.json"
-    content = change if isinstance(change, str) else json.dumps({**json.loads(file.read_text()), **change})
+    content = change if isinstance(change, str) else json.dumps({**read_json(file), **change})
     file.write_text(content)
     assert cli.main(["sample", "got", "--num", "2", "--out", "x.npz"]) == 2
     said = capsys.readouterr().err

@@ -29,7 +29,7 @@ from ensgan.game.placement import start
 from ensgan.game.program import Program
 from ensgan.metrics.ratings import Ratings, rate
 from ensgan.reporting import Watcher, read_metrics, write_report
-from ensgan.reporting.files import RunFiles, write_json
+from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as run_module
 from ensgan.runs import signals
@@ -63,7 +63,7 @@ def test_a_run_leaves_what_it_promises(whole):
         "samples.png",
         "report.html",
     }
-    assert parse(json.loads((whole / "config.json").read_text()), TABLES)[0] == settings()
+    assert parse(read_json(whole / "config.json"), TABLES)[0] == settings()
     records = read_metrics(whole / "metrics.jsonl")
     train = [r for r in records if r["kind"] == "train"]
     assert [r["step"] for r in train] == [4, 8, 12, 16, 20]
@@ -77,7 +77,7 @@ def test_a_run_leaves_what_it_promises(whole):
     jax.tree.map(close, second, rate(scores[1]["fool"], first))
     jax.tree.map(close, second, final(whole).ratings)
     assert int(final(whole).rated) == 20
-    clock = json.loads((whole / "clock.json").read_text())
+    clock = read_json(whole / "clock.json")
     assert min(clock[key] for key in ("compile", "train", "evaluate", "checkpoint")) > 0
     assert clock["compile"] + clock["train"] + clock["evaluate"] + clock["checkpoint"] <= clock["total"]
     with Checkpoints(whole / "checkpoints", 3) as checkpoints:
@@ -96,7 +96,7 @@ def test_what_was_read_is_said_and_stored(tmp_path):
     run_module.run(config, tmp_path / "r", watcher=Notes())
     assert told[0] == "data digits: 1,797 images, 8 wide, 8 high, 1 channel, values 0 to 16 (uint8)"
     assert told[1].startswith("  10 classes: 0 (178), 1 (182), ")
-    found = json.loads((tmp_path / "r" / "data.json").read_text())
+    found = read_json(tmp_path / "r" / "data.json")
     assert (found["num"], found["classes"][1]) == (1797, {"name": "1", "count": 182})
 
 
@@ -104,7 +104,7 @@ def test_stop_and_resume_with_other_dispatch_lengths_is_bit_for_bit(whole, tmp_p
     first = tmp_path / "halves"
     run_module.run(settings(steps=10, log_every=3, checkpoint_every=7), first)
     file = first / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "log_every": 7}))
+    write_json(file, {**read_json(file), "log_every": 7})
     run_module.run(load_run(first, {"steps": 20}), first, resume=True)
     assert_same_bits(final(first), final(whole))
 
