@@ -3,6 +3,7 @@
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4,own=.5 --seeds 0 1 2 --out FILE
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4 8x8 --time 20 --out FILE
     python benchmarks/equal_work.py --table FILE [FILE ...]
+    python benchmarks/equal_work.py --table FILE --differences 4x4,rate=2e-3 1x1,rate=2e-3
 
 A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
 `common` (number of the generators' last stages in common), `whole=1` (whole discriminators instead of heads on one
@@ -34,6 +35,7 @@ from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
 from ensgan.game.population import Latent
 from ensgan.game.program import Program
+from ensgan.metrics.seeds import difference
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build, build_game
@@ -64,9 +66,11 @@ def main():
     parser.add_argument("--time", type=int, default=0, help="rounds in which steps are timed, in place of scores")
     parser.add_argument("--out", help="append the rows to this file")
     parser.add_argument("--table", nargs="+", help="print the rows of these files as a table instead of training")
+    parser.add_argument("--differences", nargs=2, help="two games: print their differences, paired by seed, instead")
     options = parser.parse_args()
     if options.table:
-        print(table([row for path in options.table for row in read(path)]))
+        rows = [row for path in options.table for row in read(path)]
+        print(differences(rows, *options.differences) if options.differences else table(rows))
         return
     if options.time:
         emit(timed(options), options.out)
@@ -235,6 +239,26 @@ def table(rows):
                 title = game if sampler == "mixture" else f"{game}, {sampler}"
                 lines.append(f"| {config_} | {steps:,} | {title} | {len(found)} | {' | '.join(cells)} |")
         lines.append("")
+    return "\n".join(lines)
+
+
+def differences(rows, ours, theirs):
+    """Differences of two games, paired by seed, with 95 % bootstrap intervals, for all data that have both."""
+    found = {}
+    for row in rows:
+        if row.get("game") in (ours, theirs):
+            place = found.setdefault((row["config"], row["steps_of_pair"]), {ours: {}, theirs: {}})[row["game"]]
+            place.setdefault(row["seed"], []).append(row["scores"]["mixture"])
+    names = dict.fromkeys(name for both in found.values() for [first, *_] in both[ours].values() for name in first)
+    lines = [f"| {ours} − {theirs} | seeds | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
+    for (config_, steps), both in found.items():
+        if not all(both.values()):
+            continue
+        mean = lambda game, name, both=both: {
+            seed: statistics.mean(row[name] for row in runs if name in row) for seed, runs in both[game].items()
+        }
+        each = [difference(mean(ours, name), mean(theirs, name)).interval for name in names]
+        lines.append(f"| {config_}, {steps:,} | {each[0].num} | {' | '.join(map(str, each))} |")
     return "\n".join(lines)
 
 
