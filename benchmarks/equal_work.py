@@ -33,7 +33,7 @@ from ensgan import metrics, pairing
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
-from ensgan.game.population import Latent
+from ensgan.game.latents import Latent
 from ensgan.game.program import Program
 from ensgan.metrics.seeds import difference
 from ensgan.runs import config

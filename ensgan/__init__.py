@@ -15,7 +15,8 @@ from ensgan.evaluation.tables import evaluate_classes, evaluate_modes
 from ensgan.game.adoption import Donor, adopt
 from ensgan.game.game import Game
 from ensgan.game.info import Info
-from ensgan.game.population import Group, normal, uniform
+from ensgan.game.latents import normal, uniform
+from ensgan.game.population import Group
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
 from ensgan.metrics import metagame, ratings

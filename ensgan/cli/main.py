@@ -28,6 +28,7 @@ USAGE = """usage: ensgan COMMAND ...
   evaluate RUN                       measure the generators on held-out data
   evaluate --real A --fake B         compare two folders of images, or two .npz files
   sample RUN --num N --out FILE      draw samples into a .png or .npz; --refine METHOD lets the run's judge choose
+  sample RUN --interpolate 8         the ways between samples; --nearest 5: the training samples nearest to each
   judge RUN [--input FILE]           combine all discriminators into one judge; score the samples in a file
   export RUN --to DIR                write a generator, the mixture or a discriminator as files that run without ensgan
   report RUN                         write report.html and samples.png again
@@ -40,15 +41,18 @@ caches; --no-compile-cache compiles everything again. CONFIG is a .toml file or 
 
 # Each command is a function of its own name in a file of its own name; a second form has other first flags.
 COMMANDS: dict[str, Callable[[list[str]], int]] = {}
-FORMS = {"evaluate": ("folders", {"--real", "--fake"})}
+FORMS = {
+    "evaluate": {"folders": {"--real", "--fake"}},
+    "sample": {"walk": {"--interpolate"}, "neighbours": {"--nearest"}},
+}
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
     def run(argv: list[str]) -> int:
         from ensgan.cli.arguments import call
 
-        other, flags = FORMS.get(name, (name, set()))
-        form = other if flags & {argument.partition("=")[0] for argument in argv} else name
+        given = {argument.partition("=")[0] for argument in argv}
+        form = next((form for form, flags in FORMS.get(name, {}).items() if flags & given), name)
         module = importlib.import_module(f"ensgan.cli.{form}")
         function: Any = getattr(module, form)
         words = getattr(module, "arguments", list)(argv)  # what a command's own short forms stand for

@@ -18,31 +18,15 @@ import numpy as np
 
 from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
+from ensgan.game.latents import Latent, normal
 from ensgan.networks import convolution
 from ensgan.networks.stages import Split, leaves, merged, pruned, split, within
 from ensgan.pace import pace_of
-from ensgan.types import Array, InputError, Network, Shape, Stage, Tree, unknown
+from ensgan.types import Array, InputError, Network, Stage, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
 TRUNK = "trunk"  # a name for all stages but the last
 UNROLLED = 64  # the largest number of unrolled discriminators; more would take too long to compile
-
-
-class Latent(NamedTuple):
-    """A prior of latents: `draw(key, shape) -> [*shape]`, times `scale`, a number or an array with one per member."""
-
-    draw: Callable[[Array, Shape], Array]
-    scale: Any = 1.0
-
-
-def normal(scale: Any = 1.0) -> Latent:
-    """Independent normals with standard deviation `scale` (a number, or an array with one per member)."""
-    return Latent(jax.random.normal, scale)
-
-
-def uniform(scale: Any = 1.0) -> Latent:
-    """Independent uniforms on [−scale, scale] (a number, or an array with one per member)."""
-    return Latent(lambda key, shape: jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +119,7 @@ class Group:
 
     def prior(self, k: int) -> Latent:
         """The prior of member k, whose scale is one number."""
-        return Latent(self.latent.draw, self.scales[k])
+        return self.latent._replace(scale=self.scales[k])
 
     @property
     def products(self) -> bool:

@@ -11,9 +11,9 @@ import numpy as np
 from ensgan import augment, losses, networks, optim, penalties, schedules
 from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.data.law import TRAINING, class_law, describe_law
-from ensgan.game import population
 from ensgan.game.game import Game, check_source
-from ensgan.game.population import Group, Latent
+from ensgan.game.latents import Latent, normal, uniform
+from ensgan.game.population import Group
 from ensgan.pace import paced
 from ensgan.pairing import PAIRINGS
 from ensgan.runs.config import Config, GroupConfig, Plug
@@ -112,7 +112,7 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
     def group(settings: GroupConfig, table: dict[str, Callable[..., Any]], shared: Plug, members: int) -> Group:
         optimizer = shared if settings.optimizer.name == "shared" else settings.optimizer
         scale = settings.latent_scale
-        prior = {"normal": population.normal, "uniform": population.uniform}[settings.latent]
+        prior = {"normal": normal, "uniform": uniform}[settings.latent]
         latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
         network = table[settings.network.name](
             networks.packed_shape(sample_shape, settings.pack), **settings.network.options

@@ -12,7 +12,8 @@ import numpy as np
 
 from ensgan.game import execution, population
 from ensgan.game.game import Game
-from ensgan.game.population import Group, Joined, Latent, Members, params_of, take, whole
+from ensgan.game.latents import Latent
+from ensgan.game.population import Group, Joined, Members, params_of, take, whole
 from ensgan.game.scoring import at_least_float32, judged
 from ensgan.game.state import State
 from ensgan.metrics.ranks import auc

@@ -16,8 +16,9 @@ from ensgan.data import Source, from_arrays
 from ensgan.devices import mesh
 from ensgan.devices.mesh import Sizes, ToDivide
 from ensgan.game.game import Game
+from ensgan.game.latents import normal
 from ensgan.game.placement import check_mesh, start, to_divide
-from ensgan.game.population import Group, normal
+from ensgan.game.population import Group
 from ensgan.game.program import Program
 from ensgan.game.replicas import Replicas
 from ensgan.training import train

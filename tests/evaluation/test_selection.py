@@ -14,7 +14,8 @@ from ensgan.evaluation import mixtures, selection
 from ensgan.evaluation.selection import rank_generators, rank_parts, select
 from ensgan.evaluation.tables import evaluate_modes
 from ensgan.game.game import Game
-from ensgan.game.population import Group, normal
+from ensgan.game.latents import normal
+from ensgan.game.population import Group
 from ensgan.metrics import ratings
 from ensgan.sampling import draws, inference
 from ensgan.sampling.draws import SAMPLING

@@ -9,7 +9,8 @@ from flax import nnx
 
 from ensgan.game import population
 from ensgan.game.execution import member_vjp, over_members
-from ensgan.game.population import Group, common_noise, noise, normal, uniform
+from ensgan.game.latents import normal, uniform
+from ensgan.game.population import Group, common_noise, noise
 from ensgan.networks import from_nnx
 from ensgan.types import InputError
 

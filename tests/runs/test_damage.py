@@ -12,6 +12,8 @@ from ensgan.cli import main as cli
 from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.runs import run as run_module
 
+# Orbax leaves coroutines behind when it cannot read a file; the commands say nothing of them.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 SHORT = {"steps": 6, "log_every": 2, "eval_every": 3, "checkpoint_every": 3, "distances": [], "data": "digits"}
 
 

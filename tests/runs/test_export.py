@@ -16,7 +16,8 @@ import ensgan
 from ensgan import losses, networks
 from ensgan.cli import main as cli
 from ensgan.game.game import Game
-from ensgan.game.population import Group, normal
+from ensgan.game.latents import normal
+from ensgan.game.population import Group
 from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import config, export
 from ensgan.runs import directory as rundir

@@ -13,7 +13,8 @@ from ensgan import data, losses
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
 from ensgan.game.game import Game
-from ensgan.game.population import Group, normal, uniform
+from ensgan.game.latents import normal, uniform
+from ensgan.game.population import Group
 from ensgan.sampling import combine, refinement
 from ensgan.sampling.adapters import Mixture
 from ensgan.sampling.judge import Judge

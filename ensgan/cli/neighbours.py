@@ -1,0 +1,75 @@
+"""`ensgan sample RUN --nearest K`: samples beside the training samples that are nearest to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ensgan.cli import choices
+from ensgan.cli.checks import check_out
+from ensgan.data.checks import check_seed
+from ensgan.evaluation.nearest import nearest as nearest_of
+from ensgan.runs.gallery import save_picture
+from ensgan.runs.restore import opened
+from ensgan.sampling import draws
+from ensgan.sampling.sampler import sample
+from ensgan.types import InputError
+
+MOST = 1000  # samples
+
+
+def neighbours(
+    run: Path,
+    *,
+    nearest: int = 5,
+    num: int = 8,
+    out: str = "nearest.png",
+    from_: str | None = None,
+    seed: int = 0,
+    label: str | None = None,
+    data_dir: str | None = None,
+    from_step: int | None = None,
+) -> None:
+    """Draw samples, each beside the training samples nearest to it, and say whether they are nearer than reals are.
+
+    Args:
+        run: the run's folder.
+        nearest: how many training samples stand beside each.
+        num: how many samples.
+        out: the file to write, .png, or .npz with x, nearest and distance.
+        from_: best, mixture or member:I (default: mixture if members are parts, else best).
+        seed: seed of the samples.
+        label: classes in turn, such as 3 or cat,dog, of a conditional run (default: classes by their law).
+        data_dir: where the data are now (default: where they were).
+        from_step: the step of the checkpoint to take (default: the newest).
+    """
+    if not (1 <= num <= MOST and 1 <= nearest <= MOST):
+        raise InputError(f"--num is {num} and --nearest {nearest}; give 1 to {MOST:,} of each")
+    check_seed(seed, "--seed")
+    check_out(Path(out), ".png", ".npz")
+    found = opened(run, data_dir, from_step)
+    if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
+        raise InputError(f"--out is {out}, and points beside points have no picture; give a name that ends in .npz")
+    asked = choices.classes(label, choices.class_names(found))
+    law = choices.law(None, found) if label is None else None
+    weights, text = choices.weights(from_, found, classes=law)
+    key = jax.random.key(seed)
+    tags = draws.labels(found.game, key, num, None if asked is None else np.resize(asked, num), law)
+    x = np.asarray(sample(found.game, found.state, key, num, weights=weights, label=tags))
+    there = nearest_of(found.data(), x, nearest)
+    if Path(out).suffix == ".npz":
+        np.savez(out, x=x, nearest=there.x, distance=there.distance)
+    else:
+        rows = np.concatenate([x[:, None], there.x], axis=1)
+        save_picture(Path(out), rows.reshape(-1, *x.shape[1:]), None, columns=nearest + 1)
+    print(f"{num} samples from {text}, each in front of its {nearest} nearest training samples, are in {out}")
+    ours, usual = np.median(there.distance[:, 0]), np.median(there.usual)
+    print(
+        f"median distance to the nearest training sample: {ours:.4g}, that of {len(there.usual)} held-out reals "
+        f"{usual:.4g} (root mean square, samples in their own numbers)"
+    )
+    copies = int((there.distance[:, 0] < 0.5 * there.usual.min()).sum())
+    if copies:
+        print(f"note: {copies} of {num} are less than half as far from a training sample as any held-out real: copies?")
