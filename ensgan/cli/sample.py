@@ -50,7 +50,10 @@ def sample(
     rule: str | None = None,
     calibrate: str | None = None,
 ) -> None:
-    """Draw samples into a .png or .npz file.
+    """Draw samples into a file or a folder.
+
+    Other forms, with a help of their own: --interpolate 8 draws ways between samples, and --nearest 5 puts the nearest
+    training samples beside each.
 
     Args:
         run: the run's folder.

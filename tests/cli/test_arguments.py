@@ -42,7 +42,7 @@ def bundled(factory):
 def flags():
     """Every flag of every command, with hyphens; options of plugs by their last word."""
     found = {"--help", "--help-all", "--data-dir", "--key", "--flag", compiled.OFF}
-    for name in (*cli.COMMANDS, "folders"):
+    for name in (*cli.COMMANDS, *(form for forms in cli.FORMS.values() for form in forms)):
         function = getattr(__import__(f"ensgan.cli.{name}", fromlist=[name]), name)
         found |= {f"--{parameter.rstrip('_')}" for parameter in inspect.signature(function).parameters}
     fields = [field.name for kind in (Config, GroupConfig, Processes) for field in dataclasses.fields(kind)]
