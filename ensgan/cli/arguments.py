@@ -65,7 +65,7 @@ def call(command: str, function: Callable[..., Any], argv: Sequence[str], config
 
 
 def _parsed(command: str, function: Callable[..., Any], flags: list[str]) -> dict[str, Any]:
-    summary = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0].replace("\n", " ")
+    summary = " ".join((inspect.getdoc(function) or "").partition("\n\nArgs:")[0].split())
     parser = ArgumentParser(prog=f"ensgan {command}", exit_on_error=False, allow_abbrev=False)
     add(parser, function)
     if {"-h", "--help"} & set(flags):

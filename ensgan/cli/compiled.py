@@ -31,7 +31,7 @@ def use(argv: list[str]) -> list[str]:
         return others
     import jax
 
-    folder = _home() / "ensgan" / "compiled" / _machine()
+    folder = folder_of_machine()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _prune(folder)
@@ -44,6 +44,11 @@ def use(argv: list[str]) -> list[str]:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # a run has many small programs
     _note_faults(folder)
     return others
+
+
+def folder_of_machine() -> Path:
+    """Where the programs of this kind of machine are kept."""
+    return _home() / "ensgan" / "compiled" / _machine()
 
 
 def _home() -> Path:

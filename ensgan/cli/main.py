@@ -34,6 +34,7 @@ USAGE = """usage: ensgan COMMAND ...
   report RUN                         write report.html and samples.png again
   data NAME [--data-dir DIR]         what would be read: counts, sizes, classes, copies across splits, a picture
   plan [CONFIG] [--key value ...]    what a training step costs on devices you may not have
+  doctor                             versions, devices and caches, and a self-test of seconds, for reports of bugs
   methods                            the ensemble methods by name: what they do and what they need
 
 `ensgan COMMAND --help` explains a command. What a command compiles is kept for the next one, in the user's folder for
@@ -62,7 +63,7 @@ def _command(name: str) -> Callable[[list[str]], int]:
 
 
 _names = ("train", "sweep", "resume", "compare", "select", "evaluate", "sample", "export", "judge", "report", "data")
-for _name in (*_names, "plan", "methods"):
+for _name in (*_names, "plan", "methods", "doctor"):
     COMMANDS[_name] = _command(_name)
 
 

@@ -52,8 +52,7 @@ def sample(
 ) -> None:
     """Draw samples into a file or a folder.
 
-    Other forms, with a help of their own: --interpolate 8 draws ways between samples, and --nearest 5 puts the nearest
-    training samples beside each.
+    Other forms, each with its help: --interpolate 8, ways between samples; --nearest 5, the nearest training samples.
 
     Args:
         run: the run's folder.
