@@ -28,7 +28,7 @@ def evaluate(
     cache: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
 ) -> None:
     """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
 
@@ -48,7 +48,7 @@ def evaluate(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
 
     Raises:
         InputError: a number out of range, other weights, or samples that are not images.

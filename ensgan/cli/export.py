@@ -20,7 +20,7 @@ def export(
     overwrite: bool = False,
     classes: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
 ) -> None:
     """Write a generator, the mixture or a discriminator as files that run without ensgan.
 
@@ -32,7 +32,7 @@ def export(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
     """
     if not to:
         raise InputError("--to is missing; give a folder to make")

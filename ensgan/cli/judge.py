@@ -36,7 +36,7 @@ def judge(
     calibrate: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
 ) -> None:
     """Combine all discriminators into one judge, plot its calibration, and score the samples in a file.
 
@@ -52,7 +52,7 @@ def judge(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
 
     Raises:
         InputError: files that cannot be read or written, or samples of another shape.

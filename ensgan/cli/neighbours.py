@@ -30,7 +30,7 @@ def neighbours(
     seed: int = 0,
     label: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
 ) -> None:
     """Draw samples, each beside the training samples nearest to it, and say whether they are nearer than reals are.
 
@@ -43,7 +43,7 @@ def neighbours(
         seed: seed of the samples.
         label: classes in turn, such as 3 or cat,dog, of a conditional run (default: classes by their law).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
     """
     if not (1 <= num <= MOST and 1 <= nearest <= MOST):
         raise InputError(f"--num is {num} and --nearest {nearest}; give 1 to {MOST:,} of each")

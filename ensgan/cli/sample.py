@@ -43,7 +43,7 @@ def sample(
     label: str | None = None,
     classes: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
     refine: str | None = None,
     budget: float | None = None,
     rate: float | None = None,
@@ -68,7 +68,7 @@ def sample(
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
         refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
         budget: for obrs and drs the share of draws to accept, such as 0.5; for other methods steps per sample.
         rate: size of a step of ddls, dot and collaborative.

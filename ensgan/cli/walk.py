@@ -31,7 +31,7 @@ def walk(
     seed: int = 0,
     label: str | None = None,
     data_dir: str | None = None,
-    from_step: int | None = None,
+    from_step: str | None = None,
 ) -> None:
     """Draw ways between samples: each row goes from one latent of a generator to another.
 
@@ -44,7 +44,7 @@ def walk(
         seed: seed of the latents.
         label: classes in turn, such as 3 or cat,dog, of a conditional run (default: classes by their law).
         data_dir: where the data are now (default: where they were).
-        from_step: the step of the checkpoint to take (default: the newest).
+        from_step: the step of the checkpoint to take, or best (default: the newest).
     """
     if num < 1 or interpolate < 2 or num * interpolate > MOST:
         raise InputError(

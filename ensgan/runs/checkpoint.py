@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,19 @@ class Checkpoints:
 
     Args:
         directory: made if it is missing.
-        keep: how many of the newest are kept.
+        keep: how many of the newest are kept, and the one of the step `best`, which may be set.
+        keep_every: checkpoints at multiples of this are kept as well; 0 is off.
         read_only: nothing will be saved, so another process may be saving there.
         saved: called once the first checkpoint that is saved here is complete.
     """
 
     def __init__(
-        self, directory: Path, keep: int = 3, read_only: bool = False, saved: Callable[[], None] | None = None
+        self,
+        directory: Path,
+        keep: int = 3,
+        keep_every: int = 0,
+        read_only: bool = False,
+        saved: Callable[[], None] | None = None,
     ) -> None:
         """Opens the directory; removes what a killed save left behind, unless it is only read."""
         from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
@@ -41,9 +47,10 @@ class Checkpoints:
         directory.mkdir(parents=True, exist_ok=True)
         self._end = contextlib.ExitStack()
         place = self._end.enter_context(_utf8(directory.absolute()))
-        newest: Any = ocp.training.preservation_policies.LatestN(keep)
+        self.keep, self.keep_every = keep, keep_every
+        self.best: int | None = None
         self._checkpointer = ocp.training.Checkpointer(
-            str(place), preservation_policy=newest, cleanup_tmp_directories=not read_only
+            str(place), preservation_policy=self, cleanup_tmp_directories=not read_only
         )
         self._pending: int | None = None
         self._saved = saved
@@ -60,6 +67,13 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps that can be restored, oldest first."""
         return sorted(int(checkpoint.step) for checkpoint in self._checkpointer.checkpoints)
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Which checkpoints stay, oldest first; Orbax asks."""
+        steps = [int(each.step) for each in checkpoints]
+        newest = sorted(steps)[-self.keep :]
+        apart = lambda step: self.keep_every > 0 and step % self.keep_every == 0
+        return [step in newest or step == self.best or apart(step) for step in steps]
 
     def save(self, step: int, state: Tree) -> None:
         """Starts saving `state`; its buffers may be donated at once. A step that is already there is left as it is.

@@ -90,6 +90,10 @@ class Config:
         profile: number of steps after compiling, at most up to the next record, of which a trace for XProf or Perfetto
             is written into the run's folder `profile`; 0 is none.
         keep: how many of the newest checkpoints are kept.
+        keep_every: also keep the checkpoints at multiples of this number of steps; 0 is off.
+        best: also keep the checkpoint with the best score of the mixture by this metric, one of the distances or, of
+            Gaussian mixtures, modes, hq or kl; commands find it by --from-step best.
+        patience: end the run after so many scores without a better one by `best`; 0 is off.
         held_out: largest number of held-out samples that scores and distances use.
         distances: distances of each generator and of their mixture to held-out reals (report split), taken with the
             scores: frechet, kid, mmd, precision, recall, density, coverage, sliced, wasserstein, sinkhorn, duplicates.
@@ -123,6 +127,9 @@ class Config:
     checkpoint_every: int = 1000
     profile: int = 0
     keep: int = 3
+    keep_every: int = 0
+    best: str = ""
+    patience: int = 0
     held_out: int = 1000
     distances: tuple[str, ...] = ("frechet", "kid", "mmd")
     features: Literal["identity", "classifier"] = "identity"
@@ -148,7 +155,7 @@ class Config:
         for key in ("log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        for key in ("max_healings", "profile"):
+        for key in ("max_healings", "profile", "keep_every", "patience"):
             if getattr(self, key) < 0:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 0")
         check_seed(self.seed)

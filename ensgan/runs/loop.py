@@ -22,9 +22,10 @@ from ensgan.game.info import Info, Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.pace import pace_of
-from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, write_report
+from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, read_metrics, write_report
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
+from ensgan.runs.best import Best, agreed, best_of, value_of
 from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
@@ -78,6 +79,7 @@ class Loop:
     def __post_init__(self) -> None:
         """Takes the law of labels from the configuration."""
         self.law = law_of(self.config, self.game, self.source)
+        self.best = Best()
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         """Trains from step `begin` to the end, or until a signal is in `caught`; the last state."""
@@ -86,6 +88,10 @@ class Loop:
         self.step = begin
         self.outputs.watcher.start(begin, config.steps)
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
+        if config.best:
+            file = RunFiles(self.directory).metrics
+            self.best = agreed(best_of(read_metrics(file) if file.is_file() else [], config.best, begin))
+            self.checkpoints.best = self.best.step
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
         missed = begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0
@@ -94,6 +100,9 @@ class Loop:
             state = recover(self.game, self.program, state) if missed else state
             self.checkpoints.save(begin, state)
         for begun, end in stretches(begin, config.steps, marks):
+            if self.enough():
+                self.outputs.watcher.note(self.best.told(config.best, begun))
+                break
             with self.outputs.clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 if begun == begin and config.profile:
@@ -122,6 +131,7 @@ class Loop:
             try:
                 if last or end % config.eval_every == 0:
                     state = self.evaluate(state, end)
+                    due = due or self.best.step == end or self.enough()
                 if end % config.eval_every == 0:
                     state = recover(self.game, self.program, state)
             except BaseException:  # what was trained is not lost; but the other processes know nothing of it
@@ -133,6 +143,10 @@ class Loop:
                     self.checkpoints.save(end, state)
         self.finished = True
         return state
+
+    def enough(self) -> bool:
+        """Whether the scores have stopped improving."""
+        return 0 < self.config.patience <= self.best.since
 
     def profiled(self, state: State, end: int) -> tuple[State, Total]:
         """Trains until step `end` and writes a trace of it."""
@@ -208,6 +222,9 @@ class Loop:
                 )
                 record["distances"] = distance_record(table, names)
             self.outputs.write(record)
+            if self.config.best:
+                self.best = self.best.after(step, value_of(record, self.config.best), self.config.best)
+                self.checkpoints.best = self.best.step
             if self.outputs.log is not None:
                 save_samples(self.directory, self.game, state, self.source)
         self.keep_time(step)

@@ -17,8 +17,10 @@ from ensgan.game.adoption import Donor
 from ensgan.game.game import Game
 from ensgan.game.placement import shardings
 from ensgan.game.state import State
+from ensgan.reporting import read_metrics
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
+from ensgan.runs.best import best_of
 from ensgan.runs.build import TABLES, build_game, game_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
@@ -81,18 +83,20 @@ class Opened(NamedTuple):
             return None
 
 
-def opened(directory: Path, data_dir: str | None = None, step: int | None = None) -> Opened:
+def opened(directory: Path, data_dir: str | None = None, step: int | str | None = None) -> Opened:
     """A run with one of its states.
 
     Args:
         directory: that of the run.
         data_dir: where its data are now; None where they were.
-        step: the step of the state; None for the newest.
+        step: the step of the state, or "best" for that of the best score by the run's `best`; None for the newest.
 
     Raises:
-        InputError: as in `load_run` and `state_of`.
+        InputError: as in `load_run` and `state_of`; or a step that is neither a number nor best.
     """
     config = load_run(directory)
+    if step is not None:
+        step = _step(directory, config, str(step))
     if data_dir is not None:
         config = with_path(config, os.path.abspath(data_dir))
         if not os.path.exists(data_dir):
@@ -100,6 +104,21 @@ def opened(directory: Path, data_dir: str | None = None, step: int | None = None
     source, data = known(config, directory)
     game = build_game(config, source.shape, source.num["train"])
     return Opened(directory, config, game, source, state_of(directory, config, game, step), data)
+
+
+def _step(directory: Path, config: Config, asked: str) -> int:
+    """The number of a step, or of that with the best score."""
+    if asked.isdecimal():
+        return int(asked)
+    if asked != "best":
+        raise InputError(f"--from-step is {asked!r}; give a step of a checkpoint, or best")
+    if not config.best:
+        raise InputError(f"{directory} was not told what is best; give a step, or train with --best frechet")
+    file = RunFiles(directory).metrics
+    found = best_of(read_metrics(file) if file.is_file() else [], config.best, config.steps).step
+    if found is None:
+        raise InputError(f"{directory} has no score by {config.best} yet")
+    return found
 
 
 def donors(places: Sequence[str]) -> list[Donor]:

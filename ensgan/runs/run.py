@@ -27,6 +27,7 @@ from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watch
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import signals
+from ensgan.runs.best import check
 from ensgan.runs.build import described_law, game_of, source_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config, to_dict
@@ -102,7 +103,8 @@ def run(
         with processes.together():
             where = begin if resume else None
             saved = _take(config, directory, job, stack, where, overwrite) if processes.first() else None
-        checkpoints = stack.enter_context(Checkpoints(RunFiles(directory).checkpoints, config.keep, saved=saved))
+        place = RunFiles(directory).checkpoints
+        checkpoints = stack.enter_context(Checkpoints(place, config.keep, config.keep_every, saved=saved))
         if not processes.several():
             caught = stack.enter_context(signals.collected())
         outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None)
@@ -153,6 +155,7 @@ def _checked_job(
     program = Program(game, source, there)
     check_split(source, "select")
     distances(config.distances)
+    check(config, source)
     if config.features != "identity" and not config.distances:
         raise InputError(
             f"features = {config.features!r} is for distances, but distances is empty; name some, or leave features out"
