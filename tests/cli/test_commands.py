@@ -295,7 +295,7 @@ def test_resume_goes_further(ring, capsys, tmp_path):
 
 WRONG = [
     ([], 2, "usage: ensgan COMMAND"),
-    (["fly"], 2, "unknown command 'fly'; known: compare, data, evaluate, export, judge, .*train"),
+    (["fly"], 2, "unknown command 'fly'; known: compare, data, doctor, .*train"),
     (["train", "nothing"], 2, "unknown configuration 'nothing'; known: .*digits_4x4"),
     (["train", "nothing.toml"], 2, "there is no configuration nothing.toml"),
     (["train", "--stepz", "5"], 2, "unknown argument --stepz; did you mean --steps?"),
