@@ -33,6 +33,8 @@ class RunFiles:
     checkpoints: Path = _at("checkpoints")
     samples: Path = _at("samples.npz")
     picture: Path = _at("samples.png")
+    progress: Path = _at("progress")  # the picture of samples at each step that had one
+    film: Path = _at("progress.gif")
     report: Path = _at("report.html")
     selection: Path = _at("selection.json")  # what `ensgan select` chose
     judge: Path = _at("judge.json")  # what `ensgan judge` left: how good its judge is
@@ -53,11 +55,12 @@ class RunFiles:
             self.data,
             self.samples,
             self.picture,
+            self.film,
             self.report,
             self.wandb,
         )
         judged = (self.judge, self.judge_arrays, self.reliability)
-        return (*texts, self.selection, *judged, self.checkpoints, self.tensorboard, self.profile)
+        return (*texts, self.selection, *judged, self.checkpoints, self.progress, self.tensorboard, self.profile)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

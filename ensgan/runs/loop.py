@@ -29,6 +29,7 @@ from ensgan.runs.best import Best, agreed, best_of, value_of
 from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
+from ensgan.runs.film import keep_frame, write_film
 from ensgan.runs.gallery import save_samples
 from ensgan.runs.healing import describe, heal, recover
 from ensgan.runs.records import distance_record, mode_record, score_record
@@ -142,6 +143,8 @@ class Loop:
                 with self.outputs.clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
         self.finished = True
+        if self.outputs.log is not None:
+            write_film(self.directory)
         return state
 
     def enough(self) -> bool:
@@ -227,6 +230,7 @@ class Loop:
                 self.checkpoints.best = self.best.step
             if self.outputs.log is not None:
                 save_samples(self.directory, self.game, state, self.source)
+                keep_frame(self.directory, step)
         self.keep_time(step)
         if self.outputs.log is not None:
             with self.outputs.clock.on("evaluate"):
