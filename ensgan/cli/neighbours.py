@@ -60,7 +60,9 @@ def neighbours(
     x = np.asarray(sample(found.game, found.state, key, num, weights=weights, label=tags))
     there = nearest_of(found.data(), x, nearest)
     if Path(out).suffix == ".npz":
-        np.savez(out, x=x, nearest=there.x, distance=there.distance)
+        table = found.source.columns
+        own = (lambda points: points) if table is None else (lambda points: table.undone(points).astype(np.float32))
+        np.savez(out, x=own(x), nearest=own(there.x), distance=there.distance)
     else:
         rows = np.concatenate([x[:, None], there.x], axis=1)
         save_picture(Path(out), rows.reshape(-1, *x.shape[1:]), None, columns=nearest + 1)
@@ -68,7 +70,7 @@ def neighbours(
     ours, usual = np.median(there.distance[:, 0]), np.median(there.usual)
     print(
         f"median distance to the nearest training sample: {ours:.4g}, that of {len(there.usual)} held-out reals "
-        f"{usual:.4g} (root mean square, samples in their own numbers)"
+        f"{usual:.4g} (root mean square, in the numbers that networks see)"
     )
     copies = int((there.distance[:, 0] < 0.5 * there.usual.min()).sum())
     if copies:

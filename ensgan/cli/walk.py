@@ -62,6 +62,8 @@ def walk(
     tags = draws.labels(found.game, key, num, None if asked is None else np.resize(asked, num), law)
     x, member = walked(found.game, found.state, key, num, interpolate, weights=weights, label=tags)
     if Path(out).suffix == ".npz":
+        table = found.source.columns
+        x = x if table is None else table.undone(x).astype(np.float32)
         arrays: dict[str, Any] = {"x": x, "member": member, **({"images": to_uint8(x)} if x.ndim == 5 else {})}
         np.savez(out, **arrays if tags is None else {**arrays, "label": np.asarray(tags)})
     else:

@@ -60,6 +60,7 @@ def table(
     place = Path(path)
     read = _read(place)
     found = read.columns
+    columns = tuple(part.strip() for name in columns for part in ([name] if name in found else name.split(",")))
     for flag, name in [("y", y), *(("columns", name) for name in columns)]:
         if name is not None and name not in found:
             raise unknown(f"column for --data.{flag}", name, found)

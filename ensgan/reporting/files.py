@@ -43,6 +43,7 @@ class RunFiles:
     tensorboard: Path = _at("tensorboard")
     profile: Path = _at("profile")  # traces
     wandb: Path = _at("wandb.json")  # the run's id there
+    series: Path = _at("series.json")  # of a folder of several runs, which is none itself
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
     @property

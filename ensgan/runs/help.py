@@ -104,8 +104,10 @@ def short_help(parser: Any) -> str:
             rows.insert(1, ("--data-dir DIR", "where the files are, for data that come as files"))
         lines += ["", heading, *(line for row in rows for line in _wrapped(*row))]
     lines += ["", "for example"]
-    lines += [f"  {parser.prog} ring8 --steps 2000 --pairing softmax --pairing.lam 2"]
-    lines += [f"  {parser.prog} mnist_4x4 --data-dir DIR --generators.0.count 8 --discriminators.0.count 8"]
+    varied = " --set pairing.lam=1,2 --seeds 0-4" if "set_" in actions else " --pairing.lam 2"
+    lines += [f"  {parser.prog} ring8 --steps 2000 --pairing softmax{varied}"]
+    if "set_" not in actions:
+        lines += [f"  {parser.prog} mnist_4x4 --data-dir DIR --generators.0.count 8 --discriminators.0.count 8"]
     lines += ["", f"`ensgan {command} --help-all` lists all flags, with the options of what is chosen here."]
     return hyphened("\n".join(lines))
 

@@ -38,6 +38,8 @@ def load_run(directory: Path, overrides: dict[str, Any] | None = None) -> Config
     rundir.recover(directory)
     file = RunFiles(directory).config
     if not file.is_file():
+        if RunFiles(directory).series.is_file():
+            raise InputError(f"{directory} holds several runs; name one of them, such as {directory}/seed-0")
         raise InputError(f"no run at {directory}: it has no config.json; give a folder that `ensgan train` made")
     earlier = {"on_failure": "stop"}  # the only way of versions that did not write it
     return parse({**earlier, **rundir.settings(file), **(overrides or {})}, TABLES, prog="ensgan")[0]

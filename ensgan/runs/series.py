@@ -24,7 +24,7 @@ from ensgan.runs.config import Config, read, to_dict
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
 
-FILE = "series.json"
+FILE = RunFiles("").series.name
 MOST = 10_000  # runs
 
 
@@ -75,7 +75,11 @@ def grid(choices: Sequence[str]) -> list[dict[str, str]]:
     for choice in choices:
         key, equals, values = choice.partition("=")
         key = key.strip().removeprefix("--").replace("-", "_")
-        every = [value.strip() for value in values.split(",")]
+        every = [value.strip() for value in re.split(r",(?![^\[]*\])", values)]  # commas in [ ] belong to a list
+        if key in ("seed", "seeds"):
+            raise InputError(
+                f"--set is {choice!r}; the seeds of each combination are given by --seeds, such as --seeds 0-4"
+            )
         if not equals or not re.fullmatch(r"\w+(\.\w+)*", key) or not all(every):
             raise InputError(f"--set is {choice!r}; give a setting and its values, such as pairing.own=0,.25,.5")
         if key in axes or len(set(every)) < len(every):
@@ -137,6 +141,9 @@ def enter(folder: Path, runs: Mapping[str, Config], overwrite: bool) -> None:
     if RunFiles(folder).config.is_file():
         raise InputError(f"{folder} holds a single run; choose another folder for a series")
     before = series_of(folder)
+    folders = {Path(name).parent for name in before} ^ {Path(name).parent for name in runs}
+    if before and Path() in folders:
+        raise InputError(f"{folder} holds another kind of series, seeds or a sweep; choose another folder")
     now = json.loads(json.dumps({name: to_dict(config) for name, config in runs.items()}))  # as it will be read
     for name in before.keys() & now.keys():
         if before[name] != now[name] and not overwrite:

@@ -70,6 +70,8 @@ def test_a_table_from_reading_to_sampling(tmp_path, monkeypatch, capsys):
     assert cli.main(["sample", "run", "--num", "50", "--out", "s.npz", "--from", "mixture"]) == 0
     np.testing.assert_allclose(np.load("s.npz")["x"], points, rtol=1e-5)
     assert cli.main(["sample", "run", "--num", "5", "--out", "s.png", "--from", "mixture"]) == 0
+    assert cli.main(["sample", "run", "--interpolate", "3", "--num", "4", "--out", "w.npz"]) == 0
+    assert (np.abs(np.load("w.npz")["x"].mean(axis=(0, 1)) - [100, -3]) < [30, 0.3]).all()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_rows_are_samples_and_words_are_classes(tmp_path):
     assert found.class_names == ("high", "low")
     assert found.columns.names == ("a", "b b", "c")
     assert data.table(tmp_path / "t.csv", columns=("b b",)).shape == (1,)
+    assert data.table(tmp_path / "t.csv", columns=("a, b b",)).columns.names == ("a", "b b")
 
 
 @pytest.mark.parametrize(("name", "between"), [("t.csv", ";"), ("t.tsv", "\t")])

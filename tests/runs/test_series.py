@@ -31,7 +31,8 @@ def test_a_grid_has_every_combination():
         {"pairing.own": "0", "lr_x": "1"},
         {"pairing.own": ".5", "lr_x": "1"},
     ]
-    for wrong in (["own"], ["own="], ["own=1,,2"], ["own=1,1"], ["own=1", "own=2"], ["a b=1"]):
+    assert series.grid(["a.widths=[8,8],[16]"]) == [{"a.widths": "[8,8]"}, {"a.widths": "[16]"}]
+    for wrong in (["seed=0,1"], ["own"], ["own="], ["own=1,,2"], ["own=1,1"], ["own=1", "own=2"], ["a b=1"]):
         with pytest.raises(InputError, match="--set"):
             series.grid(wrong)
 
@@ -62,6 +63,8 @@ def test_complete_runs_are_left_alone_and_new_seeds_are_added(two):
     assert (folder / "seed-3" / "metrics.jsonl").read_bytes() == before
     (side,), _ = contenders([str(folder)])
     assert list(side.runs) == [3, 8, 11]
+    with pytest.raises(InputError, match="holds another kind of series"):
+        series.enter(folder, series.seeds(settings(**SHORT), (3,), "own=1/"), overwrite=False)
     with pytest.raises(InputError, match="already holds seed-3 with another steps"):
         series.enter(folder, series.seeds(settings(**{**SHORT, "steps": 9}), (3,)), overwrite=False)
 
