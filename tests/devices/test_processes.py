@@ -127,6 +127,8 @@ def test_one_process_speaks_and_writes(two):
         "data.json",
         "samples.npz",
         "samples.png",
+        "progress",
+        "progress.gif",
         "report.html",
     }
     assert json.loads((directory / "versions.json").read_text())["device"] == "cpu: cpu × 4"

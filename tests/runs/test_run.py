@@ -61,6 +61,8 @@ def test_a_run_leaves_what_it_promises(whole):
         "data.json",
         "samples.npz",
         "samples.png",
+        "progress",
+        "progress.gif",
         "report.html",
     }
     assert parse(read_json(whole / "config.json"), TABLES)[0] == settings()
