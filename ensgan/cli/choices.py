@@ -16,7 +16,8 @@ from ensgan.runs import directory as rundir
 from ensgan.runs import records
 from ensgan.runs.build import law_of
 from ensgan.runs.restore import Opened
-from ensgan.types import InputError
+from ensgan.sampling import draws
+from ensgan.types import Array, InputError
 
 
 def law(choice: str | None, run: Opened) -> np.ndarray | None:
@@ -60,6 +61,14 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
     i = member(kind, index, game.M)
     return np.eye(game.M)[i], f"generator {i}"
+
+
+def drawn(run: Opened, key: Array, num: int, choice: str | None, label: str | None) -> tuple[Any, str, Any]:
+    """Weights over generators for `--from`, what they are called, and the classes of samples for `--label`."""
+    asked = classes(label, class_names(run))
+    its = law(None, run) if label is None else None
+    found, text = weights(choice, run, classes=its)
+    return found, text, draws.labels(run.game, key, num, None if asked is None else np.resize(asked, num), its)
 
 
 def _best(run: Opened, classes: np.ndarray | None) -> tuple[int, Any]:

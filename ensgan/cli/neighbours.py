@@ -13,7 +13,6 @@ from ensgan.data.checks import check_seed
 from ensgan.evaluation.nearest import nearest as nearest_of
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import opened
-from ensgan.sampling import draws
 from ensgan.sampling.sampler import sample
 from ensgan.types import InputError
 
@@ -52,11 +51,8 @@ def neighbours(
     found = opened(run, data_dir, from_step)
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and points beside points have no picture; give a name that ends in .npz")
-    asked = choices.classes(label, choices.class_names(found))
-    law = choices.law(None, found) if label is None else None
-    weights, text = choices.weights(from_, found, classes=law)
     key = jax.random.key(seed)
-    tags = draws.labels(found.game, key, num, None if asked is None else np.resize(asked, num), law)
+    weights, text, tags = choices.drawn(found, key, num, from_, label)
     x = np.asarray(sample(found.game, found.state, key, num, weights=weights, label=tags))
     there = nearest_of(found.data(), x, nearest)
     if Path(out).suffix == ".npz":

@@ -14,7 +14,6 @@ from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import opened
-from ensgan.sampling import draws
 from ensgan.sampling.walks import walk as walked
 from ensgan.types import InputError
 
@@ -55,11 +54,8 @@ def walk(
     found = opened(run, data_dir, from_step)
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and ways between points have no picture; give a name that ends in .npz")
-    asked = choices.classes(label, choices.class_names(found))
-    law = choices.law(None, found) if label is None else None
-    weights, text = choices.weights(from_, found, classes=law)
     key = jax.random.key(seed)
-    tags = draws.labels(found.game, key, num, None if asked is None else np.resize(asked, num), law)
+    weights, text, tags = choices.drawn(found, key, num, from_, label)
     x, member = walked(found.game, found.state, key, num, interpolate, weights=weights, label=tags)
     if Path(out).suffix == ".npz":
         table = found.source.columns

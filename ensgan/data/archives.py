@@ -20,8 +20,7 @@ from ensgan.types import InputError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LARGEST = 256 * 2**20  # bytes of one file, unpacked
 TOGETHER = 2 * 2**30  # bytes of all files of a compressed .tar, which is read as a whole
-BROKEN = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, tarfile.TarError)
-BROKEN += (lzma.LZMAError, ValueError)
+BROKEN = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, order=True)
