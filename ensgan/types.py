@@ -2,9 +2,9 @@
 
 Dimension key, used in names inside kernels (`logit_MNB`), members before batch:
 
-    M  generators               B  samples per generator and step
-    N  discriminators           K  steps per dispatch
-    Z  size of the latent       S  samples that a discriminator sees at once (M·B fakes)
+    M  generators               R  reals per discriminator and step
+    N  discriminators           F  fakes per generator and step
+    Z  size of the latent       B  either of these
 
 Rows of every matrix are generators, columns are discriminators. Members sit on axis 0 of every stacked leaf.
 
@@ -180,12 +180,10 @@ class Evidence(NamedTuple):
 
     Attributes:
         loss_g: `[M, N]`, the loss of each generator against each discriminator.
-        loss_d: `[M, N]`, the loss of each discriminator on the fakes of each generator, plus that on its reals in every
-            row.
+        loss_d: `[M, N]`, the loss of each discriminator on each generator's fakes, plus that on its reals in every row.
         fool: `[M, N]`, in [0, 1]: mean σ(s − r) over this batch, ½ where a discriminator cannot tell fakes from reals.
         mask: `[M, N]` bool: the pairs that are played in this step.
-        gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch, or None if not asked
-            for.
+        gram: `[M, N, N]` inner products of the input gradients ∂loss_g_ij/∂x_i over the batch; None if not asked for.
         payoff: `[M, N]` AUC `fool` on the calibrate split, at most `payoff_every` steps old, or None if not asked for.
         step: int32 scalar.
     """
@@ -210,12 +208,13 @@ class Pairing(NamedTuple):
         before: None if all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
             `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, with
             −1 for nobody. With `neighbours` coverage only these opponents are computed; with `full` they are a mask.
-        members: `complete` if each generator is driven to the whole of the data, `parts` if only their mixture is. In a
-            game with fewer discriminators than generators they are parts in any case.
+        members: `complete` if each generator is driven to the whole of the data; `parts` if only their mixture is, as
+            always with fewer discriminators than generators.
         asks: what `after` needs besides losses: any of `gram`, `payoff`.
         payoff_every: if it asks for the held-out payoff, the largest age of that payoff in steps.
         positive: whether `after` needs generator losses that are never negative.
         mixture: None, or `mixture(state)`, the weights of generators `[M]` that the pairing learned; they sum to 1.
+        even: whether rows of P have equal sums if all pairs are played and M = N.
     """
 
     init: Callable[[int, int], Tree]
@@ -226,6 +225,7 @@ class Pairing(NamedTuple):
     payoff_every: int = 0
     positive: bool = False
     mixture: Callable[[Tree], Array] | None = None
+    even: bool = False
 
 
 class Roster(NamedTuple):

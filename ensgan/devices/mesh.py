@@ -12,9 +12,8 @@ exception are draws inside a network (dropout), which depend on the number of de
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -50,9 +49,23 @@ class Place(NamedTuple):
 
     Methods are called inside a `shard_map` over a mesh of these sizes. Along an axis of size 1 they do nothing, so one
     device runs the same code, without a mesh.
+
+    Discriminators that are heads on a trunk (`heads`) are not spread: every device has them all. They run on the fakes
+    of the device's own generators, and on its portion of the reals that all devices along `member` have.
     """
 
     sizes: Sizes = Sizes()
+    heads: bool = False
+
+    @property
+    def of_d(self) -> Place:
+        """The place of discriminators: this one, or for heads that of a device that has all members."""
+        return Place(Sizes(1, self.sizes.data)) if self.heads else self
+
+    @property
+    def apart(self) -> bool:
+        """Whether devices have the same discriminators, and fakes of other generators."""
+        return self.heads and self.sizes.member > 1
 
     def here(self, count: int) -> int:
         """The number of a group's `count` members on this device."""
@@ -85,8 +98,33 @@ class Place(NamedTuple):
         """Sums over the devices that hold other members and the same samples."""
         return jax.lax.psum(tree, MEMBER) if self.sizes.member > 1 else tree
 
+    def sum_all(self, tree: Tree) -> Tree:
+        """Sums over all devices."""
+        axes = tuple(axis for axis, size in zip(AXES, self.sizes, strict=True) if size > 1)
+        return jax.lax.psum(tree, axes) if axes else tree
+
+    def sum_d(self, tree: Tree) -> Tree:
+        """Sums over the devices that hold the same discriminators and other samples."""
+        return self.sum_all(tree) if self.heads else self.sum_data(tree)
+
+    def portion(self, x: Array, axis: int = 0) -> Array:
+        """The part for this device of an axis of samples, if devices along `member` share the work of heads."""
+        if not self.apart:
+            return x
+        here = x.shape[axis] // self.sizes.member
+        return jax.lax.dynamic_slice_in_dim(x, here * jax.lax.axis_index(MEMBER), here, axis)
+
+    def all_portions(self, x: Array, axis: int) -> Array:
+        """Undoes `portion`."""
+        return jax.lax.all_gather(x, MEMBER, axis=axis, tiled=True) if self.apart else x
+
+    def sum_portions(self, x: Array, axis: int) -> Array:
+        """The portion for this device of the sum over the devices along `member`: the transpose of `all_portions`."""
+        return jax.lax.psum_scatter(x, MEMBER, scatter_dimension=axis, tiled=True) if self.apart else x
+
     def own_key(self, key: Array) -> Array:
         """A key for draws without a sample number, such as dropout inside a network."""
+        key = jax.random.fold_in(key, jax.lax.axis_index(MEMBER)) if self.apart else key
         return jax.random.fold_in(key, jax.lax.axis_index(DATA)) if self.sizes.data > 1 else key
 
     def gather(self, x: Array, counts: Counts) -> Array:
@@ -158,79 +196,6 @@ def parse(text: str) -> Sizes | None:
             raise InputError(f"the mesh is {text!r}; give auto, or sizes of its two axes, such as member=4,data=2")
         found[match[1]] = int(match[2])
     return Sizes(**found)
-
-
-class ToDivide(NamedTuple):
-    """What a mesh must divide.
-
-    Attributes:
-        groups: number of members of each group, by its name.
-        samples: number of samples of a step, by its name.
-        dealt: number of discriminators among which samples are dealt out; 1 if each sees all.
-        pack: number of samples that discriminators judge together.
-        whole: whether a network couples the samples of a batch, which must then stay on one device.
-        common: names of the groups whose members run common stages together, and must stay on one device.
-    """
-
-    groups: Mapping[str, int]
-    samples: Mapping[str, int]
-    dealt: int = 1
-    pack: int = 1
-    whole: bool = False
-    common: Sequence[str] = ()
-
-
-def check_fits(sizes: Sizes, what: ToDivide) -> None:
-    """Raises InputError if a mesh does not divide members or samples; the error names the nearest numbers that fit."""
-    groups, samples, dealt, pack, whole, common = what
-    if common and sizes.member > 1:
-        raise InputError(
-            f"the members of {common[0]} have common stages, which run once on the samples of all of them, so they "
-            f"cannot be spread over member={sizes.member} devices; use member=1 and spread samples over data"
-        )
-    for name, count in groups.items():
-        if count % sizes.member:
-            raise InputError(
-                f"{name} has {count} members, which a mesh with member={sizes.member} does not divide; "
-                f"give it {_multiples(count, sizes.member)} members, or the mesh member={_divisors(groups.values())}"
-            )
-    for name, count in samples.items():
-        if count % (dealt * pack * sizes.data):
-            split = f", dealt out among {dealt} discriminators," if dealt > 1 else ""
-            split = f"{split} in packs of {pack}" if pack > 1 else split
-            raise InputError(
-                f"{name} is {count}, which{split} a mesh with data={sizes.data} does not divide; give {name}="
-                f"{_multiples(count, dealt * pack * sizes.data)}, or the mesh "
-                f"data={_divisors([each // (dealt * pack) for each in samples.values()])}"
-            )
-    if whole and sizes.data > 1:
-        raise InputError(
-            f"a network couples the samples of a batch in a way that cannot be spread over data={sizes.data} devices; "
-            "use data=1, or batch norm of flax.nnx through networks.from_nnx"
-        )
-
-
-def _multiples(number: int, of: int) -> str:
-    below = number // of * of
-    return f"{below} or {below + of}" if below else f"{of}"
-
-
-def _divisors(numbers: Any) -> str:
-    common = math.gcd(*numbers)
-    return " or ".join(str(k) for k in range(1, common + 1) if common % k == 0)
-
-
-def choose(devices: int, what: ToDivide) -> Sizes:
-    """The sizes that use the most of `devices` devices; among equals, those that spread members the most.
-
-    Spreading members also spreads the work and memory of their optimiser; spreading samples does not.
-    """
-    groups, samples, dealt, pack, whole, common = what
-    members = [m for m in range(1, devices + 1) if math.gcd(*groups.values()) % m == 0 and not (common and m > 1)]
-    least = math.gcd(*samples.values())
-    data = [d for d in range(1, devices + 1) if least % (dealt * pack * d) == 0 and not (whole and d > 1)]
-    fits = [Sizes(m, d) for m in members for d in data or [1] if m * d <= devices]
-    return max(fits, key=lambda sizes: (sizes.devices, sizes.member))
 
 
 def make(member: int = 1, data: int = 1, *, devices: Sequence[jax.Device] | None = None) -> Mesh:

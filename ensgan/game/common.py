@@ -40,7 +40,7 @@ def produce(
 
     Args:
         group: the generators, whose common stages come first or last.
-        members: their arrays.
+        members: the arrays of the `count` of them that are on this device.
         z: latents `[count, F, ...]`.
         keys: one for each member.
         label: classes `[count, F]`, or None.
@@ -61,7 +61,7 @@ def produce(
         return own(params, state, x, label=label, train=True, rng=key)
 
     forward = member_vjp(apart, group.execution, place.here(group.count), (0, 0, 0, 0, 0), wrt=2)
-    mean = lambda tree: jax.tree.map(lambda leaf: leaf[None] / count, tree)
+    mean = lambda tree: jax.tree.map(lambda leaf: leaf[None] / group.count, tree)
     if parts.common_first:
         h, pull_common, new = jax.vjp(together, weights, z, has_aux=True)
         x, states, pull_own = forward(members.params, h, members.state, keys, label)

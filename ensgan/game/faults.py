@@ -66,12 +66,12 @@ def _first(step: Array, flags: Flags) -> tuple[Array, Array]:
 def _updates(game: Game, state: State, place: Place) -> Flags:
     """Flags of the weights after an update."""
 
-    def flags(groups: Groups, members: Population) -> Array:
+    def flags(groups: Groups, members: Population, place: Place) -> Array:
         return place.gather(finite(tuple(whole(m).params for m in members)), counts(groups))
 
     return [
-        (D, UPDATE, flags(game.groups_d, state.discriminators)),
-        (G, UPDATE, flags(game.groups_g, state.generators)),
+        (D, UPDATE, flags(game.groups_d, state.discriminators, place.of_d)),
+        (G, UPDATE, flags(game.groups_g, state.generators, place)),
     ]
 
 

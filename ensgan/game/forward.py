@@ -45,7 +45,7 @@ def score(
         The logits, the new network states, one tree per group, and the backward passes of each group.
     """
     parts = []
-    for mine, group, members in zip(pieces(groups, place), groups, population, strict=True):
+    for mine, group, members in zip(pieces(groups, place.of_d), groups, population, strict=True):
         given = view, reals, keys_N[mine], mine, place
         if isinstance(members, Joined) and group.has_trunk and not pairs:
             parts.append(heads(group, members, *given))

@@ -113,6 +113,11 @@ class Game:
         return {"reals": reals, "fakes": fakes, "compare": compare}
 
     @property
+    def on_trunks(self) -> bool:
+        """Whether all discriminators are heads on trunks."""
+        return all(group.has_trunk for group in self.groups_d)
+
+    @property
     def M(self) -> int:
         """The number of generators."""
         return population.size(self.groups_g)

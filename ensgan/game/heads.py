@@ -39,9 +39,10 @@ def heads(
 ) -> tuple[Array, Both, Pull]:
     """Logits `[n, K·F + R]` of the heads of a group, the new states, and the backward passes.
 
-    Samples that no head plays are zeros before the trunk, so that not even a NaN of theirs can reach its weights.
+    Samples that no head plays are zeros before the trunk, so that not even a NaN of theirs can reach its weights. Of
+    devices along `member` each runs its portion of the reals, and they exchange the logits of these.
     """
-    seen = _seen(group, view, reals, mine)
+    seen = _seen(group, view, reals, mine, place)
     trunk = features(group, members, (seen.fake, seen.real), (seen.tags, seen.label), keys_n[0])
     K, F = seen.fake.shape[1:3] if seen.own else seen.fake.shape[:2]
     assert group.parts is not None
@@ -59,17 +60,19 @@ def heads(
         h_fake = jnp.where(seen.mask_nK.reshape(shape), h_fake if seen.own else h_fake[None], 0.0)
     masked = seen.own or seen.mask_nK is not None
     axes = (0, axis(masked), axis(seen.own_reals), 0, axis(seen.own), axis(seen.own_labels), 0)
-    run = member_vjp(forward, group.execution_on_shared_input, place.here(group.count), axes, wrt=3)
+    run = member_vjp(forward, group.execution_on_shared_input, group.count, axes, wrt=3)
     out, state, pull = run(members.params, h_fake, trunk.real, members.state, seen.tags, seen.label, keys_n)
 
     def back(c_KnF: Array, c_nR: Array) -> tuple[Tree, Array, Array]:
-        c = c_KnF.swapaxes(0, 1)
-        return pull(jnp.concatenate([c.reshape(c.shape[0], -1, *c.shape[3:]), c_nR], axis=1))
+        c, c_real = c_KnF.swapaxes(0, 1), place.sum_portions(c_nR, 1)
+        return pull(jnp.concatenate([c.reshape(c.shape[0], -1, *c.shape[3:]), c_real], axis=1))
 
-    return out, Both(state, trunk.state), _passes(mine, seen, trunk, back)
+    out = jnp.concatenate([out[:, : K * F], place.all_portions(out[:, K * F :], 1)], axis=1) if place.apart else out
+    size = reals.x.shape[1 if seen.own_reals else 0]
+    return out, Both(state, trunk.state), _passes(mine, seen, trunk, size, back)
 
 
-def _seen(group: Group, view: View, reals: Reals, mine: slice) -> _Seen:
+def _seen(group: Group, view: View, reals: Reals, mine: slice, place: Place) -> _Seen:
     sample = len(group.network.in_shape)
     own_reals, own_labels = reals.x.ndim == sample + 2, reals.label is not None and reals.label.ndim == 2
     part = lambda leaf, own: leaf[mine] if own and leaf is not None else leaf
@@ -78,11 +81,16 @@ def _seen(group: Group, view: View, reals: Reals, mine: slice) -> _Seen:
         played = mask if view.own else mask.any(axis=0)
         fake = jnp.where(played.reshape(played.shape + (1,) * (sample + 1)), fake, 0.0)
     tags, label = part(view.label, view.own), part(reals.label, own_labels)
-    return _Seen(fake, part(reals.x, own_reals), tags, label, mask, view.own, own_reals, own_labels)
+    real = place.portion(part(reals.x, own_reals), int(own_reals))
+    label = None if label is None else place.portion(label, int(own_labels))
+    return _Seen(fake, real, tags, label, mask, view.own, own_reals, own_labels)
 
 
-def _passes(mine: slice, seen: _Seen, trunk: Trunk, back: Any) -> Pull:
-    """The backward passes: `back` pulls cotangents of logits back to the heads' gradient and those of the features."""
+def _passes(mine: slice, seen: _Seen, trunk: Trunk, size: int, back: Any) -> Pull:
+    """The backward passes: `back` pulls cotangents of logits back to the heads' gradient and those of the features.
+
+    `size` counts the reals whose logits this device has.
+    """
 
     def summed(factor_KnF: Array, dh_nKF: Array) -> Array:
         """The cotangents of the features, with a sum over heads if they see the same."""
@@ -109,8 +117,7 @@ def _passes(mine: slice, seen: _Seen, trunk: Trunk, back: Any) -> Pull:
         return Both(grad, trunk.weights(summed(played(c_D), dh), of_reals(dh_real)))
 
     def g(c_G: Array) -> tuple[Array, Array]:
-        reals = trunk.real.shape[1 if seen.own_reals else 0]
-        _, dh, _ = back(c_G, jnp.zeros((c_G.shape[1], reals, *c_G.shape[3:]), c_G.dtype))
+        _, dh, _ = back(c_G, jnp.zeros((c_G.shape[1], size, *c_G.shape[3:]), c_G.dtype))
         return collected(trunk.inputs(summed(played(c_G), dh)))
 
     return Pull(mine, both, d, g)

@@ -8,8 +8,10 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.devices import mesh, processes
-from ensgan.devices.mesh import DATA, MEMBER, Sizes, ToDivide, check_fits
+from ensgan.devices.division import ToDivide, check_fits, choose
+from ensgan.devices.mesh import DATA, MEMBER, Sizes
 from ensgan.game.game import Game
+from ensgan.game.population import Groups, Joined
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
 from ensgan.types import InputError
@@ -22,29 +24,50 @@ def check_mesh(game: Game, sizes: Sizes) -> None:
 
 def to_divide(game: Game) -> ToDivide:
     """What a mesh must divide for a game."""
-    sides = (("generators", game.groups_g), ("discriminators", game.groups_d))
-    groups = {f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)}
+    sides = (("generators", game.groups_g), ("discriminators", () if game.on_trunks else game.groups_d))
     return ToDivide(
-        groups=groups,
+        groups={f"{side}.{k}": group.count for side, groups in sides for k, group in enumerate(groups)},
         samples=game.counts,
         dealt=game.hands,
         pack=game.pack,
         whole=any(g.network.batch_coupled and not g.network.synced for g in game.groups),
-        common=[name for name, group in zip(groups, game.groups, strict=True) if group.parts],
+        heads=game.on_trunks,
+        fixed=_fixed(game),
     )
 
 
+def _fixed(game: Game) -> str:
+    """Why the members of a game must stay on one device along `member`, or "" if they can be spread."""
+    if not any(group.has_trunk for group in game.groups_d):
+        return ""
+    if not game.on_trunks:
+        return "some groups of discriminators have a trunk, and others do not"
+    if not game.covers.common:
+        return f"the heads of a trunk see separate samples with coverage={game.coverage!r}"
+    return "the pairing asks for the gradients of all pairs of heads" if "gram" in game.pairing.asks else ""
+
+
 def specs(players: Game | Replicas) -> State:
-    """How a state is spread over a mesh: members over `member`, everything else on every device."""
+    """How a state is spread over a mesh: members over `member`, everything else on every device.
+
+    What members have in common is on every device, and so are heads on a trunk.
+    """
+    game, whole = players.first if isinstance(players, Replicas) else players, PartitionSpec()
     members = PartitionSpec(None, MEMBER) if isinstance(players, Replicas) else PartitionSpec(MEMBER)
-    spec = {name: PartitionSpec() for name in State._fields}
-    return State(**{**spec, "generators": members, "discriminators": members})  # type: ignore[arg-type]
+
+    def population(groups: Groups, spread: PartitionSpec) -> Any:
+        return tuple(Joined(*[spread] * 4, whole) if group.parts else spread for group in groups)
+
+    spec = dict.fromkeys(State._fields, whole)
+    spec["generators"] = population(game.groups_g, members)
+    spec["discriminators"] = population(game.groups_d, whole if game.on_trunks else members)
+    return State(**spec)
 
 
 def shardings(players: Game | Replicas, mesh: Mesh, like: State) -> State:
     """The sharding of every leaf of a state of the form `like`."""
     of = lambda spec, tree: jax.tree.map(lambda _: NamedSharding(mesh, spec), tree)
-    return State(*(of(spec, tree) for spec, tree in zip(specs(players), like, strict=True)))
+    return jax.tree.map(of, specs(players), like, is_leaf=lambda each: isinstance(each, PartitionSpec))
 
 
 def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> State:
@@ -83,7 +106,7 @@ def chosen_mesh(game: Game, sizes: mesh.Sizes | None) -> Mesh | None:
         InputError: the sizes do not fit the devices or the game.
     """
     if sizes is None:
-        sizes = mesh.choose(jax.device_count(), to_divide(game))
+        sizes = choose(jax.device_count(), to_divide(game))
         if processes.several() and sizes.devices < jax.device_count():
             raise InputError(
                 f"the largest mesh that fits this game is {sizes}, but several processes must use all of their "

@@ -146,7 +146,8 @@ def _on_mesh(fn: Any, players: Game | Replicas, mesh: Mesh | None, *feeds: Any) 
     if mesh is None:
         return partial(fn, ALONE)
     state = specs(players)
-    here = partial(fn, Place(sizes_of(mesh)))
+    game = players.first if isinstance(players, Replicas) else players
+    here = partial(fn, Place(sizes_of(mesh), game.on_trunks))
     # With check_vma, pullbacks would already sum over `data`, with one collective per leaf.
     return jax.shard_map(here, mesh=mesh, in_specs=(state, *feeds), out_specs=(state, PartitionSpec()), check_vma=False)
 
@@ -203,7 +204,8 @@ def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
 
     state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
-    state = State(*(shape(tree, spec) for tree, spec in zip(state, specs(game), strict=True)))
+    is_spec = lambda each: isinstance(each, PartitionSpec)
+    state = jax.tree.map(lambda spec, tree: shape(tree, spec), specs(game), state, is_leaf=is_spec)
     draw = draw_of(game, source)
     if draw is not None:
         arrays = shape(source.arrays["train"], PartitionSpec())

@@ -55,16 +55,17 @@ def _penalty(
     game: Game, state: State, met: Round, penalty: Penalty, key: Array, place: Place
 ) -> tuple[Array, tuple[Both, ...]]:
     key_value, key_choice = jax.random.split(key)
-    columns, groups = population.numbers(game.groups_d, place), game.groups_d
+    columns, groups = population.numbers(game.groups_d, place.of_d), game.groups_d
     each_N = {  # one entry per discriminator
-        "strength": _strength(game, state, penalty, met.weights.here.d, columns),
+        "strength": _strength(game, state, penalty, met.weights.P[:, columns], columns),
         "rng": met.keys_N,
         "key": population.member_keys(key_value, columns),
         "j": columns,
     }
     alone = met.reals.x.ndim == len(game.sample_shape) + 2 or met.view.own
     values, grads = [], []
-    for mine, group, members in zip(population.pieces(groups, place), groups, state.discriminators, strict=True):
+    pieces = population.pieces(groups, place.of_d)
+    for mine, group, members in zip(pieces, groups, state.discriminators, strict=True):
         each_n = population.take(each_N, mine)
         heads = penalty.quadratic and not alone and group.has_trunk
         samples = _samples(game, met, key_choice if penalty.fakes else None, mine, place, together=heads)
@@ -85,23 +86,38 @@ def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Plac
     axes = len(game.sample_shape) + 1
     real, label, size = part(real, axes), part(label, 1), game.reals // game.hands
     numbers = place.samples(size)
+    portion = lambda leaf, samples: None if leaf is None else place.portion(leaf, leaf.ndim - samples)
+    ready = lambda real, fake, label: _Samples(portion(real, axes), fake, portion(label, 1), portion(numbers, 1), size)
     if key is None:
-        return _Samples(real, None, label, numbers, size)
-    P_Kn, own = met.weights.here.d[:, mine], met.view.own
-    n = jnp.arange(P_Kn.shape[1])[:, None]
+        return ready(real, None, label)
+    P_Kn, rows_KN, own = met.weights.here.d[:, mine], met.view.rows_KN, met.view.own
+    n, first = jnp.arange(P_Kn.shape[1])[:, None], 0
+    if place.apart:  # the fakes are chosen among those of all devices
+        P_Kn, rows_KN = met.weights.P[:, mine], jnp.arange(game.M)[:, None]
+        if together and _even(game):  # the places of this device's portion are those of its own fakes
+            first = population.numbers(game.groups_g, place)[0]
+        else:
+            view = place.gather(view, population.counts(game.groups_g))
     if together:
         k, b = places_in_turn(key, P_Kn.mean(axis=1), len(numbers), view.shape[1])
     else:
-        columns = population.numbers(game.groups_d, place)[mine]
+        columns = population.numbers(game.groups_d, place.of_d)[mine]
         k = places_by_weight(key, P_Kn, columns, numbers)
         b = jnp.arange(len(numbers)) * view.shape[2 if own else 1] // len(numbers)  # on a mesh the same fakes
-    fake = view[mine][n, k, b] if own else view[k, b]
     if label is not None and met.view.size != size:  # fake n has the class of another real than real n
-        index = meeting.numbers(met.view.rows_KN, met.view.size, size, place)
+        index = meeting.numbers(rows_KN, met.view.size, size, place)
         at = index[k, 0 if index.shape[1] == 1 else n + mine.start, b]
         met_by = lambda x, axes: place.all_samples(x, x.ndim - axes)[(at,) if x.ndim == axes else (n, at)]
         real, label = met_by(real, axes), met_by(label, 1)
-    return _Samples(real, fake, label, numbers, size)
+    k, b = portion(k, 1), portion(b, 1)
+    fake = view[mine][n, k, b] if own else view[k - first, b]
+    return ready(real, fake, label)
+
+
+def _even(game: Game) -> bool:
+    """Whether all generators have the same total weight in P at every step, and follow each other on a device."""
+    always = game.pairing.even and game.pairing.before is None and game.M == game.N
+    return always and len(game.groups_g) == 1 and game.claims.roster is None
 
 
 def _critic(samples: _Samples, logit: Callable[[Array, Array | None], Array]) -> Callable[[Array], Array]:
@@ -131,7 +147,7 @@ def _of_members(
     one = execution.over_members(
         jax.value_and_grad(value),
         group.execution_on_shared_input,
-        place.here(group.count),
+        place.of_d.here(group.count),
         (0, 0, *(0 if each else None for each in alone), 0),
     )
     value_n, grad = one(members.params, members.state, real, fake, label, each)

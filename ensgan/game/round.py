@@ -82,7 +82,7 @@ def play(
         key: the key of this round.
         place: which members and samples are on this device.
     """
-    columns = population.numbers(game.groups_d, place)
+    columns = population.numbers(game.groups_d, place.of_d)
     key_noise, key_augment, key_g, key_d, key_pairing = jax.random.split(key, 5)
     fake_MF, state_g, pull_g = generate(game, state, key_noise, key_g, batch.get("label"), place)
     seen_MF, real, pull_x = augmented(game, state, fake_MF, batch["x"], key_augment, place)

@@ -86,7 +86,7 @@ def simultaneous(
         grad_d, dx = scoring.two_pullbacks(met.pulls.d, c_G, c_D, c_r, met.view.collect)
     grad_g = met.pulls.g(dx)
     penalty_N, grad_d = penalize(game, state, met, grad_d, key_penalty, place)
-    grad_g, grad_d, penalty_N = place.sum_data((grad_g, grad_d, penalty_N))
+    grad_g, grad_d, penalty_N = totals(grad_g, grad_d, penalty_N, place)
 
     def update(old: State) -> State:
         discriminators = advance(game, "d", old, old.discriminators, grad_d, met.state_d, place)
@@ -120,11 +120,11 @@ def alternating(
         _, c_D, c_r = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.meeting)
         grad_d = scoring.discriminator_pullback(met.pulls.d, c_D, c_r)
         penalty_N, grad_d = penalize(game, new, met, grad_d, jax.random.fold_in(key_penalty, c), place)
-        grad_d, penalty_N = place.sum_data((grad_d, penalty_N))
+        _, grad_d, penalty_N = totals((), grad_d, penalty_N, place)
         discriminators = advance(game, "d", state, new.discriminators, grad_d, met.state_d, place)
         new = new._replace(discriminators=discriminators)
         norm_N = norms(grad_d)
-        finite = jnp.isfinite(place.gather(norm_N, counts_d))
+        finite = jnp.isfinite(place.of_d.gather(norm_N, counts_d))
         flags += [*_outputs(game, met, place), (D, GRADIENT, finite)]
 
     met = play(game, new, one, pairs, jax.random.fold_in(key, game.n_critic), place)
@@ -133,7 +133,7 @@ def alternating(
         dx = scoring.generator_pullback(met.pulls.d, c_G, met.view.collect)
     else:
         dx = _weighed_here(game, met, place)
-    grad_g = place.sum_data(met.pulls.g(dx))
+    grad_g, _, _ = totals(met.pulls.g(dx), (), (), place)
 
     def update(old: State) -> State:
         return _concluded(game, old._replace(discriminators=new.discriminators), met, grad_g, place)
@@ -146,6 +146,20 @@ def alternating(
 def shares_backward(game: Game) -> bool:
     """Whether one backward pass serves both players: a sample has one logit, which depends on no other sample."""
     return game.loss.roles.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
+
+
+def totals(
+    grad_g: tuple[Both, ...], grad_d: tuple[Both, ...], penalty_N: Tree, place: Place
+) -> tuple[tuple[Both, ...], tuple[Both, ...], Tree]:
+    """Sums of gradients and penalties over devices, in one large all-reduce of what the same devices have."""
+    if place.sizes.member == 1:
+        return place.sum_data((grad_g, grad_d, penalty_N))
+    own, common = tuple(grad.own for grad in grad_g), tuple(grad.common for grad in grad_g)
+    if place.heads:
+        own, (common, grad_d, penalty_N) = place.sum_data(own), place.sum_all((common, grad_d, penalty_N))
+    else:
+        (own, grad_d, penalty_N), common = place.sum_data((own, grad_d, penalty_N)), place.sum_all(common)
+    return tuple(map(Both, own, common)), grad_d, penalty_N
 
 
 def advance(
@@ -187,7 +201,8 @@ def advance(
             new = Joined(new.params, new.state, new.optimizer, new.average, common)
         if not isinstance(old.roster, Roster):
             return new
-        learns = getattr(old.roster, f"learns_{side}")[place.numbers(first, group.count)]
+        at = place if side == "g" else place.of_d
+        learns = getattr(old.roster, f"learns_{side}")[at.numbers(first, group.count)]
         return population.where(learns, new, old_members)
 
     return tuple(one(*each) for each in zip(groups, population.offsets(groups), members, grads, states, strict=True))
@@ -237,8 +252,8 @@ def _next_strength(game: Game, state: State, met: Round, place: Place) -> Array:
 
 def _outputs(game: Game, met: Round, place: Place) -> Flags:
     """Flags of samples and logits, over all devices."""
-    finite_d = place.gather(met.finite.d, population.counts(game.groups_d))
-    bad_g, bad_d = place.sum_data(((~met.finite.g).astype(jnp.int32), (~finite_d).astype(jnp.int32)))
+    finite_d = place.of_d.gather(met.finite.d, population.counts(game.groups_d))
+    bad_g, bad_d = place.sum_d(((~met.finite.g).astype(jnp.int32), (~finite_d).astype(jnp.int32)))
     return [(G, OUTPUT, bad_g == 0), (D, OUTPUT, bad_d == 0)]
 
 
@@ -258,7 +273,7 @@ def _info(
     game: Game, state: State, met: Round, penalty_N: Array, grad_g: tuple[Tree, ...], norm_N: Array, place: Place
 ) -> Info:
     played = lambda matrix: jnp.where(met.scores.evidence.mask, matrix, jnp.nan)
-    columns = place.gather(jnp.stack([penalty_N, norm_N], axis=1), population.counts(game.groups_d))
+    columns = place.of_d.gather(jnp.stack([penalty_N, norm_N], axis=1), population.counts(game.groups_d))
     return Info(
         loss_g=played(met.scores.measured[0]),
         loss_d=played(met.scores.measured[1]),

@@ -21,7 +21,7 @@ def _by_loss(weigh: Callable[[Array, Array], Array], own: float) -> Pairing:
         W = normalize(weigh(evidence.loss_g, evidence.mask), evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members=driven(own))
+    return Pairing(lambda M, N: (), after, members=driven(own), even=True)
 
 
 def exponentials(value_MN: Array, mask: Array) -> Array:

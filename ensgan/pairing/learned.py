@@ -49,7 +49,7 @@ def softmax_learned(lam: float = 1.0, rate: float = 0.1, cost: float = 0.001, ow
         return W, discriminator_weights(mask, own), theta
 
     start = lam + math.log(-math.expm1(-lam))  # softplus⁻¹
-    return Pairing(lambda M, N: jnp.full((M,), start, float), after, members=driven(own))
+    return Pairing(lambda M, N: jnp.full((M,), start, float), after, members=driven(own), even=True)
 
 
 def hypervolume(
@@ -119,7 +119,7 @@ def hypervolume(
         W = normalize(1.0 / jnp.maximum(nadir - loss, 1e-8), mask, axis=1)
         return W, discriminator_weights(mask, own), grown(state, evidence) if patience else state
 
-    return Pairing(init, after, members=driven(own), positive=True)
+    return Pairing(init, after, members=driven(own), even=True, positive=True)
 
 
 def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pairing:
@@ -154,7 +154,7 @@ def bandit(sharpness: float = 15.0, alpha: float = 0.8, own: float = 0.0) -> Pai
         state = {"value": value, "fool": jnp.where(mask, fool, state["fool"]), "met": mask | state["met"]}
         return W, discriminator_weights(mask, own), state
 
-    return Pairing(init, after, members=driven(own))
+    return Pairing(init, after, members=driven(own), even=True)
 
 
 def _played(evidence: Evidence) -> Array:

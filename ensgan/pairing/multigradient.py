@@ -33,7 +33,7 @@ def mgd(own: float = 0.0, iterations: int = 100) -> Pairing:
         W = jax.vmap(lambda gram, mask: smallest_norm(gram, mask, iterations))(evidence.gram, evidence.mask)
         return normalize(W, evidence.mask, axis=1), discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members=driven(own), asks=frozenset({"gram"}))
+    return Pairing(lambda M, N: (), after, members=driven(own), even=True, asks=frozenset({"gram"}))
 
 
 def smallest_norm(gram: Array, mask: Array, iterations: int) -> Array:

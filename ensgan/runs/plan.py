@@ -23,6 +23,7 @@ from jax.sharding import AxisType, Mesh
 from ensgan.data import Source
 from ensgan.devices import mesh as meshes
 from ensgan.devices.counting import Collective, collectives, flops_of, size_in_bytes
+from ensgan.devices.division import choose
 from ensgan.devices.mesh import AXES, Sizes
 from ensgan.game.game import Game, check_source
 from ensgan.game.placement import check_mesh, shardings, to_divide
@@ -111,7 +112,7 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
     """
     check_source(game, source)
     devices = jax.devices() if topology is None else tpus(topology)
-    sizes = meshes.choose(len(devices), to_divide(game)) if sizes is None else sizes
+    sizes = choose(len(devices), to_divide(game)) if sizes is None else sizes
     check_mesh(game, sizes)
     loop = loops(game)
     if topology is not None:

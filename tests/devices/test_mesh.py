@@ -14,7 +14,8 @@ from flax import nnx
 from ensgan import losses, networks, pairing, penalties
 from ensgan.data import Source, from_arrays
 from ensgan.devices import mesh
-from ensgan.devices.mesh import Sizes, ToDivide
+from ensgan.devices.division import ToDivide, choose
+from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
 from ensgan.game.latents import normal
 from ensgan.game.placement import check_mesh, start, to_divide
@@ -310,12 +311,15 @@ def test_sizes_are_read_and_chosen():
         with pytest.raises(InputError, match="give auto, or sizes of its two axes, such as member=4,data=2"):
             mesh.parse(text)
     groups, B = {"generators.0": 4, "discriminators.0": 8}, {"reals": 64}
-    assert mesh.choose(8, ToDivide(groups, {"reals": 64, "fakes": 2}, common=["discriminators.0"])) == Sizes(1, 2)
-    assert mesh.choose(8, ToDivide(groups, B)) == Sizes(4, 2)
-    assert mesh.choose(1, ToDivide(groups, B)) == Sizes(1, 1)
-    assert mesh.choose(3, ToDivide(groups, B)) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
-    assert mesh.choose(8, ToDivide(groups, B, dealt=64)) == Sizes(4, 1)
-    assert mesh.choose(6, ToDivide({"generators.0": 3}, B)) == Sizes(3, 2)
+    heads = {"heads": True, "samples": {"reals": 64, "fakes": 2}}
+    assert choose(8, ToDivide({"generators.0": 4}, **heads)) == Sizes(4, 2)
+    assert choose(8, ToDivide({"generators.0": 8}, **heads)) == Sizes(8, 1)
+    assert choose(8, ToDivide({"generators.0": 4}, **heads, fixed="they are one")) == Sizes(1, 2)
+    assert choose(8, ToDivide(groups, B)) == Sizes(4, 2)
+    assert choose(1, ToDivide(groups, B)) == Sizes(1, 1)
+    assert choose(3, ToDivide(groups, B)) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
+    assert choose(8, ToDivide(groups, B, dealt=64)) == Sizes(4, 1)
+    assert choose(6, ToDivide({"generators.0": 3}, B)) == Sizes(3, 2)
 
 
 def test_meshes_that_do_not_fit_are_refused():
@@ -349,4 +353,4 @@ def test_meshes_that_do_not_fit_are_refused():
         with pytest.raises(InputError, match="give two whole numbers, at least 1"):
             mesh.make(*sizes)
     assert to_divide(small(coverage="split")).dealt == 4
-    assert mesh.choose(8, to_divide(small(coupled=True))) == Sizes(4, 1)
+    assert choose(8, to_divide(small(coupled=True))) == Sizes(4, 1)

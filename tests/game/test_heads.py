@@ -9,9 +9,7 @@ import pytest
 import toys
 
 from ensgan import losses, networks, pairing, penalties
-from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
-from ensgan.game.placement import check_mesh
 from ensgan.game.population import Group, whole
 from ensgan.game.step import step
 from ensgan.types import InputError
@@ -148,11 +146,6 @@ def test_penalties_that_are_not_quadratic_are_paid_head_by_head():
     _, info = jax.jit(lambda s: step(played, s, toys.batch(8)))(state)
     assert info.penalty.shape == (3,)
     assert len(set(np.asarray(info.penalty).round(6).tolist())) == 3
-
-
-def test_members_with_common_stages_stay_on_one_device():
-    with pytest.raises(InputError, match=r"the members of discriminators.0 have common stages, .* use member=1"):
-        check_mesh(game(4, 4), Sizes(2, 1))
 
 
 def test_trunk_stands_for_all_stages_but_the_last():
