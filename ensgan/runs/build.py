@@ -114,9 +114,10 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
         scale = settings.latent_scale
         prior = {"normal": normal, "uniform": uniform}[settings.latent]
         latent: Latent = prior(np.asarray(scale, np.float32) if isinstance(scale, tuple) else scale)
-        network = table[settings.network.name](
-            networks.packed_shape(sample_shape, settings.pack), **settings.network.options
-        )
+        options = dict(settings.network.options)
+        if options.get("dtype") == "float32":
+            options["dtype"] = config.dtype
+        network = table[settings.network.name](networks.packed_shape(sample_shape, settings.pack), **options)
         network = network if settings.pack == 1 else networks.packed(network, settings.pack)
         numbers = _own_numbers(optimizer.options, settings.count, schedule)
         made = optim.OPTIMIZERS[optimizer.name](**numbers)

@@ -82,6 +82,8 @@ class Config:
             smaller steps, and stop ends the run; auto heals on a side of four or more members, unless there is a
             schedule, which may replace members itself.
         max_healings: how often a member is healed before it rests as a copy of the best.
+        dtype: of the computations of all networks whose own dtype is float32; bfloat16 is for accelerators. Weights,
+            optimisers, losses and averages stay in float32.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
             sees those of the opponents that the pairing names (ring, grid, random).
         log_every: steps between two records of the training metrics, which are means over them.
@@ -121,6 +123,7 @@ class Config:
     n_critic: int = 1
     on_failure: Literal["auto", "heal", "stop"] = "auto"
     max_healings: int = 3
+    dtype: Literal["float32", "bfloat16"] = "float32"
     coverage: Literal["full", "split", "neighbours"] = "full"
     log_every: int = 100
     eval_every: int = 1000
