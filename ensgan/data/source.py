@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, Unpack
 
 import jax
@@ -182,6 +183,7 @@ def sample_keys(key: Array, size: int) -> Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size, dtype=np.uint32))
 
 
+@cache  # the same functions for sources of the same kind, so that programs are compiled once
 def drawing(
     levels: int, dequantize: bool
 ) -> tuple[Callable[[Tree, Array], dict[str, Array]], Callable[[Tree, Array, Array], dict[str, Array]]]:

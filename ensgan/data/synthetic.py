@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -71,19 +73,7 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
     # `stream` separates the splits: one key gives four different batches.
     arrays = {split: {"centers": centers, "stream": np.uint32(i)} for i, split in enumerate(SPLITS)}
 
-    def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:
-        centers = jnp.asarray(table["centers"])
-        return {"x": centers[i] + std * jax.random.normal(noise, centers.shape[1:], np.float32), "label": i}
-
-    def one(table: Tree, key: Array) -> dict[str, Array]:
-        which, noise = jax.random.split(key)
-        return pick(table, jax.random.randint(which, (), 0, len(table["centers"]), dtype=np.int32), noise)
-
-    def draw(table: Tree, keys: Array) -> dict[str, Array]:
-        def sample(key: Array) -> dict[str, Array]:
-            return one(table, jax.random.fold_in(key, table["stream"]))
-
-        return jax.vmap(sample)(keys)
+    draw, pick = _drawing(std)
 
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         check_held_out(split, num)
@@ -103,6 +93,27 @@ def _mixture(name: str, centers: np.ndarray, std: float, points: int, seed: int)
         modes=Modes(centers, std),
         pick=pick,
     )
+
+
+@cache  # the same functions for every seed, so that programs are compiled once
+def _drawing(std: float) -> tuple[Callable[[Tree, Array], dict[str, Array]], Callable[..., dict[str, Array]]]:
+    """`draw` and `pick` of new points around the centres of a table."""
+
+    def pick(table: Tree, i: Array, noise: Array) -> dict[str, Array]:
+        centers = jnp.asarray(table["centers"])
+        return {"x": centers[i] + std * jax.random.normal(noise, centers.shape[1:], np.float32), "label": i}
+
+    def one(table: Tree, key: Array) -> dict[str, Array]:
+        which, noise = jax.random.split(key)
+        return pick(table, jax.random.randint(which, (), 0, len(table["centers"]), dtype=np.int32), noise)
+
+    def draw(table: Tree, keys: Array) -> dict[str, Array]:
+        def sample(key: Array) -> dict[str, Array]:
+            return one(table, jax.random.fold_in(key, table["stream"]))
+
+        return jax.vmap(sample)(keys)
+
+    return draw, pick
 
 
 def _check_count(name: str, value: int) -> None:

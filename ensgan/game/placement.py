@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -75,12 +76,18 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
 
     A member's weights are the same on every mesh.
     """
-    init = players.init if isinstance(players, Replicas) else lambda: players.init(jax.random.key(seed))
+    keys = () if isinstance(players, Replicas) else (jax.random.key(seed),)
+    return _initial(players, mesh)(*keys)
+
+
+@lru_cache(maxsize=1)  # the next seed of a series begins with the same program
+def _initial(players: Game | Replicas, mesh: Mesh | None) -> Any:
     if mesh is None:
         # Less work for the compiler, and the same numbers: it runs only once.
         quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        return jax.jit(init, compiler_options=quick)()
-    return jax.jit(init, out_shardings=shardings(players, mesh, jax.eval_shape(init)))()
+        return jax.jit(players.init, compiler_options=quick)
+    keys = () if isinstance(players, Replicas) else (jax.random.key(0),)
+    return jax.jit(players.init, out_shardings=shardings(players, mesh, jax.eval_shape(players.init, *keys)))
 
 
 def batch_specs(game: Game, batch: dict[str, Any]) -> dict[str, PartitionSpec]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -84,9 +84,14 @@ class Program:
             return  # a look at a batch would consume it
         feed = (self._batches(int(jax.device_get(state.step))),) if self.streamed else (self.arrays,)
         num = (self.put(np.int32(1)),) if self.loops else ()
-        traced = self._run.func.trace(*self._run.args, state, *feed, *num)
-        self._run = traced.lower().compile()
-        self.flops = flops_of(traced, self._run) * (1 if self.mesh is None else self.mesh.size)
+
+        def form(leaf: Array) -> jax.ShapeDtypeStruct:
+            sharding = None if self.mesh is None else leaf.sharding
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, weak_type=jax.typeof(leaf).weak_type, sharding=sharding)
+
+        leaves, tree = jax.tree.flatten(jax.tree.map(form, (state, *feed, *num)))
+        self._run, flops = _compiled(self._run.func, *self._run.args, tuple(leaves), tree)
+        self.flops = flops * (1 if self.mesh is None else self.mesh.size)
 
     def __call__(self, state: State, num: int) -> tuple[State, Info]:
         """Runs `num` steps, at least one; the report is the mean of theirs."""
@@ -183,6 +188,16 @@ def _one(players: Game | Replicas, draw: Any, mesh: Mesh | None, state: State, f
     one = lambda place, state, feed: drawn_step(players, draw, state, feed, place)
     spec = PartitionSpec() if draw is not None else batch_specs(players, feed)  # type: ignore[arg-type]
     return _on_mesh(one, players, mesh, spec)(state, feed)
+
+
+@lru_cache(maxsize=1)  # the next seed of a series has the same program
+def _compiled(
+    run: Any, players: Game | Replicas, draw: Any, mesh: Mesh | None, leaves: tuple[Any, ...], tree: Any
+) -> tuple[Any, float]:
+    """The compiled program for arguments of these forms, and the FLOPs of a step on one device."""
+    traced = run.trace(players, draw, mesh, *jax.tree.unflatten(tree, leaves))
+    compiled = traced.lower().compile()
+    return compiled, flops_of(traced, compiled)
 
 
 def trace(game: Game, source: Source, mesh: Mesh | None, *, loop: bool) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,17 @@ from ensgan.game.latents import Latent, normal, uniform
 from ensgan.game.population import Group
 from ensgan.pace import paced
 from ensgan.pairing import PAIRINGS
-from ensgan.runs.config import Config, GroupConfig, Plug
+from ensgan.runs.config import Config, GroupConfig, Plug, to_dict
 from ensgan.types import InputError, Schedule, Shape
 
+# The settings that a game does not depend on.
+# fmt: off
+OUTSIDE = frozenset((
+    "name", "seed", "steps", "init_from", "log_every", "eval_every", "checkpoint_every", "profile", "keep",
+    "keep_every", "best", "patience", "held_out", "distances", "features", "classes", "tensorboard", "wandb",
+    "data", "view",
+))
+# fmt: on
 MANY = 4  # members of a side that can do without one for a while
 
 TABLES = {
@@ -95,6 +106,8 @@ def viewed(config: Config, source: Source) -> Source:
 def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game:
     """The game of a configuration; what it says of data is not looked at.
 
+    Configurations with the same game (of other seeds, say) get the same object, so that programs are compiled once.
+
     Args:
         config: the settings.
         sample_shape: shape of one sample.
@@ -103,6 +116,25 @@ def build_game(config: Config, sample_shape: Shape, samples: int | None) -> Game
     Raises:
         InputError: a name or a number that does not fit.
     """
+    return _game(_Playing(game_settings(config), config), tuple(sample_shape), samples)
+
+
+@dataclass(frozen=True)
+class _Playing:
+    """A configuration, equal to others with the same game."""
+
+    settings: str
+    config: Config = field(compare=False)
+
+
+def game_settings(config: Config) -> str:
+    """The settings that a game depends on, as a text: all but those of the seed, the data and the run around it."""
+    return json.dumps({name: value for name, value in to_dict(config).items() if name not in OUTSIDE}, sort_keys=True)
+
+
+@lru_cache(maxsize=2)
+def _game(playing: _Playing, sample_shape: Shape, samples: int | None) -> Game:
+    config = playing.config
     M, N = (sum(settings.count for settings in side) for side in (config.generators, config.discriminators))
     schedule = _made(schedules.SCHEDULES, config.schedule, samples=samples or 0)
     shared_g = Plug(

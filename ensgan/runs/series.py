@@ -19,13 +19,14 @@ from ensgan.reporting import Watcher
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as training
-from ensgan.runs.build import TABLES, game_of, source_of
+from ensgan.runs.build import TABLES, game_of, game_settings, source_of
 from ensgan.runs.config import Config, read, to_dict
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
 
 FILE = RunFiles("").series.name
 MOST = 10_000  # runs
+FRESH = 16  # runs after which compiled programs are dropped in any case
 
 
 class Ended(NamedTuple):
@@ -179,7 +180,7 @@ def train_all(
     Raises:
         InputError: a run could not begin.
     """
-    watcher, failed = watcher or Watcher(), {}
+    watcher, failed, game = watcher or Watcher(), {}, ""
     for number, (name, config) in enumerate(runs.items(), 1):
         directory = folder / name
         state = processes.from_first(_state(directory, config, overwrite))
@@ -187,6 +188,8 @@ def train_all(
             watcher.note(f"{name}: complete already")
             continue
         watcher.run(name, number, len(runs))
+        if game != (game := game_settings(config)) or number % FRESH == 0:
+            jax.clear_caches()  # programs take memory, and those of another game are of no use
         again = {"resume": state == "begun", "overwrite": overwrite and state == "other"}
         try:
             ended = training.run(config, directory, watcher=watcher, sizes=sizes, **again)
@@ -196,8 +199,6 @@ def train_all(
             failed[name] = str(error)
             watcher.note(f"{name} failed: {error}")
             continue
-        finally:
-            jax.clear_caches()  # the next run has functions of its own, and programs take memory
         if ended.stopped_by is not None:
             return Ended(failed, ended.stopped_by)
     return Ended(failed, None)
