@@ -161,8 +161,7 @@ class Penalty(NamedTuple):
         strength: a number, an array `[N]` with one number per discriminator, or a schedule `step -> number`.
         interval: number of steps between two computations (lazy regularisation).
         fakes: whether `value` uses `fake`; if not, no fakes are drawn.
-        quadratic: whether `value` is quadratic in the critic. All heads of a trunk then pay it in one pullback, with
-            random signs: E ‖∇ Σ_j σ_j √γ_j h_j‖² = Σ_j γ_j ‖∇ h_j‖².
+        quadratic: whether `value` is quadratic in the critic, so that the heads of a trunk can pay it in one pullback.
     """
 
     value: Callable[[Callable[[Array], Array], Array, Array, Array], Array]
@@ -175,8 +174,7 @@ class Penalty(NamedTuple):
 class Evidence(NamedTuple):
     """The measurements from which a pairing sets the weights. The gradient treats them as constants.
 
-    With `split` coverage, losses and `fool` are running means over steps. Where `mask` is false, the other matrices
-    hold meaningless numbers: select with `where`, never by a product.
+    With `split` coverage, losses and `fool` are running means. Where `mask` is false, use `where`: numbers mean nothing.
 
     Attributes:
         loss_g: `[M, N]`, the loss of each generator against each discriminator.
@@ -215,6 +213,7 @@ class Pairing(NamedTuple):
         positive: whether `after` needs generator losses that are never negative.
         mixture: None, or `mixture(state)`, the weights of generators `[M]` that the pairing learned; they sum to 1.
         even: whether rows of P have equal sums if all pairs are played and M = N.
+        blind: whether W and P depend on no more of the evidence than its mask.
     """
 
     init: Callable[[int, int], Tree]
@@ -226,6 +225,7 @@ class Pairing(NamedTuple):
     positive: bool = False
     mixture: Callable[[Tree], Array] | None = None
     even: bool = False
+    blind: bool = False
 
 
 class Roster(NamedTuple):

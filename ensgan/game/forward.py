@@ -13,7 +13,18 @@ from ensgan.game.common import Both, divided
 from ensgan.game.execution import member_vjp
 from ensgan.game.heads import heads
 from ensgan.game.population import Group, Groups, Joined, Members, Population, pieces, whole
-from ensgan.game.scoring import Logits, Pull, Reals, View, at_least_float32, shared_cotangent
+from ensgan.game.scoring import (
+    Known,
+    Logits,
+    Pull,
+    Reals,
+    View,
+    Weights,
+    at_least_float32,
+    cotangents,
+    shared_cotangent,
+    weighted,
+)
 from ensgan.types import Array, Tree
 
 Passes = tuple[Array, Both, Pull]  # logits [n, K·F + R], new states, backward passes
@@ -27,6 +38,7 @@ def score(
     keys_N: Array,
     place: Place = ALONE,
     pairs: bool = False,
+    known: Known | None = None,
 ) -> tuple[Logits, tuple[Both, ...], tuple[Pull, ...]]:
     """Every discriminator on its fakes and reals.
 
@@ -40,6 +52,7 @@ def score(
         keys_N: one key per discriminator, for dropout and the like.
         place: which members are on this device.
         pairs: whether input gradients are needed for every pair; heads then run their trunk for each of them.
+        known: everything but the logits that cotangents depend on, if it is known before.
 
     Returns:
         The logits, the new network states, one tree per group, and the backward passes of each group.
@@ -49,6 +62,8 @@ def score(
         given = view, reals, keys_N[mine], mine, place
         if isinstance(members, Joined) and group.has_trunk and not pairs:
             parts.append(heads(group, members, *given))
+        elif known is not None and group.remat:
+            parts.append(_streamed(group, whole(members), *given, known))
         else:
             parts.append(_separate(group, whole(members), *given))
     outs, states, pulls = zip(*parts, strict=True)
@@ -76,6 +91,51 @@ def _separate(
     tags = part(view.label, view.own), part(reals.label, own_labels)
     out, state, pull = forward(members.params, x, members.state, part(reals.x, own_reals), *tags, keys_n)
     return out, divided(group, state), _passes(mine, group, out.shape[1] - K * F, pull)
+
+
+def _streamed(
+    group: Group, members: Members, view: View, reals: Reals, keys_n: Array, mine: slice, place: Place, known: Known
+) -> Passes:
+    """Discriminators one after the other, each forward and at once back: one body, and the memory of one of them.
+
+    The weights of pairs must be known before the logits are. The backward passes then only return what was found.
+    """
+    K, F = view.fake.shape[:2]
+    sample, together = len(group.network.in_shape), _forward(group, K, F)
+    own_reals, own_labels = reals.x.ndim == sample + 2, reals.label is not None and reals.label.ndim == 2
+    W, P, omega = known.weights
+    each_n = {
+        "params": members.params,
+        "state": members.state,
+        "key": keys_n,
+        "weights": (W[:, mine].T, P[:, mine].T, omega[mine]),
+        "column": known.columns[mine],
+        "mask": None if view.mask_KN is None else view.mask_KN[:, mine].T,
+        "real": reals.x[mine] if own_reals else None,
+        "label": reals.label[mine] if own_labels else None,
+    }
+
+    def one(total: Array, each: Tree) -> tuple[Array, Any]:
+        mask = each["mask"]
+        fake = view.fake if mask is None else jnp.where(mask.reshape(K, *[1] * (sample + 1)), view.fake, 0.0)
+        real, label = each["real"] if own_reals else reals.x, each["label"] if own_labels else reals.label
+
+        def forward(params: Tree, fake: Array) -> tuple[Array, Tree]:
+            return together(params, fake, each["state"], real, view.label, label, each["key"])
+
+        out, pull, new = jax.vjp(forward, each["params"], fake, has_aux=True)
+        w_K, p_K, omega_R = each["weights"]
+        logits = Logits(out[: K * F].reshape(K, 1, F), out[None, K * F :])
+        weights = Weights(w_K[:, None], p_K[:, None], omega_R[None])
+        c_G, c_D, c_r = cotangents(known.loss(each["column"][None]), logits, weights, known.meeting)
+        c, ratio = shared_cotangent(c_G, c_D)
+        grad, dx = pull(jnp.concatenate([c.reshape(-1), c_r[0]]))
+        return total + weighted(ratio, dx[None])[0], (out, new, grad)
+
+    dx, (out, state, grad) = jax.lax.scan(one, jnp.zeros_like(view.fake), each_n)
+    found, grads = (jnp.ones((K, 1, F), dx.dtype), dx[None]), divided(group, grad)
+    pull = Pull(mine, lambda c_G, c_D, c_r: (grads, *found), lambda c_D, c_r: grads, lambda c_G: found)
+    return out, divided(group, state), pull
 
 
 def _passes(mine: slice, group: Group, reals: int, pull: Callable[[Array], tuple[Tree, Array]]) -> Pull:

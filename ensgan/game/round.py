@@ -14,7 +14,7 @@ from ensgan.game.common import Both
 from ensgan.game.forward import score
 from ensgan.game.game import Game
 from ensgan.game.population import Joined
-from ensgan.game.scoring import Logits, Meeting, Reals, View, Weights
+from ensgan.game.scoring import Known, Logits, Meeting, Reals, View, Weights
 from ensgan.game.state import State
 from ensgan.types import Array, Evidence, Loss, Tree
 
@@ -92,13 +92,18 @@ def play(
     view = view._replace(label=meeting.labels_of_fakes(view, reals, size, place))
     meet = meeting.meet(game.compare, game.M, view, size, place)
     keys_N = population.member_keys(place.own_key(key_d), columns)
+    of = game.loss.roles.of
+    loss_of = lambda numbers: game.loss if of is None else of(view.rows_KN, numbers, state.hyper)
+    loss, here = loss_of(columns), len(place.samples(size))
+    omega_NR = _real_weights(reals.weight, (len(columns), here), size, place)
+    known = None
+    if streams(game):
+        W, P, _ = game.pairing.after(state.pairing, _blank(game, state, view), key_pairing)
+        known = Known(loss_of, Weights(view.pick(W), view.pick(P), omega_NR), columns, meet)
     logits, state_d, pull_d = score(
-        game.groups_d, state.discriminators, view, reals, keys_N, place, pairs="gram" in game.pairing.asks
+        game.groups_d, state.discriminators, view, reals, keys_N, place, "gram" in game.pairing.asks, known
     )
-    roles = game.loss.roles
-    loss = game.loss if roles.of is None else roles.of(view.rows_KN, columns, state.hyper)
     judged = Logits(*(scoring.judged(game.loss, each, columns) for each in logits))
-    omega_NR = _real_weights(reals.weight, judged.real.shape, size, place)
     matrices = scoring.pair_losses(loss, logits, omega_NR, meet)
     parts = jnp.stack([matrices.g, matrices.d, scoring.fool_probability(judged, meet)])
     measured = view.matrix(place.sum_data(parts))
@@ -120,6 +125,23 @@ def play(
         state_g=state_g,
         state_d=state_d,
     )
+
+
+def shares_backward(game: Game) -> bool:
+    """Whether one backward pass serves both players: a sample has one logit, which depends on no other sample."""
+    return game.loss.roles.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
+
+
+def streams(game: Game) -> bool:
+    """Whether discriminators that run in a loop can go forward and back at once."""
+    known = game.pairing.blind and game.covers.common and game.update == "simultaneous"
+    return known and shares_backward(game) and any(group.remat for group in game.groups_d)
+
+
+def _blank(game: Game, state: State, view: View) -> Evidence:
+    """The evidence for a pairing that does not look at losses."""
+    nothing = jnp.full((game.M, game.N), jnp.nan)
+    return Evidence(nothing, nothing, nothing, mask=view.mask_MN, gram=None, payoff=None, step=state.step)
 
 
 def _seen_reals(game: Game, columns: Array, batch: dict[str, Array]) -> Reals:

@@ -86,6 +86,15 @@ class Meeting(NamedTuple):
     share: float  # the weight of a comparison, beside ω of its real
 
 
+class Known(NamedTuple):
+    """Everything but the logits that the cotangents depend on, if weights do not follow losses."""
+
+    loss: Callable[[Array], Loss]  # the number of a discriminator, [1] -> its loss against all of its opponents
+    weights: Weights
+    columns: Array  # the numbers of the discriminators on this device, [N]
+    meeting: Meeting
+
+
 class Pull(NamedTuple):
     """The backward passes of one group of discriminators, which are the columns `mine`.
 

@@ -23,7 +23,7 @@ from ensgan.game.game import Game
 from ensgan.game.info import Info
 from ensgan.game.population import Joined, Members, Population
 from ensgan.game.regularization import penalize
-from ensgan.game.round import Round, play
+from ensgan.game.round import Round, play, shares_backward
 from ensgan.game.state import State
 from ensgan.types import Array, Roster, Tree
 
@@ -141,11 +141,6 @@ def alternating(
     info = _info(game, state, met, penalty_N, grad_g, norm_N, place)
     flags += [*_outputs(game, met, place), (G, GRADIENT, jnp.isfinite(info.grad_norm_g))]
     return update, info, flags
-
-
-def shares_backward(game: Game) -> bool:
-    """Whether one backward pass serves both players: a sample has one logit, which depends on no other sample."""
-    return game.loss.roles.heads is None and not any(group.network.batch_coupled for group in game.groups_d)
 
 
 def totals(

@@ -43,7 +43,7 @@ def own_and_mean(own: float = 0.5) -> Pairing:
         W = normalize(own * opponent + (1.0 - own) * everybody, evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members=driven(own), even=True)
+    return Pairing(lambda M, N: (), after, members=driven(own), even=True, blind=True)
 
 
 def diagonal() -> Pairing:
@@ -95,7 +95,7 @@ def dropout(rate: float = 0.5, own: float = 0.0) -> Pairing:
         W = normalize(keep.astype(jnp.float32), evidence.mask, axis=1)
         return W, discriminator_weights(evidence.mask, own), state
 
-    return Pairing(lambda M, N: (), after, members=driven(own), even=True)
+    return Pairing(lambda M, N: (), after, members=driven(own), even=True, blind=True)
 
 
 def random() -> Pairing:
