@@ -34,6 +34,15 @@ def key():
     return jax.random.key(7)
 
 
+@pytest.fixture(scope="session")
+def played():
+    """A conditional game and its first state."""
+    from labelled import conditional  # here, since the process that only hands out the tests has no use for it
+
+    game = conditional(2, 3)
+    return game, game.init(jax.random.key(0))
+
+
 @pytest.fixture(autouse=True)
 def few_programs():
     """Every compiled program holds memory maps, of which Linux gives a process 65,530; beyond them LLVM crashes.

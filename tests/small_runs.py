@@ -1,8 +1,13 @@
-"""A configuration of which a run takes a second, and the last state of a run as arrays of numpy."""
+"""A configuration of which a run takes a second, its last state as arrays of numpy, and commands that run beside."""
+
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
 
+from ensgan.reporting import Watcher
 from ensgan.runs.build import TABLES
 from ensgan.runs.parsing import parse
 from ensgan.runs.restore import load_run, restore
@@ -33,3 +38,25 @@ def final(directory):
 
 def assert_same_bits(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def command(*arguments, **options):
+    """A command of ensgan, started in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ensgan.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "JAX_NUM_CPU_DEVICES": "1"},
+        **options,
+    )
+
+
+class Notes(Watcher):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)

@@ -1,3 +1,5 @@
+"""Augmentations by hand: what they do to samples, and that gradients pass through."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -44,6 +44,25 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
+TESTS = Path(__file__).parent
+SPANNING = {  # files of tests whose subject is in several modules, and why these tests stay together
+    "configs": "a configuration names plugs of every wing",
+    "docs": "documents speak of everything",
+    "security": "one promise for everything that is read from outside",
+    "structure": "the layout of the whole package",
+    "cli.commands": "one run goes through one command after another",
+    "cli.environment": "encodings, closed output and odd paths meet every command",
+    "game.heads_elsewhere": "common stages meet everything that a game can do",
+    "losses.losses": "one contract for all losses of the table",
+    "metrics.distances": "all distances refuse the same samples, and other packages have several of them",
+    "networks.networks": "one check for all networks of the tables",
+    "pairing.pairing": "one contract for all pairings of the table",
+    "refine.refine": "all methods give the same target, and refuse alike",
+    "runs.damage": "any file of a run may be damaged",
+    "runs.kills": "a kill may come at any moment of a run",
+    "runs.labels": "the classes of a conditional run appear in its pages and in all commands",
+    "schedules.schedules": "one contract for all schedules of the table",
+}
 FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if "configs" not in path.parts}
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
@@ -111,6 +130,23 @@ def test_files_and_functions_have_one_subject(name):
             arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
             count = len([each for each in arguments if each.arg not in ("self", "cls")])
             assert count <= 8 or wing(name) == "cli", f"{node.name} takes {count} parameters"
+
+
+def test_tests_mirror_the_wings():
+    """`tests/game/test_step.py` tests `ensgan/game/step.py`; helpers are in `tests` itself, fixtures in a conftest."""
+    files = [path.relative_to(TESTS) for path in sorted(TESTS.rglob("*.py"))]
+    tested = {".".join((*path.parts[:-1], path.stem[5:])) for path in files if path.stem.startswith("test_")}
+    assert not [name for name in tested if name not in FILES and name not in SPANNING], "no module has this name"
+    assert not [name for name in SPANNING if name not in tested or name in FILES], "this needs no exception"
+    helpers = [path for path in files if not path.stem.startswith("test_") and path.name != "conftest.py"]
+    assert not [str(path) for path in helpers if len(path.parts) > 1], "helpers are in the folder tests itself"
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_files_of_tests_have_one_subject(path):
+    text = path.read_text()
+    assert text.count("\n") <= 400, "split the file by the modules that it tests"
+    assert ast.get_docstring(ast.parse(text))
 
 
 @pytest.mark.parametrize("name", FILES)

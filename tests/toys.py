@@ -11,6 +11,7 @@ from ensgan.data.source import sample_keys
 from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.population import Group
+from ensgan.game.step import step
 from ensgan.types import Network
 
 
@@ -137,6 +138,11 @@ def reference(game_, state, real, W, P, z, omega=None, label=None):
     return every()
 
 
+def run(game, state, batch):
+    """One step, compiled: the new state and its report."""
+    return jax.jit(lambda s, b: step(game, s, b))(state, batch)
+
+
 def taken(old, new, groups):
     """The gradients that a step of size 1 took, one tree per member."""
     out = []
@@ -163,6 +169,11 @@ def traces(fn):
         return fn(*args)
 
     return counted, count
+
+
+def points(num, seed, shift=0.0):
+    """Normal points of three numbers."""
+    return (np.random.default_rng(seed).standard_normal((num, 3)) + shift).astype(np.float32)
 
 
 def quadrants(num=200, classes=4, **options):

@@ -1,15 +1,19 @@
-"""`ensgan sample`: single files, and samples of earlier checkpoints."""
+"""`ensgan sample`: pictures, single files, and samples of earlier checkpoints."""
 
 import csv
 
 import numpy as np
 import pytest
+from judges import game
 from PIL import Image
 
 from ensgan.cli import main as cli
+from ensgan.cli import sample
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES
 from ensgan.runs.parsing import parse
+from ensgan.runs.restore import Opened
+from ensgan.types import InputError
 
 MLP = {"name": "mlp", "widths": [8], "classes": 10}
 
@@ -83,3 +87,10 @@ def test_ways_between_samples_and_the_nearest_training_samples(tmp_path, monkeyp
     ):
         assert cli.main(["sample", "run", *flags]) == 2
         assert text in capsys.readouterr().err
+
+
+def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
+    found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None, None)
+    monkeypatch.setattr(sample, "opened", lambda *where: found)
+    with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
+        sample.sample(tmp_path, out=str(tmp_path / "a.png"), num=4)

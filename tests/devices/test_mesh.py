@@ -10,6 +10,7 @@ import pytest
 import toys
 from collectives import collectives
 from flax import nnx
+from labelled import SOURCE, conditional
 
 from ensgan import losses, networks, pairing, penalties
 from ensgan.data import Source, from_arrays
@@ -354,3 +355,14 @@ def test_meshes_that_do_not_fit_are_refused():
             mesh.make(*sizes)
     assert to_divide(small(coverage="split")).dealt == 4
     assert choose(8, to_divide(small(coupled=True))) == Sizes(4, 1)
+
+
+@pytest.mark.slow
+def test_labels_are_spread_like_samples():
+    game, there = conditional(2, 2), mesh.make(1, 2)
+    alone, report = Program(game, SOURCE)(start(game), 3)
+    state, info = Program(game, SOURCE, there)(start(game, 0, there), 3)
+    assert state.generators[0].params["embed"]["embedding"].sharding.num_devices == 2
+    plain = lambda state: jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+    toys.assert_close(plain(state), plain(alone), 1e-5)
+    toys.assert_close(info, report, 1e-5)

@@ -1,16 +1,10 @@
-"""Inception-v3: files of weights, the graph against torch-fidelity's, and what its features are used for."""
+"""Inception-v3: the graph against torch-fidelity's, its weights, and what its features are used for."""
 
 import hashlib
 import importlib.util
-import io
-import os
-import pickle
 import re
-import struct
 import sys
 import types
-import zipfile
-from collections import OrderedDict
 from functools import partial
 
 import jax
@@ -20,6 +14,7 @@ import pytest
 from image_files import pictures as noise
 from image_files import save
 from toys import quadrants
+from weight_files import torch_made
 
 from ensgan import losses, metrics, networks, optim, pairing
 from ensgan.cli import main as cli
@@ -48,120 +43,6 @@ def pictures(num, size, seed=1):
     rng, at = np.random.default_rng(seed), np.linspace(0, 6, size)
     waves = np.sin(at[None, :, None, None] * (rng.random((num, 1, 1, 3)) * 4) + rng.random((num, 1, 1, 3)) * 6)
     return (waves * np.cos(at[None, None, :, None] * rng.random((num, 1, 1, 3)) * 4)).astype(np.float32)
-
-
-def torch_made(monkeypatch, tensors, row, views=()):
-    """What PyTorch writes of a state dict, by its format alone: a zip file, or a row of pickles."""
-    fake, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    fake.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
-    fake.LongStorage = type("LongStorage", (), {"__module__": "torch"})
-    utils._rebuild_tensor_v2 = type("_rebuild_tensor_v2", (), {"__module__": "torch._utils"})
-
-    class Storage:
-        def __init__(self, key, x):
-            self.key, self.x = key, x
-
-    class Tensor:
-        def __init__(self, *args):
-            self.args = args
-
-        def __reduce__(self):
-            return utils._rebuild_tensor_v2, self.args
-
-    class Writer(pickle.Pickler):
-        def persistent_id(self, obj):
-            if isinstance(obj, Storage):
-                kind = fake.FloatStorage if obj.x.dtype == np.float32 else fake.LongStorage
-                return ("storage", kind, obj.key, "cpu", obj.x.size, *([None] if row else []))
-            return None
-
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "torch", fake)
-        patch.setitem(sys.modules, "torch._utils", utils)
-        storages = {name: Storage(str(k), x) for k, (name, x) in enumerate(tensors.items())}
-        described = OrderedDict()
-        for name, x in tensors.items():
-            strides = tuple(step // x.itemsize for step in x.strides)
-            described[name] = Tensor(storages[name], 0, x.shape, strides, False, OrderedDict())
-        for name, of, offset, shape, strides in views:
-            described[name] = Tensor(storages[of], offset, shape, strides, False, OrderedDict())
-        described._metadata = OrderedDict(version=1)
-        out = io.BytesIO()
-        if row:
-            keys = [storage.key for storage in reversed(storages.values())]
-            for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, described, keys):
-                Writer(out, 2).dump(part)
-            for key in keys:
-                x = tensors[list(tensors)[int(key)]]
-                out.write(struct.pack("<q", x.size) + x.tobytes())
-        else:
-            text = io.BytesIO()
-            Writer(text, 2).dump(described)
-            with zipfile.ZipFile(out, "w") as archive:
-                archive.writestr("weights/data.pkl", text.getvalue())
-                for storage in storages.values():
-                    archive.writestr(f"weights/data/{storage.key}", storage.x.tobytes())
-    return out.getvalue()
-
-
-@pytest.mark.parametrize("row", [True, False])
-def test_tensors_are_read_without_pytorch(row, monkeypatch, tmp_path):
-    want = {
-        "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
-        "one": np.array(7, np.int64),
-        "none": np.zeros((0, 3), np.float32),
-    }
-    views = [("turned", "kernel", 1, (3, 2), (4, 12))]
-    file = tmp_path / "weights.pth"
-    file.write_bytes(torch_made(monkeypatch, want, row, views))
-    found = read_tensors(file)
-    assert list(found) == [*want, "turned"]
-    for name, x in want.items():
-        np.testing.assert_array_equal(found[name], x)
-        assert found[name].dtype == x.dtype
-    np.testing.assert_array_equal(found["turned"], want["kernel"][:, :, 1].T)
-    # Views that reach beyond their numbers, and files that end too soon.
-    for offset, strides in ((1, (12, 12)), (23, (4, 12)), (-1, (4, 12)), (20, (4, -12))):
-        file.write_bytes(torch_made(monkeypatch, want, row, [("far", "kernel", offset, (3, 2), strides)]))
-        with pytest.raises(InputError, match="reaches beyond its numbers"):
-            read_tensors(file)
-    whole = torch_made(monkeypatch, want, row)
-    for end in (0, 10, len(whole) // 2, len(whole) - 1):
-        file.write_bytes(whole[:end])
-        with pytest.raises(InputError, match="cannot be read as a state dict"):
-            read_tensors(file)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_nothing_in_a_file_is_run(zipped, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "made"),)
-
-    file, out = tmp_path / "evil.pth", pickle.dumps({"x": Evil()}, 2)
-    if zipped:
-        with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("evil/data.pkl", out)
-    else:
-        file.write_bytes(pickle.dumps(1) + pickle.dumps(2) + pickle.dumps(3) + out)
-    with pytest.raises(InputError, match=r"evil.pth cannot be read .*names (posix|nt).mkdir, which is no part"):
-        read_tensors(file)
-    assert not (tmp_path / "made").exists()
-    with pytest.raises(InputError, match="none is missing"):
-        read_tensors(tmp_path / "none")
-
-
-def test_pytorchs_own_files_are_read(tmp_path):
-    torch = pytest.importorskip("torch")
-    module = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (3, 1)), torch.nn.BatchNorm2d(3))
-    state = module.state_dict()
-    state["turned"], state["parameter"] = state["0.weight"][1:].transpose(0, 1), torch.nn.Parameter(torch.ones(2))
-    for new in (True, False):
-        torch.save(state, tmp_path / "state.pth", _use_new_zipfile_serialization=new)
-        found = read_tensors(tmp_path / "state.pth")
-        assert list(found) == list(state)
-        for name, x in state.items():
-            np.testing.assert_array_equal(found[name], x.detach().numpy())
 
 
 def test_the_tensors_are_those_of_the_port():

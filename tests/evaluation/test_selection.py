@@ -1,27 +1,24 @@
-"""Held-out scores against brute force, rankings by hand, samples of members and mixtures, and known modes."""
+"""Held-out scores against brute force, rankings by hand, and what a selection says where members come and go."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import toys
+from schedule_cases import made
 from scipy.special import expit
 
 from ensgan import losses, metrics, pairing
-from ensgan.data import from_arrays, gaussian_ring
+from ensgan.data import from_arrays
 from ensgan.evaluation import mixtures, selection
-from ensgan.evaluation.selection import rank_generators, rank_parts, select
-from ensgan.evaluation.tables import evaluate_modes
+from ensgan.evaluation.selection import _mean_score, meta_game, rank_generators, rank_parts, select
+from ensgan.evaluation.text import describe_scores
 from ensgan.game.game import Game
-from ensgan.game.latents import normal
-from ensgan.game.population import Group
-from ensgan.metrics import ratings
+from ensgan.metrics import placements, ratings
 from ensgan.sampling import draws, inference
-from ensgan.sampling.draws import SAMPLING
 from ensgan.sampling.inference import NOISE_SEED, every_member, held_out_logits, payoff
 from ensgan.sampling.sampler import sample
-from ensgan.types import InputError, Network, Roster
+from ensgan.types import InputError, Roster
 
 SOURCE = from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 GAME = toys.game(3, 2)
@@ -246,128 +243,63 @@ def test_a_split_that_is_too_small_is_refused(state):
         select(GAME, state, SOURCE, split="test")
 
 
-def labelled(network):
-    """The same network, with the label added to whatever it puts out."""
-
-    def apply(params, state, x, *, label, train=False, rng=None):
-        y, state = network.apply(params, state, x)
-        return y + label.astype(y.dtype).reshape(-1, *[1] * (y.ndim - 1)), state
-
-    return network._replace(apply=apply)
-
-
-def test_fakes_are_made_and_judged_with_the_labels_of_the_reals():
-    groups = [[Group(labelled(toys.dense(3, 5, (2,))), 2)], [Group(labelled(toys.dense(2, 5, ())), 2)]]
-    game = Game(*groups, batch_size=8, pairing=pairing.mean(), optimizer=optax.sgd(1.0))
-    state, label = game.init(jax.random.key(0)), np.arange(9, dtype=np.int32) % 4
-    reals = {"x": SOURCE.held_out("train", 9)["x"], "label": label}
-    fake, real, x = held_out_logits(game, state, reals)
-    noise = jax.random.key(NOISE_SEED)
-    np.testing.assert_allclose(x, every_member(game, state, noise, 9, label), atol=1e-6)
-    assert np.abs(x - every_member(game, state, noise, 9, 0 * label)).max() == pytest.approx(3.0, abs=1e-4)
-    for j, (network, params, _) in enumerate(toys.members(game.groups_d, state.discriminators)):
-        judge = lambda x, network=network, params=params: network.apply(params, {}, x, label=label)[0]
-        np.testing.assert_allclose(real[j], judge(reals["x"]), atol=1e-4)
-        for i in range(2):
-            np.testing.assert_allclose(fake[i, j], judge(x[i]), atol=1e-4)
-
-
-# Samples
-
-
-def noise_of(key):
-    return jax.random.split(jax.random.fold_in(key, SAMPLING))[1]
-
-
-def test_a_one_hot_weight_gives_the_samples_of_that_member(state, key):
-    members = np.asarray(every_member(GAME, state, noise_of(key), 16))
-    for i in range(3):
-        np.testing.assert_allclose(sample(GAME, state, key, 16, weights=np.eye(3)[i]), members[i], atol=1e-5)
-
-
-def test_a_sample_does_not_depend_on_how_many_there_are(state, key):
-    many = np.asarray(sample(GAME, state, key, 40))
-    np.testing.assert_allclose(sample(GAME, state, key, 7), many[:7], atol=1e-5)
-    assert len(np.unique(many, axis=0)) == 40
-    assert not np.allclose(sample(GAME, state, jax.random.key(99), 7), many[:7])
-
-
-def test_a_mixture_takes_members_in_proportion(state, key):
-    num, weights = 1200, np.array([5.0, 0.0, 3.0])  # they need not sum to 1
-    got = np.asarray(sample(GAME, state, key, num, weights=weights))
-    members = np.asarray(every_member(GAME, state, noise_of(key), num))
-    nearest = np.abs(members - got[None]).max(-1).argmin(0)
-    np.testing.assert_allclose(np.abs(members - got[None]).max(-1).min(0), 0.0, atol=1e-5)
-    share = np.bincount(nearest, minlength=3) / num
-    np.testing.assert_allclose(share, weights / 8, atol=0.06)
-    assert share[1] == 0
-
-
-def test_members_of_several_groups_their_scales_and_raw_weights(key):
-    groups = [Group(toys.dense(3, 5, (2,)), 1), Group(toys.dense(4, 5, (2,)), 2, latent=normal(np.array([1.0, 0.0])))]
-    game = Game(groups, GAME.groups_d, batch_size=8, pairing=pairing.mean(), optimizer=optax.sgd(1.0))
+def test_members_that_take_no_part_are_not_ranked_and_judge_nobody():
+    game, _ = made("history")
     state = game.init(jax.random.key(0))
-    members = np.asarray(every_member(game, state, noise_of(key), 8))
-    assert members.shape == (3, 8, 2)
-    for i in range(3):
-        np.testing.assert_allclose(sample(game, state, key, 8, weights=np.eye(3)[i]), members[i], atol=1e-5)
-    assert np.ptp(members[2], axis=0).max() == 0  # a scale of 0 is one point
-    zero = jax.tree.map(jnp.zeros_like, state.generators[0].average)
-    state = state._replace(generators=(state.generators[0]._replace(average=zero), state.generators[1]))
-    np.testing.assert_array_equal(sample(game, state, key, 8, weights=[1, 0, 0]), 0.0)
-    raw = sample(game, state, key, 8, weights=[1, 0, 0], average=False)
-    np.testing.assert_allclose(raw, members[0], atol=1e-5)
+    for turn, there in enumerate(([0], [0, 1])):
+        if turn:
+            state = game.schedule.between(game, state._replace(step=jnp.int32(10)), SOURCE, 64)
+        scores = select(game, state, SOURCE, num=64)
+        assert sorted(scores.rank_g) == sorted(scores.rank_d) == there
+        assert scores.best in there
+        np.testing.assert_allclose(scores.score_g.value, scores.fool[:, there].mean(1), atol=1e-6)
+        np.testing.assert_allclose(scores.score_d.value, 1 - scores.fool[there].mean(0), atol=1e-6)
+    assert "not ranked: generator 2, discriminator 2\n" in f"{describe_scores(scores)}\n"
+    # Slots of snapshots do not play, but the mixture is made of them.
+    game, _ = made("snapshots")
+    state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
+    assert sorted(select(game, state, SOURCE, num=64).rank_g) == [0, 1]
 
 
-@pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [1.0, np.nan, 1.0], [[1.0] * 3]])
-def test_weights_that_are_no_probabilities_are_refused(state, key, weights):
-    with pytest.raises(InputError, match="give 3 numbers ≥ 0"):
-        sample(GAME, state, key, 4, weights=weights)
+# A boosted pair has no weight until its stage is over.
+@pytest.mark.parametrize(("name", "trained"), [("snapshots", [0.5, 0.5, 0.0]), ("adagan", [1.0, 0.0, 0.0])])
+def test_a_mixture_keeps_the_members_that_play_no_more(name, trained):
+    game, _ = made(name)
+    state = game.schedule.between(game, game.init(jax.random.key(0))._replace(step=jnp.int32(10)), SOURCE, 64)
+    assert np.asarray(state.roster.plays_g).sum() == 1
+    got = select(game, state, SOURCE, num=64, fit=True)
+    np.testing.assert_allclose(got.fitted.weights["trained"], trained)
+    np.testing.assert_allclose(got.fitted.weights["uniform"], [0.5, 0.5, 0.0])
+    meta = meta_game(game, state, got.fool)
+    assert np.isfinite(meta.win_g).tolist() == [True, True, False]
+    assert (meta.alpha_g > 0).tolist() == [True, True, False]
 
 
-def test_at_least_one_sample_is_drawn(state, key):
-    with pytest.raises(InputError, match="asked for 0 samples"):
-        sample(GAME, state, key, 0)
-
-
-# Known modes
-
-
-def ring_generator(source):
-    """Draws from the ring itself: its one number is how many of the modes, so that a member may miss some."""
-    centers, std = jnp.asarray(source.modes.centers), source.modes.std
-
-    def apply(params, state, z, *, label, train, rng):
-        which = jnp.floor(jax.scipy.stats.norm.cdf(z[:, 0]) * params["modes"]).astype(int)
-        return centers[which] + std * z[:, 1:], state
-
-    return Network(lambda key: ({"modes": jnp.float32(8.0)}, {}), apply, (3,), (2,))
-
-
-def test_a_perfect_generator_scores_as_the_perfect_sampler():
-    source = gaussian_ring()
-    game = Game([Group(ring_generator(source), 2)], GAME.groups_d, batch_size=8)
+def test_logits_are_taken_for_log_odds_only_as_long_as_losses_are():
+    game, _ = made("children")
     state = game.init(jax.random.key(0))
-    half = state.generators[0]._replace(average={"modes": jnp.array([8.0, 4.0])})
-    table = evaluate_modes(game, state._replace(generators=(half,)), source, repeats=10)
-    assert table.names == ["generator 0", "generator 1", "mixture", "perfect sampler"]
-    assert (table.total, table.num) == (8, 2500)
-    good, few, mixed, perfect = table.scores
-    assert good.modes == mixed.modes == perfect.modes == 8
-    for one in (good, few, mixed, perfect):
-        assert one.hq == pytest.approx(1 - np.exp(-4.5), abs=0.01)
-        assert one.spread == pytest.approx(1.0, abs=0.05)
-    assert few.modes == 4
-    assert few.kl == pytest.approx(np.log(2), abs=0.02)
-    assert good.kl < 0.01
-    # Half of the modes have shares 3/16, the others 1/16: KL is ¾ log 3/2 + ¼ log ½.
-    assert mixed.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5), abs=0.02)
-    assert perfect.kl < 0.01
-    assert 0 < table.perfect_error.hq < 0.01
-    only = evaluate_modes(game, state._replace(generators=(half,)), source, repeats=1, weights=[0.0, 1.0])
-    assert only.scores[2].modes == 4
+    assert select(game, state, SOURCE, num=64).log_odds is not None
+    squares = state._replace(hyper={**state.hyper, "loss_d": jnp.array([0, 2], jnp.int32)})
+    assert select(game, squares, SOURCE, num=64).log_odds is None
 
 
-def test_modes_of_other_data_are_not_known(state):
-    with pytest.raises(InputError, match="modes are known for ring and grid only, not for points"):
-        evaluate_modes(GAME, state, SOURCE)
+def test_delongs_error_of_a_mean_of_aucs_is_that_of_the_bootstrap():
+    # Two discriminators see the same samples with half of their noise in common. The error of the mean is neither that
+    # of independent AUCs, which is 18 % less, nor that of one of them, which is 15 % more.
+    rng = np.random.default_rng(1)
+    n, noise = 250, lambda: rng.standard_normal((2, 250))
+    real, fake = rng.standard_normal(n) + 0.8 + noise(), rng.standard_normal(n) + noise()
+
+    def auc(r, s):
+        below = np.searchsorted(np.sort(s), r, side="left")
+        return below.mean() / len(s)
+
+    placed = [placements(jnp.asarray(real[j]), jnp.asarray(fake[j])) for j in range(2)]
+    by_real, by_fake = (np.array([p[side] for p in placed])[None] for side in (0, 1))  # [1, 2, n]
+    got = _mean_score(by_real.mean(-1), by_real, by_fake, axis=1)
+    draws = []
+    for _ in range(1500):
+        a, b = rng.integers(n, size=(2, n))
+        draws.append(np.mean([auc(real[j][a], fake[j][b]) for j in range(2)]))
+    assert got.error[0] == pytest.approx(np.std(draws), rel=0.1)
+    assert got.value[0] == pytest.approx(np.mean([auc(real[j], fake[j]) for j in range(2)]), abs=1e-6)

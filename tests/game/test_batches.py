@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from schedule_cases import SOURCE, TRAIN
 
 from ensgan.game.batches import by_weight
 
@@ -30,3 +32,15 @@ def test_no_sample_of_two_millions_is_left_out():
     assert abs(count.var() - 1) < 0.01
     for part in (count[:1000], count[-1000:]):
         assert abs(part.mean() - 1) < 5 * (1 / 1000) ** 0.5
+
+
+def test_reals_are_drawn_by_the_weights_that_a_schedule_gives():
+    draw = by_weight(SOURCE.pick)
+    weight = jnp.zeros((TRAIN,)).at[jnp.array([0, 7, TRAIN - 1])].set(jnp.array([1.0, 2.0, 1.0]))
+    keys = jax.vmap(lambda b: jax.random.fold_in(jax.random.key(0), b))(jnp.arange(2000))
+    x = np.asarray(jax.jit(draw)((SOURCE.arrays["train"], weight), keys)["x"])
+    table = np.asarray(SOURCE.arrays["train"]["x"])
+    share = [(x == table[i]).all(axis=1).mean() for i in (0, 7, TRAIN - 1)]
+    assert sum(share) == pytest.approx(1.0)
+    np.testing.assert_allclose(share, [0.25, 0.5, 0.25], atol=0.05)  # over four standard errors
+    assert by_weight(SOURCE.pick) is draw

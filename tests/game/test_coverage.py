@@ -8,9 +8,11 @@ import numpy as np
 import optax
 import pytest
 import toys
+from labelled import conditional
 
 from ensgan import losses, networks, pairing, penalties
 from ensgan.data import from_arrays
+from ensgan.devices import mesh
 from ensgan.game import coverage, scoring
 from ensgan.game.forward import score
 from ensgan.game.game import Game
@@ -224,3 +226,14 @@ def test_neighbours_need_a_pairing_that_names_them():
         InputError, match=r"gives float32 of shape \(3, 5\); .* bool mask \[3, 2\], or int32 opponents \[2, k\]"
     ):
         toys.game(3, 2, pairing=wrong)
+
+
+def test_labels_are_dealt_like_fakes_and_reals():
+    game = conditional(2, 4, coverage="split")
+    label = jnp.arange(8)
+    real = jnp.stack([label, label], axis=1).astype(float)
+    split = coverage.COVERAGES["split"]
+    x, tags = (split.reals(each, False, 4, jnp.arange(4)) for each in (real, label))
+    np.testing.assert_array_equal(x[..., 0], tags)
+    view = split.see(game.groups_g, game.groups_d, jnp.stack([real, real]), None, mesh.ALONE)
+    np.testing.assert_array_equal(view.fake[:, :, :, 0], np.broadcast_to(tags[:, None], (4, 2, 2)))

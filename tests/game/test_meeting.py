@@ -1,4 +1,4 @@
-"""Numbers of reals and fakes: gradients of both sides are those of the definition, whatever the counts."""
+"""Numbers of reals and fakes, and their classes: gradients of both sides are those of the definition."""
 
 import definition
 import jax
@@ -7,10 +7,12 @@ import numpy as np
 import optax
 import pytest
 import toys
+from labelled import conditional
 
 from ensgan import losses, networks, pairing
 from ensgan.game.game import Game
 from ensgan.game.population import Group
+from ensgan.game.step import step
 from ensgan.types import InputError
 
 COUNTS = [(8, 2), (4, 8), (12, 4)]  # M·F is below R (and does not divide it), above it, and equal to it
@@ -120,3 +122,50 @@ def test_counts_by_default():
 def test_counts_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         game(**{"reals": 8, "fakes": 2, **settings} if "batch_size" not in settings else {"reals": None, **settings})
+
+
+@pytest.mark.slow
+def test_other_numbers_for_the_classes_are_the_same_game(key):
+    """Rows of every table and the labels, permuted alike."""
+    order = np.array([3, 0, 4, 1, 2])  # class k is now called order[k]
+    game = conditional()
+    state = game.init(key)
+
+    def renamed(tree):
+        there = lambda path, leaf: leaf.at[:, order].set(leaf) if "embedding" in str(path) else leaf
+        return jax.tree_util.tree_map_with_path(there, tree)
+
+    run = jax.jit(lambda s, b: step(game, s, b))
+    batch = toys.batch() | {"label": jnp.arange(8) % 5}
+    new, info = run(state, batch)
+    changed = state._replace(generators=renamed(state.generators), discriminators=renamed(state.discriminators))
+    other, report = run(changed, batch | {"label": jnp.asarray(order)[batch["label"]]})
+    toys.assert_close(renamed(new.generators), other.generators)
+    toys.assert_close(renamed(new.discriminators), other.discriminators)
+    toys.assert_close(info, report)
+    _, untold = run(state, batch | {"label": batch["label"][::-1]})
+    assert not np.allclose(untold.loss_g, info.loss_g)  # labels matter
+
+
+def test_one_step_is_its_definition_with_labels():
+    with jax.enable_x64(True):
+        net = lambda *sizes, classes: networks.mlp(*sizes, classes=classes, dtype="float64")
+        game = Game(
+            [Group(net(3, (5,), (2,), classes=4), 1), Group(net(3, (5,), (2,), classes=0), 1)],
+            [Group(net(2, (5,), (), classes=4), 1), Group(net(2, (5,), (), classes=0), 1)],
+            loss=losses.relativistic,
+            pairing=pairing.own_and_mean(0.3),
+            optimizer=optax.sgd(1.0),
+            batch_size=8,
+        )
+        batch = {"x": toys.batch()["x"].astype(float), "label": jnp.array([0, 3, 1, 1, 2, 0, 3, 3], jnp.int32)}
+        state = game.init(jax.random.key(0))
+        new, info = jax.jit(lambda s, b: step(game, s, b))(state, batch)
+        z = toys.latents(game, state)
+        want = toys.reference(game, state, batch["x"], info.weight_g, info.weight_d, z, label=batch["label"])
+        for side, groups, wanted in (
+            ("generators", game.groups_g, want[0]),
+            ("discriminators", game.groups_d, want[1]),
+        ):
+            got = toys.taken(getattr(state, side), getattr(new, side), groups)
+            toys.assert_close(got, wanted, 1e-9)

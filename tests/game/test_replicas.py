@@ -8,12 +8,13 @@ import numpy as np
 import optax
 import pytest
 import toys
+from schedule_cases import CASES, SOURCE
 
-from ensgan import Replicas, optim, pairing, penalties
+from ensgan import Replicas, optim, pairing, penalties, schedules
 from ensgan.data import Source, from_arrays
 from ensgan.game.faults import describe_fault
 from ensgan.game.program import Program, drawn_step
-from ensgan.training import train
+from ensgan.training import between, train
 from ensgan.types import InputError
 
 POINTS = np.random.default_rng(0).normal(size=(200, 2))
@@ -109,3 +110,28 @@ def test_wrong_replicas_are_refused():
     streamed = Source("stream", (2,), {}, None, read, lambda split, num: read(0, num), {"train": 100})
     with pytest.raises(InputError, match="'stream' is streamed, but replicas draw their own batches"):
         Program(replicas, streamed)
+
+
+def test_replicas_have_schedules_of_their_own():
+    schedule, settings = CASES["population_based"]()
+    game = toys.game(**settings, schedule=schedule)
+    replicas = Replicas(game, seeds=[3, 8])
+    state, _ = train(replicas, replicas.init(), SOURCE, steps=12)
+    alone, _ = train(game, game.init(jax.random.key(8)), SOURCE, steps=12)
+    toys.assert_close(replicas.take(state, 1).generators, alone.generators, 1e-5)
+    assert not np.allclose(state.hyper["penalty"][0], 1.0)
+
+
+def test_a_replica_that_stopped_is_left_alone_by_its_schedule():
+    def make(rate):
+        rates = optim.per_member(optax.sgd, learning_rate=rate)  # a number that is traced
+        return toys.game(2, 1, optimizer=rates, schedule=schedules.snapshots(4))
+
+    replicas = Replicas(make, seeds=[3, 8], rate=[1e38, 0.1])
+    assert replicas.game(1) is replicas.game(1)
+    state, _ = train(replicas, replicas.init(), SOURCE, steps=4)
+    assert (np.asarray(state.fault)[:, 0] >= 0).tolist() == [True, False]
+    before = np.asarray(state.generators[0].params["w1"])
+    new = between(replicas, state, SOURCE, 4)
+    moved = (np.asarray(new.generators[0].params["w1"]) != before).any((1, 2, 3))
+    assert moved.tolist() == [False, True]

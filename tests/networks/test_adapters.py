@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen, nnx
+from labelled import LABEL
 
 from ensgan import networks
 from ensgan.networks.adapters import output_shape
@@ -178,3 +179,49 @@ def test_wrong_shapes_are_refused(key):
     network = networks.from_nnx(linear, 2, 3)
     with pytest.raises(InputError, match=r"input of shape \[4, 3\]; expected \[B, 2\]"):
         network.apply(*network.init(key), jnp.ones((4, 3)))
+
+
+class Told(nnx.Module):
+    """A first layer that takes a label."""
+
+    def __init__(self, rngs):
+        self.embed = nnx.Embed(4, 2, rngs=rngs)
+
+    def __call__(self, x, label):
+        return x + self.embed(label)
+
+
+class LinenTold(linen.Module):
+    """The same in linen."""
+
+    @linen.compact
+    def __call__(self, x, label):
+        return x + linen.Embed(4, 2)(label)
+
+
+def test_a_chain_hands_keywords_to_layers_that_take_them(key):
+    x = jax.random.normal(key, (4, 2))
+    chain = lambda *first: lambda rngs: nnx.Sequential(*(f(rngs) for f in first), jnp.tanh, nnx.Dropout(0.5, rngs=rngs))
+    plain = networks.from_nnx(chain(lambda rngs: nnx.Linear(2, 2, rngs=rngs)), 2, 2)
+    params, state = plain.init(key)
+    want = jnp.tanh(x @ params["layers"]["0"]["kernel"])
+    np.testing.assert_allclose(plain.apply(params, state, x, label=LABEL)[0], want, rtol=1e-5)
+    dropped = plain.apply(params, state, x, label=LABEL, train=True, rng=key)[0]
+    assert set(np.unique(np.asarray(dropped == 0))) == {True, False}
+    told = networks.from_nnx(chain(Told), 2, 2, classes=4)
+    params, state = told.init(key)
+    want = jnp.tanh(x + params["layers"]["0"]["embed"]["embedding"][LABEL])
+    np.testing.assert_allclose(told.apply(params, state, x, label=LABEL)[0], want, rtol=1e-5)
+    for first in (linen.Dense(2), LinenTold()):
+        network = networks.from_linen(linen.Sequential([first, linen.tanh]), 2, 2)
+        assert network.apply(*network.init(key), x, label=LABEL)[0].shape == (4, 2)
+
+
+def test_networks_that_count_wrong_are_refused():
+    linear = lambda rngs: nnx.Linear(2, 2, rngs=rngs)
+    with pytest.raises(InputError, match="the module takes no labels; let its __call__ take the keyword `label`"):
+        networks.from_nnx(linear, 2, 2, classes=3)
+    with pytest.raises(InputError, match="the module takes no labels"):
+        networks.from_linen(linen.Dense(2), 2, 2, classes=3)
+    with pytest.raises(InputError, match="classes is -1; give a whole number, at least 1"):
+        networks.mlp(2, (4,), (2,), classes=-1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toys
 from flax import nnx
+from labelled import LABEL
 
 from ensgan import networks
 
@@ -82,3 +83,14 @@ def test_a_kernel_of_zeros_keeps_its_vector(key):
     np.testing.assert_array_equal(after["u"], state["u"])
     z, _ = network.apply(params, after, x, train=True)  # it learns again
     np.testing.assert_allclose(z, network.apply(params, state, x, train=True)[0], rtol=1e-6)
+
+
+def test_the_table_of_a_spectral_network_is_divided_by_its_largest_singular_value():
+    norm = networks.SpectralNorm(nnx.Embed(4, 3, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    assert norm.bias is None
+    table = np.asarray(norm.layer.embedding[...])
+    for _ in range(5):
+        y = norm(LABEL)
+    np.testing.assert_allclose(y, table[LABEL] / np.linalg.norm(table, 2), rtol=1e-4)
+    params, _ = toys.filled(networks.mlp_discriminator((2,), widths=(3,), classes=4, spectral_norm=True))
+    assert jax.tree.map(jnp.shape, params["embed"]) == {"layer": {"embedding": (4, 3)}}

@@ -1,4 +1,4 @@
-"""Gradients of least norm, random matchings and learned mixtures: against other solvers, by hand, and in training."""
+"""Learned mixtures and equilibria: by hand, and in training."""
 
 import itertools
 
@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 import toys
 from jax.extend.core import jaxprs_in_params
-from scipy.optimize import minimize
+from paired import KEY, SOURCE, trained
 
 from ensgan import optim, pairing
-from ensgan.data import from_arrays
 from ensgan.game import replicas
-from ensgan.game.coverage import as_mask
 from ensgan.metrics import metagame
-from ensgan.pairing.multigradient import smallest_norm
 from ensgan.training import train
 from ensgan.types import Evidence
-
-KEY = jax.random.key(0)
-SOURCE = from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 
 
 def evidence(loss_g, loss_d=None, payoff=None, mask=None, step=0):
@@ -29,67 +23,6 @@ def evidence(loss_g, loss_d=None, payoff=None, mask=None, step=0):
     loss_d = -loss_g if loss_d is None else jnp.asarray(loss_d, jnp.float32)
     payoff = None if payoff is None else jnp.asarray(payoff, jnp.float32)
     return Evidence(loss_g, loss_d, jnp.full(loss_g.shape, 0.5), mask, None, payoff, jnp.int32(step))
-
-
-def shares(vectors, mask=None):
-    """The shares of least norm for gradients [N, F]."""
-    vectors = jnp.asarray(vectors, jnp.float32)
-    mask = jnp.ones(len(vectors), bool) if mask is None else jnp.asarray(mask)
-    return np.asarray(jax.jit(smallest_norm, static_argnums=2)(vectors @ vectors.T, mask, 100))
-
-
-def test_two_gradients_have_the_analytic_point_of_least_norm():
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        a, b = rng.normal(size=(2, 3)) * [[1.0], [3.0]]
-        w = np.clip((b - a) @ b / ((a - b) @ (a - b)), 0.0, 1.0)
-        np.testing.assert_allclose(shares([a, b]), [w, 1.0 - w], atol=1e-4)
-    # Same direction: the shorter one alone. Opposite: they cancel. None at all: equal shares.
-    np.testing.assert_allclose(shares([[1.0, 0.0], [2.0, 0.0]]), [1, 0], atol=1e-4)
-    np.testing.assert_allclose(shares([[1.0, 0.0], [-2.0, 0.0]]), [2 / 3, 1 / 3], atol=1e-4)
-    np.testing.assert_allclose(shares([[0.0, 0.0], [0.0, 0.0]]), 1 / 2)
-    # Units do not matter.
-    np.testing.assert_allclose(shares(1e-12 * np.eye(2)), 1 / 2, rtol=1e-5)
-    np.testing.assert_allclose(shares(1e12 * np.eye(2)), 1 / 2, rtol=1e-5)
-
-
-@pytest.mark.parametrize("longest", [1.0, 5.0, 30.0])  # how long the last gradient is, the first one being 1
-def test_the_point_of_least_norm_is_that_of_a_general_solver(longest):
-    x = np.random.default_rng(int(longest)).normal(size=(5, 8)) * np.geomspace(1.0, longest, 5)[:, None] + 0.7
-    gram = x @ x.T
-    want = minimize(
-        lambda w: w @ gram @ w / np.trace(gram),
-        np.full(5, 0.2),
-        jac=lambda w: 2.0 * gram @ w / np.trace(gram),
-        bounds=[(0, 1)] * 5,
-        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1.0}],
-        options={"ftol": 1e-14, "maxiter": 500},
-    )
-    w = shares(x)
-    np.testing.assert_allclose(w, want.x, atol=1e-3)
-    # A step along the direction lowers no loss less than its squared norm.
-    assert (gram @ w >= w @ gram @ w - 1e-3 * np.trace(gram)).all()
-    # With one of them away, it is the point of the others.
-    keep = np.arange(5) != w.argmax()
-    masked = shares(np.where(keep[:, None], x, 0.0), keep)
-    np.testing.assert_allclose(masked[keep], shares(x[keep]), atol=1e-4)
-    assert masked[~keep] == 0.0
-
-
-@pytest.mark.parametrize(("M", "N"), [(4, 4), (2, 5), (5, 2), (3, 1)])
-def test_at_random_everybody_meets_somebody(M, N):
-    before = jax.jit(jax.vmap(lambda key: pairing.random().before((), key, M, N)))
-    pairs = before(jax.random.split(KEY, 400))
-    assert pairs.shape == (400, N, -(-M // N))
-    assert pairs.dtype == jnp.int32
-    masks = np.asarray(jax.vmap(lambda one: as_mask(one, M, N))(pairs))
-    met = masks.sum(axis=2), masks.sum(axis=1)  # opponents of each generator, and of each discriminator
-    for counts, mine, others in ((met[0], M, N), (met[1], N, M)):
-        fair = max(others / mine, 1.0)
-        assert counts.min() == np.floor(fair)
-        assert counts.max() == np.ceil(fair)
-    assert (masks.sum(axis=(1, 2)) == max(M, N)).all()  # and nobody twice
-    np.testing.assert_allclose(masks.mean(axis=0), max(M, N) / (M * N), atol=0.1)
 
 
 def test_a_learned_mixture_takes_the_gradient_that_it_says():
@@ -140,30 +73,6 @@ def test_nash_plays_the_equilibrium_of_the_payoff_and_keeps_it():
     np.testing.assert_allclose(moved["p"], p[::-1], atol=2e-3)
     _, P, _ = jax.jit(pairing.nash(explore=0.0, own=0.5).after)(plug.init(3, 2), evidence(payoff, payoff=payoff), KEY)
     np.testing.assert_allclose(P, 0.5 * np.array([[0.5, 0], [0, 1], [0.5, 0]]) + 0.5 * p[:, None], atol=2e-3)
-
-
-def trained(plug, steps=50, **settings):
-    game = toys.game(2, 2, pairing=plug, optimizer=optim.adam(0.01), **settings)
-    state, info = train(game, game.init(KEY), SOURCE, steps=steps)
-    assert int(state.step) == steps
-    assert np.isfinite(np.asarray(info.grad_norm_g)).all()
-    assert np.isfinite(np.asarray(info.grad_norm_d)).all()
-    return game, state, info
-
-
-@pytest.mark.slow
-def test_mgd_trains():
-    _, _, info = trained(pairing.mgd())
-    assert np.asarray(info.weight_g).std(axis=1).min() > 1e-3  # not the mean
-
-
-def test_random_trains_on_the_pairs_that_it_names_alone():
-    _, _, info = trained(pairing.random(), coverage="neighbours")
-    # The mean of 50 permutations.
-    weight = np.asarray(info.weight_g)
-    np.testing.assert_allclose(weight, [[weight[0, 0], weight[0, 1]], [weight[0, 1], weight[0, 0]]], rtol=1e-5)
-    assert 0.2 < weight[0, 0] < 0.8
-    np.testing.assert_allclose(50 * weight, np.rint(50 * weight), atol=1e-3)
 
 
 @pytest.mark.slow

@@ -1,10 +1,12 @@
 """A run that is moved, copied or shared: which commands need its data, and how they find them."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+from small_runs import settings
 
 from ensgan.cli import main as cli
 from ensgan.data.recorded import differences, record, remembered
@@ -13,7 +15,7 @@ from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES
 from ensgan.runs.judges import load
 from ensgan.runs.parsing import parse
-from ensgan.runs.restore import donors, opened
+from ensgan.runs.restore import donors, opened, restore
 from ensgan.types import InputError
 
 RNG = np.random.default_rng(0)
@@ -238,3 +240,25 @@ def test_a_damaged_judge_is_named(shared, capsys):
         np.savez(file, **content)
     assert cli.main(["sample", "got", "--refine", "obrs"]) == 2
     assert "judge.npz cannot be read" in capsys.readouterr().err
+
+
+def test_other_data_than_those_of_the_run_are_refused(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (100, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "images.npz", x=images)
+    mlp = {"name": "mlp", "widths": [8]}
+    given = settings(
+        steps=1,
+        held_out=8,
+        data={"name": "npz", "path": str(tmp_path / "images.npz")},
+        generators={"count": 2, "network": {**mlp, "latent": 2}},
+        discriminators={"count": 2, "network": mlp},
+    )
+    run_module.run(given, tmp_path / "run")
+    np.savez(tmp_path / "images.npz", x=np.concatenate([images, images[:10]]))
+    message = "the data have changed since .* was started"
+    with pytest.raises(InputError, match=message):
+        restore(tmp_path / "run", given)
+    with pytest.raises(InputError, match=message):
+        run_module.run(dataclasses.replace(given, steps=2), tmp_path / "run", resume=True)
+    np.savez(tmp_path / "images.npz", x=images)
+    restore(tmp_path / "run", given)

@@ -1,0 +1,92 @@
+"""The log of a run: strict JSON, six digits, and what is left of it after a crash."""
+
+import numpy as np
+import pytest
+
+from ensgan.reporting import (
+    MetricsLog,
+    read_metrics,
+)
+from ensgan.types import InputError
+
+
+def test_records_come_back_as_plain_json_with_six_digits(tmp_path):
+    import jax.numpy as jnp
+
+    with MetricsLog(tmp_path / "deep" / "metrics.jsonl") as log:
+        log.write(
+            {
+                "kind": "train",
+                "step": np.int64(12345678),
+                "pi": np.pi,
+                "jax": jnp.array([[1.0, 0.5]], jnp.bfloat16),
+                "numpy": np.array([1 / 3, np.nan, np.inf], np.float32),
+                "flag": np.bool_(True),
+                "nested": {"order": np.array([2, 0]), "none": None, "minus": -np.inf},
+            }
+        )
+    assert read_metrics(tmp_path / "deep" / "metrics.jsonl") == [
+        {
+            "kind": "train",
+            "step": 12345678,
+            "pi": 3.14159,
+            "jax": [[1.0, 0.5]],
+            "numpy": [0.333333, None, None],
+            "flag": True,
+            "nested": {"order": [2, 0], "none": None, "minus": None},
+        }
+    ]
+
+
+def test_every_line_is_strict_json_and_on_disk_at_once(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl")
+    log.write({"x": float("nan")})
+    assert (tmp_path / "m.jsonl").read_text() == '{"x":null,"crc32":"1f80b88b"}\n'
+    log.close()
+    log.close()
+
+
+def test_resuming_drops_later_records_and_appends(tmp_path):
+    path = tmp_path / "m.jsonl"
+    with MetricsLog(path) as log:
+        log.write({"note": "no step"})
+        for step in (10, 20, 30):
+            log.write({"step": step})
+    with MetricsLog(path, resume_step=20) as log:
+        log.write({"step": 25})
+    assert read_metrics(path) == [{"note": "no step"}, {"step": 10}, {"step": 20}, {"step": 25}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("resume_step", [None, 2])
+def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path, resume_step):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step":1}\n{"step":2,"x":[1.0,\xe2')
+    assert read_metrics(path) == [{"step": 1}]
+    with MetricsLog(path, resume_step) as log:
+        log.write({"step": 2})
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
+
+
+def test_a_whole_last_record_without_its_newline_stays(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"step":1}')
+    with MetricsLog(path) as log:
+        log.write({"step": 2})
+    assert [line.split(',"crc32"')[0] for line in path.read_text().splitlines()] == ['{"step":1', '{"step":2']
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
+
+
+@pytest.mark.parametrize("line", ['{"step":', "[1]", "7"])
+def test_a_corrupt_line_in_the_middle_is_an_error_with_its_number(tmp_path, line):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"step":1}}\n{line}\n{{"step":3}}\n')
+    with pytest.raises(InputError, match=r"m\.jsonl, line 2 "):
+        read_metrics(path)
+    with pytest.raises(InputError, match="line 2 "):
+        MetricsLog(path)
+
+
+def test_missing_metrics_are_an_error(tmp_path):
+    with pytest.raises(InputError, match="no metrics at"):
+        read_metrics(tmp_path / "m.jsonl")

@@ -1,0 +1,59 @@
+"""Checkpoints that are full, corrupt, or of another game, and those of a process that trains."""
+
+import errno
+import re
+import shutil
+
+import numpy as np
+import pytest
+from small_runs import TREE, command, final, settings
+
+from ensgan.runs import run as run_module
+from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.restore import load_run, restore
+from ensgan.types import InputError
+
+
+def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied):
+    saving = copied / "checkpoints" / "25.orbax-checkpoint-tmp"
+    shutil.copytree(copied / "checkpoints" / "20", saving)
+    restore(copied, load_run(copied))
+    assert saving.is_dir()
+    with Checkpoints(copied / "checkpoints", 3) as checkpoints:
+        checkpoints.save(26, {"a": np.zeros(3)})
+    assert not saving.is_dir()  # whoever trains does remove what a killed save left
+
+
+def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, monkeypatch):
+    directory = tmp_path / "run"
+    run_module.run(settings(steps=5), directory)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    from orbax.checkpoint import v1 as ocp
+
+    monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
+    with pytest.raises(
+        InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"
+    ):
+        run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
+    monkeypatch.undo()
+    assert int(final(directory).step) == 5
+
+
+def test_a_corrupt_checkpoint_is_told_with_the_way_back(copied):
+    newest = copied / "checkpoints" / "20" / "state"
+    for file in newest.rglob("*"):
+        if file.is_file() and file.parent.name == "d":
+            file.write_bytes(file.read_bytes()[:10])
+    process = command("select", copied)  # a process of its own: abandoned readers complain to whoever comes next
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert re.fullmatch(r"ensgan: the checkpoint .*/20 is corrupt .*; remove .*/20 to fall back to step 15\n", err)
+
+
+def test_a_checkpoint_of_another_game_is_told(copied):
+    other = settings(generators={**TREE["generators"], "count": 3})
+    with pytest.raises(InputError, match=r"is for another game: .*generators.* is \(2, .* there and \(3, .* here"):
+        restore(copied, other)
