@@ -42,8 +42,9 @@ class Group:
             (convolutions as matrix products), or `auto`: `matmul` for convolutional networks on a CPU. Otherwise `auto`
             and `matmul` do what was measured to be fastest (`benchmarks/README.md`): members are batched, except up to
             64 discriminators on a CPU, which are unrolled.
-        remat: whether members run one after the other in a loop and are computed again in the backward pass. Then the
-            activations of only one member are in memory at a time, for a third more work.
+        remat: whether members run one after the other in a loop, so that the activations of only one are in memory and
+            the program does not grow with their number. They are computed again in the backward pass, a third more
+            work; but discriminators go forward and at once back if weights do not follow losses (`Pairing.blind`).
         shared: parts of the network that all members of the group have in common, by dotted names of parameters, such
             as `hidden.1` or `last`. They move by the mean of the members' gradients. If they are the first stages of
             the network or the last ones (`Network.stages`), they run once on the samples of all members: the first

@@ -37,7 +37,8 @@ class GroupConfig:
         count: how many members.
         execute: how members run: batched, one after the other, convolutions as matrix products, or what is fast on this
             backend.
-        remat: hold the activations of one member at a time, for a third more work; where memory is short.
+        remat: hold the activations of one member at a time; where memory is short. For a third more work, except for
+            discriminators whose weights do not follow losses (mean, own_and_mean, ring, dropout and the like).
         shared: parts of the network that all members have in common, by names of parameters, such as hidden.1 or last;
             trunk stands for all stages but the last.
         pack: number of samples that a discriminator judges together, all of one generator (PacGAN).
