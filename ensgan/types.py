@@ -174,7 +174,7 @@ class Penalty(NamedTuple):
 class Evidence(NamedTuple):
     """The measurements from which a pairing sets the weights. The gradient treats them as constants.
 
-    With `split` coverage, losses and `fool` are running means. Where `mask` is false, use `where`: numbers mean nothing.
+    With `split` coverage, losses and `fool` are running means. Where `mask` is false, use `where`: they mean nothing.
 
     Attributes:
         loss_g: `[M, N]`, the loss of each generator against each discriminator.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 import textwrap
+import typing
 from collections.abc import Iterable
 from typing import Any
 
@@ -127,7 +129,9 @@ def command_help(parser: Any, summary: str) -> str:
 def _groups(parser: Any, titles: bool = True) -> list[str]:
     lines = []
     for group in parser._action_groups:
-        rows = [_row(action) for action in group._group_actions if action.dest != "help"]
+        # A flag that stands for a group of others has no value of its own.
+        shown = [each for each in group._group_actions if each.dest != "help" and each.default is not argparse.SUPPRESS]
+        rows = [_row(action) for action in shown]
         if rows:
             title = [(group.title or "").rstrip(":.")] if titles else []
             lines += ["", *title, *(line for row in rows for line in _wrapped(*row))]
@@ -144,10 +148,8 @@ def _row(action: Any, brief: bool = False) -> tuple[str, str]:
     """A flag with its value, and what its help says, the default last."""
     if not action.option_strings:
         name = action.dest.upper()
-    elif action.metavar == "":
-        name = action.option_strings[0]
     else:
-        name = f"{action.option_strings[0]} {action.metavar if action.metavar == 'NAME' else 'VALUE'}"
+        name = f"{action.option_strings[0]} {_value(action)}".rstrip()
     text = " ".join((action.help or "").replace("%%", "%").split()).rstrip(".")
     here = re.search(r" \(here: (.*?)\)", text)
     text = text.replace(here[0], "") if here else text
@@ -157,6 +159,16 @@ def _row(action: Any, brief: bool = False) -> tuple[str, str]:
     if not plain or "default" in text or not action.option_strings:
         return name, text
     return name, f"{text} (default {default})"
+
+
+def _value(action: Any) -> str:
+    """The value of a flag as the help shows it: its choices, or a word for it; nothing where the flag says it all."""
+    hint = getattr(action, "_typehint", None)
+    if action.metavar == "" or hint is bool:
+        return ""
+    if typing.get_origin(hint) is typing.Literal:
+        return "|".join(map(str, typing.get_args(hint)))
+    return "NAME" if action.metavar == "NAME" else "VALUE"
 
 
 def plain_type_error(text: str) -> str:
