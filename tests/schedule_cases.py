@@ -23,6 +23,7 @@ CASES = {
     ),
     "children": lambda: (schedules.children(10), {"M": 6, "N": 2, "loss": THREE}),
     "snapshots": lambda: (schedules.snapshots(10), {"M": 3, "N": 1}),
+    "branch": lambda: (schedules.branch(10), {"M": 3, "N": 3}),
     "history": lambda: (schedules.history(10), {"M": 3, "N": 3}),
     "double_oracle": lambda: (schedules.double_oracle(10), {"M": 3, "N": 3, "pairing": pairing.nash(10)}),
     "messengers": lambda: (schedules.messengers(10), {"M": 3, "N": 5, "pairing": pairing.local_and_global()}),

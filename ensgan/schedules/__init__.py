@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ensgan.schedules.boosting import adagan, boosted_weights, cascade, fit_classifier
 from ensgan.schedules.evolution import children, diversity, population_based, tournament
 from ensgan.schedules.members import changed, copied, fitness, key_of
-from ensgan.schedules.slots import double_oracle, exchange, history, messengers, snapshots
+from ensgan.schedules.slots import branch, double_oracle, exchange, history, messengers, snapshots
 from ensgan.types import Schedule
 
 
@@ -20,6 +20,7 @@ SCHEDULES: dict[str, Callable[..., Schedule | None]] = {
     "children": children,
     "snapshots": snapshots,
     "history": history,
+    "branch": branch,
     "double_oracle": double_oracle,
     "messengers": messengers,
     "exchange": exchange,
@@ -31,6 +32,7 @@ __all__ = [
     "SCHEDULES",
     "adagan",
     "boosted_weights",
+    "branch",
     "cascade",
     "changed",
     "children",

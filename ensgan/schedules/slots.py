@@ -1,4 +1,4 @@
-"""Members as slots: snapshots, past opponents, newcomers of a double oracle, copies from which others learn."""
+"""Members as slots: snapshots, past opponents, branches, newcomers of a double oracle, copies to learn from."""
 
 from __future__ import annotations
 
@@ -80,6 +80,41 @@ def _archive(every: int, discriminators: bool) -> Schedule:
         mixture=lambda state: state.schedule["filled"] / state.schedule["filled"].sum(),
         members=None if discriminators else "complete",  # with discriminators, all see the past generators as well
     )
+    return Schedule(check_every(every), between, init, claims)
+
+
+def branch(every: int = 1000) -> Schedule:
+    """One pair learns alone for `every` steps; then all members become copies of it, and learn as an ensemble.
+
+    Copies have the weights, averages and optimisers of the pair. They part because each generator has its own noise,
+    and by the pairing.
+
+    Args:
+        every: number of steps until the pair branches; it does so once.
+
+    Raises:
+        InputError: `every` is below 1.
+    """
+
+    def first_pair(M: int, N: int) -> Roster:
+        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
+        return Roster(first_g, first_d, first_g, first_d)
+
+    def init(game: Game) -> Tree:
+        one_group(game, "a branch")
+        copyable(game, "g", "d")
+        return {"share": jnp.zeros((game.M,)).at[0].set(1.0)}
+
+    def between(game: Game, state: State, source: Source, num: int) -> State:
+        del source, num
+        if bool(state.roster.plays_g.all() & state.roster.plays_d.all()):
+            return state
+        state = become(game, state, "g", jnp.zeros(game.M, jnp.int32))
+        state = become(game, state, "d", jnp.zeros(game.N, jnp.int32))
+        everybody = Roster(*(jnp.ones(count, bool) for count in (game.M, game.N, game.M, game.N)))
+        return state._replace(roster=everybody, schedule={"share": jnp.full((game.M,), 1.0 / game.M)})
+
+    claims = Claims(roster=first_pair, mixture=lambda state: state.schedule["share"])
     return Schedule(check_every(every), between, init, claims)
 
 

@@ -44,6 +44,28 @@ def test_past_members_play_on_and_do_not_learn():
     np.testing.assert_array_equal(params(state, "discriminators")[2], old[2])
 
 
+def test_a_pair_branches_once_into_members_that_part():
+    game, _ = made("branch")
+    start = game.init(jax.random.key(0))
+    np.testing.assert_allclose(game.mixture(start), [1.0, 0.0, 0.0])
+    alone, _ = train(game, jax.tree.map(jnp.copy, start), SOURCE, steps=9)
+    for side in ("generators", "discriminators"):
+        moved = (params(alone, side) != params(start, side)).reshape(3, -1).any(axis=1)
+        assert moved.tolist() == [True, False, False]  # the others wait
+    pair, _ = train(game, jax.tree.map(jnp.copy, alone), SOURCE, steps=1)
+    branched = game.schedule.between(game, pair, SOURCE, 100)
+    for side in ("generators", "discriminators"):
+        for leaf in jax.tree.leaves(getattr(branched, side)):
+            np.testing.assert_array_equal(leaf[0], leaf[1])
+            np.testing.assert_array_equal(leaf[0], leaf[2])
+    np.testing.assert_allclose(game.mixture(branched), np.full(3, 1 / 3), rtol=1e-6)
+    assert bool(branched.roster.learns_g.all() & branched.roster.plays_d.all())
+    later, _ = train(game, branched, SOURCE, steps=10)
+    assert len(np.unique(params(later).reshape(3, -1), axis=0)) == 3
+    again = game.schedule.between(game, later, SOURCE, 100)
+    np.testing.assert_array_equal(params(again), params(later))  # it branches once
+
+
 def test_the_double_oracle_grows_prunes_and_plays_the_mixture():
     game, plug = made("double_oracle")
     state = game.init(jax.random.key(0))
