@@ -111,13 +111,11 @@ def table(rows):
     ]
     whole = {each["game"]: each["gflops"] for each in rows if each["devices"] == 1}
     for each in rows:
-        share = each["gflops"] * each["devices"] / whole[each["game"]]
-        memory = each["mebibytes"]
-        lines.append(
-            f"| {each['game']} {each['M']}×{each['N']} | {each['devices']:,} | {each['mesh']} | "
-            f"{each['gflops']:,.4g} | {share:.2f} | {memory['state']:,.0f} | {memory['temporary']:,.0f} | {each['sent_mebibytes']:,.3g} | "
-            f"{100 * each['communication']:.0f} % |"
-        )
+        memory, share = each["mebibytes"], each["gflops"] * each["devices"] / whole[each["game"]]
+        numbers = (each["gflops"], share, memory["state"], memory["temporary"], each["sent_mebibytes"])
+        cells = [f"{each['game']} {each['M']}×{each['N']}", f"{each['devices']:,}", each["mesh"]]
+        cells += [f"{number:,.3g}" for number in numbers] + [f"{100 * each['communication']:.0f} %"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
