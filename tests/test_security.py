@@ -47,6 +47,11 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError):
             read()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.pkl").write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "set" / "set.py").write_text("import os; os.mkdir('exploded')")
+    with pytest.raises(InputError, match="has no table"):
+        data.hf("set")
     assert not (tmp_path / "exploded").exists()
 
 

@@ -24,10 +24,16 @@ def enough(num: int | None) -> int | None:
     return num
 
 
-def check_out(out: Path, *endings: str) -> None:
-    """Raises InputError where `--out` cannot be written."""
+def counted(num: int, word: str) -> str:
+    """A number with a word of it: 1 sample, 1,000 samples."""
+    return f"{num:,} {word}{'s' * (num != 1)}"
+
+
+def check_out(out: Path, *endings: str, folder: bool = False) -> None:
+    """Raises InputError where `--out` cannot be written; where it may be a `folder`, the message says how."""
     if out.suffix not in endings:
-        raise InputError(f"--out is {out}; give a name that ends in {' or '.join(endings)}")
+        also = f", or {out}/ for a folder" if folder and not out.suffix else ""
+        raise InputError(f"--out is {out}; give a name that ends in {' or '.join(endings)}{also}")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
 

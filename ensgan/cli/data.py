@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensgan.cli.checks import check_out
+from ensgan.cli.checks import check_out, counted
 from ensgan.data import SOURCES, Source
 from ensgan.evaluation.leaks import leaks
 from ensgan.runs.build import source_of
@@ -39,7 +39,11 @@ def arguments(argv: list[str]) -> list[str]:
         SystemExit: after the help was printed.
     """
     if {"-h", "--help"} & set(argv):
-        print(USAGE.format(names=f"\n{'':36}".join(textwrap.wrap(f"{', '.join(SOURCES)}; medmnist:bloodmnist", 82))))
+        print(
+            USAGE.format(
+                names=f"\n{'':36}".join(textwrap.wrap(f"{', '.join(SOURCES)}; medmnist:bloodmnist; hf:NAME:SPLIT", 82))
+            )
+        )
         raise SystemExit(0)
     named = argv[:1] and argv[0].partition(":")[0] in SOURCES
     return ["--data", *argv] if named else argv
@@ -67,16 +71,20 @@ def data(settings: Config, *, out: str = "data.png", num: int = 64) -> None:
         print("samples of one number have no picture")
         return
     save_picture(Path(out), x, None)
-    print(f"{len(x)} samples of the select split are drawn in {out}")
+    print(f"{counted(len(x), 'sample')} of the select split {'is' if len(x) == 1 else 'are'} drawn in {out}")
 
 
 def _tell_leaks(source: Source) -> None:
+    if source.facts is not None and source.facts.merged:
+        print("copies are not counted, because numbers that differ became equal as float32")
+        return
     found = leaks(source)
     if found is None:
         return
     near = "" if found.near is None else f", and {found.near:,} nearly so"
-    print(f"of {found.looked:,} held-out samples {found.equal:,} are in the train split as well{near}")
+    verb = "is" if found.equal == 1 else "are"
+    print(f"of {found.looked:,} held-out samples {found.equal:,} {verb} in the train split as well{near}")
     if found.within:
-        print(f"the train split has {found.within:,} copies of its own samples")
+        print(f"the train split has {found.within:,} cop{'y' if found.within == 1 else 'ies'} of its own samples")
     if found.equal + (found.near or 0) > 0.01 * found.looked:
         print("  note: scores on such samples are too good; remove copies before training")

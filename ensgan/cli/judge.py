@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out
-from ensgan.data import checks, images
+from ensgan.cli.checks import check_out, counted
+from ensgan.data import arrays, checks
 from ensgan.data.labels import map_labels
 from ensgan.data.law import training_law
+from ensgan.data.sheets import SUFFIXES
 from ensgan.data.source import dequantized
+from ensgan.data.tables import read_points
 from ensgan.reporting import write_reliability
 from ensgan.runs import judges, records
 from ensgan.runs.origin import Elsewhere
@@ -43,7 +45,8 @@ def judge(
     Args:
         run: the run's folder; it gets judge.npz, judge.json and reliability.png. With --input, a judge that is there
             already is used again.
-        input_: samples to score, in a .npz or .npy, as `ensgan sample` writes them or as --data npz reads them.
+        input_: samples to score, in a .npz, .npy or, for points, a table (.csv, .tsv, .parquet), as `ensgan sample`
+            writes them or as --data npz and --data table read them.
         out: a .npz to write, with `probability` and `logit` of every sample.
         from_: the fakes to judge against: best, mixture or member:I, as in `ensgan sample`.
         rule: how discriminators become one judge: stacking (default), forest, weighted, nash, mean_logit, median,
@@ -59,13 +62,17 @@ def judge(
     """
     target = None if out is None else Path(out)
     if target is not None and input_ is None:
-        raise InputError("--out is given without --input; name a .npz or .npy file of samples to judge")
+        raise InputError("--out is given without --input; name a .npz, .npy or .csv file of samples to judge")
     if target is not None:
         check_out(target, ".npz")
     combine.is_smooth(rule, calibrate)
-    read = None if input_ is None else _read(Path(input_))
+    place = None if input_ is None else Path(input_)
+    tabular = place is not None and place.suffix.lower() in SUFFIXES  # which columns to read, the run knows
+    read = None if place is None or tabular else _read(place)
     found = opened(run, data_dir, from_step)
-    asked = None if input_ is None or read is None else _checked(Path(input_), *read, found)
+    if place is not None and tabular:
+        read = _table(place, found)
+    asked = None if place is None or read is None else _checked(place, *read, found)
     law = choices.law(classes, found)
     weights, text = choices.weights(from_, found, classes=law)
     wanted = Wanted(rule, calibrate, classes=law)
@@ -165,9 +172,17 @@ def _describe(run: Opened, judge: Judge, how: str) -> None:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples of a file, and their labels if it has any; refined ones may be no pixels."""
-    found = images.read_npz(path)
+    found = arrays.read_npz(path)
     x = checks.checked_samples(found.x, f"samples in {path}")
     return dequantized(x, np.random.default_rng(0), 256), found.label
+
+
+def _table(path: Path, found: Opened) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points of a table with the columns of the run's data, in the numbers of that table, and their labels."""
+    shape = found.game.sample_shape
+    if len(shape) != 1:
+        raise InputError(f"{path} is a table of numbers, but this run judges images; give a .npz or .npy file")
+    return read_points(path, found.source.columns, shape[0])
 
 
 def _checked(
@@ -180,7 +195,8 @@ def _checked(
             f"{path} has samples of shape {list(x.shape)}; this run judges samples of shape {list(game.sample_shape)}"
         )
     if found.source.columns is not None:
-        x = found.source.columns.done(x)
+        x = found.source.columns.scaled(x)
+    x = checks.checked_samples(x, f"samples in {path}")
     if names is None:
         return x, None
     if label is None:
@@ -199,8 +215,7 @@ def _report(
         print(f"{k:>6} {probability[k]:>8.4f} {logit[k]:>9.3f}")
     if len(x) > 20:
         print(f"   ... and {len(x) - 20} more" + ("" if target else "; --out FILE.npz writes them all"))
-    print(
-        f"{len(x)} samples: mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
-    )
+    shares = f"mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
+    print(f"{counted(len(x), 'sample')}: {shares}")
     if target is not None:
         np.savez(target, probability=probability.astype(np.float32), logit=logit)

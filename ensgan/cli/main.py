@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -53,13 +54,34 @@ def _command(name: str) -> Callable[[list[str]], int]:
         from ensgan.cli.arguments import call
 
         given = {argument.partition("=")[0] for argument in argv}
-        form = next((form for form, flags in FORMS.get(name, {}).items() if flags & given), name)
+        form = _form(name, given)
         module = importlib.import_module(f"ensgan.cli.{form}")
         function: Any = getattr(module, form)
         words = getattr(module, "arguments", list)(argv)  # what a command's own short forms stand for
         return call(name, function, words, file_of) or 0
 
     return run
+
+
+def _form(name: str, given: set[str]) -> str:
+    """The form of a command that the given flags ask for. Raises InputError for flags of two forms."""
+    forms = {form: flags & given for form, flags in FORMS.get(name, {}).items() if flags & given}
+    if not forms:
+        return name
+    form, *others = forms
+    first = min(forms[form])
+    if others:
+        raise InputError(f"{first} and {min(forms[others[0]])} are two forms of `ensgan {name}`; give one of them")
+    flags = [
+        {
+            each.rstrip("_")
+            for each in inspect.signature(getattr(importlib.import_module(f"ensgan.cli.{k}"), k)).parameters
+        }
+        for k in (name, form)
+    ]
+    if wrong := [each for each in sorted(given) if each[2:].replace("-", "_") in flags[0] - flags[1]]:
+        raise InputError(f"{wrong[0]} does not go with {first}; leave one of them out")
+    return form
 
 
 _names = ("train", "sweep", "resume", "compare", "select", "evaluate", "sample", "export", "judge", "report", "data")
@@ -105,6 +127,7 @@ def command() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = _quiet
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # twice that is refused
     try:
         code = _code()
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out
+from ensgan.cli.checks import check_out, counted
 from ensgan.data.checks import check_seed
 from ensgan.evaluation.nearest import nearest as nearest_of
 from ensgan.runs.gallery import save_picture
@@ -62,7 +62,7 @@ def neighbours(
     else:
         rows = np.concatenate([x[:, None], there.x], axis=1)
         save_picture(Path(out), rows.reshape(-1, *x.shape[1:]), None, columns=nearest + 1)
-    print(f"{num} samples from {text}, each in front of its {nearest} nearest training samples, are in {out}")
+    print(f"{counted(num, 'sample')} from {text}, each in front of its nearest training samples ({nearest}): {out}")
     ours, usual = np.median(there.distance[:, 0]), np.median(there.usual)
     print(
         f"median distance to the nearest training sample: {ours:.4g}, that of {len(there.usual)} held-out reals "

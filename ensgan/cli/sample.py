@@ -11,11 +11,13 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_folder, check_out
+from ensgan.cli.checks import check_folder, check_out, counted
 from ensgan.cli.judge import Wanted, judge_of
-from ensgan.data import images, to_uint8
+from ensgan.data import to_uint8
+from ensgan.data.arrays import NAMES
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import some
+from ensgan.data.limits import memory
 from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
@@ -29,7 +31,8 @@ from ensgan.sampling.sampler import mean_output
 from ensgan.sampling.sampler import sample as drawn
 from ensgan.types import Array, InputError
 
-MEMORY = 2**32  # bytes of samples that one command holds
+MEMORY = min(2**32, memory() // 8)  # bytes of samples that one command holds; several times as many at its end
+PICTURE = 2**29  # bytes of pixels in one picture
 
 
 def sample(
@@ -110,8 +113,13 @@ def sample(
     else:
         x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
     _write(file, x, tags, asked, found, folder)
-    turn = "" if asked is None or names is None else f", class {some([names[k] for k in asked], 20)}"
-    print(f"{num} samples from {text} are in {file}{turn}{' in turn' * (len(asked or ()) > 1)}")
+    print(_told(num, text, file, None if asked is None or names is None else [names[k] for k in asked]))
+
+
+def _told(num: int, text: str, file: Path, classes: list[str] | None) -> str:
+    """What was drawn and where it is."""
+    turn = "" if classes is None else f", class {some(classes, 20)}{' in turn' * (len(classes) > 1)}"
+    return f"{counted(num, 'sample')} from {text} {'is' if num == 1 else 'are'} in {file}{turn}"
 
 
 def _check_target(out: str, file: Path) -> bool:
@@ -120,7 +128,7 @@ def _check_target(out: str, file: Path) -> bool:
     if folder:
         check_folder(file)
     else:
-        check_out(file, ".png", ".npz", ".csv")
+        check_out(file, ".png", ".npz", ".csv", folder=True)
     return folder
 
 
@@ -129,6 +137,12 @@ def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> No
     most = MEMORY // (4 * size)
     if not 1 <= num <= most:
         raise InputError(f"--num is {num}; give 1 to {most} at a time, and more with other seeds")
+    pictured = 3 * num * (size if len(shape) == 3 and shape[0] > 64 else 64 * 64)
+    if not folder and out.suffix == ".png" and len(shape) == 3 and pictured > PICTURE:
+        most = max(1, num * PICTURE // pictured)
+        raise InputError(
+            f"--num is {num}, and a picture holds {most} of these samples; give a .npz or a folder for more"
+        )
     if folder and len(shape) != 3:
         raise InputError(f"--out is {out}/, and samples that are no images have no files; give a .png or .npz")
     if not folder and out.suffix == ".csv" and len(shape) != 1:
@@ -165,7 +179,7 @@ def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found:
             **({"images": to_uint8(x)} if x.ndim == 4 else {}),
         }
         names = choices.class_names(found)
-        np.savez(file, **arrays if tags is None else {**arrays, "label": tags, images.NAMES: np.array(names)})
+        np.savez(file, **arrays if tags is None else {**arrays, "label": tags, NAMES: np.array(names)})
     else:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
         reals = None if x.ndim == 4 else found.reals("select", 1000)

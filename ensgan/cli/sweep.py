@@ -38,13 +38,15 @@ def sweep(
         raise InputError("--set is missing; give a setting and its values, such as --set pairing.own=0,.25,.5")
     numbers = series.seeds_of(seeds)
     runs: dict[str, Config] = {}
-    combinations: list[Config] = []
+    by_name: dict[str, Config] = {}
     for values in series.grid(set_):
         flags = [f"--{key}={value}" for key, value in values.items()]
         config = parse(to_dict(settings), TABLES, flags, "ensgan sweep")[0]
         inside = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items()).replace("/", "_")
         runs |= series.seeds(config, numbers, f"{inside}/")
-        combinations.append(dataclasses.replace(config, seed=numbers[0]))
-    series.check(combinations)
+        if same := next((other for other, before in by_name.items() if before == config), None):
+            raise InputError(f"{same} and {inside} are the same settings, written in two ways; give one of them")
+        by_name[inside] = config
+    series.check([dataclasses.replace(config, seed=numbers[0]) for config in by_name.values()])
     with joined("sweep", place):
         return train_series(runs, place, f"{settings.name}-sweep", run_dir, overwrite, print_array)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out
+from ensgan.cli.checks import check_out, counted
 from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.runs.gallery import save_picture
@@ -64,4 +64,4 @@ def walk(
         np.savez(out, **arrays if tags is None else {**arrays, "label": np.asarray(tags)})
     else:
         save_picture(Path(out), x.reshape(-1, *x.shape[2:]), None, columns=interpolate)
-    print(f"{num} ways of {interpolate} samples each, from {text}, are in {out}")
+    print(f"{counted(num, 'way')} of {interpolate} samples, from {text}: {out}")

@@ -1,6 +1,7 @@
 """Data sources: each has four splits and gives batches that follow from its seed."""
 
 from ensgan.data.folders import folder, read_images
+from ensgan.data.hub import hf
 from ensgan.data.images import digits, idx, npz
 from ensgan.data.known import cifar10, cifar100, fashion_mnist, kmnist, medmnist, mnist, stl10, svhn
 from ensgan.data.outlines import OUTLINES, outline
@@ -30,6 +31,7 @@ SOURCES = {
     "npz": npz,
     "folder": folder,
     "table": table,
+    "hf": hf,
 }
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "from_iterator",
     "gaussian_grid",
     "gaussian_ring",
+    "hf",
     "idx",
     "kmnist",
     "medmnist",

@@ -16,7 +16,11 @@ class Columns(NamedTuple):
 
     def done(self, x: Any) -> np.ndarray:
         """Samples `[n, D]` of the table as networks see them, float32."""
-        return ((np.asarray(x, np.float64) - self.mean) / self.std).astype(np.float32)
+        return self.scaled(x).astype(np.float32)
+
+    def scaled(self, x: Any) -> np.ndarray:
+        """Samples `[n, D]` of the table shifted and scaled, float64."""
+        return (np.asarray(x, np.float64) - self.mean) / self.std
 
     def undone(self, x: Any) -> np.ndarray:
         """Samples `[n, D]` in the numbers of the table."""

@@ -33,6 +33,8 @@ class Facts(NamedTuple):
         named: the name of sample i.
         skipped: what was left out: kinds, and the names of each.
         hints: more to say before training.
+        treated: what was or will be done to samples, such as resizing.
+        merged: how many different points became equal to another one when they were stored as float32.
     """
 
     num: int | None
@@ -48,6 +50,8 @@ class Facts(NamedTuple):
     named: Callable[[int], str] = "number {}".format
     skipped: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hints: tuple[str, ...] = ()
+    treated: tuple[str, ...] = ()
+    merged: int = 0
 
 
 def facts_of(
@@ -69,6 +73,21 @@ def facts_of(
     return known._replace(full=(black, white), flat=where(flat), dark=where(dark))
 
 
+def merged(wide: np.ndarray, stored: np.ndarray) -> int:
+    """How many different rows of `wide` `[n, D]` became equal to another one in `stored`."""
+    if wide.ndim != 2 or wide.dtype != np.float64:
+        return 0
+    return _different(wide) - _different(stored.astype(np.float64))
+
+
+def _different(x: np.ndarray) -> int:
+    """The number of different rows, by a hash of 64 bits."""
+    odd = np.random.default_rng(0).integers(0, 2**63, x.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    bits = np.ascontiguousarray(x + 0.0).view(np.uint64)  # + 0.0 makes -0.0 and 0.0 alike
+    bits = (bits ^ (bits >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return len(np.unique(((bits ^ (bits >> np.uint64(32))) * odd).sum(axis=1, dtype=np.uint64)))
+
+
 def lines(name: str, known: Facts) -> list[str]:
     """Two lines about what was read, and one more for each thing that may be a mistake."""
     kind = "samples"
@@ -78,6 +97,7 @@ def lines(name: str, known: Facts) -> list[str]:
         kind = "images"
         shape = f"{width} wide, {height} high, {channels} channel{'s' * (channels > 1)}"
     num = "endless" if known.num is None else f"{known.num:,}"
+    kind = kind[:-1] if known.num == 1 else kind
     among = "" if known.num == known.looked else f" among the {known.looked:,} looked at"
     first = f"data {name}: {num} {kind}, {shape}, values {known.low:g} to {known.high:g} ({known.dtype}){among}"
     classes = "no classes"
@@ -87,7 +107,8 @@ def lines(name: str, known: Facts) -> list[str]:
         )
         classes = f"{len(known.classes):,} class{'es' * (len(known.classes) > 1)}: {some(each, 20)}"
     skipped = f"skipped: {left_out(known.skipped)}" if known.skipped else "nothing skipped"
-    return [first, f"  {classes}; {skipped}", *(f"  note: {text}" for text in notes(known))]
+    second = "; ".join([classes, skipped, *known.treated])
+    return [first, f"  {second}", *(f"  note: {text}" for text in notes(known))]
 
 
 def left_out(skipped: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -103,6 +124,11 @@ def notes(known: Facts) -> list[str]:
         if numbers:
             verb = "images are" if len(numbers) > 1 else "image is"
             found.append(f"{len(numbers):,} {verb} {text}: {some(map(known.named, numbers), SHOWN)}")
+    if known.merged:
+        found.append(
+            f"{known.merged:,} samples differ from others by less than float32 can hold, so they are copies of them "
+            "now; scale the numbers, or give --data.standardise for a table"
+        )
     if known.full is not None and len(known.flat) < known.looked:
         black, white = known.full
         if known.high - known.low <= HALF * (white - black):

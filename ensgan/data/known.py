@@ -10,8 +10,9 @@ import numpy as np
 from ensgan.data import binary
 from ensgan.data.addresses import FILES, IMAGES, LABELS, MEDICAL
 from ensgan.data.archives import is_archive
+from ensgan.data.arrays import read_npz
 from ensgan.data.downloads import fetched
-from ensgan.data.images import idx, read_npz
+from ensgan.data.images import idx
 from ensgan.data.source import Source, from_arrays
 from ensgan.types import InputError, unknown
 
@@ -21,10 +22,12 @@ class Options(TypedDict, total=False):
 
     Attributes:
         dequantize: whether pixels get uniform noise; they do if it is not given.
+        flip: whether training samples are mirrored left to right, half of them at random; held-out ones stay.
         fractions: shares of train, select, calibrate and report. All four come from the training files.
     """
 
     dequantize: bool
+    flip: bool
     fractions: tuple[float, ...]
 
 
@@ -36,7 +39,7 @@ def mnist(path: str | Path | None = None, *, seed: int = 0, pad: int = 0, **opti
             may end in `.gz`, and may have a dot instead of the hyphen before `idx`. By default they are downloaded.
         seed: seed of the splits and of the noise of held-out samples.
         pad: number of black pixels around the image; 2 turns 28×28 into 32×32.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(28 + 2 pad, 28 + 2 pad, 1)`, in memory.
@@ -54,7 +57,7 @@ def fashion_mnist(path: str | Path | None = None, *, seed: int = 0, pad: int = 0
         path: as for `mnist`.
         seed: seed of the splits and of the noise of held-out samples.
         pad: number of black pixels around the image.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(28 + 2 pad, 28 + 2 pad, 1)`, in memory.
@@ -72,7 +75,7 @@ def kmnist(path: str | Path | None = None, *, seed: int = 0, pad: int = 0, **opt
         path: as for `mnist`.
         seed: seed of the splits and of the noise of held-out samples.
         pad: number of black pixels around the image.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(28 + 2 pad, 28 + 2 pad, 1)`, in memory.
@@ -89,7 +92,7 @@ def cifar10(path: str | Path | None = None, *, seed: int = 0, **options: Unpack[
     Args:
         path: the folder of `data_batch_1.bin` to `data_batch_5.bin`, or the archive; by default it is downloaded.
         seed: seed of the splits and of the noise of held-out samples.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(32, 32, 3)`, in memory.
@@ -108,7 +111,7 @@ def cifar100(path: str | Path | None = None, *, seed: int = 0, **options: Unpack
     Args:
         path: the folder of `train.bin`, or the archive; by default it is downloaded.
         seed: seed of the splits and of the noise of held-out samples.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(32, 32, 3)`, in memory.
@@ -126,7 +129,7 @@ def svhn(path: str | Path | None = None, *, seed: int = 0, **options: Unpack[Opt
     Args:
         path: `train_32x32.mat`, or the folder that has it; by default it is downloaded.
         seed: seed of the splits and of the noise of held-out samples.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(32, 32, 3)`, in memory.
@@ -148,7 +151,7 @@ def stl10(
         path: the folder of `train_X.bin`, or the archive; by default it is downloaded.
         seed: seed of the splits and of the noise of held-out samples.
         unlabelled: the images without labels.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(96, 96, 3)`, in memory.
@@ -169,7 +172,7 @@ def medmnist(
         path: the .npz file, or the folder that has it; by default it is downloaded.
         which: its name, such as bloodmnist; `--data medmnist:bloodmnist` is short for it.
         seed: seed of the splits and of the noise of held-out samples.
-        options: `dequantize` and `fractions`; see `Options`.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(28, 28, 1)` or `(28, 28, 3)`, in memory.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path, PurePath, PurePosixPath
@@ -36,21 +35,23 @@ SYSTEM = {
     "icon\r",
 }
 NOTES = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html", ".htm"}
-NOTES |= {".log", ".pdf", ".ini", ".db", ".lst", ".url", ".md5", ".sha1", ".sha256"}
+NOTES |= {".log", ".cls", ".pdf", ".ini", ".db", ".lst", ".url", ".md5", ".sha1", ".sha256"}
 NAMED_NOTES = re.compile(
     r"(readme|licen[cs]e|copying|authors|changelog|notice|checksums?|md5sums?|sha\d+sums?)\b", re.I
 )
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "holdout"}
 HIDDEN, NOTE, LOOP = "hidden or system", "notes", "links into the folder itself"
-LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
+BESIDE = (".cls", ".json")  # of KEY.jpg in WebDataset, where its label may be
+TABLES = (".csv", ".tsv", ".parquet")
 File = Path | Member
 
 
 class Listing(NamedTuple):
-    """Image files in the order of their names, and what was skipped: kind -> paths."""
+    """Image files in the order of their names, what was skipped (kind -> paths), and files that may hold labels."""
 
     files: list[Any]  # of type File
     skipped: dict[str, list[str]]
+    beside: dict[str, Any]  # KEY.cls and KEY.json by their places
 
     def left_out(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """What was skipped, each kind with its paths in natural order."""
@@ -59,6 +60,12 @@ class Listing(NamedTuple):
     def skip(self, kind: str, place: str) -> None:
         """Notes that something was skipped."""
         self.skipped.setdefault(kind, []).append(place)
+
+    def note(self, place: str, file: Any) -> None:
+        """Notes that a file was skipped because it is no image, though it may hold a label."""
+        self.skip(NOTE, place)
+        if file.suffix.lower() in BESIDE:
+            self.beside[str(file)] = file
 
 
 def listed(path: Path) -> Listing:
@@ -70,9 +77,12 @@ def listed(path: Path) -> Listing:
     Raises:
         InputError: no such directory or archive, one that cannot be listed, no image, or a file of another kind.
     """
-    found = Listing([], {})
+    found = Listing([], {}, {})
     if is_archive(path):
         _unpack(path, found)
+    elif shards := _shards(path):
+        for shard in shards:
+            _unpack(shard, found)
     elif path.is_dir():
         _walk(path, path, (path.resolve(),), found)
     else:
@@ -83,64 +93,26 @@ def listed(path: Path) -> Listing:
     if not found.files:
         skipped = f"; skipped: {left_out(found.left_out())}" if found.skipped else ""
         raise InputError(f"{path} has no images; expected files that end in {', '.join(SUFFIXES)}{skipped}")
-    found.files.sort()
+    found.files.sort(key=lambda file: (str(file.archive.path), file.name) if isinstance(file, Member) else str(file))
     for file in found.files:
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}; move it elsewhere"
+                + (", or read tables with --data table" if file.suffix.lower() in TABLES else "")
             )
     return found
 
 
-def class_names(path: Path, files: list[Any]) -> tuple[list[str], list[str]] | None:
-    """The class of each image, and all of them in natural order; None if there are no classes.
-
-    They are those of `dataset.json` if there is one with labels, else the folders just below `path`, unless an image is
-    in none.
-
-    Raises:
-        InputError: a `dataset.json` that cannot be read, or does not label every image with a number.
-    """
-    noted = _noted(path, files)
-    if noted is not None:
-        return noted, sorted(set(noted), key=natural)
-    parts = [file.relative_to(path).parts for file in files]
-    if any(len(part) == 1 for part in parts):
-        return None
-    each = [part[0] for part in parts]
-    return each, sorted(set(each), key=natural)
+def _shards(path: Path) -> list[Path]:
+    """The .tar files of a folder that holds nothing else but notes: a data set in shards."""
+    if not path.is_dir():
+        return []
+    files = [file for file in path.iterdir() if not _hidden(file.name) and not _is_note(file)]
+    return sorted(files, key=lambda file: natural(file.name)) if files and all(map(_is_shard, files)) else []
 
 
-def _noted(path: Path, files: list[Any]) -> list[str] | None:
-    """The classes that `dataset.json` gives; None where it is not there, or has no labels."""
-    if isinstance(files[0], Member):
-        archive = files[0].archive
-        note: Any = Member(str(archive.top / LABELS), archive)
-        there = note in archive.members()
-    else:
-        note = path / LABELS
-        there = note.is_file()
-    if not there:
-        return None
-    try:
-        with note.open() as file:
-            tree = json.load(file)
-        pairs = tree.get("labels") if isinstance(tree, dict) else None
-        if pairs is None:
-            return None
-        labels = {str(PurePosixPath(name)): label for name, label in pairs}
-        found = [labels[file.relative_to(path).as_posix()] for file in files]
-    except KeyError as error:
-        raise InputError(
-            f"{note} has no label for {error}; complete it, or remove it to take folders for classes"
-        ) from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(
-            f'{note} is not a list of labels; expected {{"labels": [["a/1.png", 0], ...]}}; repair or remove it'
-        ) from error
-    if not all(isinstance(label, int) and not isinstance(label, bool) for label in found):
-        raise InputError(f"{note} has labels that are not whole numbers; give one class a sample, or remove the file")
-    return [str(label) for label in found]
+def _is_shard(file: Path) -> bool:
+    return is_archive(file) and not file.name.lower().endswith(".zip")
 
 
 def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
@@ -178,14 +150,14 @@ def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> No
         elif _is_dir(entry):
             _walk(root, place, (*chain, place.resolve()), found)
         elif _is_note(place):
-            found.skip(NOTE, str(place.relative_to(root)))
+            found.note(str(place.relative_to(root)), place)
         else:
             found.files.append(place)
 
 
 def _unpack(path: Path, found: Listing) -> None:
     """Lists an archive by the same rules; folders inside that hold everything are left out of the names."""
-    archive = Archive(path)
+    archive, files = Archive(path), []
     for each in archive.members():
         parts = PurePosixPath(each.name).parts
         hidden = [k for k, part in enumerate(parts) if _hidden(part)]
@@ -194,11 +166,12 @@ def _unpack(path: Path, found: Listing) -> None:
             if place not in found.skipped.get(HIDDEN, ()):
                 found.skip(HIDDEN, place)
         elif _is_note(PurePosixPath(each.name)):
-            found.skip(NOTE, each.name)
+            found.note(each.name, each)
         else:
-            found.files.append(each)
-    while found.files:
-        below = [file.relative_to(path).parts for file in found.files]
+            files.append(each)
+    found.files.extend(files)
+    while files:
+        below = [file.relative_to(path).parts for file in files]
         if len({part[0] for part in below}) > 1 or min(map(len, below)) < 3:
             return
         archive.top /= below[0][0]

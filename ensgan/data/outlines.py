@@ -11,7 +11,7 @@ import numpy as np
 
 from ensgan.data.addresses import MEDICAL
 from ensgan.data.checks import check_seed
-from ensgan.data.folders import MEMORY
+from ensgan.data.pictures import MEMORY
 from ensgan.data.source import FRACTIONS, SPLITS, Source, drawing, split_sizes
 from ensgan.data.stacks import BASES, stacked
 from ensgan.data.synthetic import gaussian_grid, gaussian_ring
@@ -27,6 +27,7 @@ class Form(NamedTuple):
     num: int = NUM  # in all four splits together
     classes: int | None = None
     levels: int = 256
+    streamed: bool = False  # whether more than 2 GiB of pixels are streamed
 
 
 def _digits(**_: Any) -> Form:
@@ -53,7 +54,7 @@ def _stl10(*, unlabelled: bool = False, **_: Any) -> Form:
 
 
 def _folder(*, size: int | None = None, channels: int | None = None, **_: Any) -> Form:
-    return Form((size, size, channels) if size and channels else None)
+    return Form((size, size, channels) if size and channels else None, streamed=True)
 
 
 def _unknown(**_: Any) -> Form:
@@ -78,7 +79,8 @@ OUTLINES: dict[str, Callable[..., Form | Source]] = {
     "idx": _unknown,
     "npz": _unknown,
     "folder": _folder,
-    "table": _unknown,
+    "table": _folder,
+    "hf": _folder,
 }
 
 
@@ -140,7 +142,8 @@ def outline(
     classes = classes if form.classes is None else form.classes
     if classes is not None:
         columns["label"] = jax.ShapeDtypeStruct((sizes[0],), np.int32)
-    held = name != "folder" or resident is True or (resident == "auto" and num * np.prod(shape) <= MEMORY)
+    small = resident is True or (resident == "auto" and num * np.prod(shape) <= MEMORY)
+    held = small or not form.streamed or len(shape) == 1
 
     def held_out(split: str, num: int) -> dict[str, np.ndarray]:
         raise InputError(f"this outline of {name!r} has no samples, so none can be held out; read the data instead")

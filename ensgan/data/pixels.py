@@ -11,6 +11,7 @@ from ensgan.data.checks import checked_samples
 from ensgan.types import InputError
 
 FLAG = "--data.range"
+FLIPPED = "mirrored at random in training, not in held-out samples"
 CLOSE = 0.01  # in steps of 1/255: floats this near to whole steps are pixels of 8 bits
 
 
@@ -22,8 +23,11 @@ class Pixels(TypedDict, total=False):
         dequantize: whether stored pixels get uniform noise, the default; if not, a pixel is the middle of its cell.
         range: the values of black and white in float images, as numbers or as text: (0, 1) or "0,1". By default -1
             and 1. Images that are pixels of 8 bits in such a range become uint8 again; others are rescaled to [-1, 1].
+        flip: whether training samples are mirrored left to right, half of them at random, for images that may be; not
+            if not given. Held-out samples stay as they are, so distances are to the data as they are.
     """
 
+    flip: bool
     levels: int
     dequantize: bool
     range: str | tuple[float, float] | None
@@ -37,16 +41,21 @@ class Reading(NamedTuple):
     black: float
     white: float
     said: bool  # whether the user gave the range
+    flip: bool = False
 
     def __str__(self) -> str:
         """The range as the flag takes it."""
         return f"{self.black:g},{self.white:g}"
 
+    def treated(self) -> tuple[str, ...]:
+        """What is done to samples, in words."""
+        return (FLIPPED,) if self.flip else ()
 
-def reading(levels: int = 256, dequantize: bool = True, range: Any = None) -> Reading:
+
+def reading(levels: int = 256, dequantize: bool = True, range: Any = None, flip: bool = False) -> Reading:
     """The options of pixels. Raises InputError for a range that is not two increasing numbers."""
     if range is None:
-        return Reading(levels, dequantize, -1.0, 1.0, False)
+        return Reading(levels, dequantize, -1.0, 1.0, False, flip)
     parts = range.strip("[]() ").split(",") if isinstance(range, str) else range
     try:
         black, white = map(float, parts)
@@ -54,7 +63,7 @@ def reading(levels: int = 256, dequantize: bool = True, range: Any = None) -> Re
         black = white = math.nan
     if not (math.isfinite(black) and math.isfinite(white) and black < white):
         raise InputError(f"range is {range!r}; expected the values of black and white, such as {FLAG} 0,1")
-    return Reading(levels, dequantize, black, white, True)
+    return Reading(levels, dequantize, black, white, True, flip)
 
 
 def stored(x: Any, what: str, how: Reading) -> np.ndarray:
@@ -87,6 +96,8 @@ def bounded(x: Any, what: str, how: Reading) -> np.ndarray:
     if how.said and (x.dtype == np.uint8 or x.ndim == 2):
         kind = "uint8 images" if x.dtype == np.uint8 else "points"
         raise InputError(f"{what} holds {kind}, and {FLAG} is for float images; leave it out")
+    if how.flip and x.ndim == 2:
+        raise InputError(f"{what} holds points, and --data.flip mirrors images; leave it out")
     if not x.size or x.ndim == 2:
         return x
     low, high = x.min(), x.max()

@@ -20,7 +20,7 @@ import numpy as np
 
 from ensgan.data.checks import check_seed
 from ensgan.data.columns import Columns
-from ensgan.data.facts import Facts, facts_of, lines
+from ensgan.data.facts import Facts, facts_of, lines, merged
 from ensgan.data.labels import Classes, map_labels
 from ensgan.data.pixels import Pixels, reading, stored
 from ensgan.types import Array, InputError, Shape, Tree, unknown
@@ -185,7 +185,7 @@ def sample_keys(key: Array, size: int) -> Array:
 
 @cache  # the same functions for sources of the same kind, so that programs are compiled once
 def drawing(
-    levels: int, dequantize: bool
+    levels: int, dequantize: bool, flip: bool = False
 ) -> tuple[Callable[[Tree, Array], dict[str, Array]], Callable[[Tree, Array, Array], dict[str, Array]]]:
     """`draw` and `pick` of a source in memory: its samples, with pixels as networks see them."""
 
@@ -195,6 +195,9 @@ def drawing(
             v = sample["x"].astype(np.float32)
             u = jax.random.uniform(noise, v.shape, np.float32) if dequantize else jnp.full_like(v, 0.5)
             sample["x"] = to_float(v, u, levels)
+        if flip:
+            x, mirror = sample["x"], jax.random.bernoulli(jax.random.fold_in(noise, 1))
+            sample["x"] = jnp.where(mirror, x[:, ::-1], x)
         return sample
 
     def one(table: Tree, key: Array) -> dict[str, Array]:
@@ -225,14 +228,14 @@ def from_arrays(
             order of their values, strings in natural order.
         seed: seed of the splits and of the noise of held-out samples.
         fractions: shares of the four splits.
-        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
+        pixels: `levels`, `dequantize`, `range` and `flip`; see `Pixels`.
 
     Raises:
         InputError: samples or labels of another kind, or too few for four splits.
     """
     how = reading(**pixels)
     levels, dequantize = how.levels, how.dequantize
-    x = stored(x, f"x of {name!r}", how)
+    given, x = np.asarray(x), stored(x, f"x of {name!r}", how)
     names = None
     if label is not None:
         label, names = map_labels(label, len(x), f"label of {name!r}", classes)
@@ -247,7 +250,7 @@ def from_arrays(
         first = {name: column[:num] for name, column in arrays[split].items()}
         return first | {"x": dequantized(first["x"], rng, levels, dequantize)}
 
-    draw, pick = drawing(levels, dequantize)
+    draw, pick = drawing(levels, dequantize, how.flip)
     return Source(
         name=name,
         shape=x.shape[1:],
@@ -258,7 +261,7 @@ def from_arrays(
         num={split: len(table["x"]) for split, table in arrays.items()},
         classes=None if names is None else len(names),
         class_names=names,
-        facts=facts_of(x, label, names, levels),
+        facts=facts_of(x, label, names, levels)._replace(merged=merged(given, x), treated=how.treated()),
         pick=pick,
     )
 

@@ -53,7 +53,7 @@ def stream(
         seed: seed of the splits, the order and the noise.
         fractions: shares of train, select, calibrate and report.
         prefetch: number of batches that are read ahead of the last one; 0 reads nothing ahead.
-        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
+        pixels: `levels`, `dequantize`, `range` and `flip`; see `Pixels`.
 
     Returns:
         A streamed source, in which `read(step, size)` is a pure function of (seed, step, size).
@@ -79,14 +79,14 @@ def stream(
 
     first = record(0)
 
-    def batch(indices: Iterable[int], noise: list[int]) -> Batch:
+    def batch(indices: Iterable[int], noise: list[int], flip: bool = False) -> Batch:
         found = []
         for index in map(int, indices):
             found.append(record(index))
             for key in ("x", "label"):
                 check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
         joined = {key: np.concatenate([one[key] for one in found]) for key in first}
-        return joined | {"x": dequantized(joined["x"], np.random.default_rng(noise), how.levels, how.dequantize)}
+        return joined | {"x": noisy(joined["x"], np.random.default_rng(noise), how, flip)}
 
     @lru_cache
     def order(size: int) -> Any:
@@ -94,7 +94,7 @@ def stream(
         return train.shuffle().repeat().batch(size, drop_remainder=True)
 
     def compute(step: int, size: int) -> Batch:
-        return batch(splits["train"][order(size)[step]], [seed, 1, step])
+        return batch(splits["train"][order(size)[step]], [seed, 1, step], how.flip)
 
     def held_out(split: str, num: int) -> Batch:
         place = check_held_out(split, num)
@@ -110,7 +110,7 @@ def stream(
         num={split: len(where) for split, where in splits.items()},
         classes=kind.classes,
         class_names=kind.names,
-        facts=kind.facts._replace(num=len(records), named=lambda i: f"number {looked[i]}"),
+        facts=kind.facts._replace(num=len(records), treated=how.treated(), named=lambda i: f"number {looked[i]}"),
     )
 
 
@@ -140,7 +140,7 @@ def from_iterator(
         classes: number of classes in `label`, or their names in order, if there are labels. Where labels are not
             0..K-1 and only their number is given, all of them must occur among the held-out samples.
         seed: seed of the noise.
-        pixels: `levels`, `dequantize` and `range`; see `Pixels`.
+        pixels: `levels`, `dequantize`, `range` and `flip`; see `Pixels`.
 
     Returns:
         A streamed source. Its `read` ignores the step.
@@ -160,9 +160,9 @@ def from_iterator(
     taken = take.at_least(3 * held_out)
     kind = kind_of(taken, name, how, classes)
 
-    def settled(batch: Batch) -> Batch:
+    def settled(batch: Batch, flip: bool = False) -> Batch:
         batch = kind.settled(batch, f"a batch of {name!r}")
-        return batch | {"x": dequantized(batch["x"], noise, how.levels, how.dequantize)}
+        return batch | {"x": noisy(batch["x"], noise, how, flip)}
 
     parts = [settled(batch) for batch in taken]
     kept = {key: np.concatenate([batch[key] for batch in parts])[: 3 * held_out] for key in parts[0]}
@@ -171,7 +171,7 @@ def from_iterator(
         batch = take(f"at step {step}")
         if len(batch["x"]) != size:
             raise InputError(f"{name!r} gave a batch of {len(batch['x'])}, but batch_size is {size}; make them equal")
-        return settled(batch)
+        return settled(batch, how.flip)
 
     def held(split: str, num: int) -> Batch:
         place = check_held_out(split, num) - 1
@@ -190,9 +190,17 @@ def from_iterator(
         num={split: None if split == "train" else held_out for split in SPLITS},
         classes=kind.classes,
         class_names=kind.names,
-        facts=kind.facts._replace(num=None),
+        facts=kind.facts._replace(num=None, treated=how.treated()),
         resumable=False,
     )
+
+
+def noisy(x: np.ndarray, rng: np.random.Generator, how: Reading, flip: bool) -> np.ndarray:
+    """A batch as networks see it; of images `[n, H, W, C]`, half are mirrored at random where `flip` says so."""
+    x = dequantized(x, rng, how.levels, how.dequantize)
+    if not flip:
+        return x
+    return np.where(rng.random(len(x))[:, None, None, None] < 0.5, x[:, :, ::-1], x)
 
 
 class _Ahead:

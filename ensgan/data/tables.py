@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Unpack
 
 import numpy as np
 
 from ensgan.data.columns import Columns
 from ensgan.data.labels import some
+from ensgan.data.pictures import Cell, Found, Listed, Pictures, looked
+from ensgan.data.sheets import Read, is_number, meant_as_numbers, numbers, otherwise, read_sheets
 from ensgan.data.source import FRACTIONS, Source, from_arrays, split_indices
 from ensgan.types import InputError, unknown
 
 LABELS = ("y", "label", "labels", "class", "target")  # usual names of the column of labels
-SUFFIXES = (".csv", ".tsv", ".parquet")
-FIELD = 2**20  # characters in one cell of a text
-
-
-class Read(NamedTuple):
-    """The columns of a file: numbers `[n]`, or lists of texts or bytes."""
-
-    columns: dict[str, Any]
-    num: int
+BROKEN = "rows without a number"
+FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def table(
@@ -35,7 +28,9 @@ def table(
     standardise: bool = False,
     seed: int = 0,
     dequantize: bool = True,
+    flip: bool = False,
     fractions: tuple[float, ...] = FRACTIONS,
+    **pictures: Unpack[Pictures],
 ) -> Source:
     """The rows of a .csv, .tsv or .parquet file, or of all of them in a folder: points, or images in one column.
 
@@ -48,157 +43,193 @@ def table(
             `ensgan sample` writes.
         seed: seed of the splits and of the noise of held-out samples.
         dequantize: whether the pixels of images get uniform noise.
+        flip: whether training images are mirrored left to right, half of them at random; held-out ones stay.
         fractions: shares of train, select, calibrate and report.
+        pictures: `size`, `channels`, `background` and `skip_broken`, as for a folder of images; with numbers,
+            `skip_broken` goes on without rows in which a cell of these columns is no finite number.
 
     Returns:
-        A source of points `(D,)` or images `(H, W, C)`, in memory.
+        A source of points `(D,)` or images `(H, W, C)`, in memory; more than 2 GiB of pixels are decoded as they are
+        needed.
 
     Raises:
-        InputError: a file that is missing or broken, a column that is not there, a cell that is no number, or images
-            of several sizes.
+        InputError: a file that is missing or broken, a column that is not there, a cell that is no number among
+            numbers, a number that float32 cannot hold, or images of several sizes.
     """
     place = Path(path)
-    read = _read(place)
-    found = read.columns
-    columns = tuple(part.strip() for name in columns for part in ([name] if name in found else name.split(",")))
+    options = {"dequantize": dequantize, "flip": flip, "seed": seed, "fractions": fractions}
+    return source_of(read_sheets(place), place, place.stem, y, columns, options, pictures, standardise)
+
+
+def source_of(
+    read: Read,
+    place: Path,
+    title: str,
+    y: str | None,
+    columns: tuple[str, ...],
+    options: dict[str, Any],
+    pictures: Pictures,
+    standardise: bool = False,
+) -> Source:
+    """The rows of what was read, as `table` takes them; `options` are dequantize, flip, seed and fractions."""
+    columns = _named(columns, read.columns)
     for flag, name in [("y", y), *(("columns", name) for name in columns)]:
-        if name is not None and name not in found:
-            raise unknown(f"column for --data.{flag}", name, found)
-    y = y or next((name for name in LABELS if name in found and name not in columns), None)
-    label = None if y is None else _labels(found[y], y, place)
-    options: Any = {"seed": seed, "fractions": fractions}
-    images = [name for name in columns or found if name != y and _is_images(found[name])]
-    if images:
+        if name is not None and name not in read.columns:
+            raise unknown(f"column for --data.{flag}", name, read.columns)
+    if images := [name for name in columns or read.columns if name != y and _is_images(read.columns[name])]:
         if len(images) > 1 or len(columns) > 1 or standardise:
             raise InputError(
-                f"{place} has images in {some(images)}; give one by --data.columns, and no --data.standardise"
+                f"{place} has images in {some(images)}; give one column of images, and no --data.standardise"
             )
-        x = _images([cell["bytes"] if isinstance(cell, dict) else cell for cell in found[images[0]]], place, images[0])
-        return from_arrays(place.stem, x, label, dequantize=dequantize, **options)
-    names = list(columns) or [name for name, column in found.items() if name != y and isinstance(column, np.ndarray)]
+        return _images(read, place, images[0], y, pictures).source(title, "auto", options)
+    wrong = [name for name in pictures if name != "skip_broken" and pictures.get(name) not in (None, "white")]
+    if wrong := wrong + ["flip"] * bool(options["flip"]):
+        raise InputError(f"--data.{wrong[0]} is for images, and {place} holds numbers; leave it out")
+    found = _points(read, y, columns, standardise, bool(pictures.get("skip_broken")), options)
+    return dataclasses.replace(found, name=title)
+
+
+def _images(read: Read, place: Path, x: str, y: str | None, pictures: Pictures) -> Found:
+    """The images in the column `x` of a table, with the labels in `y`; by default those in a column of a usual name."""
+    y = y or next((name for name in LABELS if name in read.columns and name != x), None)
+    cells = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in read.columns[x]]
+    files = [Cell(f"column {x!r}, {read.where(k)}", cell or b"") for k, cell in enumerate(cells)]
+    label = None if y is None else _labels(read.columns[y], y, place)
+    names = None if y is None else read.names.get(y)
+    if label is not None and names is not None and label.dtype.kind == "i":
+        if len(label) and not 0 <= label.min() <= label.max() < len(names):
+            raise InputError(f"column {y!r} of {place} has labels {label.min()}..{label.max()} for {len(names)} names")
+        label = np.array(names)[label]
+    text = None if label is None else [str(each) for each in label]
+    left = tuple(name for name in read.columns if name not in (x, y))
+    skipped = (("other columns", left),) if left else ()
+    return looked(Listed(files, text, names if text else None, str, skipped), **pictures)
+
+
+def _points(
+    read: Read, y: str | None, columns: tuple[str, ...], standardise: bool, skip_broken: bool, options: dict[str, Any]
+) -> Source:
+    """The columns of numbers."""
+    found, place, seed, fractions = read.columns, read.parts[0][0], options["seed"], options["fractions"]
+    y = y or next((name for name in LABELS if name in found and name not in columns), None)
+    label = None if y is None else _labels(found[y], y, place)
+    names = list(columns) or [name for name, column in found.items() if name != y and _is_numbers(column)]
     if not names:
         raise InputError(f"{place} has no column of numbers; its columns are {some(found)}")
-    for name in names:
-        _check_numbers(found[name], name, place)
-    x = np.stack([found[name] for name in names], axis=1).astype(np.float64)
+    x, kept = _rows(read, names, skip_broken)
+    label = None if label is None else label[kept]
     scale = _scale(x[split_indices(len(x), seed, fractions)["train"]]) if standardise else None
     made = Columns(tuple(names), *(scale or (np.zeros(len(names)), np.ones(len(names)))))
-    source = from_arrays(place.stem, made.done(x), label, **options)
+    x = made.scaled(x)
+    _check_size(x, names, read, kept)
+    source = from_arrays(place.stem, x, label, seed=seed, fractions=fractions)
     left = tuple(name for name in found if name not in names and name != y)
+    skipped = (("other columns", left),) if left else ()
+    if len(kept) < read.num:
+        lost = sorted(set(range(read.num)) - set(kept.tolist()))
+        skipped += ((BROKEN, tuple(read.where(row).partition(" of ")[0] for row in lost)),)
     facts = source.facts
-    if facts is not None and left:
-        facts = facts._replace(skipped=(("other columns", left),))
+    if facts is not None:
+        facts = facts._replace(skipped=skipped)
     return dataclasses.replace(source, facts=facts, columns=made)
+
+
+def read_points(path: Path, columns: Columns | None, dim: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The rows of a table to be judged, in its own numbers, float64 `[n, dim]`, and their labels if it has any.
+
+    Args:
+        path: a .csv, .tsv or .parquet file, with the columns of the data or as `ensgan sample` writes it.
+        columns: those of the data; None if the data are no table: then all columns of numbers, in their order.
+        dim: how many numbers a sample has.
+
+    Raises:
+        InputError: a column is missing, or a cell is no finite number.
+    """
+    read = read_sheets(path)
+    y = next((name for name in LABELS if name in read.columns and not (columns and name in columns.names)), None)
+    every = [name for name, column in read.columns.items() if _is_numbers(column)]
+    y = None if columns is None and len(every) == dim else y  # x and y are two numbers of a point
+    names = [name for name in every if name != y]
+    if columns is not None:
+        names = list(columns.names)
+        if missing := [name for name in names if name not in read.columns]:
+            raise InputError(
+                f"{path} has no column {missing[0]!r}; this run judges the columns {some(names)}, and the file has "
+                f"{some(read.columns)}"
+            )
+    if len(names) != dim:
+        raise InputError(f"{path} has these columns of numbers: {some(names) or 'none'}; this run judges {dim} of them")
+    x, _ = _rows(read, names, False)
+    return x, None if y is None else _labels(read.columns[y], y, path)
+
+
+def _named(columns: tuple[str, ...], found: dict[str, Any]) -> tuple[str, ...]:
+    """The names that a flag gives, also with commas."""
+    return tuple(part.strip() for name in columns for part in ([name] if name in found else name.split(",")))
+
+
+def _is_numbers(column: Any) -> bool:
+    """Whether a column holds numbers; texts among them are found later."""
+    if isinstance(column, np.ndarray):
+        return True
+    return all(isinstance(cell, str | float | int) for cell in column) and meant_as_numbers(column)
+
+
+def _rows(read: Read, names: list[str], skip_broken: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The columns as float64 `[n, D]`, and the numbers of their rows.
+
+    Raises:
+        InputError: a cell is no finite number, unless such rows are skipped.
+    """
+    x = np.stack([numbers(read.columns[name]) for name in names], axis=1)
+    good = np.isfinite(x).all(axis=1)
+    if not skip_broken and not good.all():
+        raise _no_number(read, names, x)
+    kept = np.flatnonzero(good)
+    if not len(kept):
+        raise InputError(f"no row of {read.parts[0][0]} has a finite number in each of {some(names)}; repair it")
+    return x[kept], kept
+
+
+def _no_number(read: Read, names: list[str], x: np.ndarray) -> InputError:
+    """Names the first cell that is no finite number."""
+    row, k = np.argwhere(~np.isfinite(x))[0].tolist()
+    column, count = read.columns[names[k]], int((~np.isfinite(x[:, k])).sum())
+    cell = column[row]
+    others = f" ({count - 1:,} more in this column)" if count > 1 else ""
+    head = f"column {names[k]!r}, {read.where(row)}"
+    if not isinstance(column, np.ndarray) and not is_number(cell) and cell not in ("", None):
+        how = otherwise(cell)
+        text = f"{str(cell)[:40]!r}"
+        if how is not None:
+            return InputError(f"{head}: {text} is a number with {how}{others}")
+        what = f"holds {text}, which is no number{others}"
+    else:
+        what = f"holds no finite number{others}"
+    return InputError(
+        f"{head} {what}; repair it, leave the column out by --data.columns, or go on without such rows: "
+        "--data.skip-broken"
+    )
+
+
+def _check_size(x: np.ndarray, names: list[str], read: Read, kept: np.ndarray) -> None:
+    """Raises InputError for a number that float32 cannot hold."""
+    large = np.abs(x) > FLOAT32
+    if large.any():
+        row, k = np.argwhere(large)[0].tolist()
+        raise InputError(
+            f"column {names[k]!r}, {read.where(int(kept[row]))} holds {x[row, k]:g}; float32 ends at 3.4e+38; rescale "
+            "it, or give --data.standardise"
+        )
 
 
 def _scale(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each column; 1 for a constant one."""
-    std = train.std(axis=0)
-    return train.mean(axis=0), np.where(std > 0, std, 1.0)
-
-
-def _read(place: Path) -> Read:
-    """All columns of a file, or of the files in a folder one below the other."""
-    if place.is_dir():
-        files = sorted(file for file in place.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
-        if not files:
-            raise InputError(f"{place} has no table; expected files that end in {', '.join(SUFFIXES)}")
-        parts = [_file(file) for file in files]
-        for file, part in zip(files, parts, strict=True):
-            if list(part.columns) != list(parts[0].columns):
-                raise InputError(
-                    f"{file} has the columns {some(part.columns)}, but {files[0]} {some(parts[0].columns)}"
-                )
-        joined = {name: _joined([part.columns[name] for part in parts]) for name in parts[0].columns}
-        return Read(joined, sum(part.num for part in parts))
-    if not place.is_file() or place.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{place} is no table; give a file that ends in {', '.join(SUFFIXES)}, or a folder of them")
-    return _file(place)
-
-
-def _joined(parts: list[Any]) -> Any:
-    if all(isinstance(part, np.ndarray) for part in parts):
-        return np.concatenate(parts)
-    return [cell for part in parts for cell in (part.tolist() if isinstance(part, np.ndarray) else part)]
-
-
-def _file(file: Path) -> Read:
-    return _parquet(file) if file.suffix.lower() == ".parquet" else _text(file)
-
-
-def _text(file: Path) -> Read:
-    """A .csv or .tsv file, with or without a line of names."""
-    try:
-        content = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read as text ({error}); save it as UTF-8") from error
-    head = content[: content.find("\n")] if "\n" in content else content
-    between = "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
-    csv.field_size_limit(FIELD)
-    try:
-        rows = [row for row in csv.reader(io.StringIO(content, newline=""), delimiter=between) if row]
-    except csv.Error as error:
-        raise InputError(f"{file} is not a table of values with commas ({error}); save it again") from error
-    if not rows:
-        raise InputError(f"{file} is empty; expected a row for each sample")
-    named = any(not _is_number(cell) for cell in rows[0])
-    names = [cell.strip() for cell in rows[0]] if named else [f"column {k}" for k in range(len(rows[0]))]
-    rows, first = rows[named:], 1 + named
-    if len(set(names)) < len(names):
-        raise InputError(
-            f"{file} has two columns of one name: {some(sorted(n for n in set(names) if names.count(n) > 1))}"
-        )
-    for k, row in enumerate(rows):
-        if len(row) != len(names):
-            raise InputError(f"{file}, row {k + first} has {len(row)} cells; expected {len(names)}; repair it")
-    return Read({name: _column([row[k] for row in rows]) for k, name in enumerate(names)}, len(rows))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _column(cells: list[str]) -> Any:
-    """Numbers where most cells are numbers; an empty cell among them is NaN, which is refused later."""
-    whole = [cell.strip() for cell in cells]
-    if any(_is_number(cell) for cell in whole) and all(_is_number(cell) or not cell for cell in whole):
-        return np.array([float(cell) if cell else np.nan for cell in whole])
-    return whole
-
-
-def _parquet(file: Path) -> Read:
-    """A .parquet file."""
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise InputError(".parquet needs pyarrow, which is not installed: pip install 'ensgan[parquet]'") from error
-    try:
-        found = parquet.read_table(file)
-    except (ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as .parquet ({str(error).splitlines()[0]}); write it again") from error
-    columns: dict[str, Any] = {}
-    for name, column in zip(found.column_names, found.columns, strict=True):
-        numeric = str(column.type).startswith(("int", "uint", "float", "double", "halffloat", "bool"))
-        columns[name] = column.to_numpy() if numeric else column.to_pylist()
-    return Read(columns, found.num_rows)
-
-
-def _check_numbers(column: Any, name: str, place: Path) -> None:
-    if not isinstance(column, np.ndarray):
-        wrong = next((str(cell) for cell in column if not _is_number(str(cell))), "")
-        raise InputError(
-            f"column {name!r} of {place} holds {wrong[:40]!r}, which is no number; leave it out of --data.columns"
-        )
-    bad = np.flatnonzero(~np.isfinite(column.astype(np.float64)))
-    if len(bad):
-        raise InputError(
-            f"column {name!r} of {place} has {len(bad):,} cells without a finite number, first in sample {bad[0]}; "
-            "fill them, remove those rows, or leave the column out by --data.columns"
-        )
+    most = np.abs(train).max(axis=0)
+    unit = np.where(most > 0, most, 1.0)  # else squares of large numbers would overflow
+    small = train / unit
+    std = small.std(axis=0) * unit
+    return small.mean(axis=0) * unit, np.where(std > 0, std, 1.0)
 
 
 def _labels(column: Any, name: str, place: Path) -> Any:
@@ -219,26 +250,7 @@ def _labels(column: Any, name: str, place: Path) -> Any:
 
 def _is_images(column: Any) -> bool:
     """Whether the cells are encoded images: bytes, or structures with bytes."""
-    if isinstance(column, np.ndarray) or not column:
+    if isinstance(column, np.ndarray):
         return False
-    first = column[0]
+    first = next((cell for cell in column if cell is not None), None)
     return isinstance(first, bytes) or (isinstance(first, dict) and isinstance(first.get("bytes"), bytes))
-
-
-def _images(cells: list[Any], place: Path, name: str) -> np.ndarray:
-    """The decoded images of a column, uint8 `[n, H, W, C]`."""
-    from PIL import Image
-
-    out: list[np.ndarray] = []
-    for k, cell in enumerate(cells):
-        try:
-            with Image.open(io.BytesIO(cell), formats=("PNG", "JPEG", "BMP", "WEBP", "GIF")) as image:
-                out.append(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
-        except Exception as error:  # Pillow's decoders raise errors of all kinds for broken data
-            raise InputError(f"column {name!r} of {place}, sample {k} cannot be read as an image; remove it") from error
-        if out[-1].shape != out[0].shape:
-            raise InputError(
-                f"images of {place} differ: sample 0 is {list(out[0].shape)}, sample {k} {list(out[-1].shape)}; "
-                "write them into a folder, and give it with --data folder --data.size 64"
-            )
-    return np.stack(out)

@@ -57,12 +57,14 @@ class Line(NamedTuple):
         title: its name for tables.
         means: over seeds, one for each contender.
         differences: of each contender to the first one; None for that one itself.
+        lacking: why a contender has no mean, one for each; empty where it has one.
     """
 
     metric: str
     title: str
     means: list[Interval]
     differences: list[Difference | None]
+    lacking: list[str]
 
 
 class Contest(NamedTuple):
@@ -132,18 +134,37 @@ def _line(contenders: Sequence[Contender], metric: str, title: str, axis: str, p
     values = [{seed: c.at(metric, axis, position) for seed, c in side.runs.items()} for side in contenders]
     first, *others = values
     differences = [None, *(difference(each, first) for each in others)]
-    return Line(metric, title, [over_seeds(list(each.values())) for each in values], differences)
+    means = [over_seeds(list(each.values())) for each in values]
+    lacking = [
+        "" if mean.num else f"{side.name} {_why(side, metric, axis, position)}"
+        for side, mean in zip(contenders, means, strict=True)
+    ]
+    return Line(metric, title, means, differences, lacking)
+
+
+def _why(side: Contender, metric: str, axis: str, position: float) -> str:
+    """Why a side has no value at a position."""
+    measured = [
+        curve.axes[axis][np.isfinite(curve.values[metric])] for curve in side.runs.values() if metric in curve.values
+    ]
+    ends = [(x[0], x[-1]) for x in measured if len(x)]
+    if not ends:
+        return "never had a finite value"
+    first, last = min(low for low, _ in ends), max(high for _, high in ends)
+    if position < first:
+        return f"was first scored at {first:.4g} {AXES[axis]}, after the {position:.4g} where they are compared"
+    return f"was last scored at {last:.4g} {AXES[axis]}, before the {position:.4g} where they are compared"
 
 
 def verdict(line: Line, names: Sequence[str]) -> list[str]:
     """What the rows of one metric say in words, a sentence for each contender after the first."""
     found = []
-    for name, each in zip(names, line.differences, strict=True):
+    for name, each, lacking in zip(names, line.differences, line.lacking, strict=True):
         if each is None:
             continue
         mean, low, high, num = each.interval
         if num == 0:
-            found.append(f"{line.title}: not defined for {name} or {names[0]}.")
+            found.append(f"{line.title}: not defined; {'; '.join(filter(None, (line.lacking[0], lacking)))}.")
             continue
         how = f"{num} seeds, {'paired' if each.paired else 'not paired'}" if num > 1 else "one seed"
         ends = f"{mean:+.3g}" + ("" if np.isnan(low) else f" [{low:+.3g}, {high:+.3g}]")

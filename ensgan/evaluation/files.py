@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from ensgan.data import read_images, to_uint8
+from ensgan.data.arrays import read_npz
 from ensgan.data.checks import checked_samples
-from ensgan.data.images import read_npz
 from ensgan.types import InputError
 
 ARRAYS = (".npz", ".npy")

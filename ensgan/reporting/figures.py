@@ -83,8 +83,8 @@ def wilson(share: np.ndarray, count: np.ndarray, z: float = 2.0) -> tuple[np.nda
 
 def _frame(real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A square around the reals with a quarter to spare on each side."""
-    lo, hi = real.min(axis=0), real.max(axis=0)
-    half = 0.75 * max(float((hi - lo).max()), 1e-6)
+    lo, hi = real.min(axis=0).astype(np.float64), real.max(axis=0).astype(np.float64)
+    half = 0.75 * max(float((hi - lo).max()), 1e-4 * float(np.abs(hi).max()), 1e-6)
     return (lo + hi) / 2 - half, (lo + hi) / 2 + half
 
 

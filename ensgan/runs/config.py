@@ -19,6 +19,7 @@ from ensgan.reporting.files import believed
 from ensgan.types import InputError
 
 SIDES = ("generators", "discriminators")
+DEEPEST = 50  # levels of a file
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,18 @@ class Config:
                         raise InputError(f"{side}.{k}.{key} is {value!r}, but only {others} have it; leave it out")
 
 
+def placed(which: str) -> dict[str, str]:
+    """The options of data that `FOLDER:PART` names, with the folder as `path`, so that it is found again later.
+
+    What is no folder or file is a name, `which`.
+    """
+    folder, _, part = which.rpartition(":")
+    for place, rest in ((which, ""), (folder, part)):
+        if place and Path(place).expanduser().exists():
+            return {"path": place, "which": rest}
+    return {"which": which}
+
+
 def read(path: Path) -> dict[str, Any]:
     """The tree in a `.toml` or `.json` file.
 
@@ -183,14 +196,24 @@ def read(path: Path) -> dict[str, Any]:
         tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error
+    except RecursionError as error:
+        raise InputError(f"{path} nests its values too deeply; a configuration has a few levels") from error
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")
+    if _depth(tree) > DEEPEST:
+        raise InputError(f"{path} nests its values {_depth(tree)} levels deep; a configuration has a few")
     try:
         return believed(tree)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _depth(tree: Any) -> int:
+    """How many levels a tree has."""
+    inside = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else None
+    return 0 if inside is None else 1 + max(map(_depth, inside), default=0)
 
 
 def to_dict(config: Config) -> dict[str, Any]:

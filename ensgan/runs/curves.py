@@ -127,7 +127,8 @@ def _facts(directory: Path, settings: dict[str, Any]) -> dict[str, str]:
     splits = data.get("splits") or {}
     return {
         "the data": f"{data.get('name', settings['data'].get('name'))} ({versions.get('data', 'unknown')})",
-        "the splits": ", ".join(f"{key} {num:,}" for key, num in splits.items() if num) or "unknown",
+        "the splits": ", ".join(f"{key} {num:,}" for key, num in splits.items() if num)
+        or ("endless" if splits else "unknown"),
         "the features of distances": str(distances.get("features", "none")),
         "the samples of distances": str(distances.get("num", "none")),
         "the laws of labels": json.dumps((data.get("class_law") or {}).get("text", "none")),

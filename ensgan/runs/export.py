@@ -186,7 +186,7 @@ def write(
 def _is_export(file: Path) -> bool:
     try:
         return json.loads(file.read_text(encoding="utf-8")).get("export") in FUNCTIONS
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -88,6 +88,8 @@ def unknown_flag(wrong: str, known: Iterable[str], nearest: str | None = None) -
     for other in ELSEWHERE.get(word, ()):
         if other in there or other.startswith("`"):
             return f"unknown argument {shown}; use {other}"
+    if re.fullmatch("-[a-zA-Z]+", shown):
+        return f"unknown argument {shown}; flags are whole words behind two hyphens, such as --seed 1; see --help"
     if nearest is None:
         close = closest(word, known)
         nearest = f"; did you mean --{close.lstrip('-')}?" if close else "; see --help"
@@ -156,6 +158,7 @@ def _row(action: Any, brief: bool = False) -> tuple[str, str]:
     text = re.split(r"; |\. ", text)[0] if brief else text
     default = here[1] if here else action.default
     plain = isinstance(default, str | int | float) and not isinstance(default, bool) and default != ""
+    plain = plain and default != "==SUPPRESS=="  # of options without a default of their own
     if not plain or "default" in text or not action.option_strings:
         return name, text
     return name, f"{text} (default {default})"
@@ -180,6 +183,7 @@ def plain_type_error(text: str) -> str:
     nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
     if nested:
         return f"unknown argument --{nested[1]}.{nested[2]}: the chosen {nested[1]} has no such option"
+    text = re.sub(r"(Got value: .{80}).+$", r"\1...", text)
     text = re.sub(r'^"([\w.]+)":', r"--\1:", text.replace(" or NoneType", ""))
     text = text.replace(": Expected a int", ": expected an int").replace(": Expected", ": expected")
     return re.sub(r"expected an? (tuple|list)\b", """expected a list, such as '[1, 2]' or '["a", "b"]'""", text)

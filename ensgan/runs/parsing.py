@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from ensgan.runs.config import SIDES, Config, GroupConfig, Plug
+from ensgan.runs.config import SIDES, Config, GroupConfig, Plug, placed
 from ensgan.runs.help import nearest, plain_type_error, short_help, unknown_flag, whole_help
 from ensgan.types import InputError, unknown
 
@@ -144,9 +144,10 @@ def _chosen(
             continue
         given = given if override == name else {}
         name = override
-    name, colon, which = name.partition(":")  # medmnist:bloodmnist
-    if colon and name in table and "which" in inspect.signature(table[name]).parameters:
-        given = {**given, "which": which}
+    name, colon, which = name.partition(":")  # medmnist:bloodmnist, or hf:FOLDER:SPLIT
+    taken = inspect.signature(table[name]).parameters.get("which") if colon and name in table else None
+    if taken is not None:
+        given = {**given, **({"which": which} if taken.default else placed(which))}
     elif colon or name not in table:
         raise unknown("network" if kind in SIDES else kind, name + colon + which, table)
     return Plug(name, given)

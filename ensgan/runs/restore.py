@@ -117,10 +117,11 @@ def _step(directory: Path, config: Config, asked: str) -> int:
     if not config.best:
         raise InputError(f"{directory} was not told what is best; give a step, or train with --best frechet")
     file = RunFiles(directory).metrics
-    found = best_of(read_metrics(file) if file.is_file() else [], config.best, config.steps).step
-    if found is None:
+    found = best_of(read_metrics(file) if file.is_file() else [], config.best, config.steps)
+    if found.step is None:
         raise InputError(f"{directory} has no score by {config.best} yet")
-    return found
+    print(f"step {found.step} has the best {config.best}, {found.value:.4g}", file=sys.stderr)
+    return found.step
 
 
 def donors(places: Sequence[str]) -> list[Donor]:

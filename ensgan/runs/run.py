@@ -184,7 +184,7 @@ def _found(
         found = newest(directory, config, job.game, job.mesh)
         begin = 0 if found is None else found[0]
         if begin > config.steps or (begin == config.steps and rundir.scores_at(directory, begin)):
-            raise InputError(f"{directory} is already at step {begin} of {config.steps}; give more with --steps")
+            raise InputError(f"{directory} has done {begin} steps; to go on, give more: --steps {2 * begin}")
     _note_resumed(directory, begin, watcher)
     return found
 

@@ -15,7 +15,7 @@ import jax
 
 from ensgan.data import Source
 from ensgan.devices import mesh, processes
-from ensgan.reporting import Watcher
+from ensgan.reporting import Watcher, read_metrics
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as training
@@ -185,7 +185,10 @@ def train_all(
         directory = folder / name
         state = processes.from_first(_state(directory, config, overwrite))
         if state == "complete":
-            watcher.note(f"{name}: complete already")
+            done = _done(directory)
+            watcher.note(
+                f"{name}: complete with {done:,} steps; to go on, give `ensgan resume` more than that by --steps"
+            )
             continue
         watcher.run(name, number, len(runs))
         if game != (game := game_settings(config)) or number % FRESH == 0:
@@ -202,6 +205,12 @@ def train_all(
         if ended.stopped_by is not None:
             return Ended(failed, ended.stopped_by)
     return Ended(failed, None)
+
+
+def _done(directory: Path) -> int:
+    """The last step that a run has scores of."""
+    file = RunFiles(directory).metrics
+    return max((record["step"] for record in read_metrics(file) if record.get("kind") == "score"), default=0)
 
 
 def _state(directory: Path, config: Config, overwrite: bool) -> str:

@@ -206,6 +206,16 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     (folder / "judge.json").write_text("{}")
     assert cli.main(["report", run]) == 2
     assert "judge.json cannot be read as a judge" in capsys.readouterr().err
+    table, wide = tmp_path / "made.csv", tmp_path / "wide.csv"
+    table.write_text("\n".join(["x0,x1", *(f"{a:.9g},{b:.9g}" for a, b in np.load(made)["x"].tolist())]))
+    wide.write_text("a,b,c\n1,2,3\n")
+    (folder / "judge.json").unlink()
+    again = tmp_path / "again.npz"
+    assert cli.main(["judge", run, "--input", str(table), "--out", str(again), "--from", "mixture"]) == 0
+    np.testing.assert_allclose(np.load(again)["logit"], found["logit"], atol=1e-4)  # a table is judged as an array is
+    capsys.readouterr()
+    assert cli.main(["judge", run, "--input", str(wide)]) == 2
+    assert "has these columns of numbers: a, b, c; this run judges 2" in capsys.readouterr().err
     assert cli.main(["judge", run, "--calibrate", "logistic"]) == 0  # without samples, the judge alone
     assert json.loads((folder / "judge.json").read_text())["calibrate"] == "logistic"
     np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 5), np.float32))
@@ -293,6 +303,16 @@ WRONG = [
     (["evaluate", "RUN", "--repeats", "-1"], 2, "--repeats is -1; give 2 or more, or 0 for no intervals"),
     (["sample", "RUN", "--num", "100000000000"], 2, "give 1 to .* at a time, and more with other seeds"),
     (["sample", "RUN", "--refine", "luck"], 2, "unknown refinement 'luck'; known: collaborative, ddls, dot, drs, mh"),
+    (["sample", "RUN", "--out", "NAME"], 2, "ends in .png or .npz or .csv, or NAME/ for a folder"),
+    (["sample", "RUN", "--interpolate", "3", "--nearest", "2"], 2, "--interpolate and --nearest are two forms of"),
+    (["sample", "RUN", "--interpolate", "3", "--refine", "obrs"], 2, "--refine does not go with --interpolate"),
+    (["train", "deep.toml"], 2, "deep.toml nests its values"),
+    (["train", "deep.json"], 2, "deep.json nests its values too deeply"),
+    (["train", "--steps", "[" * 100_000], 2, r"Got value: \[{79,80}\.\.\.; see"),
+    (["train", "--data", "folder", "--data-dir", ".", "--data.size", "100000"], 2, "size is 100000; expected 1 to"),
+    (["sample", "RUN", "-sn", "3"], 2, "unknown argument -sn; flags are whole words behind two hyphens"),
+    (["resume", "RUN", "--steps", "1"], 2, r"has done \d+ steps; to go on, give more: --steps \d+"),
+    (["judge", "RUN", "--input", "no.csv"], 2, "no.csv is no table"),
     (["sample", "RUN", "--budget", "0.5"], 2, "--budget is given without --refine"),
     (["sample", "RUN", "--refine", "mh", "--budget", "0.5"], 2, "budget is 0.5; for mh it is a whole number"),
     (["sample", "RUN", "--refine", "mh", "--budget", "1e10"], 2, "steps is 10000000000; .* below 2³¹"),
@@ -302,7 +322,7 @@ WRONG = [
     (["sample", "RUN", "--calibrate", "logistic"], 2, "--calibrate is given without --refine"),
     (["sample", "RUN", "--refine", "obrs", "--budget", "2"], 2, "budget is 2.0; it is the share of proposals"),
     (["sample", "RUN", "--refine", "obrs", "--rule", "luck"], 2, "unknown rule 'luck'; known: forest, log_mean"),
-    (["judge", "RUN", "--out", "b.npz"], 2, "--out is given without --input; name a .npz or .npy file"),
+    (["judge", "RUN", "--out", "b.npz"], 2, "--out is given without --input; name a .npz, .npy or .csv file"),
     (["judge", "RUN", "--calibrate", "none"], 2, "unknown calibration 'none'; known: isotonic, logistic, temperature"),
     (["sample", "RUN", "--from", "average", "--refine", "obrs"], 2, "--refine needs a mixture and --from average"),
     (["sample", "RUN", "--stratified", "--refine", "obrs"], 2, "--stratified and --refine cannot be combined"),
@@ -329,9 +349,13 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("argv", "code", "message"), WRONG, ids=[" ".join(argv) or "nothing" for argv, _, _ in WRONG])
+@pytest.mark.parametrize(
+    ("argv", "code", "message"), WRONG, ids=[" ".join(argv)[:60] or "nothing" for argv, _, _ in WRONG]
+)
 def test_wrong_input_is_one_line_and_code_2(argv, code, message, ring, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep.toml").write_text(f"steps = {'[' * 60}{']' * 60}")
+    (tmp_path / "deep.json").write_text('{"a":' * 100_000)
     run = str(ring[0] / "runs" / "small-3-1")
     assert cli.main([run if word == "RUN" else word for word in argv]) == code
     out, err = capsys.readouterr()

@@ -67,6 +67,8 @@ def test_a_table_from_reading_to_sampling(tmp_path, monkeypatch, capsys):
     points = np.array(found[1:], float)
     assert points.shape == (50, 2)
     assert (np.abs(points.mean(axis=0) - [100, -3]) < [30, 0.3]).all()  # an untrained generator is near 0 in its units
+    assert cli.main(["data", "table", "--data-dir", "s.csv", "--num", "1"]) == 0
+    assert "1 sample of the select split is drawn" in capsys.readouterr().out
     assert cli.main(["sample", "run", "--num", "50", "--out", "s.npz", "--from", "mixture"]) == 0
     np.testing.assert_allclose(np.load("s.npz")["x"], points, rtol=1e-5)
     assert cli.main(["sample", "run", "--num", "5", "--out", "s.png", "--from", "mixture"]) == 0

@@ -1,6 +1,7 @@
 """`ensgan sample`: pictures, single files, and samples of earlier checkpoints."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_ways_between_samples_and_the_nearest_training_samples(tmp_path, monkeyp
     for flags, text in (
         (["--interpolate", "1"], "--interpolate 1"),
         (["--nearest", "0"], "--nearest 0"),
-        (["--interpolate", "4", "--refine", "obrs"], "unknown argument --refine"),
+        (["--interpolate", "4", "--refine", "obrs"], "--refine does not go with --interpolate"),
         (["--nearest", "2", "--out", "x.csv"], "--out is x.csv"),
     ):
         assert cli.main(["sample", "run", *flags]) == 2
@@ -94,3 +95,14 @@ def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "opened", lambda *where: found)
     with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
         sample.sample(tmp_path, out=str(tmp_path / "a.png"), num=4)
+
+
+def test_a_picture_that_no_program_shows_is_refused_before_it_is_drawn():
+    with pytest.raises(
+        InputError, match=r"--num is 1000000, and a picture holds 43690 of these samples; give a .npz or a"
+    ):
+        sample._check_size(Path("a.png"), 10**6, (8, 8, 1), False)
+    sample._check_size(Path("a.png"), 40_000, (8, 8, 1), False)
+    sample._check_size(Path("a.npz"), 10**6, (8, 8, 1), False)
+    with pytest.raises(InputError, match=r"--num is 10000000; give 1 to \d+ at a time"):
+        sample._check_size(Path("a.npz"), 10**7, (512, 512, 3), False)

@@ -53,6 +53,15 @@ def test_a_comparison_names_the_sides_and_writes_what_is_asked_for(folder, monke
     assert "at 4 steps" in capsys.readouterr().out
 
 
+def test_a_complete_series_says_how_many_steps_are_done(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert cli.main(["resume", "swept", "--steps", "2"]) == 0
+    said = capsys.readouterr()
+    assert (
+        "seed-0: complete with 4 steps; to go on, give `ensgan resume` more than that by --steps" in said.out + said.err
+    )
+
+
 def test_equal_settings_give_equal_runs(folder, monkeypatch, capsys):
     """The sweep's lam=1 is the pairing's default, so its runs are those of the seeds, to the last digit."""
     monkeypatch.chdir(folder)
@@ -76,6 +85,7 @@ def test_equal_settings_give_equal_runs(folder, monkeypatch, capsys):
         (["sweep", "small.toml", "--set", "pairing.lam=a,b"], "--pairing.lam"),
         (["resume", "swept", "--part", "3/2"], "--part is '3/2'"),
         (["resume", "swept/lam=1/seed-0", "--part", "1/2"], "--part is for a series of runs"),
+        (["sweep", "small.toml", "--set", "pairing.lam=.5,0.50"], "lam=.5 and lam=0.50 are the same settings, written"),
         (["resume", "swept", "--new-data"], "--new-data is for single runs"),
     ],
 )

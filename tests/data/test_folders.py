@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ensgan import data
-from ensgan.data import folders, listing
+from ensgan.data import listing, pictures
 from ensgan.types import InputError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 4, 4, 3), np.uint8)
@@ -137,7 +137,7 @@ def test_broken_images_are_named_and_may_be_left_out(tmp_path):
         file.unlink()
     for file in (tmp_path / "b").iterdir():
         file.write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"none of 24 images in .* can be read, first .*00.png"):
+    with pytest.raises(InputError, match=r"none of 24 images can be read, first .*00.png"):
         data.folder(tmp_path, skip_broken=True)
 
 
@@ -204,7 +204,7 @@ def test_a_streamed_folder_gives_the_pixels_of_the_resident_one(tmp_path, monkey
     fill(tmp_path / "a", COLOURS[:12])
     fill(tmp_path / "b", COLOURS[12:])
     held = data.folder(tmp_path, dequantize=False)
-    monkeypatch.setattr(folders, "MEMORY", COLOURS.nbytes - 1)  # one byte too little for "auto"
+    monkeypatch.setattr(pictures, "MEMORY", COLOURS.nbytes - 1)  # one byte too little for "auto"
     streamed = data.folder(tmp_path, dequantize=False)
     assert (held.read, streamed.draw, streamed.arrays) == (None, None, {})
     assert (streamed.shape, streamed.num, streamed.classes) == (held.shape, held.num, held.classes)

@@ -1,14 +1,16 @@
 """Digits, IDX files and NumPy files."""
 
 import gzip
+import io
 import struct
+import zipfile
 
 import numpy as np
 import pytest
 from toys import draw
 
 from ensgan import data
-from ensgan.data import images
+from ensgan.data import images, limits
 from ensgan.types import InputError
 
 
@@ -172,3 +174,41 @@ def test_digits_are_those_of_the_library():
 
     x, label = load_digits(return_X_y=True)
     np.testing.assert_array_equal(images._digits(), np.column_stack([x, label]))
+
+
+def npy_of(shape, dtype="<f8"):
+    """A NumPy file whose header claims a shape, with a hundred bytes of values."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file.getvalue() + bytes(100)
+
+
+def test_a_header_that_claims_more_than_there_is_is_found_before_memory_is_taken(tmp_path):
+    """A million million samples, in each of the forms."""
+    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (10**9, 100, 1000))
+    (tmp_path / "a").write_bytes(header + bytes(10))
+    with pytest.raises(InputError, match=r"holds 10 bytes of values, but its header says .*100000000000000"):
+        data.idx(tmp_path / "a")
+    (tmp_path / "a.gz").write_bytes(gzip.compress(header + bytes(10)))
+    with pytest.raises(InputError, match=r"whose header says .* needs 9\.31e\+04 GiB, and this machine has"):
+        data.idx(tmp_path / "a.gz")
+    (tmp_path / "a.npy").write_bytes(npy_of((10**12, 8)))
+    with pytest.raises(InputError, match=r"a\.npy holds 100 bytes of values, but its header says \[1000000000000, 8\]"):
+        data.npz(tmp_path / "a.npy")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", npy_of((10**12, 8)))
+    with pytest.raises(InputError, match=r"x of .*a\.npz holds 100 bytes of values, but its header says"):
+        data.npz(tmp_path / "a.npz")
+
+
+def test_what_does_not_fit_into_memory_is_said(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(GOOD)
+    with pytest.raises(InputError, match=r"with pad 1000000 needs .* GiB, and this machine has"):
+        data.idx(tmp_path / "a", pad=10**6)
+    x = np.zeros((100, 8, 8), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x=x)
+    np.save(tmp_path / "a.npy", x)
+    monkeypatch.setattr(limits, "memory", lambda: 5000)
+    for name in ("x of .*a.npz", "a.npy"):
+        with pytest.raises(InputError, match=rf"{name} needs .* give fewer or smaller samples"):
+            data.npz(tmp_path / name[-5:])

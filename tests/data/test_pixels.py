@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -72,3 +73,38 @@ def test_streams_have_the_range_too():
 def test_bad_ranges(x, range, match):
     with pytest.raises(InputError, match=match):
         data.from_arrays("x", x, range=range)
+
+
+def test_training_samples_are_mirrored_and_held_out_ones_are_not():
+    """Each of 60 draws is its image or the mirrored one, about half of each, and the same again for the same key."""
+    x = np.arange(20 * 2 * 3, dtype=np.uint8).reshape(20, 2, 3, 1)
+    plain, flipped = (data.from_arrays("x", x, flip=flip, dequantize=False) for flip in (False, True))
+    keys = jax.random.split(jax.random.key(0), 60)
+    a, b = (np.asarray(source.draw(source.arrays["train"], keys)["x"]) for source in (plain, flipped))
+    same, mirrored = ((a == other).all(axis=(1, 2, 3)) for other in (b, b[:, :, ::-1]))
+    assert (same ^ mirrored).all()
+    assert 15 < mirrored.sum() < 45
+    for split in data.SPLITS:
+        np.testing.assert_array_equal(flipped.held_out(split, 5)["x"], plain.held_out(split, 5)["x"])
+    assert flipped.summary()[1].endswith("mirrored at random in training, not in held-out samples")
+    with pytest.raises(InputError, match=r"holds points, and --data\.flip mirrors images"):
+        data.from_arrays("x", np.ones((20, 2), np.float32), flip=True)
+
+
+def test_streams_are_mirrored_as_well():
+    x = np.arange(20 * 2 * 3, dtype=np.uint8).reshape(20, 2, 3, 1)
+    records = [{"x": image} for image in x]
+    plain, flipped = (data.stream(records, flip=flip, dequantize=False) for flip in (False, True))
+    a, b = (np.concatenate([source.read(step, 8)["x"] for step in range(8)]) for source in (plain, flipped))
+    same, mirrored = ((a == other).all(axis=(1, 2, 3)) for other in (b, b[:, :, ::-1]))
+    assert (same ^ mirrored).all()
+    assert 15 < mirrored.sum() < 49
+    np.testing.assert_array_equal(flipped.read(3, 8)["x"], b[24:32])
+    np.testing.assert_array_equal(flipped.held_out("train", 9)["x"], plain.held_out("train", 9)["x"])
+    batches = ({"x": x[:8]} for _ in range(20))
+    found = data.from_iterator(batches, held_out=2, flip=True, dequantize=False)
+    there = found.held_out("select", 2)["x"]
+    plain = data.from_iterator(iter([x[:8]] * 3), held_out=2, dequantize=False)
+    np.testing.assert_array_equal(there, plain.held_out("select", 2)["x"])
+    read = np.concatenate([found.read(step, 8)["x"] for step in range(4)])
+    assert len({image.tobytes() for image in read}) > 8

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ensgan import data
 from ensgan.data.recorded import record, remembered
+from ensgan.data.tables import read_points
 from ensgan.types import InputError
 
 ROWS = np.random.default_rng(0).normal([3.0, -200.0, 7.0], [0.1, 50.0, 0.0], (40, 3))
@@ -90,8 +91,25 @@ def test_images_in_cells(tmp_path):
     found = data.table(tmp_path / "t.parquet")
     np.testing.assert_array_equal(all_of(found), x)
     assert found.classes == 2
+    small = data.table(tmp_path / "t.parquet", size=3, flip=True)
+    assert small.shape == (3, 3, 3)
+    assert "Lanczos" in small.summary()[1]
+    for k, mode in enumerate(("RGBA", "L")):  # as a folder would have them: RGB over the background, of one size
+        file = io.BytesIO()
+        Image.new(mode, (9, 9)).save(file, format="PNG")
+        cells[k] = {"bytes": file.getvalue(), "path": ""}
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    parquet.write_table(arrow.table({"image": cells[:20]}), tmp_path / "deep" / "er" / "0.parquet")
+    parquet.write_table(arrow.table({"image": cells[20:]}), tmp_path / "deep" / "er" / "1.parquet")
+    with pytest.raises(InputError, match=r"images differ in size: column 'image', row 1 of .* is 9×9"):
+        data.table(tmp_path / "deep")
+    assert data.table(tmp_path / "deep", size=4, background="black").shape == (4, 4, 3)
+    parquet.write_table(arrow.table({"image": [*cells[2:-1], None]}), tmp_path / "v.parquet")
+    assert data.table(tmp_path / "v.parquet", skip_broken=True).facts.num == 37
     parquet.write_table(arrow.table({"image": [*cells[:-1], {"bytes": b"no", "path": ""}]}), tmp_path / "u.parquet")
-    with pytest.raises(InputError, match="sample 39 cannot be read as an image"):
+    cells[:2] = cells[2:4]
+    parquet.write_table(arrow.table({"image": [*cells[:-1], {"bytes": b"no", "path": ""}]}), tmp_path / "u.parquet")
+    with pytest.raises(InputError, match=r"column 'image', row 40 of .* cannot be read as an image"):
         data.table(tmp_path / "u.parquet")
 
 
@@ -99,10 +117,23 @@ def test_images_in_cells(tmp_path):
     ("content", "options", "text"),
     [
         ("", {}, "is empty"),
-        ("a,b\n1,2\n3\n", {}, "row 3 has 1 cells; expected 2"),
+        ("a,b\n1,2\n3\n", {}, "row 3 has 1 cell; expected 2"),
         ("a,a\n1,2\n", {}, "two columns of one name: a"),
-        ("a,b\n1,\n2,3\n", {}, "column 'b' .* has 1 cells without a finite number, first in sample 0"),
-        ("a,b\n1,nan\n2,3\n", {}, "without a finite number"),
+        ("a,b\n1,\n2,3\n", {}, r"column 'b', row 2 of .* holds no finite number; repair it"),
+        ("a,b\n1,nan\n2,3\n3,\n", {}, r"column 'b', row 2 of .* holds no finite number \(1 more in this column\)"),
+        ("a,b\n1,2\n\n2,n/a\n3,4\n", {}, r"column 'b', row 4 of .* holds 'n/a', which is no number; .*skip-broken"),
+        ("a;b\n1;1,5\n2;2,5\n", {}, r"column 'b', row 2 of .*: '1,5' is a number with a comma in it; write 1\.5"),
+        ("a;b\n1,5;1\n2,5;2\n", {}, r"'1,5' is a number with a comma in it; .* \(1 more in this column\)"),
+        ("1;1,5\n2;2,5\n", {}, r"column 'column 1', row 1 of .*: '1,5' is a number with a comma in it"),
+        ("a;b\n1;1.234,5\n2;1\n", {}, r"'1\.234,5' is a number with a comma in it"),
+        ("a;b\n1;1,234.5\n2;1\n", {}, r"'1,234\.5' is a number with commas in it"),
+        ("a,b\n1,1_000\n2,3\n", {}, "'1_000' is a number with underscores in it; write 1000"),
+        ("a,b\n1,1 000\n2,3\n", {}, "'1 000' is a number with gaps in it; write 1000"),
+        (
+            "a,b\n1,2\n1,-1e200\n",
+            {},
+            r"column 'b', row 3 of .* holds -1e\+200; float32 ends at 3\.4e\+38; .*standardise",
+        ),
         ("a,b\nx,y\n", {}, "no column of numbers"),
         ("a,b\n1,y\n", {"columns": ("b",)}, "holds 'y', which is no number"),
         ("a,b\n1,2\n", {"y": "c"}, r"unknown column for --data\.y 'c'; known: a, b"),
@@ -116,6 +147,67 @@ def test_what_is_wrong_is_named(tmp_path, content, options, text):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=text):
         data.table(tmp_path / "t.csv", **options)
+
+
+def test_rows_without_a_number_can_be_left_out(tmp_path):
+    lines = [f"{k},{'?' if k in (3, 17) else k},{'a' if k % 2 else 'b'}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,label", *lines]))
+    found = data.table(tmp_path / "t.csv", skip_broken=True)
+    seen = np.concatenate([found.arrays[split]["x"] for split in data.SPLITS])
+    label = np.concatenate([found.arrays[split]["label"] for split in data.SPLITS])
+    assert sorted(seen[:, 0]) == [k for k in range(40) if k not in (3, 17)]
+    np.testing.assert_array_equal(seen[:, 0] % 2, label == 0)  # labels stay with their rows
+    assert "skipped: 2 (rows without a number: row 5, row 19)" in found.summary()[1]
+    assert "other columns" in data.table(tmp_path / "t.csv", columns=("a",)).summary()[1]
+    (tmp_path / "t.csv").write_text("a\n" + "?\n1_0\n" * 20)
+    with pytest.raises(InputError, match=r"no row of .* has a finite number"):
+        data.table(tmp_path / "t.csv", skip_broken=True)
+
+
+def test_dates_and_names_are_other_columns(tmp_path):
+    """They have digits and commas, and are no numbers written in an unusual way."""
+    lines = [f"{k};{k % 28 + 1:02}.02.2024;1.2.{k};12:{k:02};{'' if k else 'one'};x{k}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["a;date;version;time;note;name", *lines]))
+    found = data.table(tmp_path / "t.csv")
+    assert found.columns.names == ("a",)
+    assert "other columns: date, version, time" in found.summary()[1]
+
+
+def test_a_folder_names_the_file_of_a_cell(tmp_path):
+    (tmp_path / "1.csv").write_text("a\n" + "1\n" * 20)
+    (tmp_path / "2.csv").write_text("a\n" + "1\n" * 20 + "no\n")
+    with pytest.raises(InputError, match=r"row 22 of .*2\.csv holds 'no'"):
+        data.table(tmp_path)
+
+
+def test_large_numbers_are_scaled_and_copies_by_float32_are_said(tmp_path):
+    rows = np.stack([1e200 * ROWS[:, 0], 1e9 + np.arange(40)], axis=1)
+    written(tmp_path / "t.csv", rows, [""] * 40, "a,b")
+    found = data.table(tmp_path / "t.csv", standardise=True)
+    assert len(np.unique(all_of(found)[:, 1])) == 40
+    np.testing.assert_allclose(found.columns.undone(all_of(found)), rows, rtol=1e-6)
+    assert found.facts.merged == 0
+    merged = data.table(tmp_path / "t.csv", columns=("b",))
+    assert merged.facts.merged == 40 - len(np.unique(rows[:, 1].astype(np.float32)))
+    assert "give --data.standardise" in merged.summary()[2]
+    doubled = data.from_arrays("x", np.repeat(ROWS, 2, axis=0))
+    assert doubled.facts.merged == 0  # they were equal before
+    assert not any("float32 can hold" in line for line in doubled.summary())
+
+
+def test_points_to_judge_are_the_columns_of_the_data(tmp_path):
+    found = data.table(written(tmp_path / "t.csv"))
+    x, label = read_points(written(tmp_path / "u.csv", ROWS[:, ::-1], header="c,b b,a,class"), found.columns, 3)
+    np.testing.assert_array_equal(x, ROWS)
+    assert label.tolist() == WORDS
+    (tmp_path / "v.csv").write_text("x,y\n1,2\n0.5,1\n")
+    x, label = read_points(tmp_path / "v.csv", None, 2)
+    assert x.tolist() == [[1, 2], [0.5, 1]]
+    assert label is None
+    with pytest.raises(InputError, match="has no column 'a'; this run judges the columns a, b b, c"):
+        read_points(tmp_path / "v.csv", found.columns, 3)
+    with pytest.raises(InputError, match="has these columns of numbers: x; this run judges 3"):
+        read_points(tmp_path / "v.csv", None, 3)
 
 
 def test_other_files_are_no_tables(tmp_path):

@@ -51,6 +51,18 @@ def test_outside_of_the_scores_nothing_is_known():
     assert np.isnan(one.at("kid", "steps", 15.0))
 
 
+def test_a_side_without_a_score_at_the_common_work_is_said():
+    early, late = side("early", [1.0]), Contender("late", {0: curve(30, 1.0)}, {})
+    late.runs[0].axes["flops"][:] += 100
+    line = contest([early, late], TITLES).lines[0]
+    assert verdict(line, ["early", "late"]) == [
+        "Fréchet distance: not defined; late was first scored at 120 FLOPs, after the 60 where they are compared."
+    ]
+    never = Contender("never", {0: curve(30, 1.0)}, {})
+    never.runs[0].values["frechet"][:] = np.nan
+    assert "never had a finite value" in verdict(contest([early, never], TITLES).lines[0], ["early", "never"])[0]
+
+
 def test_words_follow_the_direction_of_a_metric():
     few, many = [2.0, 2.1, 2.2], [2.0, 2.1, 2.2, 2.05, 2.15, 2.25]
     lower = [value - 1 for value in many]

@@ -132,6 +132,18 @@ def test_overrides_come_in_any_order_and_form():
     assert got.generators[0].network.options["latent"] == 3
 
 
+def test_a_folder_behind_the_name_of_data_is_their_path(tmp_path, monkeypatch):
+    """So it is found again from elsewhere; a name stays a name, also where a folder is called alike."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "breastmnist").mkdir()
+    of = lambda name: {k: v for k, v in get(argv=["--data", name]).data.options.items() if k in ("path", "which")}
+    assert of("hf:mine") == {"path": "mine", "which": ""}
+    assert of("hf:mine:test") == {"path": "mine", "which": "test"}
+    assert of("hf:someone/thing:test") == {"path": None, "which": "someone/thing:test"}
+    assert of("medmnist:breastmnist") == {"path": None, "which": "breastmnist"}
+
+
 def test_a_flag_of_yes_or_no_needs_no_value_and_a_value_may_begin_with_a_minus():
     plug = get(argv=["--data", "folder", "--data.skip_broken", "--data.path", "p", "--data.dequantize", "false"]).data
     assert (plug.options["skip_broken"], plug.options["dequantize"]) == (True, False)

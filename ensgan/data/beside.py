@@ -1,0 +1,112 @@
+"""Labels in files beside images: dataset.json, and KEY.cls or KEY.json of WebDataset; else folders are classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ensgan.data.archives import Member
+from ensgan.data.listing import BESIDE, NOTE, Listing
+from ensgan.types import InputError
+
+LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
+FIELDS = ("label", "cls", "class")  # of KEY.json
+SMALL = 2**20  # bytes of a file with a label
+
+
+def class_names(path: Path, found: Listing) -> list[str] | None:
+    """The class of each image; None if there are no classes.
+
+    They are those of `dataset.json` if there is one with labels, else those of files beside the images, as WebDataset
+    has them (KEY.jpg and KEY.cls or KEY.json), which are then no longer called skipped; else the folders just below
+    `path`, unless an image is in none.
+
+    Raises:
+        InputError: a label that cannot be read, or an image without one.
+    """
+    noted = _noted(path, found.files)
+    if noted is None:
+        noted = _beside(found)
+    if noted is not None:
+        return noted
+    parts = [file.relative_to(path).parts for file in found.files]
+    return None if any(len(part) == 1 for part in parts) else [part[0] for part in parts]
+
+
+def _beside(found: Listing) -> list[str] | None:
+    """The classes in KEY.cls or KEY.json beside each image KEY.jpg; None if there are none."""
+    keys = [_key(str(file)) for file in found.files]
+    for ending in BESIDE:
+        files = {_key(place): file for place, file in found.beside.items() if place.lower().endswith(ending)}
+        there = [files[key] for key in keys if key in files]
+        if not there or _label(there[0]) is None:
+            continue
+        if missing := [key for key in keys if key not in files]:
+            raise InputError(f"{missing[0]}{ending} is missing; give every image its label, or none")
+        labels = [_label(file) for file in there]
+        if None in labels:
+            raise InputError(f"{there[labels.index(None)]} has no label, which others have; add it")
+        kept = [place for place in found.skipped[NOTE] if not place.lower().endswith(ending)]
+        found.skipped.update({NOTE: kept})
+        if not kept:
+            del found.skipped[NOTE]
+        return [str(label) for label in labels]
+    return None
+
+
+def _key(place: str) -> str:
+    """A place without its endings: those of WebDataset begin at the first dot of a name."""
+    folder, slash, name = place.replace("\\", "/").rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+def _label(file: Any) -> str | int | None:
+    """The class in a KEY.cls or KEY.json; None if it has none."""
+    with file.open("rb") if isinstance(file, Path) else file.open() as content:
+        raw = content.read(SMALL + 1)
+    try:
+        if len(raw) > SMALL:
+            raise ValueError("too long")
+        text = raw.decode("utf-8").strip()
+        if file.suffix.lower() == ".cls":
+            return text or None
+        tree = json.loads(text)
+        label = next((tree[key] for key in FIELDS if key in tree), None) if isinstance(tree, dict) else None
+        if not isinstance(label, int | str | None):
+            raise ValueError("no number and no text")
+        return label
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is not the label of an image ({str(error)[:80]}); repair or remove it") from error
+
+
+def _noted(path: Path, files: list[Any]) -> list[str] | None:
+    """The classes that `dataset.json` gives; None where it is not there, or has no labels."""
+    if isinstance(files[0], Member):
+        archive = files[0].archive
+        note: Any = Member(str(archive.top / LABELS), archive)
+        there = note in archive.members()
+    else:
+        note = path / LABELS
+        there = note.is_file()
+    if not there:
+        return None
+    try:
+        with note.open() as file:
+            tree = json.load(file)
+        pairs = tree.get("labels") if isinstance(tree, dict) else None
+        if pairs is None:
+            return None
+        labels = {str(PurePosixPath(name)): label for name, label in pairs}
+        found = [labels[file.relative_to(path).as_posix()] for file in files]
+    except KeyError as error:
+        raise InputError(
+            f"{note} has no label for {error}; complete it, or remove it to take folders for classes"
+        ) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f'{note} is not a list of labels; expected {{"labels": [["a/1.png", 0], ...]}}; repair or remove it'
+        ) from error
+    if not all(isinstance(label, int) and not isinstance(label, bool) for label in found):
+        raise InputError(f"{note} has labels that are not whole numbers; give one class a sample, or remove the file")
+    return [str(label) for label in found]

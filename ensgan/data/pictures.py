@@ -1,0 +1,210 @@
+"""Encoded images, in files or in cells of a table, as pixels: how they are looked at, cropped, resized and decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import numpy as np
+
+from ensgan.data.decoding import Images, opened, orientation_of
+from ensgan.data.facts import Facts
+from ensgan.data.labels import natural
+from ensgan.data.source import Source, from_arrays
+from ensgan.data.streams import stream
+from ensgan.types import InputError
+
+SIZE = "size=64 in Python, --data.size 64 for a run, --size 64 to compare two folders"
+GREY = ("1", "L", "LA")
+COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+MEMORY = 2 * 2**30  # bytes of pixels that are held in memory by default
+BROKEN = "broken"
+LARGEST = 4096  # pixels along a side of an image
+
+
+class Pictures(TypedDict, total=False):
+    """How image files become pixels.
+
+    Attributes:
+        size: crop the largest centred square and resize it to `size` × `size` pixels. By default all images must have
+            one size.
+        channels: 1 for grey, 3 for RGB; by default grey if all images are grey, else RGB.
+        background: the colour under transparent images, such as white (the default), black or '#ff8000'.
+        skip_broken: go on without images that cannot be read.
+    """
+
+    size: int | None
+    channels: int | None
+    background: str
+    skip_broken: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An encoded image in a cell of a table."""
+
+    name: str  # of the cell, for messages
+    content: bytes
+
+    def __str__(self) -> str:
+        """The name."""
+        return self.name
+
+    def open(self) -> io.BytesIO:
+        """The content."""
+        return io.BytesIO(self.content)
+
+
+class Listed(NamedTuple):
+    """Encoded images that nobody has looked at yet.
+
+    Attributes:
+        files: paths, or objects with `open()` and a name as their text.
+        label: the class of each by name; None if there are none.
+        names: all classes in order; None for those that occur, in natural order.
+        named: the short name of a file.
+        skipped: what was left out: kinds, and the names of each.
+    """
+
+    files: Sequence[Any]
+    label: Sequence[str] | None
+    names: tuple[str, ...] | None
+    named: Callable[[Any], str]
+    skipped: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Found(NamedTuple):
+    """Images with only their headers read, the names of their classes, and what else is to be said."""
+
+    images: Images
+    names: tuple[str, ...] | None
+    named: Callable[[Any], str]
+    skipped: tuple[tuple[str, tuple[str, ...]], ...]
+    hints: tuple[str, ...] = ()
+
+    def told(self, known: Facts | None) -> Facts | None:
+        """The facts of the source, with names of files."""
+        if known is None:
+            return None
+        counts = known.classes
+        if self.names is not None and self.images.label is not None:
+            each = Counter(self.images.label.tolist())
+            counts = tuple((name, each[name]) for name in self.names)
+        files = self.images.files
+        named = (lambda i: self.named(files[i])) if known.looked == len(files) else known.named
+        return known._replace(
+            classes=counts,
+            named=named,
+            skipped=self.skipped,
+            hints=self.hints,
+            treated=(*self.images.treated(), *known.treated),
+        )
+
+    def source(self, name: str, resident: bool | Literal["auto"], options: dict[str, Any]) -> Source:
+        """The images as a source, in memory or streamed; `options` are those of `from_arrays` and of `stream`."""
+        images = self.images
+        if resident == "auto":
+            resident = len(images) * math.prod(images.shape) <= MEMORY
+        options = {"classes": self.names, **options}
+        source = from_arrays(name, images.pixels(), images.label, **options) if resident else None
+        source = source or stream(images, name=name, **options)
+        return dataclasses.replace(source, facts=self.told(source.facts))
+
+
+def check(size: int | None = None, channels: int | None = None, background: str = "white", **_: Any) -> None:
+    """Raises InputError for options of pictures that no picture can have."""
+    if size is not None and not 1 <= size <= LARGEST:
+        raise InputError(f"size is {size}; expected 1 to {LARGEST} pixels")
+    if channels not in (None, 1, 3):
+        raise InputError(f"channels is {channels}; expected 1 (grey) or 3 (RGB)")
+    _colour(background)
+
+
+def looked(
+    listed: Listed,
+    size: int | None = None,
+    channels: int | None = None,
+    background: str = "white",
+    skip_broken: bool = False,
+) -> Found:
+    """Reads the headers of images, and settles how they become pixels.
+
+    Raises:
+        InputError: an image that cannot be read, unless such are skipped; images of several sizes without `size`; or a
+            bad `size`, `channels` or `background`.
+    """
+    from PIL import Image  # imported here, so that only runs on image files pay for it
+
+    check(size, channels, background)
+    colour = _colour(background)
+    listed = _without_broken(listed) if skip_broken else listed
+    files, label = listed.files, listed.label
+    modes, shape = set(), None
+    for file in files:
+        with opened(file) as image:  # reads the header only
+            mode, wide_high = image.mode, image.size[:: -1 if orientation_of(image) > 4 else 1]
+        modes.add(mode)
+        if mode not in GREY + COLOUR:
+            raise InputError(f"{file} has mode {mode}; expected 8-bit grey or colour; convert it")
+        shape = shape or wide_high
+        if size is None and wide_high != shape:
+            raise InputError(
+                f"images differ in size: {files[0]} is {_times(shape)}, {file} is {_times(wide_high)} "
+                f"(width×height); give a size to which all are cropped and resized: {SIZE}"
+            )
+    if channels is None:
+        grey = modes <= set(GREY) and len(set(colour)) == 1
+        channels = 1 if grey or modes <= set(GREY) - {"LA"} else 3
+    width, height = (size, size) if size else shape or (0, 0)
+    names = listed.names
+    if label is not None and names is None:
+        names = tuple(sorted(set(label), key=natural))
+    # names of classes, since numbers as names of folders mean themselves
+    each = None if label is None else np.array(label)
+    mode = "L" if channels == 1 else "RGB"
+    images = Images(list(files), each, mode, size, Image.Resampling.LANCZOS, (height, width, channels), colour)
+    return Found(images, names, listed.named, listed.skipped)
+
+
+def _colour(name: str) -> tuple[int, ...]:
+    from PIL import ImageColor
+
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError as error:
+        raise InputError(f"background is {name!r}; expected a colour, such as white, black or '#ff8000'") from error
+
+
+def _without_broken(listed: Listed) -> Listed:
+    """The images that can be decoded."""
+
+    def fine(file: Any) -> bool:
+        try:
+            with opened(file) as image:
+                image.load()
+        except Exception:  # Pillow's decoders raise errors of all kinds for broken data
+            return False
+        return True
+
+    files = listed.files
+    with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
+        good = list(pool.map(fine, files))
+    broken = [file for file, is_fine in zip(files, good, strict=True) if not is_fine]
+    if not broken:
+        return listed
+    kept = [k for k, is_fine in enumerate(good) if is_fine]
+    if not kept:
+        raise InputError(f"none of {len(broken)} images can be read, first {broken[0]}; repair them")
+    skipped = (*listed.skipped, (BROKEN, tuple(sorted(map(listed.named, broken), key=natural))))
+    label = None if listed.label is None else [listed.label[k] for k in kept]
+    return listed._replace(files=[files[k] for k in kept], label=label, skipped=skipped)
+
+
+def _times(shape: tuple[int, int]) -> str:
+    return f"{shape[0]}×{shape[1]}"
