@@ -17,6 +17,7 @@ from ensgan.runs import records
 from ensgan.runs.build import law_of
 from ensgan.runs.restore import Opened
 from ensgan.sampling import draws
+from ensgan.sampling.truncation import truncated
 from ensgan.types import Array, InputError
 
 
@@ -61,6 +62,11 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
     i = member(kind, index, game.M)
     return np.eye(game.M)[i], f"generator {i}"
+
+
+def shrunk(run: Opened, truncation: float | None) -> Opened:
+    """The run with the priors that `--truncation` asks for."""
+    return run if truncation is None else run._replace(game=truncated(run.game, truncation))
 
 
 def drawn(run: Opened, key: Array, num: int, choice: str | None, label: str | None) -> tuple[Any, str, Any]:

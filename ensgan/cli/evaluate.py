@@ -7,14 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ensgan.cli import choices
 from ensgan.cli.checks import CLASSIFIER_STEPS, enough, repeats_or_default
 from ensgan.evaluation import features, selection
 from ensgan.evaluation.classifier import classifiable, train_classifier
+from ensgan.evaluation.copying import TRAIN, describe_copying, evaluate_copying
 from ensgan.evaluation.features import of_inception
 from ensgan.evaluation.tables import evaluate_classes, evaluate_distances, evaluate_modes
 from ensgan.evaluation.text import describe_classes, describe_distances, describe_modes, describe_scores
-from ensgan.runs.restore import opened
+from ensgan.runs.restore import Opened, opened
+from ensgan.sampling import draws
+from ensgan.sampling.inference import every_member
+from ensgan.sampling.sampler import sample
 from ensgan.types import InputError
 
 
@@ -30,7 +36,7 @@ def evaluate(
     data_dir: str | None = None,
     from_step: str | None = None,
 ) -> None:
-    """Measure the generators of a run on held-out data (report split): modes or classes, distances, scores.
+    """Measure the generators of a run on held-out data (report split): modes or classes, distances, copies, scores.
 
     `ensgan evaluate --real A --fake B` compares two folders of images or .npz files instead; it has its own --help.
 
@@ -92,4 +98,18 @@ def evaluate(
     measured = partial(evaluate_distances, game, state, source, features=of, num=count, cache=cache, **law)
     each = measured(names=settings.distances, repeats=0)  # as in the log
     print(describe_distances(measured(among=[chosen.best], repeats=repeats), each) + "\n")
+    samples = _samples(found, min(count, source.num["report"] or count), weights, shares)
+    most = TRAIN if inception is None else count  # Inception takes a second for a few images
+    by = {"features": of, "num": count, "train": most, "seed": settings.seed, "cache": cache}
+    print(describe_copying(evaluate_copying(source, samples, **by), str(run)) + "\n")
     print(describe_scores(scores, "report"))
+
+
+def _samples(found: Opened, num: int, weights: Any, shares: Any) -> dict[str, Any]:
+    """Samples of every generator and of the mixture."""
+    game, state = found.game, found.state
+    key = jax.random.fold_in(jax.random.key(found.config.seed), 3)
+    label = None if game.classes is None else draws.labels(game, key, num, law=shares)
+    members = every_member(game, state, key, num, label)
+    mixture = sample(game, state, key, num, weights=weights, label=label)
+    return {**{f"generator {i}": x for i, x in enumerate(members)}, "mixture": mixture}

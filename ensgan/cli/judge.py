@@ -23,6 +23,7 @@ from ensgan.runs.origin import Elsewhere
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
+from ensgan.sampling.truncation import scales
 from ensgan.types import InputError
 
 CHANCE = 0.249  # Brier score, hardly better than the ¼ of ½ for everything
@@ -37,6 +38,7 @@ def judge(
     rule: str | None = None,
     calibrate: str | None = None,
     classes: str | None = None,
+    truncation: float | None = None,
     data_dir: str | None = None,
     from_step: str | None = None,
 ) -> None:
@@ -54,6 +56,7 @@ def judge(
         calibrate: isotonic (default), logistic or temperature.
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        truncation: judge samples of latents that are drawn towards their mean, as `ensgan sample --truncation`.
         data_dir: where the data are now (default: where they were).
         from_step: the step of the checkpoint to take, or best (default: the newest).
 
@@ -75,6 +78,7 @@ def judge(
     asked = None if place is None or read is None else _checked(place, *read, found)
     law = choices.law(classes, found)
     weights, text = choices.weights(from_, found, classes=law)
+    found = choices.shrunk(found, truncation)
     wanted = Wanted(rule, calibrate, classes=law)
     fitted = None if asked is None else stored_judge(found, weights, wanted)
     if fitted is None:
@@ -118,7 +122,7 @@ def judge_of(run: Opened, weights: np.ndarray, wanted: Wanted) -> Judge:
         command = f"ensgan judge {run.directory} {text}".strip()
         raise Elsewhere(
             f"{run.directory} holds no judge of this kind for these samples; make one where the data are, with "
-            f"`{command}` and the same --from. To make one now, they are needed: {error}"
+            f"`{command}` and the same --from and --truncation. To make one now, they are needed: {error}"
         ) from error
 
 
@@ -130,6 +134,7 @@ def stored_judge(run: Opened, weights: np.ndarray, wanted: Wanted) -> Judge | No
     if (wanted.smooth and not found.smooth) or not found.average:
         return None
     laws: list[tuple[Any, Any]] = [(draws.probabilities(run.game, run.state, weights), found.law)]
+    laws.append((scales(run.game), found.scales))
     if run.game.classes is not None:
         shares = training_law(run.source) if wanted.classes is None else wanted.classes
         laws.append((draws.class_shares(run.game, shares), found.classes))

@@ -21,6 +21,7 @@ from ensgan.data.limits import memory
 from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
+from ensgan.evaluation.truncation import describe_truncation, evaluate_truncation
 from ensgan.refine import NothingAccepted
 from ensgan.runs.gallery import save_files, save_picture, save_table
 from ensgan.runs.restore import Opened, opened
@@ -29,8 +30,10 @@ from ensgan.sampling.judge import Judge
 from ensgan.sampling.refinement import Refinement, Sampler, check_smooth, effort, refined
 from ensgan.sampling.sampler import mean_output
 from ensgan.sampling.sampler import sample as drawn
+from ensgan.sampling.truncation import check_truncation
 from ensgan.types import Array, InputError
 
+MEASURED = 1000  # most held-out reals
 MEMORY = min(2**32, memory() // 8)  # bytes of samples that one command holds; several times as many at its end
 PICTURE = 2**29  # bytes of pixels in one picture
 
@@ -45,6 +48,7 @@ def sample(
     seed: int = 0,
     label: str | None = None,
     classes: str | None = None,
+    truncation: float | None = None,
     data_dir: str | None = None,
     from_step: str | None = None,
     refine: str | None = None,
@@ -70,6 +74,8 @@ def sample(
             their law).
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
+        truncation: draw latents towards their mean: with 0.7, 0.7·z in place of z, so 0.7 times the deviation of normal
+            latents. Samples get more typical and less varied; what that costs in recall is printed.
         data_dir: where the data are now (default: where they were).
         from_step: the step of the checkpoint to take, or best (default: the newest).
         refine: how the run's judge refines samples: obrs, drs, mh, ddls, dot or collaborative.
@@ -84,23 +90,21 @@ def sample(
     """
     file, how = Path(out), Refinement(refine or "obrs", budget, rate)
     folder = _check_target(out, file)
-    check_seed(seed, "--seed")
-    for flag, given in (("budget", budget), ("rate", rate), ("rule", rule), ("calibrate", calibrate)):
-        if refine is None and given is not None:
-            raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
+    _check_numbers(seed, truncation, refine, budget=budget, rate=rate, rule=rule, calibrate=calibrate)
     found = opened(run, data_dir, from_step)
     _check_size(file, num, found.game.sample_shape, folder)
     names = choices.class_names(found)
     asked = choices.classes(label, names)
     _check_choice(from_, stratified, refine, label, classes)
-    if refine is not None:  # wrong input is refused before a judge is fitted
-        if asked is not None and len(asked) > 1:
-            raise InputError("--refine takes one class or all of them; give --label one class, or leave it out")
-        effort(found.game, how)
-        check_smooth(how.method, combine.is_smooth(rule, calibrate))
+    if refine is not None:  # before a judge is fitted
+        _check_refinement(found, asked, how, rule, calibrate)
     law = choices.law(classes, found) if label is None else None
     weights, text = choices.weights("mixture" if from_ == "average" else from_, found, ", or average", law)
-    key, game, state = jax.random.key(seed), found.game, found.state
+    key = jax.random.key(seed)
+    if truncation is not None:
+        text = f"{text}, truncation {truncation:g}"
+        found = _shrunk(found, key, truncation, weights, asked, law)
+    game, state = found.game, found.state
     tags: Any = draws.labels(game, key, num, None if asked is None else np.resize(asked, num), law)
     if refine is not None:
         judge = judge_of(found, weights, Wanted(rule, calibrate, smooth=how.kind.gradient))
@@ -112,7 +116,7 @@ def sample(
         text = f"the average of outputs, weighted as {text},"
     else:
         x = np.asarray(drawn(game, state, key, num, weights=weights, label=tags, stratified=stratified))
-    _write(file, x, tags, asked, found, folder)
+    _write(file, x, tags, asked, found, folder, truncation)
     print(_told(num, text, file, None if asked is None or names is None else [names[k] for k in asked]))
 
 
@@ -151,6 +155,25 @@ def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> No
         raise InputError(f"--out is {out}, and samples of one number have no picture; give a name that ends in .npz")
 
 
+def _check_numbers(seed: int, truncation: float | None, refine: str | None, **ways: Any) -> None:
+    """Raises InputError for numbers out of range, and for flags that do nothing without --refine."""
+    check_seed(seed, "--seed")
+    if truncation is not None:
+        check_truncation(truncation)
+    for flag, given in ways.items():
+        if refine is None and given is not None:
+            raise InputError(f"--{flag} is given without --refine; say how samples are refined: --refine obrs")
+
+
+def _check_refinement(
+    found: Opened, asked: list[int] | None, how: Refinement, rule: str | None, calibrate: str | None
+) -> None:
+    if asked is not None and len(asked) > 1:
+        raise InputError("--refine takes one class or all of them; give --label one class, or leave it out")
+    effort(found.game, how)
+    check_smooth(how.method, combine.is_smooth(rule, calibrate))
+
+
 def _check_choice(
     choice: str | None, stratified: bool, refine: str | None, label: str | None, classes: str | None
 ) -> None:
@@ -166,7 +189,32 @@ def _check_choice(
         )
 
 
-def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found: Opened, folder: bool) -> None:
+def _shrunk(
+    found: Opened, key: Array, truncation: float, weights: Any, asked: list[int] | None, law: np.ndarray | None
+) -> Opened:
+    """The run with truncated latents; prints what that costs, for classes as they are among held-out reals."""
+    reals = found.reals("report", MEASURED)
+    classes = asked if law is None else np.flatnonzero(law).tolist()
+    if reals is not None:
+        again = jax.random.fold_in(key, 2)
+        table = evaluate_truncation(found.game, found.state, reals, again, truncation, weights=weights, classes=classes)
+        print(
+            "what truncation costs is not known, because there are too few held-out reals"
+            if table is None
+            else describe_truncation(table)
+        )
+    return choices.shrunk(found, truncation)
+
+
+def _write(
+    file: Path,
+    x: np.ndarray,
+    tags: Any,
+    asked: list[int] | None,
+    found: Opened,
+    folder: bool,
+    truncation: float | None,
+) -> None:
     if folder:
         file.mkdir(exist_ok=True)
         save_files(file, x, tags, choices.class_names(found))
@@ -177,6 +225,7 @@ def _write(file: Path, x: np.ndarray, tags: Any, asked: list[int] | None, found:
         arrays: dict[str, Any] = {
             "x": x if table is None else table.undone(x).astype(np.float32),
             **({"images": to_uint8(x)} if x.ndim == 4 else {}),
+            **({} if truncation is None else {"truncation": np.float32(truncation)}),
         }
         names = choices.class_names(found)
         np.savez(file, **arrays if tags is None else {**arrays, "label": tags, NAMES: np.array(names)})

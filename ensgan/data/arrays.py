@@ -7,6 +7,7 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,7 +80,8 @@ def read_npz(path: Path, x: str | None = None, y: str | None = None) -> Arrays:
         )
     if not path.is_file():
         raise InputError(f"{path} is missing; expected an .npz or .npy file; correct the path")
-    broken = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+    # NumPy reads the head of an array as Python's words, so a damaged one may be no Python.
+    broken = (OSError, ValueError, EOFError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error, RuntimeError)
     with path.open("rb") as raw:  # np.load would leave a broken file open
         try:
             if not zipfile.is_zipfile(raw):

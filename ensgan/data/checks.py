@@ -16,6 +16,14 @@ def check_seed(seed: int, name: str = "seed") -> None:
         raise InputError(f"{name} is {seed}; it must be at least 0 and below 2³²")
 
 
+def as_array(x: Any, what: str) -> np.ndarray:
+    """The array of a user. Raises InputError for lists that are none, as their rows have different lengths."""
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InputError(f"{what} has rows of different lengths; give an array, or lists of one length") from error
+
+
 def checked_samples(x: Any, what: str) -> np.ndarray:
     """A user's samples as uint8 `[n, H, W, C]`, or as finite float32 `[n, D]` or `[n, H, W, C]`.
 
@@ -26,7 +34,7 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
     Raises:
         InputError: another dtype or shape, or float values that are not finite.
     """
-    x = np.asarray(x)
+    x = as_array(x, what)
     seen = f"{what} is {x.dtype} {list(x.shape)}"
     if x.dtype != np.uint8 and not jnp.issubdtype(x.dtype, np.floating):
         raise InputError(f"{seen}; expected uint8 images or float32 samples; convert it")
@@ -59,7 +67,7 @@ def _channels(shape: tuple[int, ...]) -> str:
 
 def checked_labels(label: Any, num: int, what: str, classes: int | None = None) -> np.ndarray:
     """A user's labels as int32 `[num]`. Raises InputError unless they are integers 0..classes-1, one per sample."""
-    label = np.asarray(label)
+    label = as_array(label, what)
     if not np.issubdtype(label.dtype, np.integer) or label.shape != (num,):
         raise InputError(f"{what} is {label.dtype} {list(label.shape)}; expected integers [{num}], one per sample")
     if label.size and (label.min() < 0 or label.max() >= (classes or 2**31)):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ensgan.data.checks import as_array
 from ensgan.types import InputError
 
 Classes = int | Sequence[str] | None  # how many classes, or their names in order; None is as many as labels differ
@@ -61,7 +62,7 @@ def map_labels(label: Any, num: int, what: str, classes: Classes = None) -> tupl
 
 def plain_labels(label: Any, num: int, what: str) -> np.ndarray:
     """Labels as an array of integers or of str, `[num]`. Raises InputError for others."""
-    label = np.asarray(label)
+    label = as_array(label, what)
     if label.dtype.kind == "S":
         label = np.char.decode(label, "utf-8", "replace")
     if label.dtype.kind == "O" and all(isinstance(each, str) for each in label.flat):

@@ -239,7 +239,7 @@ def _labels(column: Any, name: str, place: Path) -> Any:
             raise InputError(f"column {name!r} of {place} holds no labels; name another by --data.y")
         return np.array([str(cell) for cell in column])
     if column.dtype.kind == "f":
-        if not (np.isfinite(column).all() and (column == np.rint(column)).all()):
+        if not (np.isfinite(column).all() and (column == np.rint(column)).all() and (np.abs(column) < 2**53).all()):
             raise InputError(
                 f"column {name!r} of {place} holds labels that are not whole numbers; name another by --data.y, or all "
                 "columns of a sample by --data.columns"

@@ -1,6 +1,7 @@
 """Distances and scores of samples, as pure functions of arrays."""
 
 from ensgan.metrics.classes import ClassScores, class_floor, class_scores, inception_score
+from ensgan.metrics.copying import Copying, copying
 from ensgan.metrics.diversity import duplicate_radius, duplicates, support
 from ensgan.metrics.gaussian import Moments, frechet_distance, moments, moments_of_parts
 from ensgan.metrics.kernels import bandwidth, gaussian_kernel, kid, mmd, squared_distances
@@ -12,6 +13,7 @@ from ensgan.metrics.transport import Sinkhorn, sinkhorn, sliced_wasserstein, was
 
 __all__ = [
     "ClassScores",
+    "Copying",
     "Estimate",
     "Measured",
     "ModeScores",
@@ -21,6 +23,7 @@ __all__ = [
     "bandwidth",
     "class_floor",
     "class_scores",
+    "copying",
     "coverage",
     "duplicate_radius",
     "duplicates",

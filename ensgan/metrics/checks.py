@@ -38,13 +38,25 @@ def check_varied(x: np.ndarray, what: str) -> None:
 
 def check_finite(x: Any, what: str) -> np.ndarray:
     """`check_samples` of a part of the samples, which may be one."""
-    x = np.asarray(x, np.float64)
+    x = as_numbers(x, what)
     if x.ndim != 2 or x.shape[1] < 1:
         raise InputError(f"{what} have the shape {list(x.shape)}; expected one row per sample, [n, D]")
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x).all(axis=1)).sum())
         raise InputError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers: find out which step produces them")
     return x
+
+
+def as_numbers(x: Any, what: str) -> np.ndarray:
+    """Real numbers as float64. Raises InputError for texts, objects, complex numbers and rows of different lengths."""
+    try:
+        found = np.asarray(x)
+        if found.dtype.kind not in "OUSc":
+            return found.astype(np.float64)
+        seen = f"numbers of type {found.dtype}"
+    except ValueError:
+        seen = "rows of different lengths"
+    raise InputError(f"{what} hold {seen}; expected real numbers")
 
 
 def check_pair(real: Any, fake: Any, least: int = 2, equal: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import rel_entr
 
+from ensgan.metrics.checks import as_numbers
 from ensgan.metrics.measurement import Estimate
 from ensgan.types import InputError
 
@@ -28,7 +29,15 @@ def class_scores(label: np.ndarray, law: np.ndarray) -> ClassScores:
     Args:
         label: the class of each sample, integers `[n]` in 0..K-1, as a classifier finds them.
         law: shares of the classes in the data, `[K]`, with sum 1.
+
+    Raises:
+        InputError: labels that are no such integers, or none.
     """
+    label, law = np.asarray(label), np.asarray(law)
+    if label.ndim != 1 or label.dtype.kind not in "iu" or not len(label) or law.ndim != 1:
+        raise InputError(f"label is {label.dtype} {list(label.shape)}; expected integers [n], at least one")
+    if label.min() < 0 or label.max() >= len(law):
+        raise InputError(f"label holds {label.min()}..{label.max()}; expected 0..{len(law) - 1}, as law has {len(law)}")
     share = np.bincount(label, minlength=len(law)) / len(label)
     return ClassScores(float((share > 0).sum()), *_class_distances(share, law), 0.5 * float(np.abs(share - law).sum()))
 
@@ -75,7 +84,7 @@ def inception_score(probability: np.ndarray, splits: int = 10) -> Estimate:
     Raises:
         InputError: rows that are no probabilities, or fewer samples than splits.
     """
-    p = np.asarray(probability, np.float64)
+    p = as_numbers(probability, "probability")
     if p.ndim != 2 or not (p >= 0).all() or not np.allclose(p.sum(axis=1), 1.0, atol=1e-4):
         raise InputError(f"probability is {list(p.shape)}; expected [n, K], numbers ≥ 0 with sum 1 in every row")
     if not 1 <= splits <= len(p):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from ensgan.metrics.checks import check_samples, check_varied
+from ensgan.metrics.checks import as_numbers, check_samples, check_varied
 from ensgan.types import InputError
 
 
@@ -47,7 +47,7 @@ def duplicates(x: Any, radius: float) -> float:
     """
     if not radius >= 0.0:
         raise InputError(f"radius is {radius}; it must be at least 0")
-    x = np.asarray(x, np.float64)
+    x = as_numbers(x, "samples")
     if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
         raise InputError(f"samples are {list(x.shape)}; expected at least 2 rows [n, D] of finite numbers")
     return float((pdist(x) <= radius).mean())

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import rel_entr
 
+from ensgan.types import InputError
+
 
 class ModeScores(NamedTuple):
     """How samples cover the modes of a Gaussian mixture."""
@@ -30,7 +32,15 @@ def mode_scores(x: np.ndarray, centers: np.ndarray, std: float, weights: np.ndar
         centers: `[K, D]`.
         std: standard deviation of every mode.
         weights: shares of the modes, `[K]` with sum 1, which then stand for uniform; uniform if not given.
+
+    Raises:
+        InputError: samples of another shape than the centers, or none.
     """
+    x, centers = np.asarray(x), np.asarray(centers)
+    if {x.dtype.kind, centers.dtype.kind} & set("OUSc"):
+        raise InputError(f"samples are {x.dtype} and centers {centers.dtype}; expected real numbers")
+    if x.ndim != 2 or centers.ndim != 2 or not len(x) or x.shape[1] != centers.shape[1]:
+        raise InputError(f"samples are {list(x.shape)} and centers {list(centers.shape)}; expected [n, D] and [K, D]")
     distance = np.sqrt(((x[:, None] - centers[None]) ** 2).sum(-1))
     nearest, radius = distance.argmin(1), distance.min(1)
     good = radius <= 3.0 * std

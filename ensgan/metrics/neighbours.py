@@ -69,7 +69,14 @@ def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
         real: `[n, D]`, n > k.
         fake: `[m, D]`.
         k: which neighbour sets the radius.
+
+    Raises:
+        InputError: arrays of other shapes, no more than k reals, or no fakes.
     """
+    if np.ndim(real) != 2 or np.ndim(fake) != 2 or real.shape[1] != fake.shape[1]:
+        raise InputError(f"reals are {list(np.shape(real))} and fakes {list(np.shape(fake))}; give [n, D] and [m, D]")
+    if not 1 <= k < len(real) or not len(fake):
+        raise InputError(f"there are {len(real)} reals and {len(fake)} fakes; give more than {k} and at least 1")
     own = np.array(squared_distances(jnp.asarray(real), jnp.asarray(real)))
     np.fill_diagonal(own, -np.inf)  # itself, whatever rounding left of 0
     radius = np.partition(own, k, axis=1)[:, k]

@@ -47,6 +47,7 @@ def from_nnx(
             take `label`.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    _check_count(classes)
     blank = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
     form = _form(blank)
     _check_classes(classes, form.accepted)
@@ -284,14 +285,18 @@ def _check_input(x: Array, in_shape: Shape) -> None:
 
 
 def _check_classes(classes: int | None, accepted: Collection[str]) -> None:
-    if classes is None:
-        return
-    if not isinstance(classes, int) or classes < 1:
-        raise InputError(f"classes is {classes!r}; give a whole number, at least 1, or None if there are no classes")
-    if "label" not in accepted:
+    _check_count(classes)
+    if classes is not None and "label" not in accepted:
         raise InputError(
             f"classes is {classes}, but the module takes no labels; let its __call__ take the keyword `label`, or "
             "leave classes out"
+        )
+
+
+def _check_count(classes: int | None) -> None:
+    if classes is not None and (not isinstance(classes, int) or not 1 <= classes < 2**31):
+        raise InputError(
+            f"classes is {classes!r}; give a whole number from 1 to 2³¹ − 1, or None if there are no classes"
         )
 
 

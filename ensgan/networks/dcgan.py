@@ -44,6 +44,7 @@ def dcgan_generator(
     Raises:
         InputError: other sizes or unknown names.
     """
+    check_range("width", width, 1)
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
     widths = [width * 2**i for i in reversed(range(doublings))]
@@ -97,6 +98,7 @@ def dcgan_discriminator(
         InputError: other sizes or unknown names.
     """
     check_range("projection", projection)
+    check_range("width", width, 1)
     size, channels = image_shape(sample_shape, STAGES)
     base, doublings = STAGES[size]
     if projection:

@@ -195,6 +195,10 @@ class _Discriminator(nnx.Module):
 
 
 def _widths(width: int, doublings: int, expansion: int, group_width: int) -> list[int]:
+    if min(width, expansion, group_width) < 1:
+        raise InputError(
+            f"width is {width}, expansion {expansion} and group_width {group_width}; each must be at least 1"
+        )
     if (width * expansion) % group_width:
         raise InputError(
             f"width {width} × expansion {expansion} is {width * expansion}, which is not a multiple of "

@@ -95,7 +95,7 @@ def _facts(
 
 
 def _healings(records: list[Record]) -> list[Section]:
-    """The members that stopped being finite, and what became of them."""
+    """The members that stopped being finite or died, and what became of them."""
     found = [record for record in records if record.get("kind") == "healing"]
     if not found:
         return []
@@ -108,7 +108,7 @@ def _healings(records: list[Record]) -> list[Section]:
         )
         for each in found
     ]
-    note = "Members that made a step fail started again, with a new optimiser and smaller steps."
+    note = "Members that made a step fail, or were dead, started again, with a new optimiser and smaller steps."
     return [
         Section("Healed members", [note], tables=[table(("step", "member", "what failed", "starts again as"), rows)])
     ]

@@ -153,17 +153,22 @@ def _game(playing: _Playing, sample_shape: Shape, samples: int | None) -> Game:
         network = network if settings.pack == 1 else networks.packed(network, settings.pack)
         numbers = _own_numbers(optimizer.options, settings.count, schedule)
         made = optim.OPTIMIZERS[optimizer.name](**numbers)
-        heals = config.on_failure == "heal" or (config.on_failure == "auto" and members >= MANY and schedule is None)
         return Group(
             network=network,
             count=settings.count,
-            optimizer=paced(made) if heals else made,
+            optimizer=paced(made) if _heals(config, members) else made,
             latent=latent,
             execute=settings.execute,
             remat=settings.remat,
             shared=tuple(settings.shared),
         )
 
+    if config.heal_collapsed and not (_heals(config, M) or _heals(config, N)):
+        raise InputError(
+            f"heal_collapsed is {config.heal_collapsed}, but members of this game do not heal: on_failure is "
+            f"{config.on_failure!r}, with {M} generators, {N} discriminators and the schedule {config.schedule.name}; "
+            "give on_failure = 'heal' (--on-failure heal)"
+        )
     return Game(
         generators=[group(settings, networks.GENERATORS, shared_g, M) for settings in config.generators],
         discriminators=[
@@ -183,6 +188,12 @@ def _game(playing: _Playing, sample_shape: Shape, samples: int | None) -> Game:
         coverage=config.coverage,
         schedule=schedule,
     )
+
+
+def _heals(config: Config, members: int) -> bool:
+    """Whether the members of a side, which has so many, get a new life."""
+    many = members >= MANY and config.schedule.name == "none"
+    return config.on_failure == "heal" or (config.on_failure == "auto" and many)
 
 
 def _made(table: dict[str, Callable[..., Any]], plug: Plug, **supplied: Any) -> Any:

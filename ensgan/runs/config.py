@@ -86,6 +86,8 @@ class Config:
         max_healings: how often a member is healed before it rests as a copy of the best.
         dtype: of the computations of all networks whose own dtype is float32; bfloat16 is for accelerators. Weights,
             optimisers, losses and averages stay in float32.
+        heal_collapsed: number of scores in a row after which a member that is finite and dead is healed as well:
+            outputs that are all alike, an AUC of exactly 1/2 or 1 against all, or weights that do not change; 0 is off.
         coverage: whether every discriminator sees every sample, samples are dealt out among discriminators, or each
             sees those of the opponents that the pairing names (ring, grid, random).
         log_every: steps between two records of the training metrics, which are means over them.
@@ -126,6 +128,7 @@ class Config:
     on_failure: Literal["auto", "heal", "stop"] = "auto"
     max_healings: int = 3
     dtype: Literal["float32", "bfloat16"] = "float32"
+    heal_collapsed: int = 0
     coverage: Literal["full", "split", "neighbours"] = "full"
     log_every: int = 100
     eval_every: int = 1000
@@ -160,7 +163,7 @@ class Config:
         for key in ("log_every", "eval_every", "checkpoint_every", "keep", "held_out"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        for key in ("max_healings", "profile", "keep_every", "patience"):
+        for key in ("max_healings", "heal_collapsed", "profile", "keep_every", "patience"):
             if getattr(self, key) < 0:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 0")
         check_seed(self.seed)
@@ -194,11 +197,11 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # an editor may have put a mark before the text
         tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:  # of which the second is a ValueError too
         raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error
     except RecursionError as error:
         raise InputError(f"{path} nests its values too deeply; a configuration has a few levels") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # also numbers of thousands of digits
         raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")

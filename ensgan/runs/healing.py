@@ -50,11 +50,11 @@ def heal(game: Game, program: Program, state: State, most: int) -> Healed | None
     state = state._replace(**program.put({"step": state.step, "fault": state.fault}))
     named, other = (side, member), 1 - side
     plain = cause == UPDATE or not program.source.resumable  # the member itself; or a batch that cannot be read twice
-    own = _remedies(game, program, state, *named, most)
-    others = [_remedies(game, program, state, other, k, most)[:1] for k in range((game.M, game.N)[other])]
+    own = remedies(game, program, state, *named, most)
+    others = [remedies(game, program, state, other, k, most)[:1] for k in range((game.M, game.N)[other])]
     remedy, better = None, own[:1] if plain else []
     for trial in [] if plain else [*own, *(each for found in others for each in found)]:
-        fault = _next_fault(program, _applied(game, program, state, trial))
+        fault = _next_fault(program, applied(game, program, state, trial))
         if fault is None:
             remedy = trial
             break
@@ -63,19 +63,24 @@ def heal(game: Game, program: Program, state: State, most: int) -> Healed | None
     remedy = remedy or next(iter(better), None)
     if remedy is None:
         return None
+    mine = (remedy.side, _firsts(game, remedy.side)[remedy.group] + remedy.slot) == named
+    why = CAUSES[cause] if mine else f"which spoiled {KINDS[side]} {member}"
+    return Healed(applied(game, program, state, remedy), event_of(game, remedy, step + 1, why))
+
+
+def event_of(game: Game, remedy: Remedy, step: int, cause: str) -> dict[str, Any]:
+    """The record of a new life for the log."""
     kind, first = KINDS[remedy.side], _firsts(game, remedy.side)[remedy.group]
-    mine = (remedy.side, first + remedy.slot) == named
-    event = {
+    return {
         "kind": "healing",
-        "step": step + 1,
+        "step": step,
         "side": kind,
         "member": first + remedy.slot,
-        "cause": CAUSES[cause] if mine else f"which spoiled {KINDS[side]} {member}",
+        "cause": cause,
         "remedy": f"a copy of {kind} {first + remedy.donor}",
         "times": remedy.pace.healings,
         "rests": remedy.pace.factor == 0.0,
     }
-    return Healed(_applied(game, program, state, remedy), event)
 
 
 def describe(event: dict[str, Any]) -> str:
@@ -96,7 +101,7 @@ def recover(game: Game, program: Program, state: State) -> State:
             number = SIDES.index(side)
             for donor in _donors(game, program, state, number, group, slot, pace)[:1]:
                 same = Remedy(number, group, slot, donor, Pace(0.0, int(pace.healings[slot])))
-                state = _applied(game, program, state, same)
+                state = applied(game, program, state, same)
     return _on(game, program, state, eased)(state)
 
 
@@ -110,16 +115,21 @@ class Remedy(NamedTuple):
     pace: Pace  # numbers
 
 
-def _remedies(game: Game, program: Program, state: State, side: int, member: int, most: int) -> list[Remedy]:
-    """What a member could get, best first; empty where it is not healed, where it rests, or where it is alone."""
-    group = int(np.searchsorted(_firsts(game, side), member, side="right")) - 1
-    slot = member - _firsts(game, side)[group]
+def remedies(game: Game, program: Program, state: State, side: int, member: int, most: int) -> list[Remedy]:
+    """What a member of a side could get, best first; empty where it is not healed, rests, or is alone."""
+    group, slot = place_of(game, side, member)
     pace = _paces(program, state, SIDES[side], group)
     if pace is None or pace.factor[slot] == 0.0:
         return []
     count = int(pace.healings[slot]) + 1
     new = Pace(0.0 if count > most else float(pace.factor[slot]) / 2, count)
     return [Remedy(side, group, slot, donor, new) for donor in _donors(game, program, state, side, group, slot, pace)]
+
+
+def place_of(game: Game, side: int, member: int) -> tuple[int, int]:
+    """The group of a member, and its number in that."""
+    group = int(np.searchsorted(_firsts(game, side), member, side="right")) - 1
+    return group, member - _firsts(game, side)[group]
 
 
 def _next_fault(program: Program, state: State) -> tuple[int, int] | None:
@@ -149,7 +159,8 @@ def _donors(game: Game, program: Program, state: State, side: int, group: int, s
     return sorted(others, key=lambda k: -float(np.asarray(ratings)[first + k]))
 
 
-def _applied(game: Game, program: Program, state: State, remedy: Remedy) -> State:
+def applied(game: Game, program: Program, state: State, remedy: Remedy) -> State:
+    """The state in which a member starts again."""
     side, group, slot, donor, pace = remedy
     pace = Pace(np.float32(pace.factor), np.int32(pace.healings))
     run = lambda state, slot, donor, pace: revived(game, state, SIDES[side], group, slot, donor, pace)

@@ -17,13 +17,14 @@ from ensgan.reporting.files import RunFiles
 from ensgan.sampling.calibration import Quality
 from ensgan.sampling.combine import assembled
 from ensgan.sampling.judge import Judge, Parts
+from ensgan.sampling.truncation import scales
 from ensgan.types import InputError
 
 
 def save(directory: Path, judge: Judge, step: int) -> None:
     """Writes a fitted judge of the state of `step`."""
     tree = {
-        **{key: getattr(judge, key) for key in ("rule", "calibrate", "law", "average", "classes")},
+        **{key: getattr(judge, key) for key in ("rule", "calibrate", "law", "average", "scales", "classes")},
         "step": step,
         "parts": judge.parts._asdict() if judge.parts else {},
         "before": judge.before._asdict() if judge.before else {},
@@ -61,13 +62,23 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
         tried = np.asarray(calibrator(head(jnp.zeros((len(parts.who), 2)))))
         if tried.shape != (2,) or not np.isfinite(tried).all():
             raise ValueError("it gives no scores")
-        fits = len(law) == game.M and len(parts.scale) == len(parts.shift) == len(parts.who) and max(parts.who) < game.N
+        own = tree.get("scales", scales(game))  # earlier versions knew no others
+        fits = (
+            len(law) == len(own) == game.M
+            and len(parts.scale) == len(parts.shift) == len(parts.who)
+            and max(parts.who) < game.N
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, EOFError, InputError) as error:
         raise InputError(f"{file} cannot be read; write it again with `ensgan judge {directory}`") from error
     if not fits:
         raise InputError(f"{file} is of other members; write it again with `ensgan judge {directory}`")
     return found._replace(
-        law=law, average=bool(tree["average"]), classes=tree.get("classes"), before=before, after=after
+        law=law,
+        average=bool(tree["average"]),
+        scales=own,
+        classes=tree.get("classes"),
+        before=before,
+        after=after,
     )
 
 

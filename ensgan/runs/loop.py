@@ -24,6 +24,7 @@ from ensgan.game.state import State
 from ensgan.pace import pace_of
 from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, read_metrics, write_report
 from ensgan.reporting.files import RunFiles
+from ensgan.runs import collapse
 from ensgan.runs import directory as rundir
 from ensgan.runs.best import Best, agreed, best_of, value_of
 from ensgan.runs.build import law_of
@@ -81,6 +82,7 @@ class Loop:
         """Takes the law of labels from the configuration."""
         self.law = law_of(self.config, self.game, self.source)
         self.best = Best()
+        self.history: list[dict[str, Any]] = []  # of scores and healings, from which dead members are known
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         """Trains from step `begin` to the end, or until a signal is in `caught`; the last state."""
@@ -93,12 +95,16 @@ class Loop:
             file = RunFiles(self.directory).metrics
             self.best = agreed(best_of(read_metrics(file) if file.is_file() else [], config.best, begin))
             self.checkpoints.best = self.best.step
+        if config.heal_collapsed:
+            file = RunFiles(self.directory).metrics
+            logged = read_metrics(file) if file.is_file() else []
+            self.history = collapse.remembered(logged, config.eval_every, begin)
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)
         missed = begin % config.eval_every == 0 and int(state.rated) < begin and begin > 0
         if begin == config.steps or missed:
             state = self.evaluate(state, begin)  # nothing to train, or a signal came before these scores were made
-            state = recover(self.game, self.program, state) if missed else state
+            state = self.renewed(state, begin) if missed else state
             self.checkpoints.save(begin, state)
         for begun, end in stretches(begin, config.steps, marks):
             if self.enough():
@@ -134,7 +140,7 @@ class Loop:
                     state = self.evaluate(state, end)
                     due = due or self.best.step == end or self.enough()
                 if end % config.eval_every == 0:
-                    state = recover(self.game, self.program, state)
+                    state = self.renewed(state, end)
             except BaseException:  # what was trained is not lost; but the other processes know nothing of it
                 if due and not processes.several():
                     self.checkpoints.save(end, state)
@@ -179,11 +185,28 @@ class Loop:
                 hint = "" if heals else ", or let members heal: --on-failure heal"
                 self.give_up(state, f"{fault}{more}; no later update was applied", TAME + hint)
             state = healed.state
-            self.outputs.watcher.note(describe(healed.event))
-            if self.outputs.log is not None:
-                self.outputs.log.write(healed.event)
+            self.told(healed.event)
             if int(jax.device_get(state.step)) == end:  # its last update alone was bad
                 return state, total
+
+    def renewed(self, state: State, step: int) -> State:
+        """The state after scores at a multiple of `eval_every`: healed members recover, and dead ones are healed."""
+        state = recover(self.game, self.program, state)
+        window = self.config.heal_collapsed
+        if not window:
+            return state
+        found = collapse.agreed(collapse.dead(self.history, window))
+        for healed in collapse.revive(self.game, self.program, state, found, window, self.config.max_healings):
+            state = healed.state
+            self.told(healed.event)
+        return state
+
+    def told(self, event: dict[str, Any]) -> None:
+        """An event in the log, and before the user's eyes."""
+        self.outputs.watcher.note(describe(event))
+        self.history += collapse.remembered([event], self.config.eval_every, event["step"])
+        if self.outputs.log is not None:
+            self.outputs.log.write(event)
 
     def stop(self, state: State, step: int, caught: list[int]) -> State:
         """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""
@@ -224,6 +247,9 @@ class Loop:
                     repeats=0,
                 )
                 record["distances"] = distance_record(table, names)
+            if self.config.heal_collapsed:
+                record |= collapse.observed(self.game, state, self.scores, self.source, self.law, self.history)
+                self.history += collapse.remembered([record], self.config.eval_every, step)
             self.outputs.write(record)
             if self.config.best:
                 self.best = self.best.after(step, value_of(record, self.config.best), self.config.best)

@@ -23,6 +23,7 @@ from ensgan.sampling.judge import Judge, Parts
 from ensgan.sampling.refinement import Sampler
 from ensgan.sampling.rules import FITTED, JUDGES, RULES, Scored, is_smooth, mean_logit, stacked
 from ensgan.sampling.sampler import sample
+from ensgan.sampling.truncation import scales
 from ensgan.types import Array, InputError, unknown
 
 # The slope of a fitted rule that tells nothing, or the contrary, on samples it has not seen. Its ratio is 1 then, but
@@ -144,6 +145,7 @@ def fit(
     return assembled(game, state, rule, calibrate, parts)._replace(
         law=law,
         average=average,
+        scales=scales(game),
         classes=shares,
         before=calibration.quality(naive[~mine], real[~mine]),
         after=calibration.quality(calibrator(jnp.asarray(score[~mine])), real[~mine]),

@@ -32,6 +32,7 @@ class Judge(NamedTuple):
     smooth: bool  # whether its gradient says where more real samples lie
     law: np.ndarray | None = None  # [M] weights of the generators of the sampler it was calibrated against
     average: bool = True  # whether that sampler took averaged generators
+    scales: np.ndarray | None = None  # [M] of the latents of that sampler's generators
     classes: np.ndarray | None = None  # [K] the law of its labels, in a conditional game
     shape: Partial | None = None  # of refined samples: their own log ratio, as `collaborative` takes it
     before: Quality | None = None  # of σ(score) without calibration, on samples that nothing was fitted on

@@ -19,6 +19,7 @@ from ensgan.sampling.adapters import Latents, Mixture, OneMember, log_mean_ratio
 from ensgan.sampling.draws import CHUNK, components, labels, power_of_two, probabilities
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.methods import METHODS, Method
+from ensgan.sampling.truncation import scales
 from ensgan.types import Array, InputError, unknown
 
 
@@ -106,7 +107,7 @@ def refined(
     game, kind = sampler.game, how.kind
     options = {**effort(game, how), "batch": how.batch, "progress": progress}
     p = probabilities(game, state, sampler.weights)
-    judge = _fitted_for(judge, p, sampler.average)
+    judge = _fitted_for(judge, p, sampler)
     check_smooth(how.method, judge.smooth)
     if sampler.label is None and game.classes is not None:
         return _by_class(sampler, state, key, num, judge, how, start, progress)
@@ -161,8 +162,9 @@ def _by_class(
     return Refined((jnp.asarray(out), jnp.asarray(label)), acceptance, generated, judged, float(effective))
 
 
-def _fitted_for(judge: Judge | None, p: np.ndarray, average: bool) -> Judge:
-    """The judge. Raises InputError unless it was calibrated against the sampler with weights `p` `[M]`."""
+def _fitted_for(judge: Judge | None, p: np.ndarray, sampler: Sampler) -> Judge:
+    """The judge. Raises InputError unless it was calibrated against this sampler, which has the weights `p` `[M]`."""
+    average = sampler.average
     call = "ensgan.combine.fit(game, state, source, weights=weights)"
     if not isinstance(judge, Judge) or judge.law is None:
         seen = "there is no judge" if judge is None else "the judge was not calibrated against draws of this sampler"
@@ -177,6 +179,13 @@ def _fitted_for(judge: Judge | None, p: np.ndarray, average: bool) -> Judge:
         raise InputError(
             f"the judge was calibrated against {kinds[judge.average]}, but samples are to be drawn from "
             f"{kinds[average]}; give judge={call[:-1]}, average={average})"
+        )
+    own = scales(sampler.game)
+    if judge.scales is not None and not np.allclose(judge.scales, own, rtol=1e-6):
+        raise InputError(
+            f"the judge was calibrated against generators whose latents have the scales {judge.scales.tolist()}, but "
+            f"here they are {own.tolist()}; truncation changes them: fit a judge with the game that "
+            "ensgan.sampling.truncation.truncated(game, truncation) gives"
         )
     return judge
 

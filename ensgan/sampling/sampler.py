@@ -14,6 +14,7 @@ from ensgan.sampling.draws import CHUNK, class_shares, components, labels, power
 from ensgan.sampling.inference import find, one_member
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.refinement import Refinement, Sampler, refined
+from ensgan.sampling.truncation import truncated
 from ensgan.types import Array, InputError, unknown
 
 
@@ -29,6 +30,9 @@ class Options(TypedDict, total=False):
         refine: None, or how samples are refined: obrs, drs, mh, ddls, dot or collaborative, or a `Refinement`.
         judge: the judge that refines: `combine.fit(game, state, source, weights=weights)`.
         budget: the budget of the refinement (see `Refinement`).
+        truncation: ψ in (0, 1]: latents are drawn towards their mean, ψ·z in place of z, which makes samples more
+            typical and less varied. A judge must be fitted to such samples:
+            `combine.fit(sampling.truncation.truncated(game, ψ), ...)`.
     """
 
     stratified: bool
@@ -36,6 +40,7 @@ class Options(TypedDict, total=False):
     refine: str | Refinement | None
     judge: Judge | None
     budget: float | None
+    truncation: float
 
 
 def sample(
@@ -63,7 +68,7 @@ def sample(
         average: whether to use the exponential averages (else the raw weights of the last step).
         label: the class of all samples, or of each, int32 `[num]`. None lets conditional generators draw classes
             with the probabilities `classes`; others need none.
-        options: `stratified`, `classes`, `refine`, `judge` and `budget`; see `Options`.
+        options: `stratified`, `classes`, `refine`, `judge`, `budget` and `truncation`; see `Options`.
 
     Returns:
         float32 `[num, *sample_shape]`.
@@ -76,6 +81,7 @@ def sample(
         raise unknown("option of sample", sorted(extra)[0], (*Options.__annotations__, "weights", "average", "label"))
     stratified, how = options.get("stratified", False), options.get("refine")
     judge, budget = options.get("judge"), options.get("budget")
+    game = truncated(game, options.get("truncation", 1.0))
     if how is not None and stratified:
         raise InputError("stratified and refine cannot be combined, because refinement changes shares; leave one out")
     if how is not None:

@@ -69,6 +69,7 @@ def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
     assert re.search(r"\nFréchet distance +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\] +\S+ +200\n", out)
     assert "the floor is what 200 other reals get\n" in out
     assert re.search(r"Fréchet distance of each generator: \d\S*, \d\S*\n", out)
+    assert "copy training samples is not defined, because training samples are drawn anew at every step" in out
     assert "score matrix on 64 held-out reals (report split)" in out  # scores are as in the log, whatever --num is
 
 

@@ -1,6 +1,7 @@
 """`ensgan sample`: pictures, single files, and samples of earlier checkpoints."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,51 @@ def test_a_picture_that_no_program_shows_is_refused_before_it_is_drawn():
     sample._check_size(Path("a.npz"), 10**6, (8, 8, 1), False)
     with pytest.raises(InputError, match=r"--num is 10000000; give 1 to \d+ at a time"):
         sample._check_size(Path("a.npz"), 10**7, (512, 512, 3), False)
+
+
+def test_evaluate_says_whether_generators_copy(run, capsys):
+    flags = ["--classifier-steps", "0", "--num", "40", "--repeats", "0"]
+    assert cli.main(["evaluate", str(run), *flags]) == 0
+    out = capsys.readouterr().out
+    assert "do generators copy training samples?" in out
+    assert "distances to the nearest of 1260 training samples, in the samples themselves; of 40 held-out reals" in out
+    for name in ("generator 0", "generator 1", "mixture", "40 other reals"):
+        assert re.search(rf"\n{name} +\d\S+ +\d+\.\d%( +-?\d+\.\d\d){{2}} +\d\S* +40\n", out)
+    assert "no sign of copies" in out  # after four steps they draw noise
+    assert "generator 0, generator 1, mixture: farther from them than reals are" in out
+
+
+def test_truncation_says_what_it_costs_and_is_in_the_file(run, tmp_path, capsys):
+    out = tmp_path / "x.npz"
+    base = ["sample", str(run), "--num", "9", "--out", str(out), "--from", "mixture"]
+    found = {}
+    for value in ("0.5", "1"):
+        assert cli.main([*base, "--truncation", value]) == 0
+        with np.load(out) as file:
+            assert file["truncation"] == float(value)
+            found[value] = file["x"]
+    told = capsys.readouterr().out
+    assert re.search(r"truncation 0.5 costs (no|0\.\d{3} of) recall.*against 179 held-out reals, 179 samples as", told)
+    assert "9 samples from the uniform mixture of 2 generators, truncation 0.5 are in" in told
+    assert cli.main(base) == 0
+    with np.load(out) as file:
+        assert "truncation" not in file
+        np.testing.assert_array_equal(file["x"], found["1"])
+    assert np.abs(found["0.5"] - found["1"]).max() > 1e-3
+    classes = ["--label", "3,4", "--truncation", "0.5"]
+    assert cli.main([*base, *classes]) == 0
+    assert re.search(r"against (2|3|4)\d held-out reals", capsys.readouterr().out)
+    assert cli.main([*base, "--truncation", "0"]) == 2
+    assert "give a number above 0 and at most 1" in capsys.readouterr().err
+
+
+def test_a_judge_of_truncated_samples_refines_those_and_no_others(run, tmp_path, capsys):
+    out = str(tmp_path / "x.npz")
+    draw = ["sample", str(run), "--num", "4", "--out", out, "--from", "mixture", "--refine", "obrs"]
+    assert cli.main(["judge", str(run), "--from", "mixture", "--truncation", "0.5"]) == 0
+    capsys.readouterr()
+    for flags, stored in ((["--truncation", "0.5"], True), ([], False), (["--truncation", "0.6"], False)):
+        assert cli.main([*draw, *flags]) == 0
+        assert ("from judge.npz" in capsys.readouterr().err) == stored
+    for name in ("judge.npz", "judge.json", "reliability.png"):
+        (run / name).unlink()
