@@ -63,6 +63,7 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch):
         {"penalty": {"class_path": "os.mkdir", "init_args": {"path": "exploded"}}},
         {"data": {"name": "ring", "class_path": "os.mkdir"}},
         {"generators": {"count": 2, "network": {"name": "builtins.print"}}},
+        {"track": ["os:mkdir"]},
     ],
 )
 def test_a_configuration_cannot_run_code(tmp_path, monkeypatch, change):
@@ -112,6 +113,7 @@ def test_a_report_cannot_run_a_script(run):
     write_json(files.data, {**found, "class_law": {"text": evil}})
     page = write_report(run).read_text()
     assert "<script" not in page
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page  # scripts have no place in it
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror" in page
     for word in ("http://", "https://", "src='", "@import", "url(http"):

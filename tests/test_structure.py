@@ -58,6 +58,7 @@ SPANNING = {  # files of tests whose subject is in several modules, and why thes
     "networks.networks": "one check for all networks of the tables",
     "pairing.pairing": "one contract for all pairings of the table",
     "refine.refine": "all methods give the same target, and refuse alike",
+    "reporting.browser": "a browser sees what page, html and the comparison made together",
     "runs.damage": "any file of a run may be damaged",
     "runs.kills": "a kill may come at any moment of a run",
     "runs.labels": "the classes of a conditional run appear in its pages and in all commands",

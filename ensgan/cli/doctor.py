@@ -24,7 +24,8 @@ from ensgan.sampling.sampler import sample
 from ensgan.types import InputError
 
 EXTRAS = {
-    "data": "grain", "parquet": "pyarrow", "tensorboard": "tensorboardX", "wandb": "wandb", "export": "safetensors",
+    "data": "grain", "parquet": "pyarrow", "tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio",
+    "export": "safetensors",
 }  # fmt: skip
 VARIABLES = ("JAX_", "XLA_", "CUDA_VISIBLE", "TPU_", "ENSGAN_", "OMP_NUM_THREADS")
 SMALL = {

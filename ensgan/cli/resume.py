@@ -13,6 +13,7 @@ from ensgan.runs import run as training
 from ensgan.runs.origin import with_path
 from ensgan.runs.restore import load_run
 from ensgan.runs.series import series_of
+from ensgan.runs.tracking import tracker_of
 from ensgan.types import InputError
 
 
@@ -24,6 +25,7 @@ def resume(
     data_dir: str | None = None,
     new_data: bool = False,
     part: str | None = None,
+    track: list[str] | None = None,
 ) -> int:
     """Continue a run from its newest checkpoint, bit for bit on a CPU; of a series of runs, all that are not complete.
 
@@ -35,12 +37,14 @@ def resume(
         new_data: go on although the data grew or changed, with new splits; what is held out then may have been trained
             with before.
         part: of a series of runs, such as 2/8, the second of eight shares, for several machines.
+        track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
     """
+    trackers = [tracker_of(each) for each in track or ()]
     with joined("resume", place):
         if series_of(run):
             if new_data:
                 raise InputError("--new-data is for single runs; resume those in the folder one by one")
-            return go_on(run, place, steps, part, data_dir)
+            return go_on(run, place, steps, part, data_dir, trackers)
         if part is not None:
             raise InputError(f"--part is for a series of runs, and {run} is a single run; leave it out")
         with processes.together():
@@ -48,6 +52,12 @@ def resume(
             if data_dir is not None:
                 settings = with_path(settings, data_dir)
         outcome = training.run(
-            settings, run, resume=True, watcher=console(), new_data=new_data, sizes=mesh.parse(place.mesh)
+            settings,
+            run,
+            resume=True,
+            watcher=console(),
+            new_data=new_data,
+            sizes=mesh.parse(place.mesh),
+            trackers=trackers,
         )
         return finish(outcome, run)

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes
@@ -15,6 +15,7 @@ from ensgan.devices import mesh, processes
 from ensgan.evaluation.contest import contest
 from ensgan.evaluation.contest_page import contest_page
 from ensgan.evaluation.contest_text import describe
+from ensgan.reporting import Tracker
 from ensgan.reporting.files import write_atomically
 from ensgan.runs import series
 from ensgan.runs.config import Config
@@ -24,7 +25,13 @@ from ensgan.types import InputError
 
 
 def train_series(
-    runs: Mapping[str, Config], place: Processes, title: str, run_dir: str | None, overwrite: bool, array: bool = False
+    runs: Mapping[str, Config],
+    place: Processes,
+    title: str,
+    run_dir: str | None,
+    overwrite: bool,
+    array: bool = False,
+    trackers: Sequence[Tracker] = (),
 ) -> int:
     """Trains a new series, or goes on with the one in `run_dir`; the exit code.
 
@@ -35,6 +42,7 @@ def train_series(
         run_dir: the folder.
         overwrite: replace runs that are there.
         array: print a line for a Slurm array instead.
+        trackers: get the numbers of every run.
     """
     with contextlib.ExitStack() as stack:
         mine = str(stack.enter_context(claimed(title))) if run_dir is None and processes.first() else ""
@@ -47,11 +55,19 @@ def train_series(
             part = f"ensgan resume {shlex.quote(str(folder))} --part $SLURM_ARRAY_TASK_ID/{count}"
             print(f"sbatch --array=1-{count} --wrap {shlex.quote(part)}")
             return 0
-        ended = series.train_all(folder, runs, overwrite=overwrite, watcher=console(), sizes=mesh.parse(place.mesh))
+        sizes = mesh.parse(place.mesh)
+        ended = series.train_all(folder, runs, overwrite=overwrite, watcher=console(), sizes=sizes, trackers=trackers)
     return finish_series(folder, ended)
 
 
-def go_on(folder: Path, place: Processes, steps: int | None, part: str | None, data_dir: str | None) -> int:
+def go_on(
+    folder: Path,
+    place: Processes,
+    steps: int | None,
+    part: str | None,
+    data_dir: str | None,
+    trackers: Sequence[Tracker] = (),
+) -> int:
     """Continues a series, or a part of it such as `2/8`, perhaps with the data elsewhere; the exit code."""
     with processes.together():
         runs = series.loaded(folder, steps)
@@ -63,7 +79,8 @@ def go_on(folder: Path, place: Processes, steps: int | None, part: str | None, d
                 raise InputError(f"--part is {part!r}; give K/N, the K-th of N shares of the runs, such as 2/8")
             names = names[k - 1 :: n]
         chosen = {name: runs[name] if data_dir is None else with_path(runs[name], data_dir) for name in names}
-    ended = series.train_all(folder, chosen, watcher=console(), sizes=mesh.parse(place.mesh))
+    sizes = mesh.parse(place.mesh)
+    ended = series.train_all(folder, chosen, watcher=console(), sizes=sizes, trackers=trackers)
     return finish_series(folder, ended)
 
 

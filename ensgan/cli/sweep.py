@@ -10,6 +10,7 @@ from ensgan.runs import series
 from ensgan.runs.build import TABLES
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.parsing import parse
+from ensgan.runs.tracking import tracker_of
 from ensgan.types import InputError
 
 
@@ -22,6 +23,7 @@ def sweep(
     run_dir: str | None = None,
     overwrite: bool = False,
     print_array: bool = False,
+    track: list[str] | None = None,
 ) -> int:
     """Train every combination of some settings, each with the same seeds, one run after another.
 
@@ -33,7 +35,9 @@ def sweep(
         run_dir: folder of the sweep (default: runs/NAME-sweep-N).
         overwrite: replace runs that are in the folder.
         print_array: print a line that starts a Slurm array with one run a task, and train nothing.
+        track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
     """
+    trackers = [tracker_of(each) for each in track or ()]
     if not set_:
         raise InputError("--set is missing; give a setting and its values, such as --set pairing.own=0,.25,.5")
     numbers = series.seeds_of(seeds)
@@ -49,4 +53,4 @@ def sweep(
         by_name[inside] = config
     series.check([dataclasses.replace(config, seed=numbers[0]) for config in by_name.values()])
     with joined("sweep", place):
-        return train_series(runs, place, f"{settings.name}-sweep", run_dir, overwrite, print_array)
+        return train_series(runs, place, f"{settings.name}-sweep", run_dir, overwrite, print_array, trackers)

@@ -14,6 +14,7 @@ from ensgan.reporting.files import RunFiles
 from ensgan.runs import run as training
 from ensgan.runs import series
 from ensgan.runs.config import Config
+from ensgan.runs.tracking import tracker_of
 from ensgan.types import InputError
 
 
@@ -24,6 +25,7 @@ def train(
     run_dir: str | None = None,
     overwrite: bool = False,
     seeds: str | None = None,
+    track: list[str] | None = None,
 ) -> int:
     """Train an ensemble: M generators against N discriminators.
 
@@ -33,22 +35,26 @@ def train(
         run_dir: folder of the run (default: runs/NAME-SEED-N).
         overwrite: replace the run that is in the folder.
         seeds: several runs that differ in their seed, one after another, such as 0-9 or 0,2,7.
+        track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
     """
     if run_dir is not None and not run_dir.strip("\0 "):
         raise InputError("--run-dir is empty; give a folder, or leave it out for runs/NAME-SEED-N")
+    trackers = [tracker_of(each) for each in track or ()]
     numbers = None if seeds is None else series.seeds_of(seeds)
     given = (("--overwrite", overwrite), ("--run-dir", run_dir), (f"--seeds {seeds}", seeds))
     with joined(" ".join(["train", *(flag for flag, value in given if value)]), place):
         if numbers is not None:
             runs = series.seeds(settings, numbers)
-            return train_series(runs, place, f"{settings.name}-seeds", run_dir, overwrite)
+            return train_series(runs, place, f"{settings.name}-seeds", run_dir, overwrite, trackers=trackers)
         with contextlib.ExitStack() as stack:
             mine = ""
             if run_dir is None and processes.first():
                 mine = str(stack.enter_context(claimed(f"{settings.name}-{settings.seed}")))
             directory = Path(run_dir or processes.from_first(mine))
             sizes = mesh.parse(place.mesh)
-            outcome = training.run(settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes)
+            outcome = training.run(
+                settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes, trackers=trackers
+            )
         return finish(outcome, directory)
 
 

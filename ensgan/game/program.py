@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache, partial
 from typing import Any
 
@@ -75,6 +76,7 @@ class Program:
         self.arrays = {} if self.streamed else self.put(source.arrays["train"])
         self._read: Any = source.read
         self.flops = 0.0  # of a step, on all devices; 0 until the program is compiled
+        self.reading = 0.0  # seconds spent on reading streamed batches; the device may compute meanwhile
         # `_one` and `_many` keep their compilations for this game and source, so a second program compiles nothing.
         self._run: Any = partial(_many if self.loops else _one, players, draw, mesh)
 
@@ -115,11 +117,14 @@ class Program:
 
     def _batches(self, step: int) -> dict[str, Any]:
         """The batches of a step, read on the host and put on the device."""
+        start = time.perf_counter()
         first = step * self.game.n_critic
         batches = [self._read(first + c, self.game.reals) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         specs = batch_specs(self.game, batch)
-        return {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
+        feed = {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
+        self.reading += time.perf_counter() - start
+        return feed
 
     def put(self, tree: Tree, spec: PartitionSpec = PartitionSpec()) -> Tree:  # noqa: B008
         """Host arrays on the device; on a mesh, on each of its devices or spread as `spec` says."""

@@ -5,14 +5,14 @@ from ensgan.reporting.files import plain
 from ensgan.reporting.html import write_report
 from ensgan.reporting.log import MetricsLog, read_metrics
 from ensgan.reporting.pictures import sample_picture, write_reliability, write_samples
-from ensgan.reporting.sinks import Sink, TensorBoardSink, WandbSink, flatten
+from ensgan.reporting.sinks import Sink, Tracked, Tracker, flatten
 
 __all__ = [
     "Console",
     "MetricsLog",
     "Sink",
-    "TensorBoardSink",
-    "WandbSink",
+    "Tracked",
+    "Tracker",
     "Watcher",
     "flatten",
     "plain",

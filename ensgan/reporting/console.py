@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ensgan.reporting.times import in_bytes
 from ensgan.types import InputError, printable
 
 
@@ -93,7 +94,7 @@ class Console(Watcher):
             return
         self._last = time.perf_counter()
         now = {"step": step, **{key: record[key] for key in ("seconds", "samples", "flops") if key in record}}
-        text += rates(self._before, now)
+        text += rates(self._before, now) + strain(record.get("speed", {}))
         self._before = now
         if self._bar is not None:
             self._bar.update(self._task, completed=step, state=text)
@@ -128,3 +129,13 @@ def rates(before: dict[str, Any] | None, now: dict[str, Any]) -> str:
     if "flops" in before and "flops" in now:
         found.append(f"{each('flops') / 1e9:.3g} GFLOP/s")
     return "  " + ", ".join(found)
+
+
+def strain(speed: dict[str, Any]) -> str:
+    """What of its device a run uses, from the `speed` of a record; empty where nothing is known."""
+    found = []
+    if (share := speed.get("share_of_product")) is not None:
+        found.append(f"{share:.0%} of a matrix product")
+    if (peak := speed.get("peak_bytes")) is not None:
+        found.append(f"{in_bytes(peak)} at most")
+    return "".join(f", {each}" for each in found)

@@ -42,7 +42,7 @@ class RunFiles:
     reliability: Path = _at("reliability.png")  # likewise
     tensorboard: Path = _at("tensorboard")
     profile: Path = _at("profile")  # traces
-    wandb: Path = _at("wandb.json")  # the run's id there
+    tracking: Path = _at("tracking.json")  # the run's id for W&B and other trackers
     series: Path = _at("series.json")  # of a folder of several runs, which is none itself
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
@@ -58,7 +58,7 @@ class RunFiles:
             self.picture,
             self.film,
             self.report,
-            self.wandb,
+            self.tracking,
         )
         judged = (self.judge, self.judge_arrays, self.reliability)
         return (*texts, self.selection, *judged, self.checkpoints, self.progress, self.tensorboard, self.profile)

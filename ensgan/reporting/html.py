@@ -12,22 +12,17 @@ import numpy as np
 from ensgan.reporting.colors import member_color
 from ensgan.reporting.figures import reliability, scatter_panel
 from ensgan.reporting.files import RunFiles, read_json, write_atomically
+from ensgan.reporting.frames import film_sections
 from ensgan.reporting.log import read_metrics
 from ensgan.reporting.page import Chip, Figure, Section, data_address, page, table
 from ensgan.reporting.pictures import WAITS, load_judge, load_samples, png, thumbnails, tile
 from ensgan.reporting.scores import score_sections, training_sections
+from ensgan.reporting.times import duration, time_sections
 from ensgan.types import InputError
 
 Record = dict[str, Any]
 
-SAMPLE_BYTES = 1_200_000  # of pixels in all samples; the page stays below 3 MB
-PHASES = {
-    "compile": "#7a5cc2",
-    "train": "#3b6fb6",
-    "evaluate": "#2f9967",
-    "checkpoint": "#c9a227",
-    "other": "#a3abb6",
-}
+SAMPLE_BYTES = 1_200_000  # of pixels in all samples; the page stays below 5 MB
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -51,12 +46,12 @@ def write_report(run_dir: str | Path) -> Path:
     scores = [record for record in records if record.get("kind") == "score"]
     written = json.dumps(config, indent=2, ensure_ascii=False)
     sections = [
-        _samples(files),
+        *_samples(files),
         *_healings(records),
         *score_sections(scores),
         *_judge(files),
         *training_sections(train),
-        *_time(clock),
+        *time_sections(clock, train),
         Section("Configuration", pre=written, folded=True),
         Section("Versions", tables=[table(("", "version"), [(k, str(v)) for k, v in versions.items()])], folded=True),
     ]
@@ -81,7 +76,7 @@ def _facts(
     facts = {"step": f"{step:,}" + (f" of {steps:,}" if isinstance(steps, int) else "")}
     seconds = clock.get("total", train[-1].get("seconds") if train else None)
     if seconds is not None:
-        facts["time"] = _duration(seconds)
+        facts["time"] = duration(seconds)
     shape = _shape(train, scores)
     if shape:
         facts["generators × discriminators"] = "{} × {}".format(*shape)
@@ -114,9 +109,10 @@ def _healings(records: list[Record]) -> list[Section]:
     ]
 
 
-def _samples(files: RunFiles) -> Section:
+def _samples(files: RunFiles) -> list[Section]:
+    """The newest samples beside reals, and those over training."""
     if not files.samples.is_file():
-        return Section("Samples", texts=["No samples yet."])
+        return [Section("Samples", texts=["No samples yet."])]
     samples = load_samples(files.folder)
     generators, real, step, classes, *_ = samples
     names = [f"generator {i}" + f" ({WAITS})" * samples.waits(i) for i in range(len(generators))]
@@ -139,11 +135,12 @@ def _samples(files: RunFiles) -> Section:
             data_address(png(picture), "png"),
             chip=Chip(None if member is None else member_color(member)),
             kind="real" if member is None else "member",
-            style="pixels" if real.ndim == 4 else "",
+            style="pixels" if real.ndim == 4 else "drawing",
         )
         for name, picture, member in cards
     ]
-    return Section("Samples", [note], figures=figures, layout="cards")
+    film = film_sections(files.folder, "photo" if real.ndim == 4 else "drawing")
+    return [Section("Samples", [note], figures=figures, layout="cards"), *film]
 
 
 def _full_rows(images: np.ndarray, classes: int = 0) -> tuple[np.ndarray, int]:
@@ -176,38 +173,11 @@ def _judge(files: RunFiles) -> list[Section]:
     return [Section("Judge", [note], figures=[picture], tables=[table(("", "before", "after"), rows)])]
 
 
-def _time(clock: Record) -> list[Section]:
-    seconds = {phase: float(clock.get(phase) or 0.0) for phase in PHASES}
-    total = float(clock.get("total") or 0.0)
-    if total <= 0.0:
-        return []
-    seconds["other"] = max(0.0, total - sum(seconds.values()))
-    whole = sum(seconds.values())
-    bar = [(color, f"{100 * seconds[phase] / whole:.2f}%") for phase, color in PHASES.items()]
-    rows = [(phase, _duration(seconds[phase]), f"{100 * seconds[phase] / whole:.1f} %") for phase in PHASES]
-    rows.append(("total", _duration(total), ""))
-    notes = []
-    if clock.get("steps") and seconds["train"]:
-        notes.append(f"{clock['steps'] / seconds['train']:,.3g} steps per second while training.")
-    if clock.get("interruptions"):
-        notes.append(f"Interruptions: {clock['interruptions']}.")
-    times = table(("", "time", "share"), rows, [*PHASES.values(), None])
-    return [Section("Time", [" ".join(notes)] if notes else [], bar=bar, tables=[times], layout="stack")]
-
-
 def _shape(train: list[Record], scores: list[Record]) -> tuple[int, int] | None:
     for record in (*scores[-1:], *train[-1:]):
         if record.get("fool"):
             return len(record["fool"]), len(record["fool"][0])
     return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def _json(path: Path, strict: bool = True) -> Record:

@@ -26,7 +26,8 @@ class Figure(NamedTuple):
         legend: names and colours below it, in place of a caption.
         chip: the member whose dot stands before the title, which is then small.
         kind: `member` or `real` for pictures of samples.
-        style: `pixels` for pictures that are enlarged without smoothing.
+        style: `drawing` for ink on white, whose lightness turns round on a dark page, `pixels` for pictures that are
+            enlarged without smoothing, and `photo` for others.
     """
 
     title: str
@@ -36,7 +37,7 @@ class Figure(NamedTuple):
     legend: Sequence[tuple[str, str]] = ()
     chip: Chip | None = None
     kind: str = ""
-    style: str = ""
+    style: str = "drawing"
 
 
 class Table(NamedTuple):
@@ -57,6 +58,7 @@ class Section(NamedTuple):
         bar: colours and widths of the parts of a bar.
         figures: pictures.
         tables: tables.
+        film: pictures of one size, of which the reader sees one at a time; each has the title by which it is chosen.
         pre: text as it is written.
         layout: how figures and tables stand: `pair` side by side, `stack` below each other, or `cards`.
         folded: whether the reader unfolds it.
@@ -68,14 +70,15 @@ class Section(NamedTuple):
     bar: Sequence[tuple[str, str]] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
+    film: Sequence[Figure] = ()
     pre: str = ""
     layout: str = "pair"
     folded: bool = False
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """A PNG or SVG as an address; an SVG is not a part of the page, since matplotlib's ids repeat."""
-    mime = {"png": "image/png", "svg": "image/svg+xml"}[kind]
+    """A PNG, WebP or SVG as an address; an SVG is not a part of the page, since matplotlib's ids repeat."""
+    mime = {"png": "image/png", "webp": "image/webp", "svg": "image/svg+xml"}[kind]
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
@@ -104,7 +107,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], marks: Any = Non
 
 
 def page(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """One self-contained HTML page, in which every text is escaped.
+    """One self-contained HTML page, in which every text is escaped and no script can run.
 
     Args:
         title: the heading.
@@ -120,4 +123,4 @@ def page(title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(title=title, facts=facts, sections=sections)
+    return environment.get_template("page.html.jinja").render(title=title, facts=facts, sections=sections)

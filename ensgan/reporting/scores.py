@@ -35,7 +35,7 @@ def _matrix(scores: list[Record]) -> Section | None:
     held_out = f" on {scores[-1]['num']:,} held-out reals" if "num" in scores[-1] else ""
     now = (
         f"Step {int(steps[-1]):,}{held_out}: the probability (AUC) that a discriminator (column) ranks a "
-        "fake of a generator (row) above a real. ½ (white): it cannot tell. Towards 0 (red): it recognises "
+        "fake of a generator (row) above a real. ½ (no colour): it cannot tell. Towards 0 (red): it recognises "
         "the fakes. Towards 1 (blue): it is fooled."
     )
     then = (

@@ -1,98 +1,116 @@
-"""Where metrics may go besides `metrics.jsonl`: TensorBoard and Weights & Biases, behind one protocol."""
+"""Where numbers and pictures may go besides `metrics.jsonl`: TensorBoard, W&B, trackio, or a function of the user.
+
+A *sink* is one function, `sink(step, values)`. A *tracker* opens one for a run, and closes it at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ensgan.reporting.files import RunFiles
 from ensgan.types import InputError
 
 # Both kinds of records have a `fool`, of the training batch and held out; they must not share a curve.
 RENAMED = {("train", "fool"): "fool_batch"}
 
-
-class Sink(Protocol):
-    """A place that takes numbers and pictures."""
-
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Take named numbers of one step."""
-
-    def images(self, step: int, name: str, array: np.ndarray) -> None:
-        """Take one picture, uint8 `[H, W, 3]`."""
-
-    def close(self) -> None:
-        """Finish writing."""
+# Takes a step and what is known of it, by name: numbers, and pictures as uint8 `[H, W, 3]`.
+Sink = Callable[[int, Mapping[str, Any]], object]
 
 
-class TensorBoardSink:
-    """Event files for TensorBoard, by tensorboardX."""
+class Tracked(NamedTuple):
+    """The run that a tracker is told about.
 
-    def __init__(self, directory: str | Path) -> None:
-        """Start an event file in `directory`.
+    Attributes:
+        name: what the run is called.
+        id: twelve letters and digits; they stay the same when the run goes on after an interruption.
+        folder: that of the run.
+        settings: its configuration, as plain data.
+    """
 
-        Raises:
-            InputError: tensorboardX is not installed.
-        """
+    name: str
+    id: str
+    folder: Path
+    settings: dict[str, Any]
+
+
+Tracker = Callable[[Tracked], AbstractContextManager[Sink]]
+
+
+@contextlib.contextmanager
+def tensorboard(run: Tracked) -> Iterator[Sink]:
+    """Event files for TensorBoard in the folder of the run, by tensorboardX.
+
+    Raises:
+        InputError: tensorboardX is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise InputError("TensorBoard needs tensorboardX: pip install 'ensgan[tensorboard]'") from None
+    with contextlib.closing(SummaryWriter(str(RunFiles(run.folder).tensorboard))) as writer:
+
+        def sink(step: int, values: Mapping[str, Any]) -> None:
+            for name, value in values.items():
+                if np.ndim(value):
+                    writer.add_image(name, np.asarray(value), step, dataformats="HWC")
+                else:
+                    writer.add_scalar(name, value, step)
+
+        yield sink
+
+
+def wandb(project: str) -> Tracker:
+    """A tracker for a project of Weights & Biases; it raises InputError where wandb is missing or cannot start."""
+    advice = "run `wandb login`, set the environment variable WANDB_MODE=offline to keep its files here, or leave out"
+    settings = lambda run: {"name": run.name, "dir": str(run.folder), "id": run.id}
+    return _hosted("wandb", "Weights & Biases", f"{advice} --wandb", project, settings)
+
+
+def trackio(project: str) -> Tracker:
+    """A tracker for a project of trackio, on this machine unless the user's environment says otherwise.
+
+    It raises InputError where trackio is missing or cannot start. Runs are found again by their names, so the name
+    carries the id.
+    """
+    alone = {"embed": False, "auto_log_cpu": False, "auto_log_gpu": False}  # nothing but the numbers of the run
+    settings = lambda run: {"name": f"{run.name}-{run.id}", **alone}
+    return _hosted("trackio", "trackio", "choose another name of a project, or leave out --trackio", project, settings)
+
+
+def _hosted(
+    package: str, title: str, advice: str, project: str, settings: Callable[[Tracked], dict[str, Any]]
+) -> Tracker:
+    """A tracker for a package whose runs work as those of Weights & Biases do."""
+
+    @contextlib.contextmanager
+    def tracker(run: Tracked) -> Iterator[Sink]:
         try:
-            from tensorboardX import SummaryWriter
+            module = importlib.import_module(package)
         except ImportError:
-            raise InputError("TensorBoard needs tensorboardX: pip install 'ensgan[tensorboard]'") from None
-        self._writer = SummaryWriter(str(directory))
-
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One curve per name."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-
-    def images(self, step: int, name: str, array: np.ndarray) -> None:
-        """One picture, uint8 `[H, W, 3]`."""
-        self._writer.add_image(name, np.asarray(array), step, dataformats="HWC")
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._writer.close()
-
-
-class WandbSink:
-    """A run of Weights & Biases."""
-
-    def __init__(self, project: str, **settings: Any) -> None:
-        """Start a run.
-
-        Args:
-            project: the project that the run belongs to.
-            settings: further arguments of `wandb.init`, such as `name`, `config`, `dir`, `id` and `resume`.
-
-        Raises:
-            InputError: wandb is not installed, or cannot start: there is no key, for example.
-        """
+            raise InputError(f"{title} needs {package}: pip install 'ensgan[{package}]'") from None
         try:
-            import wandb  # pyrefly: ignore[missing-import]
-        except ImportError:
-            raise InputError("Weights & Biases needs wandb: pip install 'ensgan[wandb]'") from None
-        self._image = wandb.Image
-        try:
-            self._run = wandb.init(project=project, **settings)
+            with contextlib.redirect_stdout(sys.stderr):  # what a command prints is its result
+                opened = module.init(project=project, resume="allow", **settings(run))
         except Exception as error:
-            raise InputError(
-                f"Weights & Biases does not start ({' '.join(str(error).split())[:120]}); run `wandb login`, set the "
-                "environment variable WANDB_MODE=offline to keep its files here, or leave out --wandb"
-            ) from error
+            raise InputError(f"{title} does not start ({' '.join(str(error).split())[:120]}); {advice}") from error
+        shown = lambda value: module.Image(np.asarray(value)) if np.ndim(value) else value
+        try:
+            # All names at once, since every call is a row of its own.
+            yield lambda step, values: opened.log({name: shown(value) for name, value in values.items()}, step=step)
+        finally:
+            with contextlib.redirect_stdout(sys.stderr):
+                module.finish()  # not the run's, after which trackio would finish it again at exit
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Log all names at once, since every call is a row of its own."""
-        self._run.log(values, step=step)
-
-    def images(self, step: int, name: str, array: np.ndarray) -> None:
-        """One picture, uint8 `[H, W, 3]`."""
-        self._run.log({name: self._image(np.asarray(array))}, step=step)
-
-    def close(self) -> None:
-        """Finish the run."""
-        self._run.finish()
+    tracker.__name__ = package
+    return tracker
 
 
 def flatten(record: dict[str, Any]) -> dict[str, float]:

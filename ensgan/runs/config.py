@@ -109,6 +109,7 @@ class Config:
             the training data), uniform, or one weight per class, such as 0.2,0.8.
         tensorboard: also write TensorBoard events into the run folder (extra `tensorboard`).
         wandb: also log to Weights & Biases, under this project name (extra `wandb`); empty is off.
+        trackio: also log to trackio on this machine, under this project name (extra `trackio`); empty is off.
     """
 
     name: str = "run"
@@ -144,6 +145,7 @@ class Config:
     classes: str = "training"
     tensorboard: bool = False
     wandb: str = ""
+    trackio: str = ""
     data: Plug = Plug("digits")
     view: Plug = Plug("all")
     loss: Plug = Plug("relativistic")

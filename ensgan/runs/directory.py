@@ -37,7 +37,9 @@ class Clock:
         self.spent = {
             "compile": 0.0,
             "train": 0.0,
+            "read": 0.0,  # streamed batches, a part of the time of training
             "evaluate": 0.0,
+            "report": 0.0,
             "checkpoint": 0.0,
             "total": 0.0,
             "interruptions": 0,
@@ -137,9 +139,9 @@ def dictionary(path: Path) -> dict[str, Any]:
     return {}
 
 
-def wandb_id(directory: Path) -> str:
-    """The id of the run at Weights & Biases, made at its beginning and kept in its folder, so that it goes on there."""
-    file = RunFiles(directory).wandb
+def tracking_id(directory: Path) -> str:
+    """The id of the run for trackers, made at its beginning and kept in its folder, so that it goes on there."""
+    file = RunFiles(directory).tracking
     if not dictionary(file).get("id"):
         write_json(file, {"id": uuid.uuid4().hex[:12]})
     return str(dictionary(file)["id"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from ensgan.reporting.files import RunFiles, write_atomically
+from ensgan.reporting.frames import frames
 
 FRAMES = 60  # most pictures; beyond them, every second one goes
 LONGEST = 480  # pixels of a side in the film
@@ -30,11 +31,6 @@ def keep_frame(directory: Path, step: int) -> None:
     if len(kept) > FRAMES:
         for frame in kept[1:-1:2]:
             frame.unlink()
-
-
-def frames(directory: Path) -> list[Path]:
-    """The pictures in the order of their steps."""
-    return sorted(path for path in RunFiles(directory).progress.glob("*.png") if path.stem.isdecimal())
 
 
 def write_film(directory: Path) -> None:

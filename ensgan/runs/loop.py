@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
+from PIL import Image
 
 from ensgan.data import Source
 from ensgan.devices import mesh, processes
@@ -34,6 +35,7 @@ from ensgan.runs.film import keep_frame, write_film
 from ensgan.runs.gallery import save_samples
 from ensgan.runs.healing import describe, heal, recover
 from ensgan.runs.records import distance_record, mode_record, score_record
+from ensgan.runs.speed import Meter
 from ensgan.training import bare, between, periods, stretches
 
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
@@ -52,13 +54,15 @@ class Outputs(NamedTuple):
         if self.log is not None:
             self.log.write(record)
         for sink in self.sinks:
-            sink.scalars(record["step"], flatten(record))
+            sink(record["step"], flatten(record))
 
-    def close(self) -> None:
-        """Ends what would go on."""
-        self.watcher.finish()
-        for sink in self.sinks:
-            sink.close()
+    def show(self, step: int, picture: Path) -> None:
+        """A picture for the sinks, if there are both."""
+        if self.sinks and picture.is_file():
+            with Image.open(picture, formats=("PNG",)) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            for sink in self.sinks:
+                sink(step, {f"pictures/{picture.stem}": pixels})  # `samples` is a number of records
 
 
 @dataclasses.dataclass
@@ -89,7 +93,10 @@ class Loop:
         config = self.config
         total: Total | None = None  # of the steps since the last record
         self.step = begin
+        clock = self.outputs.clock
+        meter = Meter(self.program.mesh, clock.spent["train"], begin)
         self.outputs.watcher.start(begin, config.steps)
+        samples = self.game.n_critic * (self.game.reals + self.game.M * self.game.fakes)  # of a step
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
         if config.best:
             file = RunFiles(self.directory).metrics
@@ -110,7 +117,7 @@ class Loop:
             if self.enough():
                 self.outputs.watcher.note(self.best.told(config.best, begun))
                 break
-            with self.outputs.clock.on("train"):
+            with clock.on("train"):
                 state = between(self.game, state, self.source, begun, config.held_out, self.program.mesh)
                 if begun == begin and config.profile:
                     state, more = self.profiled(state, min(begun + config.profile, end))
@@ -118,14 +125,16 @@ class Loop:
                 if int(jax.device_get(state.step)) < end:
                     state, more = self.advance(state, end)
                     total = added(total, more)
+            clock.spent["read"], self.program.reading = clock.spent["read"] + self.program.reading, 0.0
             self.step = end
             if end % config.log_every == 0 or end == config.steps:
                 record = {
                     "kind": "train",
                     "step": end,
-                    "seconds": self.outputs.clock.spent["train"],
-                    "samples": end * self.game.n_critic * (self.game.reals + self.game.M * self.game.fakes),
+                    "seconds": clock.spent["train"],
+                    "samples": end * samples,
                     **({"flops": end * self.program.flops} if self.program.flops else {}),
+                    "speed": meter.read(clock.spent["train"], end, samples, self.program.flops),
                     **_host(mean(total)),
                 }
                 total = None
@@ -146,7 +155,7 @@ class Loop:
                     self.checkpoints.save(end, state)
                 raise
             if due:  # after the scores, since they change ratings
-                with self.outputs.clock.on("checkpoint"):
+                with clock.on("checkpoint"):
                     self.checkpoints.save(end, state)
         self.finished = True
         if self.outputs.log is not None:
@@ -254,12 +263,13 @@ class Loop:
             if self.config.best:
                 self.best = self.best.after(step, value_of(record, self.config.best), self.config.best)
                 self.checkpoints.best = self.best.step
-            if self.outputs.log is not None:
+        if self.outputs.log is not None:
+            with self.outputs.clock.on("report"):
                 save_samples(self.directory, self.game, state, self.source)
                 keep_frame(self.directory, step)
-        self.keep_time(step)
-        if self.outputs.log is not None:
-            with self.outputs.clock.on("evaluate"):
+                self.outputs.show(step, RunFiles(self.directory).picture)
+            self.keep_time(step)
+            with self.outputs.clock.on("report"):
                 write_report(self.directory)
         self.outputs.watcher.scored(step, self.scores)
         if step % self.config.eval_every:

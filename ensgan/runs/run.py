@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from ensgan.game.game import Game
 from ensgan.game.placement import chosen_mesh, shardings, start
 from ensgan.game.program import Program
 from ensgan.game.state import State
-from ensgan.reporting import MetricsLog, Sink, TensorBoardSink, WandbSink, Watcher
+from ensgan.reporting import MetricsLog, Tracker, Watcher
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import signals
@@ -34,6 +33,7 @@ from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
 from ensgan.runs.origin import about, check_classes, check_data, located
 from ensgan.runs.restore import donors, newest
+from ensgan.runs.tracking import check_trackers, opened, trackers_of
 from ensgan.types import InputError
 
 
@@ -54,6 +54,7 @@ def run(
     watcher: Watcher | None = None,
     new_data: bool = False,
     sizes: mesh.Sizes | None = mesh.Sizes(),  # noqa: B008, a tuple of numbers
+    trackers: Sequence[Tracker] = (),
 ) -> Outcome:
     """Trains with a run directory, from the start or from its newest checkpoint, until `config.steps`.
 
@@ -70,6 +71,7 @@ def run(
         watcher: receives progress.
         new_data: continue although the data are others than before; their splits are new too.
         sizes: the sizes of the mesh; by default one device, None chooses by the devices that there are.
+        trackers: get the numbers too, besides those that the settings name.
 
     Raises:
         InputError: wrong input, or a member stopped being finite (the last good state is saved first).
@@ -107,12 +109,13 @@ def run(
         checkpoints = stack.enter_context(Checkpoints(place, config.keep, config.keep_every, saved=saved))
         if not processes.several():
             caught = stack.enter_context(signals.collected())
-        outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None)
+        trackers = [*trackers_of(config), *trackers]
+        outputs = _outputs(config, directory, stack, clock, watcher, begin if resume else None, trackers)
         loop = Loop(config, directory, job.game, job.source, job.program, features, checkpoints, outputs)
         try:
             state = loop.go(state, begin, caught)
         finally:
-            outputs.close()
+            watcher.finish()
         return Outcome(loop.step, loop.scores, loop.signal if not loop.finished else None)
 
 
@@ -160,7 +163,7 @@ def _checked_job(
         raise InputError(
             f"features = {config.features!r} is for distances, but distances is empty; name some, or leave features out"
         )
-    _check_sinks(config)
+    check_trackers(config)
     if resume and not source.resumable:
         raise InputError(f"the source {source.name!r} gives its batches once and cannot be resumed")
     return _Job(game, source, program, there, source.checksum(), changes)
@@ -217,12 +220,13 @@ def _outputs(
     clock: rundir.Clock,
     watcher: Watcher,
     resumed: int | None,
+    trackers: Sequence[Tracker],
 ) -> Outputs:
     """Where a run reports; only the first of several processes writes."""
     if not processes.first():
         return Outputs(None, clock, watcher, [])
     log = stack.enter_context(MetricsLog(RunFiles(directory).metrics, resume_step=resumed))
-    return Outputs(log, clock, watcher, _sinks(config, directory))
+    return Outputs(log, clock, watcher, opened(trackers, config, directory, stack, watcher))
 
 
 def _features(config: Config, source: Source, watcher: Watcher) -> Features | None:
@@ -284,17 +288,3 @@ def flatten_settings(tree: Any, prefix: str = "") -> dict[str, Any]:
         pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
         return {k: v for key, value in pairs for k, v in flatten_settings(value, f"{prefix}{key}.").items()}
     return {prefix[:-1]: tree}
-
-
-def _check_sinks(config: Config) -> None:
-    for extra, package in {"tensorboard": "tensorboardX", "wandb": "wandb"}.items():
-        if getattr(config, extra) and importlib.util.find_spec(package) is None:
-            raise InputError(f"{extra} needs {package}: pip install 'ensgan[{extra}]'")
-
-
-def _sinks(config: Config, directory: Path) -> list[Sink]:
-    sinks: list[Sink] = [TensorBoardSink(RunFiles(directory).tensorboard)] if config.tensorboard else []
-    if not config.wandb:
-        return sinks
-    given = {"name": config.name, "dir": str(directory), "id": rundir.wandb_id(directory), "resume": "allow"}
-    return [*sinks, WandbSink(config.wandb, **given)]

@@ -15,7 +15,7 @@ import jax
 
 from ensgan.data import Source
 from ensgan.devices import mesh, processes
-from ensgan.reporting import Watcher, read_metrics
+from ensgan.reporting import Tracker, Watcher, read_metrics
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as training
@@ -164,6 +164,7 @@ def train_all(
     overwrite: bool = False,
     watcher: Watcher | None = None,
     sizes: mesh.Sizes | None = mesh.Sizes(),  # noqa: B008, a tuple of numbers
+    trackers: Sequence[Tracker] = (),
 ) -> Ended:
     """Trains the runs one after another; each is the run that it would be alone, bit for bit.
 
@@ -176,6 +177,7 @@ def train_all(
         overwrite: replace runs that are there.
         watcher: receives progress.
         sizes: of the mesh, as in `run`.
+        trackers: get the numbers of every run.
 
     Raises:
         InputError: a run could not begin.
@@ -195,7 +197,7 @@ def train_all(
             jax.clear_caches()  # programs take memory, and those of another game are of no use
         again = {"resume": state == "begun", "overwrite": overwrite and state == "other"}
         try:
-            ended = training.run(config, directory, watcher=watcher, sizes=sizes, **again)
+            ended = training.run(config, directory, watcher=watcher, sizes=sizes, trackers=trackers, **again)
         except InputError as error:
             if not RunFiles(directory).metrics.is_file():  # it could not begin, and nor would the others
                 raise

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ensgan.reporting import Console
-from ensgan.reporting.console import rates
+from ensgan.reporting.console import rates, strain
 from ensgan.types import InputError
 
 RECORD = {"weight_g": [[0.5, 0.5]], "loss_g": [[1.0, 3.0]], "weight_d": [[1.0, 1.0]], "loss_d": [[0.25, 0.75]]}
@@ -46,6 +46,14 @@ def test_rates_are_differences_of_counts():
     assert rates(before, now) == "  5.0 steps/s, 320 samples/s, 1.5 GFLOP/s"
     assert rates(before, {**now, "seconds": 1.0}) == rates(None, now) == ""
     assert rates({"step": 1, "seconds": 0.0}, now) == "  6.3 steps/s"
+
+
+def test_a_line_tells_what_of_the_device_is_used():
+    assert (
+        strain({"share_of_product": 0.254, "peak_bytes": 2_345_000_000}) == ", 25% of a matrix product, 2.35 GB at most"
+    )
+    assert strain({"peak_bytes": 512_000_000}) == ", 512 MB at most"
+    assert strain({}) == ""
 
 
 def test_lines_are_rare_but_the_last_one_always_comes():

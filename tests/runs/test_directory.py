@@ -52,7 +52,7 @@ def test_a_start_that_fails_leaves_the_older_run_as_it_was(when, whole, tmp_path
             raise RuntimeError("api_key not configured (no-tty)")
 
         monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=no_key, Image=None))
-        monkeypatch.setattr(run_module, "_check_sinks", lambda config: None)
+        monkeypatch.setattr(run_module, "check_trackers", lambda config: None)
         changes = {"wandb": "rings"}
     else:
         monkeypatch.setattr(Program, "tally", lambda *args: (_ for _ in ()).throw(MemoryError()))
