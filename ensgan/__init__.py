@@ -26,7 +26,7 @@ from ensgan.sampling.sampler import sample
 from ensgan.training import train
 from ensgan.types import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Donor",

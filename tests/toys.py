@@ -188,3 +188,15 @@ def quadrants(num=200, classes=4, **options):
 
 # A batch of a source that is held in memory.
 draw = jax.jit(lambda source, table, key, size: source.draw(table, sample_keys(key, size)), static_argnums=(0, 3))
+
+
+def different(game):
+    """A state in which averages, weights and members all differ; nothing is initialised or trained."""
+    draw = np.random.default_rng(0)
+
+    def fill(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(1)
+        return jnp.asarray(np.abs(draw.normal(scale=0.3, size=leaf.shape)), leaf.dtype)
+
+    return jax.tree.map(fill, jax.eval_shape(game.init, jax.random.key(0)))

@@ -25,7 +25,7 @@ from ensgan.types import InputError
 
 EXTRAS = {
     "data": "grain", "parquet": "pyarrow", "tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio",
-    "export": "safetensors",
+    "export": "safetensors", "onnx": "onnxruntime",
 }  # fmt: skip
 VARIABLES = ("JAX_", "XLA_", "CUDA_VISIBLE", "TPU_", "ENSGAN_", "OMP_NUM_THREADS")
 SMALL = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from ensgan.cli import choices
 from ensgan.runs import export as exports
+from ensgan.runs.card import model_card
 from ensgan.runs.config import to_dict
 from ensgan.runs.restore import opened
 from ensgan.types import InputError
@@ -17,6 +18,7 @@ def export(
     *,
     to: str | None = None,
     from_: str | None = None,
+    format: str = "jax",
     overwrite: bool = False,
     classes: str | None = None,
     data_dir: str | None = None,
@@ -28,6 +30,8 @@ def export(
         run: the run's folder.
         to: folder to make.
         from_: best, mixture, member:I or discriminator:J (default: mixture if members are parts, else best).
+        format: jax (weights as safetensors and a function that JAX loads), or onnx (one file, compared with JAX by
+            onnxruntime).
         overwrite: replace the export that is in the folder.
         classes: law of the labels: training (the frequencies of the data), uniform, or one weight per class, such as
             0.2,0.8 (default: the run's own).
@@ -37,7 +41,7 @@ def export(
     if not to:
         raise InputError("--to is missing; give a folder to make")
     directory = Path(to)
-    exports.check_target(directory, overwrite)
+    exports.check_target(directory, overwrite, format)
     found = opened(run, data_dir, from_step)
     kind, _, index = (from_ or "").partition(":")
     if kind == "discriminator":
@@ -50,5 +54,9 @@ def export(
     about: dict[str, Any] = {"what": text, "step": int(found.state.step), "run": to_dict(found.config)}
     if (names := choices.class_names(found)) is not None:
         about["class_names"] = list(names)
-    exports.write(portable, directory, overwrite=overwrite, about=about)
+    card = lambda record: model_card(record, directory.resolve().name, found)
+    record = exports.write(portable, directory, overwrite=overwrite, about=about, format=format, card=card)
     print(f"{directory} holds {text}: {', '.join(sorted(path.name for path in directory.iterdir()))}")
+    if (checked := record["function"].get("checked")) is not None:
+        far, n = checked["max_difference"], checked["samples"]
+        print(f"{checked['runtime']} gives the same as JAX for {n} samples: largest difference {far:.2g}")

@@ -38,19 +38,8 @@ TREE = {
     },
     "discriminators": {"count": 2, "network": {"name": "mlp", "widths": [8], "classes": 8}},
 }
+BESIDE = ("README.md", "config.json")
 WITHOUT = "import sys; sys.modules['ensgan'] = sys.modules['flax'] = None\n"
-
-
-def different(game):
-    """A state in which averages, weights and members all differ; nothing is initialised or trained."""
-    draw = np.random.default_rng(0)
-
-    def fill(leaf):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.key(1)
-        return jnp.asarray(np.abs(draw.normal(scale=0.3, size=leaf.shape)), leaf.dtype)
-
-    return jax.tree.map(fill, jax.eval_shape(game.init, jax.random.key(0)))
 
 
 def loaded(folder):
@@ -75,7 +64,7 @@ def run(tmp_path_factory):
     rundir.make(directory)
     write_json(directory / "config.json", config.to_dict(settings))
     with Checkpoints(directory / "checkpoints") as checkpoints:
-        checkpoints.save(0, different(game))
+        checkpoints.save(0, toys.different(game))
     return directory, *restore(directory, settings)
 
 
@@ -90,7 +79,7 @@ def two():
         [Group(toys.dense(2, 4, (4,)), 2)],
         loss=losses.mad(),
     )
-    return game, different(game)
+    return game, toys.different(game)
 
 
 def test_a_member_is_one_row_of_its_group(two):
@@ -120,7 +109,7 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
     weights = [0.5, 0.3, 0.2]
     export.write(export.sampler(game, state, weights), tmp_path / "best")
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
-    (program,) = [part.split("```")[0] for part in text.split("<!-- a test runs this program -->\n```python\n")[1:]]
+    program = text.split("<!-- a test runs this program -->\n```python\n")[1].split("```")[0]
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
     elsewhere(program + "jax.numpy.save('x.npy', x)", folder=tmp_path)
     x = np.load(tmp_path / "x.npy")
@@ -130,7 +119,7 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
 def test_the_command_exports_a_conditional_mixture(run, tmp_path, capsys, key):
     directory, game, _, state = run
     assert cli.main(["export", str(directory), "--from", "mixture", "--to", str(tmp_path / "one")]) == 0
-    assert "one holds the uniform mixture of 2 generators: config.json" in capsys.readouterr().out
+    assert "one holds the uniform mixture of 2 generators: README.md, config.json" in capsys.readouterr().out
     generate, weights = loaded(tmp_path / "one")
     number = np.arange(20, dtype=np.int32)
     x = generate(weights, jax.random.key_data(key), number, np.where(number < 10, number % 8, -1).astype(np.int32))
@@ -143,9 +132,10 @@ def test_an_export_says_what_it_is(run, tmp_path, capsys):
     directory, game, _, state = run
     folder = tmp_path / "one"
     assert cli.main(["export", str(directory), "--from", "member:1", "--to", str(folder)]) == 0
-    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "config.json", "generate.jaxexport"}
+    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "generate.jaxexport"}
     about = json.loads((folder / "config.json").read_text())
-    assert about["generators"] == [{"number": 1, "weight": 1.0, "latent": {"shape": [2], "scale": 0.5}}]
+    law = "independent standard normals"
+    assert about["generators"] == [{"number": 1, "weight": 1.0, "latent": {"shape": [2], "scale": 0.5, "law": law}}]
     assert about["function"]["inputs"] == {
         "weights": "weights.safetensors", "key": "uint32[2]", "number": "int32[b]", "label": "int32[b]"
     }  # fmt: skip
@@ -163,7 +153,7 @@ def test_an_export_says_what_it_is(run, tmp_path, capsys):
     assert cli.main(again) == 2
     assert f"{folder} already exists; choose another folder, or add --overwrite" in capsys.readouterr().err
     assert cli.main([*again, "--overwrite"]) == 0
-    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "config.json", "score.jaxexport"}
+    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "score.jaxexport"}
     assert json.loads((folder / "config.json").read_text())["logit"] == game.loss.logit
 
 
@@ -201,7 +191,7 @@ def test_convolutional_networks_take_any_number_of_samples(name, tmp_path, key):
     shape, options = NETWORKS[name]
     generator = networks.GENERATORS[name](shape, latent=3, **options)
     game = Game([Group(generator, 1)], [Group(networks.DISCRIMINATORS[name](shape, **options), 1)])
-    state = different(game)
+    state = toys.different(game)
     for portable in (export.judge(game, state, 0), export.sampler(game, state)):
         export.write(portable, tmp_path / portable.kind)
         about = json.loads((tmp_path / portable.kind / "config.json").read_text())
@@ -229,6 +219,7 @@ def test_a_fixed_number_of_samples(two, tmp_path):
         (["--to", "new", "--from", "member:2"], "asks for member 2; the run has generators 0 to 1"),
         (["--to", "new", "--from", "discriminator:2"], "asks for discriminator 2; the run has discriminators 0 to 1"),
         (["--to", "new", "--from", "discriminator:"], "give discriminator:I with I from 0 to 1"),
+        (["--to", "new", "--format", "torch"], "unknown format 'torch'; known: jax, onnx"),
         (["--to", "old"], "old holds files that are not an export, so it is left alone"),
         (["--to", "old", "--overwrite"], "old holds files that are not an export, so it is left alone"),
         (["--to", "old/notes.txt"], "is a file; give a folder"),
