@@ -5,25 +5,31 @@ import os
 import pkgutil
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import jax
+import jupytext
 import pytest
 import yaml
 from test_structure import FLOORS
 
+import ensgan
 from ensgan import augment, losses, pairing, penalties
 from ensgan.cli import distributed
 from ensgan.cli import main as cli
 from ensgan.cli.configurations import shipped
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
-MARK = "<!-- a test runs this program -->\n```python\n"
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [*ROOT.glob("*.md"), *PAGES, ROOT / "benchmarks" / "README.md"]
+ELSEWHERE = {"export.md"}  # its program reads an export: tests/runs/test_export.py
 
 
-def programs(name):
-    return [part.split("```")[0] for part in (ROOT / name).read_text().split(MARK)[1:]]
+def programs(file):
+    """The Python blocks of a page, with few steps; one may use the names of those before it, as a reader would."""
+    blocks = re.findall(r"^```python\n(.*?)^```", file.read_text(), re.S | re.M)
+    return "\n".join(re.sub(r"steps=[\d_]{4,}", "steps=30", block) for block in blocks)
 
 
 @pytest.fixture
@@ -35,28 +41,46 @@ def plain_promotion():
 
 
 def test_the_program_of_the_readme_runs(plain_promotion):
-    (program,) = programs("README.md")
     names = {}
-    exec(program.replace("steps=10_000", "steps=30"), names)
+    exec(programs(ROOT / "README.md"), names)
     assert names["x"].shape == (1024, 2)
     assert names["info"].loss_g.shape == names["info"].loss_d.shape == (4, 4)
     assert names["best"].fool.shape == names["best"].detect.shape == (4, 4)
     assert names["best"].mixture.sum() == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("k", range(5))
-def test_the_programs_on_networks_run(k, plain_promotion):
-    found = programs("docs/networks.md")
-    assert len(found) == 5
-    names = {}
-    exec(found[k], names)
-    if "state" in names:
-        assert int(names["state"].step) == 10
+WITH_PROGRAMS = [page for page in PAGES if programs(page) and page.name not in ELSEWHERE]
 
 
-def test_the_program_on_methods_runs(plain_promotion):
-    (program,) = programs("docs/methods.md")
-    exec(program, {})
+@pytest.mark.parametrize(
+    "file", [page for page in WITH_PROGRAMS if page.parent.name != "notebooks"], ids=lambda file: file.stem
+)
+def test_the_programs_of_a_page_run(file, plain_promotion, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(programs(file), file.name, "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "docs" / "notebooks").glob("*.md")), ids=lambda file: file.stem)
+def test_a_notebook_runs_as_it_is(file, tmp_path):
+    """In a process of its own, with a user's settings: the notebook is as quick as it says."""
+    cells = [cell.source for cell in jupytext.read(file).cells if cell.cell_type == "code"]
+    assert len(cells) >= 3
+    ours = ("JAX_", "XLA_", "ENSGAN_")
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment = settings | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", "\n".join(cells)], cwd=tmp_path, env=environment, check=True, timeout=600)
+
+
+def test_the_reference_has_every_public_name():
+    """A module's page shows its members, except functions that have the name of a file."""
+    text = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    shown = re.findall(r"^::: (\S+)$", text, re.M)
+    assert len(shown) == len(set(shown))
+    assert not {f"ensgan.{name}" for name in ensgan.__all__} - set(shown)
+    for name in shown:
+        found = pkgutil.resolve_name(name)
+        for public in getattr(found, "__all__", ()):
+            assert f"{name}.{public}" not in sys.modules or f"{name}.{public}.{public}" in shown, public
 
 
 def test_the_readmes_first_two_commands_are_the_set_up():

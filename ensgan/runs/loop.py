@@ -98,13 +98,12 @@ class Loop:
         self.outputs.watcher.start(begin, config.steps)
         samples = self.game.n_critic * (self.game.reals + self.game.M * self.game.fakes)  # of a step
         marks = [config.log_every, config.eval_every, config.checkpoint_every, *periods(self.game)]
+        file = RunFiles(self.directory).metrics
+        logged = read_metrics(file) if (config.best or config.heal_collapsed) and file.is_file() else []
         if config.best:
-            file = RunFiles(self.directory).metrics
-            self.best = agreed(best_of(read_metrics(file) if file.is_file() else [], config.best, begin))
+            self.best = agreed(best_of(logged, config.best, begin))
             self.checkpoints.best = self.best.step
         if config.heal_collapsed:
-            file = RunFiles(self.directory).metrics
-            logged = read_metrics(file) if file.is_file() else []
             self.history = collapse.remembered(logged, config.eval_every, begin)
         if processes.any_of(bool(caught)):
             return self.stop(state, begin, caught)

@@ -20,7 +20,7 @@ from ensgan.runs.config import Config, GroupConfig
 from ensgan.runs.help import hyphened, unknown_flag
 
 ROOT = Path(__file__).parents[2]
-FILES = [*Path(ensgan.__file__).parent.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+FILES = [*Path(ensgan.__file__).parent.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 # Flags of other programs that the documents show.
 OTHERS = re.findall(
     r"\S+",

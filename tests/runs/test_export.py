@@ -1,6 +1,7 @@
 """Members by themselves, and exports: a process without this library draws the same samples from their files."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
     weights = [0.5, 0.3, 0.2]
     export.write(export.sampler(game, state, weights), tmp_path / "best")
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
-    program = text.split("<!-- a test runs this program -->\n```python\n")[1].split("```")[0]
+    program, *_ = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
     elsewhere(program + "jax.numpy.save('x.npy', x)", folder=tmp_path)
     x = np.load(tmp_path / "x.npy")

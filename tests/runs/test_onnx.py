@@ -1,6 +1,7 @@
 """ONNX files: onnxruntime draws the samples that `ensgan.sample` draws, and what has no ONNX form is one line."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -175,7 +176,7 @@ def test_mixtures_of_different_latents_and_wrong_numbers_are_refused(tmp_path, m
 
 def test_the_program_of_the_document_draws_from_the_file(tmp_path, monkeypatch):
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
-    program = text.split("<!-- a test runs this program -->\n```python\n")[2].split("```")[0]
+    _, program, _ = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
     game = Game([Group(networks.mlp(3, (4,), 2), 1)], [Group(toys.dense(2, 4, ()), 1)])
     state = toys.different(game)
     written(export.sampler(game, state), tmp_path / "best")

@@ -1,5 +1,6 @@
 """The document's generators in PyTorch draw what JAX draws from the same weights and noise."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ GENERATORS = {
 @pytest.mark.parametrize("name", GENERATORS)
 def test_the_program_of_the_document_gives_the_same_samples(name, tmp_path, monkeypatch):
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
-    program = text.split("<!-- a test runs this program -->\n```python\n")[3].split("```")[0]
+    _, _, program = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
     network = GENERATORS[name]
     game = Game(
         [Group(network, 2, latent=normal(np.float32([1.0, 0.5])))], [Group(networks.mlp(network.out_shape, (2,), 1), 1)]

@@ -19,7 +19,7 @@ from ensgan.runs.tracking import tracker_of
 from ensgan.types import InputError
 
 PROGRAM = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
-(PROGRAM,) = re.findall(r"<!-- a test runs this program -->\n```python\n(.*?)```", PROGRAM, re.S)
+(PROGRAM,) = re.findall(r"^```python\n(.*?)^```", PROGRAM, re.S | re.M)
 
 
 class Notes(Watcher):
