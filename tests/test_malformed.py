@@ -655,7 +655,7 @@ def test_any_value_of_a_setting_is_taken_or_refused(path, value):
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, **CALM)
+@settings(max_examples=400, **CALM)
 @given(PATHS, VALUES)
 def test_many_values_of_settings_are_taken_or_refused(path, value):
     check_configuration(path, value)
@@ -668,7 +668,7 @@ def test_any_damage_is_read_or_refused(tmp_path_factory, name, begin, cut, more)
 
 
 @pytest.mark.slow
-@settings(max_examples=5000, **CALM)
+@settings(max_examples=1500, **CALM)
 @given(*DAMAGE)
 def test_much_damage_is_read_or_refused(tmp_path_factory, name, begin, cut, more):
     check_damage(tmp_path_factory.mktemp("much"), name, begin, cut, more)
