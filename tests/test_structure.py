@@ -48,6 +48,8 @@ TESTS = Path(__file__).parent
 SPANNING = {  # files of tests whose subject is in several modules, and why these tests stay together
     "configs": "a configuration names plugs of every wing",
     "docs": "documents speak of everything",
+    "malformed": "wrong input meets whatever reads it",
+    "release": "version, bounds and the public check belong to the whole project",
     "security": "one promise for everything that is read from outside",
     "structure": "the layout of the whole package",
     "cli.commands": "one run goes through one command after another",
@@ -61,6 +63,8 @@ SPANNING = {  # files of tests whose subject is in several modules, and why thes
     "reporting.browser": "a browser sees what page, html and the comparison made together",
     "runs.damage": "any file of a run may be damaged",
     "runs.kills": "a kill may come at any moment of a run",
+    "runs.onnx": "three files make one format, which another program reads",
+    "runs.torch_weights": "a page of the documents loads what an export wrote",
     "runs.labels": "the classes of a conditional run appear in its pages and in all commands",
     "schedules.schedules": "one contract for all schedules of the table",
 }

@@ -235,7 +235,7 @@ def from_arrays(
     """
     how = reading(**pixels)
     levels, dequantize = how.levels, how.dequantize
-    given, x = np.asarray(x), stored(x, f"x of {name!r}", how)
+    x, given = stored(x, f"x of {name!r}", how), np.asarray(x)
     names = None
     if label is not None:
         label, names = map_labels(label, len(x), f"label of {name!r}", classes)

@@ -104,6 +104,7 @@ def _streamed(
     sample, together = len(group.network.in_shape), _forward(group, K, F)
     own_reals, own_labels = reals.x.ndim == sample + 2, reals.label is not None and reals.label.ndim == 2
     W, P, omega = known.weights
+    part = lambda leaf, own: leaf[mine] if own and leaf is not None else None
     each_n = {
         "params": members.params,
         "state": members.state,
@@ -111,8 +112,8 @@ def _streamed(
         "weights": (W[:, mine].T, P[:, mine].T, omega[mine]),
         "column": known.columns[mine],
         "mask": None if view.mask_KN is None else view.mask_KN[:, mine].T,
-        "real": reals.x[mine] if own_reals else None,
-        "label": reals.label[mine] if own_labels else None,
+        "real": part(reals.x, own_reals),
+        "label": part(reals.label, own_labels),
     }
 
     def one(total: Array, each: Tree) -> tuple[Array, Any]:

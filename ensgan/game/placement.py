@@ -57,9 +57,10 @@ def specs(players: Game | Replicas) -> State:
     members = PartitionSpec(None, MEMBER) if isinstance(players, Replicas) else PartitionSpec(MEMBER)
 
     def population(groups: Groups, spread: PartitionSpec) -> Any:
-        return tuple(Joined(*[spread] * 4, whole) if group.parts else spread for group in groups)
+        joined: Any = Joined(spread, spread, spread, spread, whole)  # type: ignore[arg-type]
+        return tuple(joined if group.parts else spread for group in groups)
 
-    spec = dict.fromkeys(State._fields, whole)
+    spec: dict[str, Any] = dict.fromkeys(State._fields, whole)
     spec["generators"] = population(game.groups_g, members)
     spec["discriminators"] = population(game.groups_d, whole if game.on_trunks else members)
     return State(**spec)

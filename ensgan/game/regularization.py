@@ -86,7 +86,7 @@ def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Plac
     axes = len(game.sample_shape) + 1
     real, label, size = part(real, axes), part(label, 1), game.reals // game.hands
     numbers = place.samples(size)
-    portion = lambda leaf, samples: None if leaf is None else place.portion(leaf, leaf.ndim - samples)
+    portion: Any = lambda leaf, samples: None if leaf is None else place.portion(leaf, leaf.ndim - samples)
     ready = lambda real, fake, label: _Samples(portion(real, axes), fake, portion(label, 1), portion(numbers, 1), size)
     if key is None:
         return ready(real, None, label)
