@@ -114,7 +114,9 @@ def table(rows):
         memory, share = each["mebibytes"], each["gflops"] * each["devices"] / whole[each["game"]]
         numbers = (each["gflops"], share, memory["state"], memory["temporary"], each["sent_mebibytes"])
         cells = [f"{each['game']} {each['M']}×{each['N']}", f"{each['devices']:,}", each["mesh"]]
-        cells += [f"{number:,.3g}" for number in numbers] + [f"{100 * each['communication']:.0f} %"]
+        cells += [f"{number:,.0f}" if number >= 100 else f"{number:.3g}" for number in numbers] + [
+            f"{100 * each['communication']:.0f} %"
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -137,6 +139,8 @@ def draw(rows, path):
         axis.set_xticks(sorted({row["devices"] for row in rows}))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.yaxis.set_major_formatter("{x:,g}")
+        if label.startswith("sent"):
+            axis.set_yticks([5, 10, 20, 50, 100])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.legend()
