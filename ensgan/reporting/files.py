@@ -43,6 +43,7 @@ class RunFiles:
     tensorboard: Path = _at("tensorboard")
     profile: Path = _at("profile")  # traces
     tracking: Path = _at("tracking.json")  # the run's id for W&B and other trackers
+    wandb: Path = _at("wandb.json")  # the same of runs made before there were others
     series: Path = _at("series.json")  # of a folder of several runs, which is none itself
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
@@ -59,6 +60,7 @@ class RunFiles:
             self.film,
             self.report,
             self.tracking,
+            self.wandb,
         )
         judged = (self.judge, self.judge_arrays, self.reliability)
         return (*texts, self.selection, *judged, self.checkpoints, self.progress, self.tensorboard, self.profile)

@@ -141,10 +141,11 @@ def dictionary(path: Path) -> dict[str, Any]:
 
 def tracking_id(directory: Path) -> str:
     """The id of the run for trackers, made at its beginning and kept in its folder, so that it goes on there."""
-    file = RunFiles(directory).tracking
-    if not dictionary(file).get("id"):
-        write_json(file, {"id": uuid.uuid4().hex[:12]})
-    return str(dictionary(file)["id"])
+    files = RunFiles(directory)
+    known = dictionary(files.tracking).get("id") or dictionary(files.wandb).get("id")
+    if not known:
+        write_json(files.tracking, {"id": (known := uuid.uuid4().hex[:12])})
+    return str(known)
 
 
 def make(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """The folder of a run: who may write there, what goes and what stays when a run is replaced."""
 
 import json
+import re
 import shutil
 import sys
 import types
@@ -134,3 +135,13 @@ def test_damaged_records_of_time_and_versions_do_no_harm(copied):
         (copied / "versions.json").write_text(text)
         write_report(copied)
         assert rundir.Clock(copied / "clock.json", resume=True).spent["train"] == 0.0
+
+
+def test_a_run_keeps_its_id_for_trackers(tmp_path):
+    first = rundir.tracking_id(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+    assert rundir.tracking_id(tmp_path) == first
+    older = tmp_path / "older"
+    older.mkdir()
+    write_json(older / "wandb.json", {"id": "abc"})
+    assert rundir.tracking_id(older) == "abc"
