@@ -158,6 +158,13 @@ METHODS: dict[str, Method] = {
         "complete",
         "M ≥ 2; one network a side",
     ),
+    "branch": Method(
+        "time",
+        "one pair learns alone and then becomes all members",
+        "ensgan",
+        "as the pairing says",
+        "one network a side",
+    ),
     "history": Method(
         "time",
         "past members stay as opponents",
@@ -208,6 +215,7 @@ KNOWN: dict[str, str] = {  # what the field calls them, where that is another wo
     "population_based": "PBT",
     "conditional": "cGAN with projection discriminator",
     "snapshots": "seGAN, self-ensemble, snapshot ensemble",
+    "branch": "warm start from one pair",
     "history": "fictitious play, historical opponents",
     "sgan": "SGAN",
 }

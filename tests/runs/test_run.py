@@ -119,7 +119,8 @@ def test_distances_in_features_of_a_classifier_are_those_of_evaluate(tmp_path, m
     assert "(report split) in the features: classifier conv16-128-10" in out
     each = re.search("Fréchet distance of each generator: (.*)", out)[1].split(", ")
     np.testing.assert_allclose([float(value) for value in each], once["frechet"]["generators"], rtol=1e-3)
-    assert len(list((tmp_path / "cache").iterdir())) == 5  # held-out and training reals, both generators, the mixture
+    # Held-out and training reals, both generators and the mixture; and four more for the test of copies.
+    assert len(list((tmp_path / "cache").iterdir())) == 9
     evaluate(tmp_path / "once", num=140, classifier_steps=20, cache=str(tmp_path / "cache"), repeats=0)
     assert re.search("Fréchet distance of each generator: (.*)", capsys.readouterr().out)[1].split(", ") == each
 
@@ -186,7 +187,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_starts_again(whole, 
 
 
 def test_a_finished_run_asks_for_more_steps(whole):
-    with pytest.raises(InputError, match="already at step 20 of 20; give more with --steps"):
+    with pytest.raises(InputError, match="has done 20 steps; to go on, give more: --steps 40"):
         run_module.run(settings(), whole, resume=True)
 
 
