@@ -2,10 +2,11 @@
 
     python benchmarks/streaming.py [--network dcgan] [--size 32] [--members 4] [--rounds 5] [--out rows.jsonl]
 
-`together` is the default: the activations of all discriminators exist at once, and on a CPU the program has a copy of
-them for each. `again` runs them in a loop and computes each once more for the backward pass, as `remat` does for
-pairings that follow losses. `streamed` finishes one discriminator before the next begins and computes nothing twice, as
-`remat` does for the others. The three games are the same, and their states are compared.
+`together` has the activations of all discriminators at once, and on a CPU the program has a copy of them for each.
+`again` runs them in a loop and computes each once more for the backward pass, as `remat` does for pairings that follow
+losses. `streamed` finishes one discriminator before the next begins and computes nothing twice, as `remat` does for
+other pairings, and `auto` on a CPU (with convolutions, or eight discriminators or more). The three games are the same,
+and their states are compared.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import numpy as np
 import optax
 from rows import emit
 
-from ensgan import losses, networks, pairing
+from ensgan import losses, networks, pairing, penalties
 from ensgan.data import from_arrays
 from ensgan.game.game import Game
 from ensgan.game.placement import start
@@ -35,6 +36,7 @@ def main():
     parser.add_argument("--width", type=int, default=32, help="channels of the first layer, or units of two layers")
     parser.add_argument("--members", type=int, default=4, help="number of members, M = N")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--penalty", type=float, default=0.0, help="strength of R1 and R2 at every step")
     parser.add_argument(
         "--rounds", type=int, default=5, help="number of timed rounds; 0 compiles and reports memory only"
     )
@@ -72,7 +74,13 @@ def main():
     }
     rounded = lambda numbers, digits: {name: round(value, digits) for name, value in numbers.items()}
     row = {"benchmark": "streaming", "network": options.network, "size": options.size, "width": options.width}
-    row |= {"M": options.members, "N": options.members, "B": options.batch_size, "rounds": options.rounds}
+    row |= {
+        "M": options.members,
+        "N": options.members,
+        "B": options.batch_size,
+        "penalty": options.penalty,
+        "rounds": options.rounds,
+    }
     row |= {"MiB": rounded({name: size / 2**20 for name, size in memory.items()}, 1)}
     row |= {"compile_seconds": rounded(seconds, 1), "times_together": rounded(ratios, 2)}
     emit(row | rundir.versions(), options.out)
@@ -90,10 +98,11 @@ def games(options, shape):
         )
     game = Game(
         [Group(nets[0], options.members)],
-        [Group(nets[1], options.members)],
+        [Group(nets[1], options.members, execute="matmul" if jax.default_backend() == "cpu" else "vmap")],
         loss=losses.relativistic,
         pairing=pairing.mean(),
-        optimizer=optax.sgd(1.0),
+        penalty=penalties.r1_r2(options.penalty) if options.penalty else None,
+        optimizer=optax.sgd(0.1),
         batch_size=options.batch_size,
     )
     looped = dataclasses.replace(game, discriminators=[dataclasses.replace(game.groups_d[0], remat=True)])

@@ -62,7 +62,7 @@ def score(
         given = view, reals, keys_N[mine], mine, place
         if isinstance(members, Joined) and group.has_trunk and not pairs:
             parts.append(heads(group, members, *given))
-        elif known is not None and group.remat:
+        elif known is not None and group.streams:
             parts.append(_streamed(group, whole(members), *given, known))
         else:
             parts.append(_separate(group, whole(members), *given))

@@ -26,6 +26,7 @@ from ensgan.types import Array, InputError, Network, Stage, Tree, unknown
 
 EXECUTE = ("auto", "vmap", "unroll", "matmul")
 TRUNK = "trunk"  # a name for all stages but the last
+STREAMED = 8  # the least number of discriminators without convolutions that go forward and back in a loop on a CPU
 UNROLLED = 64  # the largest number of unrolled discriminators; more would take too long to compile
 
 
@@ -41,7 +42,8 @@ class Group:
         execute: `vmap` (one batched program), `unroll` (members one after the other in one program), `matmul`
             (convolutions as matrix products), or `auto`: `matmul` for convolutional networks on a CPU. Otherwise `auto`
             and `matmul` do what was measured to be fastest (`benchmarks/README.md`): members are batched, except up to
-            64 discriminators on a CPU, which are unrolled.
+            64 discriminators on a CPU, which are unrolled. With `auto`, those with convolutions, and eight or more
+            others, stream there as with `remat`, if weights do not follow losses.
         remat: whether members run one after the other in a loop, so that the activations of only one are in memory and
             the program does not grow with their number. They are computed again in the backward pass, a third more
             work; but discriminators go forward and at once back if weights do not follow losses (`Pairing.blind`).
@@ -137,6 +139,12 @@ class Group:
     def execution(self) -> str:
         """How members run on the backend in use: `vmap`, `unroll` or `remat`."""
         return "remat" if self.remat else "unroll" if self.execute == "unroll" else "vmap"
+
+    @property
+    def streams(self) -> bool:
+        """Whether members that see one input run in a loop, if nothing is computed twice for it (`round.streams`)."""
+        least = 2 if self.products else STREAMED
+        return self.remat or (self.execute == "auto" and self.count >= least and jax.default_backend() == "cpu")
 
     @property
     def execution_on_shared_input(self) -> str:

@@ -135,7 +135,7 @@ def shares_backward(game: Game) -> bool:
 def streams(game: Game) -> bool:
     """Whether discriminators that run in a loop can go forward and back at once."""
     known = game.pairing.blind and game.covers.common and game.update == "simultaneous"
-    return known and shares_backward(game) and any(group.remat for group in game.groups_d)
+    return known and shares_backward(game) and any(group.streams for group in game.groups_d)
 
 
 def _blank(game: Game, state: State, view: View) -> Evidence:

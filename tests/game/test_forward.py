@@ -110,5 +110,5 @@ def test_the_program_does_not_grow_with_the_number_of_discriminators():
         batch = {"x": jax.ShapeDtypeStruct((8, 8), jnp.float32)}
         return len(jax.jit(lambda s, b: step(game, s, b)).lower(state, batch).as_text().splitlines())
 
-    assert size(24, remat=True) == size(4, remat=True)
+    assert size(24, remat=True) == size(4, remat=True) == size(24)  # on a CPU, many stream in any case
     assert size(24, execute="unroll") > 1.5 * size(4, execute="unroll")
