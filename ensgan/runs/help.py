@@ -106,7 +106,7 @@ def short_help(parser: Any) -> str:
         rows = [_row(actions[name], brief=True) for name in names if name in actions]
         if heading == "the data":
             rows.insert(1, ("--data-dir DIR", "where the files are, for data that come as files"))
-        lines += ["", heading, *(line for row in rows for line in _wrapped(*row))]
+        lines += ["", heading, *(line for flag, text in rows for line in _wrapped(flag, _in_one_line(text)))]
     lines += ["", "for example"]
     varied = " --set pairing.lam=1,2 --seeds 0-4" if "set_" in actions else " --pairing.lam 2"
     lines += [f"  {parser.prog} ring8 --steps 2000 --pairing softmax{varied}"]
@@ -144,6 +144,16 @@ def _wrapped(flag: str, text: str) -> list[str]:
     first, *rest = textwrap.wrap(text, WIDTH - 36) or [""]
     head = [f"  {flag:<32}  {first}".rstrip()] if len(flag) <= 32 else [f"  {flag}", f"{'':36}{first}"]
     return [*head, *(f"{'':36}{line}" for line in rest)]
+
+
+def _in_one_line(text: str) -> str:
+    """A text cut to one line, with the default that it ends in."""
+    default = match[0] if (match := re.search(r" \(default [^)]*\)$", text)) else ""
+    room = WIDTH - 36 - len(default)
+    text = text.removesuffix(default)
+    if len(text) > room:
+        text = text[: room - 2].rpartition(" ")[0].rstrip(",") + " …"
+    return text + default
 
 
 def _row(action: Any, brief: bool = False) -> tuple[str, str]:
