@@ -12,16 +12,16 @@ import jax.numpy as jnp
 
 from ensgan.devices import processes
 
-SIDES = {"cpu": 512}  # of the square matrices that are multiplied, by platform
+SIDES = {"cpu": 1024}  # of the square matrices that are multiplied, by platform
 SIDE = 4096  # on others
-REPEATS = 5
+REPEATS = 8
 
 
 @functools.cache
 def product_rate(device: jax.Device) -> float:
-    """FLOPs per second of a product of two square matrices of float32 on a device: the best of five.
+    """FLOPs per second of a product of two square matrices of float32 on a device: the best of eight.
 
-    Measured once in a process. On two CPU cores this takes about ten milliseconds besides compiling.
+    Measured once in a process. On two CPU cores this takes about a tenth of a second.
     """
     side = SIDES.get(device.platform, SIDE)
     with jax.default_device(device):
