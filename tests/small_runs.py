@@ -7,7 +7,7 @@ import sys
 import jax
 import numpy as np
 
-from ensgan.reporting import Watcher
+from ensgan.reporting import Watcher, read_metrics
 from ensgan.runs.build import TABLES
 from ensgan.runs.parsing import parse
 from ensgan.runs.restore import load_run, restore
@@ -34,6 +34,11 @@ def settings(**changes):
 def final(directory):
     state = restore(directory, load_run(directory))[2]
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+def events(directory):
+    """The records of members that were healed."""
+    return [record for record in read_metrics(directory / "metrics.jsonl") if record["kind"] == "healing"]
 
 
 def assert_same_bits(a, b):

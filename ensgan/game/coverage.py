@@ -55,15 +55,13 @@ def _gathered(groups_d: Groups, place: Place) -> Callable[[Array], Array]:
     return lambda places: jnp.moveaxis(place.gather(jnp.moveaxis(places, -1, 0), counts), 0, -1)
 
 
-def _see_own(
-    groups_g: Groups, groups_d: Groups, fake_MB: Array, pairs: Array | None, place: Place, dealt: bool
-) -> View:
+def _see_own(groups_g: Groups, groups_d: Groups, fake_MB: Array, pairs: Array | None, place: Place) -> View:
     """Heads, which every device has, see the fakes of its own generators: none are sent, and no gradients either."""
     counts_g, rows = population.counts(groups_g), population.numbers(groups_g, place)
     mask_MN = as_mask(pairs, sum(counts_g), population.size(groups_d))
     return View(
         fake=fake_MB,
-        own=dealt,
+        own=False,
         size=fake_MB.shape[1] * place.sizes.data,
         rows_KN=rows[:, None],
         mask_KN=None if pairs is None else mask_MN[rows],
@@ -106,8 +104,9 @@ def _see_rows(
 
 
 def _see_all(groups_g: Groups, groups_d: Groups, fake_MB: Array, pairs: Array | None, place: Place) -> View:
-    see = _see_own if place.apart else _see_rows
-    return see(groups_g, groups_d, fake_MB, pairs, place, dealt=False)
+    if place.apart:
+        return _see_own(groups_g, groups_d, fake_MB, pairs, place)
+    return _see_rows(groups_g, groups_d, fake_MB, pairs, place, dealt=False)
 
 
 def _see_hands(groups_g: Groups, groups_d: Groups, fake_MB: Array, pairs: Array | None, place: Place) -> View:

@@ -142,7 +142,7 @@ class Group:
 
     @property
     def streams(self) -> bool:
-        """Whether members that see one input run in a loop, if nothing is computed twice for it (`round.streams`)."""
+        """Whether members that see one input run in a loop, where that takes no second forward pass."""
         least = 2 if self.products else STREAMED
         return self.remat or (self.execute == "auto" and self.count >= least and jax.default_backend() == "cpu")
 

@@ -146,7 +146,7 @@ def _of_members(
     alone = real.ndim == len(group.network.in_shape) + 2, fake is not None, label is not None and label.ndim == 2
     one = execution.over_members(
         jax.value_and_grad(value),
-        "remat" if group.streams else group.execution_on_shared_input,
+        "remat" if group.streams else group.execution_on_shared_input,  # a loop computes no penalty twice
         place.of_d.here(group.count),
         (0, 0, *(0 if each else None for each in alone), 0),
     )

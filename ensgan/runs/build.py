@@ -27,7 +27,7 @@ from ensgan.types import InputError, Schedule, Shape
 OUTSIDE = frozenset((
     "name", "seed", "steps", "init_from", "log_every", "eval_every", "checkpoint_every", "profile", "keep",
     "keep_every", "best", "patience", "held_out", "distances", "features", "classes", "tensorboard", "wandb",
-    "data", "view",
+    "trackio", "data", "view",
 ))
 # fmt: on
 MANY = 4  # members of a side that can do without one for a while

@@ -15,6 +15,12 @@ from ensgan.schedules.members import Side, become, check_every, copyable, groups
 from ensgan.types import Array, Claims, InputError, Roster, Schedule, Tree, check_range
 
 
+def _first_pair(M: int, N: int) -> Roster:
+    """Generator 0 and discriminator 0 play and learn, and nobody else."""
+    first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
+    return Roster(first_g, first_d, first_g, first_d)
+
+
 def snapshots(every: int = 1000) -> Schedule:
     """One generator learns, the others are its snapshots (seGAN; Wang et al. 2016, arXiv 1612.00991).
 
@@ -45,13 +51,8 @@ def _archive(every: int, discriminators: bool) -> Schedule:
     sides: tuple[Side, ...] = ("g", "d") if discriminators else ("g",)
 
     def roster(M: int, N: int) -> Roster:
-        everybody = np.ones(N, bool)
-        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
-        return (
-            Roster(first_g, first_d, first_g, first_d)
-            if discriminators
-            else Roster(first_g, everybody, first_g, everybody)
-        )
+        first, everybody = _first_pair(M, N), np.ones(N, bool)
+        return first if discriminators else first._replace(plays_d=everybody, learns_d=everybody)
 
     def init(game: Game) -> Tree:
         one_group(game, "an archive of past members", sides)
@@ -96,10 +97,6 @@ def branch(every: int = 1000) -> Schedule:
         InputError: `every` is below 1.
     """
 
-    def first_pair(M: int, N: int) -> Roster:
-        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
-        return Roster(first_g, first_d, first_g, first_d)
-
     def init(game: Game) -> Tree:
         one_group(game, "a branch")
         copyable(game, "g", "d")
@@ -114,7 +111,7 @@ def branch(every: int = 1000) -> Schedule:
         everybody = Roster(*(jnp.ones(count, bool) for count in (game.M, game.N, game.M, game.N)))
         return state._replace(roster=everybody, schedule={"share": jnp.full((game.M,), 1.0 / game.M)})
 
-    claims = Claims(roster=first_pair, mixture=lambda state: state.schedule["share"])
+    claims = Claims(roster=_first_pair, mixture=lambda state: state.schedule["share"])
     return Schedule(check_every(every), between, init, claims)
 
 
@@ -137,10 +134,6 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
     """
     check_every(every)
     check_range("least", least, high=1.0)
-
-    def first_pair(M: int, N: int) -> Roster:
-        first_g, first_d = np.arange(M) == 0, np.arange(N) == 0
-        return Roster(first_g, first_d, first_g, first_d)
 
     def init(game: Game) -> Tree:
         one_group(game, "the double oracle")
@@ -182,7 +175,7 @@ def double_oracle(every: int = 2000, least: float = 0.01) -> Schedule:
             schedule={"mixture": jnp.asarray(share["g"] / share["g"].sum(), jnp.float32)},
         )
 
-    claims = Claims(roster=first_pair, mixture=lambda state: state.schedule["mixture"], members="parts")
+    claims = Claims(roster=_first_pair, mixture=lambda state: state.schedule["mixture"], members="parts")
     return Schedule(every, between, init, claims)
 
 

@@ -4,15 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import Notes, events, final
 
 from ensgan.evaluation import selection
 from ensgan.pace import pace_of
-from ensgan.reporting import Watcher, read_metrics
+from ensgan.reporting import read_metrics
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.collapse import ALIKE, BLIND, SHARP, STILL, Dead, dead, observed, remembered
 from ensgan.runs.parsing import parse
-from ensgan.runs.restore import load_run, restore
+from ensgan.runs.restore import load_run
 from ensgan.types import InputError
 
 MLP = {"name": "mlp", "widths": [8]}
@@ -37,28 +38,11 @@ def settings(**changes):
     return parse({**TREE, **changes}, TABLES)[0]
 
 
-def final(directory):
-    state = restore(directory, load_run(directory))[2]
-    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
-
-
-def events(directory):
-    return [record for record in read_metrics(directory / "metrics.jsonl") if record["kind"] == "healing"]
-
-
-class Notes(Watcher):
-    def __init__(self):
-        self.lines = []
-
-    def note(self, line):
-        self.lines.append(line)
-
-
 @pytest.fixture(scope="module")
 def healed(tmp_path_factory):
     directory, notes = tmp_path_factory.mktemp("runs") / "healed", Notes()
     run_module.run(settings(), directory, watcher=notes)
-    return directory, notes.lines
+    return directory, notes.notes
 
 
 def test_a_member_whose_weights_do_not_change_is_healed_and_rests_at_last(healed):

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_runs import Notes, events, final
 
 from ensgan.devices import mesh
 from ensgan.game.healing import revived
 from ensgan.game.program import Program
 from ensgan.pace import Pace, pace_of
-from ensgan.reporting import Watcher, read_metrics
+from ensgan.reporting import read_metrics
 from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
@@ -38,28 +39,11 @@ def settings(**changes):
     return parse({**TREE, **changes}, TABLES)[0]
 
 
-def final(directory):
-    state = restore(directory, load_run(directory))[2]
-    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
-
-
-def events(directory):
-    return [record for record in read_metrics(directory / "metrics.jsonl") if record["kind"] == "healing"]
-
-
-class Notes(Watcher):
-    def __init__(self):
-        self.lines = []
-
-    def note(self, line):
-        self.lines.append(line)
-
-
 @pytest.fixture(scope="module")
 def healed(tmp_path_factory):
     directory, notes = tmp_path_factory.mktemp("runs") / "healed", Notes()
     run_module.run(settings(), directory, watcher=notes)
-    return directory, notes.lines
+    return directory, notes.notes
 
 
 def test_a_member_without_hope_rests_and_the_others_go_on(healed):
