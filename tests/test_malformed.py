@@ -104,7 +104,7 @@ def game_kinds():
         "batch_size": -2,
     }
     kinds = {f"Game({key}={value!r})": partial(Game, **{**sides, key: value}) for key, value in wrong.items()}
-    group = {"count": 0, "execute": "quickly", "shared": ("nothing",)}
+    group = {"count": 0, "execute": "quickly", "shared": ("nothing",), "accumulate": 0}
     for key, value in group.items():
         kinds[f"Group({key}={value!r})"] = partial(Group, **{"network": net, "count": 2, key: value})
     return {

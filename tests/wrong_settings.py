@@ -20,6 +20,7 @@ WRONG_KEYS = {
     **dict.fromkeys(("steps", "seed", "reals", "fakes", "batch_size", "log_every", "held_out", "keep"), "many"),
     **dict.fromkeys(("eval_every", "checkpoint_every", "max_healings", "heal_collapsed", "patience", "profile"), -1),
     **dict.fromkeys(("compare", "update", "on_failure", "coverage", "features", "n_critic", "ema"), "sometimes"),
+    "accumulate": 0,
     **dict.fromkeys(("pairing", "loss", "penalty", "augment", "schedule", "optimizer", "view"), "nobody"),
     **{key: [[1]] for key in ("init_from", "tensorboard", "keep_every", "ema_half_life")},
     "ema_start": None,

@@ -98,9 +98,16 @@ def listed(path: Path) -> Listing:
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}; move it elsewhere"
-                + (", or read tables with --data table" if file.suffix.lower() in TABLES else "")
+                + _instead(file)
             )
     return found
+
+
+def _instead(file: Any) -> str:
+    """What else may be meant by a file that is no image."""
+    if file.suffix.lower() in TABLES:
+        return ", or read tables with --data table"
+    return f", or read the archive itself: --data-dir {file}" if is_archive(Path(str(file))) else ""
 
 
 def _shards(path: Path) -> list[Path]:

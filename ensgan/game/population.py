@@ -20,6 +20,7 @@ from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.game.latents import Latent, normal
 from ensgan.networks import convolution
+from ensgan.networks.portions import check_portions, in_portions
 from ensgan.networks.stages import Split, leaves, merged, pruned, split, within
 from ensgan.pace import pace_of
 from ensgan.types import Array, InputError, Network, Stage, Tree, unknown
@@ -52,10 +53,12 @@ class Group:
             the network or the last ones (`Network.stages`), they run once on the samples of all members: the first
             stages of discriminators are then a trunk, and the rest of each member is a head. `trunk` stands for all
             stages but the last.
+        accumulate: number of portions in which the samples of a step pass through the network, one after the other, so
+            that the activations of one are in memory. More work, and the same updates up to rounding.
 
     Raises:
-        InputError: `count` is below 1, `execute` is unknown, a per-member array has another length, or the network does
-            not have a shared part.
+        InputError: `count` is below 1, `accumulate` does not fit, `execute` is unknown, a per-member array has another
+            length, or the network does not have a shared part.
     """
 
     network: Network
@@ -65,11 +68,13 @@ class Group:
     execute: Literal["auto", "vmap", "unroll", "matmul"] = "auto"
     remat: bool = False
     shared: tuple[str, ...] = ()
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Checks the numbers and names."""
         if self.count < 1:
             raise InputError(f"a group has {self.count} members; a game needs at least 1 on each side")
+        check_portions(self.network, self.accumulate)
         if self.execute not in EXECUTE:
             raise unknown("way to execute members", self.execute, EXECUTE)
         if np.ndim(self.latent.scale) and np.shape(self.latent.scale) != (self.count,):
@@ -113,7 +118,7 @@ class Group:
 
     def stage(self, stage: Stage) -> Callable[..., tuple[Array, Tree]]:
         """A stage of the network as this group executes it."""
-        return convolution.with_products(stage.apply) if self.products else stage.apply
+        return self._run(stage.apply)
 
     @property
     def scales(self) -> Array:
@@ -133,7 +138,10 @@ class Group:
     @property
     def apply(self) -> Callable[..., tuple[Array, Tree]]:
         """The network's `apply` as this group executes it."""
-        return convolution.with_products(self.network.apply) if self.products else self.network.apply
+        return self._run(self.network.apply)
+
+    def _run(self, apply: Callable[..., tuple[Array, Tree]]) -> Callable[..., tuple[Array, Tree]]:
+        return in_portions(convolution.with_products(apply) if self.products else apply, self.accumulate)
 
     @property
     def execution(self) -> str:

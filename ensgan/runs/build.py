@@ -161,6 +161,7 @@ def _game(playing: _Playing, sample_shape: Shape, samples: int | None) -> Game:
             execute=settings.execute,
             remat=settings.remat,
             shared=tuple(settings.shared),
+            accumulate=config.accumulate,
         )
 
     if config.heal_collapsed and not (_heals(config, M) or _heals(config, N)):

@@ -70,6 +70,9 @@ class Config:
         fakes: samples per generator and step; 0 chooses reals / M if members are parts of one mixture or heads of one
             trunk, and as many as reals otherwise.
         batch_size: short for reals and fakes of this number; 0 leaves these as they are.
+        accumulate: number of portions in which the samples of a step pass through the networks, one after the other, so
+            that the activations of one portion are in memory; for a third more work, or a half with penalties. Updates
+            are those of all samples together, up to rounding.
         compare: the reals that each fake meets in relativistic losses: one, or all; auto chooses one if there are as
             many fakes of a generator as reals, and all otherwise.
         init_from: folders of runs whose members give their weights to those of this run, in order, and from the first
@@ -118,6 +121,7 @@ class Config:
     reals: int = 64
     fakes: int = 0
     batch_size: int = 0
+    accumulate: int = 1
     compare: Literal["auto", "one", "all"] = "auto"
     init_from: tuple[str, ...] = ()
     ema: float = 0.999
