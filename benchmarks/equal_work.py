@@ -9,7 +9,8 @@ A game is M x N with changes after commas: `own` (the share of each discriminato
 `common` (number of the generators' last stages in common), `whole=1` (whole discriminators instead of heads on one
 trunk), `dealt=1` (whole discriminators, each sample dealt to one), `rate` (the learning rate), `penalty` (its
 strength), `compare` (one or all), `fakes`, `reals`, `wide` (the generator's widths times this), `told=K` (the latent
-names one of K numbers, drawn at random), `apart=1` (M pairs that do not meet, each of 1/M of the work).
+names one of K numbers, drawn at random), `apart=1` (M pairs that do not meet, each of 1/M of the work), `augment` (the
+probability with which images are moved for discriminators).
 
 Work is the FLOPs of the steps of one pair from the configuration with `--steps`; each game takes as many steps as this
 work allows, and its schedules end with it. FLOPs are those of the compiled step. Scores compare samples of the uniform
@@ -29,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from rows import emit, read, spread
 
-from ensgan import metrics, pairing
+from ensgan import augment, metrics, pairing
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
@@ -50,6 +51,7 @@ MODES = ("modes", "hq", "kl", "spread")
 CHANGES = {
     "own": None, "common": 0, "whole": 0, "dealt": 0, "rate": None, "penalty": None, "compare": "auto", "fakes": 0,
     "reals": 0, "wide": 1, "told": 0, "apart": 0,
+    "augment": 0,
 }  # fmt: skip
 
 
@@ -171,7 +173,7 @@ def made(name, source, configuration, steps):
     shared_g = names(g.network.stages[-last:]) if last and M > 1 else ()
     latent = told(int(changes["told"])) if changes["told"] else g.latent
     R = int(changes["reals"]) or base.reals
-    own = changes["own"]
+    own, moved = changes["own"], changes["augment"]
     game = dataclasses.replace(
         base,
         generators=[dataclasses.replace(g, count=M, shared=shared_g, latent=latent)],
@@ -180,6 +182,7 @@ def made(name, source, configuration, steps):
         reals=R,
         fakes=int(changes["fakes"]) or (R if apart else max(1, R // M)),
         compare=changes["compare"],
+        augment=augment.diff_augment(("translation",), strength=moved) if moved else base.augment,
         coverage="split" if changes["dealt"] else "full",
         pairing=pairing.diagonal() if apart else base.pairing if own is None else pairing.own_and_mean(own),
     )

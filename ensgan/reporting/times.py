@@ -45,13 +45,29 @@ def time_sections(clock: Record, train: list[Record]) -> list[Section]:
     if steps and clock.get("train"):
         notes.append(f"{steps / float(clock['train']):,.3g} steps per second while training.")
     if clock.get("interruptions"):
-        notes.append(f"Interruptions: {clock['interruptions']}.")
+        notes.append(_interrupted(clock))
     notes += speed_sentences(train)
     colors = [PHASES[phase][1] for phase in shown]
     header = ("", "time", "share", *(("a step",) if steps else ()))
     bar = [(color, f"{each:.2f}%") for color, each in zip(colors, share.values(), strict=True)]
     times = table(header, rows, [*colors, None])
     return [Section("Time", [" ".join(notes)] if notes else [], bar=bar, tables=[times], layout="stack")]
+
+
+def _interrupted(clock: Record) -> str:
+    """What interruptions cost: steps done again, and the share of the time since the start that was not in vain."""
+    text = f"Interruptions: {clock['interruptions']}."
+    if clock.get("lost_steps"):
+        text += (
+            f" {clock['lost_steps']:,} steps, {duration(float(clock.get('lost') or 0))} of training, were done again."
+        )
+    useful = float(clock.get("train") or 0) - float(clock.get("lost") or 0)
+    if clock.get("elapsed") and useful > 0:
+        since = duration(float(clock["elapsed"]))
+        text += (
+            f" Of the {since} since the first start, {useful / float(clock['elapsed']):.0%} went into steps that count."
+        )
+    return text
 
 
 def speed_sentences(train: list[Record]) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -26,44 +25,6 @@ except ImportError:  # not on Windows, where nothing stops two processes from tr
     fcntl = None  # type: ignore[assignment]
 
 PACKAGES = ("ensgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-class Clock:
-    """Wall-clock seconds by what they were spent on, through interruptions."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        """Starts at zero, or where an earlier part of the run stopped."""
-        self.path = path
-        self.spent = {
-            "compile": 0.0,
-            "train": 0.0,
-            "read": 0.0,  # streamed batches, a part of the time of training
-            "evaluate": 0.0,
-            "report": 0.0,
-            "checkpoint": 0.0,
-            "total": 0.0,
-            "interruptions": 0,
-        }
-        if resume and path.is_file():
-            numbers = {k: v for k, v in dictionary(path).items() if isinstance(v, int | float)}
-            self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
-            self.spent["interruptions"] += 1
-        self._before, self._start = self.spent["total"], time.perf_counter()
-
-    @contextlib.contextmanager
-    def on(self, what: str) -> Iterator[None]:
-        """Counts the time inside as spent on `what`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spent[what] += time.perf_counter() - start
-
-    def write(self, steps: int) -> None:
-        """Writes the record beside the run."""
-        self.spent["total"] = self._before + time.perf_counter() - self._start
-        record = {key: round(value, 3) if isinstance(value, float) else value for key, value in self.spent.items()}
-        write_json(self.path, {**record, "steps": steps})
 
 
 def settings(file: Path) -> dict[str, Any]:

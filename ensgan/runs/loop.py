@@ -26,10 +26,10 @@ from ensgan.pace import pace_of
 from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, read_metrics, write_report
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import collapse
-from ensgan.runs import directory as rundir
 from ensgan.runs.best import Best, agreed, best_of, value_of
 from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.clock import Clock
 from ensgan.runs.config import Config
 from ensgan.runs.film import keep_frame, write_film
 from ensgan.runs.gallery import save_samples
@@ -45,7 +45,7 @@ class Outputs(NamedTuple):
     """Where a run reports."""
 
     log: MetricsLog | None  # None in all processes but the first
-    clock: rundir.Clock
+    clock: Clock
     watcher: Watcher
     sinks: list[Sink]
 

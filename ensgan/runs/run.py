@@ -29,6 +29,7 @@ from ensgan.runs import signals
 from ensgan.runs.best import check
 from ensgan.runs.build import described_law, game_of, source_of
 from ensgan.runs.checkpoint import Checkpoints
+from ensgan.runs.clock import Clock, Lost, lost_after
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
 from ensgan.runs.origin import about, check_classes, check_data, located
@@ -93,7 +94,11 @@ def run(
         _note_schedule(config, job.game, watcher)
         if resume and rundir.damaged(RunFiles(directory).clock):
             watcher.note(f"{RunFiles(directory).clock} is damaged, so times count from here")
-        clock = rundir.Clock(RunFiles(directory).clock, resume)
+        with processes.together():
+            lost = lost_after(RunFiles(directory).metrics, begin) if resume else Lost()
+        if lost.steps:
+            watcher.note(lost.told())
+        clock = Clock(RunFiles(directory).clock, resume, lost)
         with clock.on("evaluate"), processes.together():
             features = _features(config, job.source, watcher)
         if begin < config.steps:
@@ -217,7 +222,7 @@ def _outputs(
     config: Config,
     directory: Path,
     stack: contextlib.ExitStack,
-    clock: rundir.Clock,
+    clock: Clock,
     watcher: Watcher,
     resumed: int | None,
     trackers: Sequence[Tracker],
