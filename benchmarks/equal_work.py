@@ -4,6 +4,7 @@
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4 8x8 --time 20 --out FILE
     python benchmarks/equal_work.py --table FILE [FILE ...]
     python benchmarks/equal_work.py --table FILE --differences 4x4,rate=2e-3 1x1,rate=2e-3
+    python benchmarks/equal_work.py --table FILE --picture curves.svg --config mnist_heads
 
 A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
 `common` (number of the generators' last stages in common), `whole=1` (whole discriminators instead of heads on one
@@ -15,7 +16,8 @@ probability with which images are moved for discriminators).
 Work is the FLOPs of the steps of one pair from the configuration with `--steps`; each game takes as many steps as this
 work allows, and its schedules end with it. FLOPs are those of the compiled step. Scores compare samples of the uniform
 mixture of averaged generators with held-out reals (report split), in the features of a classifier trained on the train
-split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals. The data
+split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals; `--curve K`
+scores the mixture at K steps on the way too, of which `--picture` draws the Fréchet distances over the work. The data
 are split as in the configuration, the same way for every seed. A row that the file already has is not made again.
 """
 
@@ -36,7 +38,9 @@ from ensgan.evaluation.classifier import train_classifier
 from ensgan.evaluation.selection import select
 from ensgan.game.latents import Latent
 from ensgan.game.program import Program
-from ensgan.metrics.seeds import difference
+from ensgan.metrics.seeds import band, difference
+from ensgan.reporting import figures
+from ensgan.reporting.colors import member_color
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
 from ensgan.runs.build import TABLES, build, build_game
@@ -65,6 +69,8 @@ def main():
     parser.add_argument("--steps", type=int, default=6000, help="steps of one pair, which set the work")
     parser.add_argument("--samples", type=int, default=2000, help="number of samples to score")
     parser.add_argument("--choose", action="store_true", help="also score the best member and the chosen mixture")
+    parser.add_argument("--curve", type=int, default=0, help="number of steps on the way at which to score too")
+    parser.add_argument("--picture", help="draw the curves of --config into this SVG file instead of a table")
     parser.add_argument("--time", type=int, default=0, help="rounds in which steps are timed, in place of scores")
     parser.add_argument("--out", help="append the rows to this file")
     parser.add_argument("--table", nargs="+", help="print the rows of these files as a table instead of training")
@@ -72,6 +78,9 @@ def main():
     options = parser.parse_args()
     if options.table:
         rows = [row for path in options.table for row in read(path)]
+        if options.picture:
+            Path(options.picture).write_bytes(picture(rows, options.config))
+            return
         print(differences(rows, *options.differences) if options.differences else table(rows))
         return
     if options.time:
@@ -99,8 +108,18 @@ def measure(name, seeds, source, work, score, options):
     counts = {"M": game.M, "N": game.N, "reals": game.reals, "fakes": game.fakes}
     common = {"benchmark": "equal_work", "config": options.config, "game": name, **changes, **counts}
     for seed in seeds:
+        curve = []
+
+        def point(state, _, curve=curve, seed=seed):
+            if options.curve:
+                at = int(state.step)
+                curve.append(
+                    {"steps": at, "gflop": flops * at / 1e9, "scores": score(game, state, np.ones(game.M), seed)}
+                )
+
         begin = time.perf_counter()
-        state, _ = train(game, game.init(jax.random.key(seed)), source, steps=steps)
+        every = -(-steps // options.curve) if options.curve else None
+        state, _ = train(game, game.init(jax.random.key(seed)), source, steps=steps, every=every, callback=point)
         jax.block_until_ready(state.step)
         seconds = time.perf_counter() - begin
         found = {"mixture": score(game, state, np.ones(game.M), seed)}
@@ -109,6 +128,7 @@ def measure(name, seeds, source, work, score, options):
             found["best member"] = score(game, state, np.eye(game.M)[chosen.best], seed)
             found["chosen mixture"] = score(game, state, chosen.fitted.weights[chosen.fitted.chosen], seed)
         row = common | {"seed": seed, "steps_of_pair": options.steps, "steps": steps, "gflop": flops * steps / 1e9}
+        row |= {"curve": curve} if curve else {}
         emit(row | {"seconds": round(seconds, 1), "scores": found} | rundir.versions(), options.out)
 
 
@@ -243,6 +263,19 @@ def table(rows):
                 lines.append(f"| {config_} | {steps:,} | {title} | {len(found)} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def picture(rows, config_):
+    """SVG of the Fréchet distances of mixtures over the work: each seed, their mean, and its interval."""
+    rows = [row for row in rows if row["config"] == config_ and row.get("curve")]
+    groups = []
+    for k, game in enumerate(dict.fromkeys(row["game"] for row in rows)):
+        curves = [row["curve"] for row in rows if row["game"] == game]
+        values = np.array([[at["scores"][NAMES[0]] for at in curve] for curve in curves])
+        work = np.array([at["gflop"] / 1e3 for at in curves[0]])
+        groups.append(figures.Band(member_color(k), work, values, *band(values)))
+        print(f"{game}: {len(curves)} seeds, {member_color(k)}")
+    return figures.bands(groups, xlabel="TFLOP of training", ylabel=NAMES[0])
 
 
 def differences(rows, ours, theirs):
