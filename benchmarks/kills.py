@@ -45,7 +45,7 @@ generators = {count = 2, network = {name = "mlp", latent = 2, widths = [8]}}
 discriminators = {count = 2, network = {name = "mlp", widths = [8]}}
 """
 WAIT = 600  # seconds for a run that is not disturbed
-TIMES = ("seconds", "flops")  # of a log, which differ
+TIMES = ("seconds", "flops", "speed")  # of a log, which differ
 
 
 def main():

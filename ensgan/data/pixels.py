@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
 from ensgan.data.checks import checked_samples
-from ensgan.types import InputError
+from ensgan.types import InputError, Shape
 
 FLAG = "--data.range"
 FLIPPED = "mirrored at random in training, not in held-out samples"
@@ -31,6 +31,14 @@ class Pixels(TypedDict, total=False):
     levels: int
     dequantize: bool
     range: str | tuple[float, float] | None
+
+
+class Randoms(Protocol):
+    """What the noise of pixels is drawn from: a generator of NumPy, or the part of one for some samples of a batch."""
+
+    def random(self, shape: Shape, dtype: Any = ..., /) -> np.ndarray:
+        """Uniform numbers in [0, 1)."""
+        ...
 
 
 class Reading(NamedTuple):

@@ -22,7 +22,7 @@ from ensgan.data.checks import check_seed
 from ensgan.data.columns import Columns
 from ensgan.data.facts import Facts, facts_of, lines, merged
 from ensgan.data.labels import Classes, map_labels
-from ensgan.data.pixels import Pixels, reading, stored
+from ensgan.data.pixels import Pixels, Randoms, reading, stored
 from ensgan.types import Array, InputError, Shape, Tree, unknown
 
 SPLITS = ("train", "select", "calibrate", "report")
@@ -54,6 +54,8 @@ class Source:
             mixture, a sample of component i. None if samples have no numbers.
         read: `read(step, size) -> batch` of numpy arrays of the train split, a pure function of (seed, step, size)
             unless `resumable` is False. None if held in memory.
+        read_part: `read_part(step, size, rows) -> batch`: of the batch that `read` gives, the samples with numbers in
+            the `range` alone, for processes that need no others. None if batches are read whole.
         held_out: `held_out(split, num) -> batch` of numpy arrays: at most `num` samples, always the same ones; a
             smaller `num` gives the first samples of a larger one.
         num: split -> number of samples, or None if unlimited.
@@ -85,6 +87,7 @@ class Source:
     views: int | None = None
     single: Source | None = None
     law: np.ndarray | None = None
+    read_part: Callable[[int, int, range], dict[str, np.ndarray]] | None = None
     columns: Columns | None = None
 
     def check_batch(self, size: int) -> None:
@@ -170,7 +173,7 @@ def to_uint8(x: Any) -> np.ndarray:
     return np.clip(np.floor((x + 1) * 128), 0, 255).astype(np.uint8)
 
 
-def dequantized(x: np.ndarray, rng: np.random.Generator, levels: int, dequantize: bool = True) -> np.ndarray:
+def dequantized(x: np.ndarray, rng: Randoms, levels: int, dequantize: bool = True) -> np.ndarray:
     """A numpy batch as networks see it: uint8 gets noise from `rng`, or ½; float stays as it is."""
     if x.dtype != np.uint8:
         return x

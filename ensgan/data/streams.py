@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
-from typing import Any, Protocol, Unpack
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, Protocol, Unpack
 
 import numpy as np
 
 from ensgan.data.batches import Batch, check_alike, kind_of, plain
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import Classes
-from ensgan.data.pixels import Pixels, Reading, reading
+from ensgan.data.pixels import Pixels, Randoms, Reading, reading
 from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, dequantized, split_indices
 from ensgan.types import InputError, Shape
 
+WORKERS = min(8, os.cpu_count() or 1)  # threads that read the records of a batch
 LOOK = 256  # records that are looked at before training
 
 
@@ -79,33 +81,42 @@ def stream(
 
     first = record(0)
 
-    def batch(indices: Iterable[int], noise: list[int], flip: bool = False) -> Batch:
+    def some(indices: Iterable[int]) -> list[Batch]:
         found = []
         for index in map(int, indices):
             found.append(record(index))
             for key in ("x", "label"):
                 check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
+        return found
+
+    def batch(indices: np.ndarray, noise: list[int], flip: bool = False, rows: range | None = None) -> Batch:
+        rows = rows or range(len(indices))
+        parts = np.array_split(indices[rows.start : rows.stop], min(WORKERS, len(rows)))
+        found = [one for part in workers().map(some, parts) for one in part]
         joined = {key: np.concatenate([one[key] for one in found]) for key in first}
-        return joined | {"x": noisy(joined["x"], np.random.default_rng(noise), how, flip)}
+        rng = _Rows(np.random.default_rng(noise), rows, len(indices))
+        return joined | {"x": noisy(joined["x"], rng, how, flip)}
 
     @lru_cache
     def order(size: int) -> Any:
         train = grain.MapDataset.range(len(splits["train"])).seed(seed)
         return train.shuffle().repeat().batch(size, drop_remainder=True)
 
-    def compute(step: int, size: int) -> Batch:
-        return batch(splits["train"][order(size)[step]], [seed, 1, step], how.flip)
+    def compute(step: int, size: int, rows: range | None = None) -> Batch:
+        return batch(splits["train"][order(size)[step]], [seed, 1, step], how.flip, rows)
 
     def held_out(split: str, num: int) -> Batch:
         place = check_held_out(split, num)
         return batch(splits[split][:num], [seed, 0, place])
 
+    read = _Ahead(compute, prefetch) if prefetch else compute
     return Source(
         name=name,
         shape=first["x"].shape[1:],
         arrays={},
         draw=None,
-        read=_Ahead(compute, prefetch) if prefetch else compute,
+        read=read,
+        read_part=read,
         held_out=held_out,
         num={split: len(where) for split, where in splits.items()},
         classes=kind.classes,
@@ -195,27 +206,45 @@ def from_iterator(
     )
 
 
-def noisy(x: np.ndarray, rng: np.random.Generator, how: Reading, flip: bool) -> np.ndarray:
+def noisy(x: np.ndarray, rng: Randoms, how: Reading, flip: bool) -> np.ndarray:
     """A batch as networks see it; of images `[n, H, W, C]`, half are mirrored at random where `flip` says so."""
     x = dequantized(x, rng, how.levels, how.dequantize)
     if not flip:
         return x
-    return np.where(rng.random(len(x))[:, None, None, None] < 0.5, x[:, :, ::-1], x)
+    return np.where(rng.random((len(x),))[:, None, None, None] < 0.5, x[:, :, ::-1], x)
+
+
+@cache
+def workers() -> ThreadPoolExecutor:
+    """The threads that read the records of a batch; decoding an image needs no lock of Python's."""
+    return ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="ensgan-records")
+
+
+class _Rows(NamedTuple):
+    """The random numbers that some samples of a batch of `size` get, as if all of them were there."""
+
+    rng: np.random.Generator
+    rows: range
+    size: int
+
+    def random(self, shape: Shape, dtype: Any = np.float64) -> np.ndarray:
+        """Those of the rows."""
+        return self.rng.random((self.size, *shape[1:]), dtype)[self.rows.start : self.rows.stop]
 
 
 class _Ahead:
     """A `read` whose next `depth` steps are computed by threads. It keeps no other steps, so steps may jump."""
 
-    def __init__(self, compute: Callable[[int, int], Batch], depth: int) -> None:
+    def __init__(self, compute: Callable[[int, int, range | None], Batch], depth: int) -> None:
         self.compute = compute
         self.depth = depth
         self.pool = ThreadPoolExecutor(max_workers=min(depth, 2), thread_name_prefix="ensgan-data")
         self.lock = threading.Lock()
-        self.waiting: dict[tuple[int, int], Future[Batch]] = {}
+        self.waiting: dict[tuple[int, int, range | None], Future[Batch]] = {}
 
-    def __call__(self, step: int, size: int) -> Batch:
+    def __call__(self, step: int, size: int, rows: range | None = None) -> Batch:
         with self.lock:
-            wanted = [(step + ahead, size) for ahead in range(self.depth + 1)]
+            wanted = [(step + ahead, size, rows) for ahead in range(self.depth + 1)]
             for key in set(self.waiting) - set(wanted):
                 self.waiting.pop(key).cancel()
             for key in wanted:

@@ -244,6 +244,31 @@ def put(mesh: Mesh, tree: Tree, spec: PartitionSpec) -> Tree:
     return jax.tree.map(one, tree)
 
 
+def rows_here(mesh: Mesh, size: int) -> range:
+    """The numbers of the samples of a batch of `size` that the devices of this process hold between them."""
+    mine = [device.process_index == jax.process_index() for device in mesh.devices.flat]
+    return rows_of(np.reshape(mine, mesh.devices.shape), size)
+
+
+def rows_of(held: np.ndarray, size: int) -> range:
+    """The smallest range with the samples of a batch of `size` on the devices that are `held`, bool `[member, data]`."""
+    (at,) = np.nonzero(held.any(axis=0))
+    each = size // held.shape[1]
+    return range(int(at[0]) * each, (int(at[-1]) + 1) * each)
+
+
+def put_rows(mesh: Mesh, leaf: np.ndarray, spec: PartitionSpec, *, size: int) -> Array:
+    """Puts the `rows_here` of a batch of `size`, which are all that this process has, on the devices of a mesh."""
+    axis, first = spec.index(DATA), rows_here(mesh, size).start
+
+    def part(index: Any) -> np.ndarray:
+        start, stop, _ = index[axis].indices(size)
+        return leaf[(*index[:axis], slice(start - first, stop - first))]
+
+    shape = (*leaf.shape[:axis], size, *leaf.shape[axis + 1 :])
+    return jax.make_array_from_callback(shape, NamedSharding(mesh, spec), part)
+
+
 def local(mesh: Mesh, tree: Tree) -> Tree:
     """A copy on one device of this process of a tree that is spread over a mesh. All processes must call it."""
     if jax.process_count() == 1:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ensgan.data import Source
 from ensgan.devices.counting import flops_of
-from ensgan.devices.mesh import ALONE, Place, put, sizes_of
+from ensgan.devices.mesh import ALONE, Place, put, put_rows, rows_here, sizes_of
 from ensgan.game.batches import check_weights, draw_batch, draw_of
 from ensgan.game.game import Game, check_source
 from ensgan.game.info import Info, Total, added, mean, tally
@@ -75,6 +75,11 @@ class Program:
         self.loops = loops(game) and not self.streamed
         self.arrays = {} if self.streamed else self.put(source.arrays["train"])
         self._read: Any = source.read
+        self._place: Any = self.put  # a leaf of a batch, as its spec says
+        if mesh is not None and (part := source.read_part) is not None and jax.process_count() > 1:
+            rows = rows_here(mesh, game.reals)  # each process reads its own samples alone
+            self._read = lambda step, size: part(step, size, rows)
+            self._place = partial(put_rows, mesh, size=game.reals)
         self.flops = 0.0  # of a step, on all devices; 0 until the program is compiled
         self.reading = 0.0  # seconds spent on reading streamed batches; the device may compute meanwhile
         # `_one` and `_many` keep their compilations for this game and source, so a second program compiles nothing.
@@ -122,7 +127,7 @@ class Program:
         batches = [self._read(first + c, self.game.reals) for c in range(self.game.n_critic)]
         batch = batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         specs = batch_specs(self.game, batch)
-        feed = {name: self.put(leaf, specs[name]) for name, leaf in batch.items()}
+        feed = {name: self._place(leaf, specs[name]) for name, leaf in batch.items()}
         self.reading += time.perf_counter() - start
         return feed
 

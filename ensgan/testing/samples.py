@@ -43,6 +43,9 @@ def check_source(source: Source, *, batch: int = 4, num: int = 8) -> None:
         _batch("read", source, got, (batch,))
         if source.resumable:
             close("read of the same step", source.read(3, batch), got, 0.0)
+        if source.read_part is not None:
+            part = source.read_part(3, batch, range(1, batch))
+            close("read_part", part, {name: column[1:] for name, column in got.items()}, 0.0)
         return
     assert source.draw is not None
     table, keys = source.arrays["train"], jax.random.split(jax.random.key(0), batch)

@@ -1,5 +1,6 @@
 """Records read by step, and iterators."""
 
+import functools
 import itertools
 import sys
 import threading
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from ensgan import data
+from ensgan.data import streams
 from ensgan.types import InputError
 
 
@@ -174,3 +176,40 @@ def test_an_iterator_that_ends_while_training():
     source.read(0, 4)
     with pytest.raises(InputError, match="ended at step 1; give an iterator that does not end"):
         source.read(1, 4)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("rows", [range(0, 4), range(3, 8), range(5, 6)])
+def test_a_part_of_a_batch_reads_its_own_records_alone(rows, flip):
+    class Counted(list):
+        def __getitem__(self, index):
+            seen.add(index)
+            return super().__getitem__(index)
+
+    seen = set()
+    source = data.stream(Counted(records(40)), prefetch=0, classes=2, flip=flip)
+    whole = source.read(3, 8)
+    seen.clear()
+    part = source.read_part(3, 8, rows)
+    for name, column in whole.items():
+        np.testing.assert_array_equal(part[name], column[rows.start : rows.stop])
+    assert len(seen) == len(rows)
+
+
+def test_the_records_of_a_batch_are_read_side_by_side(monkeypatch):
+    together = threading.Barrier(2, timeout=20)
+
+    class Meeting(list):
+        meet = False
+
+        def __getitem__(self, index):
+            if self.meet:
+                together.wait()  # goes on once two records are being read
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(streams, "WORKERS", 2)
+    monkeypatch.setattr(streams, "workers", functools.cache(streams.workers.__wrapped__))
+    found = Meeting(records(40))
+    source = data.stream(found, prefetch=0, classes=2)
+    found.meet = True
+    assert source.read(0, 4)["x"].shape == (4, 2, 2, 1)

@@ -357,6 +357,29 @@ def test_meshes_that_do_not_fit_are_refused():
     assert choose(8, to_divide(small(coupled=True))) == Sizes(4, 1)
 
 
+@pytest.mark.parametrize(
+    ("held", "rows"),
+    [
+        ([[1, 1]], range(0, 8)),
+        ([[0, 1]], range(4, 8)),
+        ([[0, 1, 1, 0], [0, 0, 1, 0]], range(2, 6)),
+        ([[1], [0]], range(8)),
+    ],
+)
+def test_a_process_needs_the_samples_of_its_own_devices(held, rows):
+    assert mesh.rows_of(np.array(held, bool), 8) == rows
+
+
+def test_rows_of_a_process_are_put_where_the_whole_batch_would_be():
+    there = mesh.make(2, 4)
+    assert mesh.rows_here(there, 8) == range(8)  # one process has them all
+    for spec in (mesh.PartitionSpec("data"), mesh.PartitionSpec(None, "data")):
+        batch = np.arange(64.0).reshape(8, 8)
+        found = mesh.put_rows(there, batch, spec, size=8)
+        np.testing.assert_array_equal(found, batch)
+        assert found.sharding.is_equivalent_to(mesh.put(there, batch, spec).sharding, 2)
+
+
 @pytest.mark.slow
 def test_labels_are_spread_like_samples():
     game, there = conditional(2, 2), mesh.make(1, 2)

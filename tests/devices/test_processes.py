@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 import toys
+from PIL import Image
 
 from ensgan.devices import mesh, processes
 from ensgan.reporting import read_metrics
@@ -132,6 +133,21 @@ def test_one_process_speaks_and_writes(two):
         "report.html",
     }
     assert json.loads((directory / "versions.json").read_text())["device"] == "cpu: cpu × 4"
+
+
+@pytest.mark.slow
+def test_processes_read_their_own_part_of_streamed_data(tree, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 4, 4), np.uint8)
+    (tmp_path / "images").mkdir()
+    for k, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "images" / f"{k}.png")
+    file = tmp_path / "stream.json"
+    data = {"name": "folder", "path": str(tmp_path / "images"), "resident": False, "fractions": [0.4, 0.2, 0.2, 0.2]}
+    file.write_text(json.dumps({**TREE, "data": data, "held_out": 8, "distances": []}))
+    done = finish(start(["train", file, "--run-dir", tmp_path / "two", "--mesh", "data=2"], 2, devices=1))
+    assert [code for code, _, _ in done] == [0, 0], done
+    run_module.run(load_run(tmp_path / "two"), tmp_path / "one")
+    toys.assert_close(final(tmp_path / "two").generators, final(tmp_path / "one").generators, 1e-4)
 
 
 @pytest.mark.parametrize("four", [False, pytest.param(True, marks=pytest.mark.slow)])
