@@ -64,12 +64,7 @@ def stream(
         InputError: grain is missing, there are too few records, or, once it is read, a record is of another kind than
             these or than the first one.
     """
-    try:
-        import grain
-    except ImportError as error:
-        raise InputError("streamed data need grain, which is not installed: pip install 'ensgan[data]'") from error
-    splits = split_indices(len(records), seed, fractions)
-
+    grain, splits = _grain(), split_indices(len(records), seed, fractions)
     how = reading(**pixels)
     looked = np.unique(np.linspace(0, len(records) - 1, min(LOOK, len(records))).astype(int)).tolist()
     seen = [plain(records[i], f"record {i} of {name!r}", how, single=True) for i in looked]
@@ -81,18 +76,15 @@ def stream(
 
     first = record(0)
 
-    def some(indices: Iterable[int]) -> list[Batch]:
-        found = []
-        for index in map(int, indices):
-            found.append(record(index))
-            for key in ("x", "label"):
-                check_alike(found[-1].get(key), first.get(key), f"{key} of record {index} of {name!r}")
-        return found
+    def alike(index: int) -> Batch:
+        one = record(index)
+        for key in ("x", "label"):
+            check_alike(one.get(key), first.get(key), f"{key} of record {index} of {name!r}")
+        return one
 
     def batch(indices: np.ndarray, noise: list[int], flip: bool = False, rows: range | None = None) -> Batch:
         rows = rows or range(len(indices))
-        parts = np.array_split(indices[rows.start : rows.stop], min(WORKERS, len(rows)))
-        found = [one for part in workers().map(some, parts) for one in part]
+        found = _side_by_side(alike, indices[rows.start : rows.stop])
         joined = {key: np.concatenate([one[key] for one in found]) for key in first}
         rng = _Rows(np.random.default_rng(noise), rows, len(indices))
         return joined | {"x": noisy(joined["x"], rng, how, flip)}
@@ -218,6 +210,20 @@ def noisy(x: np.ndarray, rng: Randoms, how: Reading, flip: bool) -> np.ndarray:
 def workers() -> ThreadPoolExecutor:
     """The threads that read the records of a batch; decoding an image needs no lock of Python's."""
     return ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="ensgan-records")
+
+
+def _side_by_side(read: Callable[[int], Batch], indices: np.ndarray) -> list[Batch]:
+    """The records of these numbers, in their order, read by several threads."""
+    parts = np.array_split(indices, min(WORKERS, len(indices)))
+    return [one for part in workers().map(lambda part: [read(int(i)) for i in part], parts) for one in part]
+
+
+def _grain() -> Any:
+    try:
+        import grain
+    except ImportError as error:
+        raise InputError("streamed data need grain, which is not installed: pip install 'ensgan[data]'") from error
+    return grain
 
 
 class _Rows(NamedTuple):

@@ -251,7 +251,7 @@ def rows_here(mesh: Mesh, size: int) -> range:
 
 
 def rows_of(held: np.ndarray, size: int) -> range:
-    """The smallest range with the samples of a batch of `size` on the devices that are `held`, bool `[member, data]`."""
+    """The smallest range with the samples of a batch of `size` on the devices `held`, bool `[member, data]`."""
     (at,) = np.nonzero(held.any(axis=0))
     each = size // held.shape[1]
     return range(int(at[0]) * each, (int(at[-1]) + 1) * each)
