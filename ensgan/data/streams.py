@@ -64,8 +64,7 @@ def stream(
         InputError: grain is missing, there are too few records, or, once it is read, a record is of another kind than
             these or than the first one.
     """
-    grain, splits = _grain(), split_indices(len(records), seed, fractions)
-    how = reading(**pixels)
+    grain, splits, how = _grain(), split_indices(len(records), seed, fractions), reading(**pixels)
     looked = np.unique(np.linspace(0, len(records) - 1, min(LOOK, len(records))).astype(int)).tolist()
     seen = [plain(records[i], f"record {i} of {name!r}", how, single=True) for i in looked]
     kind = kind_of(seen, name, how, classes)
