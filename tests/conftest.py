@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")  # for meshes; whatever is not asked to use them runs on the first
+os.environ.setdefault("ENSGAN_DECODED", "off")  # nothing is left in the user's cache
 # Most of the time goes into compiling tiny programs once, and XLA's optimisations are not what is tested. The tests
 # marked `bits` are run once more with all of them: see CONTRIBUTING.md.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

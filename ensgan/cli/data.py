@@ -41,7 +41,9 @@ def arguments(argv: list[str]) -> list[str]:
     if {"-h", "--help"} & set(argv):
         print(
             USAGE.format(
-                names=f"\n{'':36}".join(textwrap.wrap(f"{', '.join(SOURCES)}; medmnist:bloodmnist; hf:NAME:SPLIT", 82))
+                names=f"\n{'':36}".join(
+                    textwrap.wrap(f"{', '.join(SOURCES)}; medmnist:bloodmnist; hf:NAME:SPLIT; tfds:NAME:SPLIT", 82)
+                )
             )
         )
         raise SystemExit(0)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import compiled
-from ensgan.data import downloads
+from ensgan.data import decoded, downloads
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as training
 from ensgan.runs.build import TABLES
@@ -25,7 +25,7 @@ from ensgan.types import InputError
 
 EXTRAS = {
     "data": "grain", "parquet": "pyarrow", "tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio",
-    "export": "safetensors", "onnx": "onnxruntime",
+    "optuna": "optuna", "tfds": "tensorflow_datasets", "export": "safetensors", "onnx": "onnxruntime",
 }  # fmt: skip
 VARIABLES = ("JAX_", "XLA_", "CUDA_VISIBLE", "TPU_", "ENSGAN_", "OMP_NUM_THREADS")
 SMALL = {
@@ -60,6 +60,9 @@ def doctor(*, quick: bool = False) -> None:
     print(f"{'free here':<18} {free:,.1f} GiB")
     for name, folder in (("compiled programs", compiled.folder_of_machine()), ("downloaded data", downloads.cache())):
         print(f"{name:<18} {folder} ({_size(folder)})")
+    print(
+        f"{'decoded images':<18} {decoded.folder()} ({_size(decoded.folder())} of these; remove the folder at any time)"
+    )
     for name in sorted(os.environ):
         if name.startswith(VARIABLES):
             print(f"{'variable':<18} {name}={os.environ[name]}")

@@ -23,6 +23,7 @@ USAGE = """usage: ensgan COMMAND ...
   train [CONFIG] [--key value ...]   train an ensemble; without a CONFIG, 4×4 on handwritten digits
   train [CONFIG] --seeds 0-9         the same with ten seeds, into one folder
   sweep [CONFIG] --set KEY=A,B       every combination of some settings, with --seeds
+  sweep [CONFIG] --trials 20         those that a search chooses, with --search KEY=LOW..HIGH and --goal METRIC
   compare RUN RUN ...                runs beside each other at equal work, with intervals over seeds
   resume RUN [--steps N]             continue from the newest checkpoint
   select RUN [--method NAME]         rank both sides on held-out data, and choose a mixture of generators

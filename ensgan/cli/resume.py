@@ -8,7 +8,9 @@ from ensgan.cli.distributed import Processes, joined
 from ensgan.cli.progress import console
 from ensgan.cli.series import go_on
 from ensgan.cli.train import finish
+from ensgan.cli.trials import refuse, search_on
 from ensgan.devices import mesh, processes
+from ensgan.reporting.files import RunFiles
 from ensgan.runs import run as training
 from ensgan.runs.origin import with_path
 from ensgan.runs.restore import load_run
@@ -27,7 +29,8 @@ def resume(
     part: str | None = None,
     track: list[str] | None = None,
 ) -> int:
-    """Continue a run from its newest checkpoint, bit for bit on a CPU; of a series of runs, all that are not complete.
+    """Continue a run from its newest checkpoint, bit for bit on a CPU; of a series of runs, all that are not complete,
+    and of a search, the trials that are left.
 
     Args:
         run: the run's folder.
@@ -41,6 +44,9 @@ def resume(
     """
     trackers = [tracker_of(each) for each in track or ()]
     with joined("resume", place):
+        if RunFiles(run).search.is_file():
+            refuse({"--steps": steps, "--part": part, "--new-data": new_data})
+            return search_on(run, place, data_dir, trackers)
         if series_of(run):
             if new_data:
                 raise InputError("--new-data is for single runs; resume those in the folder one by one")

@@ -5,6 +5,7 @@ from ensgan.data.hub import hf
 from ensgan.data.images import digits, idx, npz
 from ensgan.data.known import cifar10, cifar100, fashion_mnist, kmnist, medmnist, mnist, stl10, svhn
 from ensgan.data.outlines import OUTLINES, outline
+from ensgan.data.prepared import tfds
 from ensgan.data.source import FRACTIONS, SPLITS, Modes, Source, from_arrays, resident, split_indices, to_uint8
 from ensgan.data.stacks import stacked, stacked_digits, stacked_mnist
 from ensgan.data.streams import Records, from_iterator, stream
@@ -32,6 +33,7 @@ SOURCES = {
     "folder": folder,
     "table": table,
     "hf": hf,
+    "tfds": tfds,
 }
 
 __all__ = [
@@ -72,5 +74,6 @@ __all__ = [
     "stream",
     "svhn",
     "table",
+    "tfds",
     "to_uint8",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ ORIENTATION = 0x0112  # the tag of EXIF; 5 to 8 exchange width and height
 
 @dataclass(frozen=True)
 class Images:
-    """Image files as records: pixels `[H, W, C]` and, if there are classes, a label."""
+    """Image files as records: pixels `[H, W, C]` and, if there are classes, a label.
+
+    All pixels may be `stored` already, `[n, H, W, C]`; else `store` gets them once they are decoded.
+    """
 
     files: list[Any]  # paths, or members of an archive
     label: np.ndarray | None  # names of classes
@@ -27,6 +31,8 @@ class Images:
     filter: Any
     shape: tuple[int, int, int]
     background: tuple[int, ...]
+    stored: np.ndarray | None = None
+    store: Callable[[np.ndarray], None] | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -57,6 +63,8 @@ class Images:
         """All images decoded, uint8 `[n, H, W, C]`. Raises InputError where they do not fit into memory."""
         what = f"holding {len(self):,} images of {list(self.shape)}"
         check_fits(len(self) * math.prod(self.shape), what, "stream them: --data.resident false")
+        if self.stored is not None:
+            return self.stored
         x = np.empty((len(self), *self.shape), np.uint8)
 
         def put(i: int) -> None:
@@ -65,6 +73,8 @@ class Images:
         with ThreadPoolExecutor() as pool:  # as above
             for _ in pool.map(put, range(len(self))):
                 pass
+        if self.store is not None:
+            self.store(x)
         return x
 
     def _upright(self, image: Any, orientation: int) -> Any:

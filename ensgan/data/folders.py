@@ -8,10 +8,12 @@ from typing import Literal, Unpack
 
 import numpy as np
 
+from ensgan.data import decoded
 from ensgan.data.archives import is_archive
 from ensgan.data.beside import class_names
 from ensgan.data.listing import hints, listed
-from ensgan.data.pictures import MEMORY, SIZE, Found, Listed, Pictures, check, looked
+from ensgan.data.options import Pictures
+from ensgan.data.pictures import MEMORY, SIZE, Found, Listed, check, looked
 from ensgan.data.source import FRACTIONS, Source
 from ensgan.types import InputError
 
@@ -84,5 +86,6 @@ def _found(path: Path, pictures: Pictures) -> Found:
     listing = listed(path)
     labels = class_names(path, listing)
     named = lambda file: str(file.relative_to(path))
-    found = looked(Listed(listing.files, labels, None, named, listing.left_out()), **pictures)
+    every = Listed(listing.files, labels, None, named, listing.left_out())
+    found = looked(every, **pictures, place=decoded.place_of(path, listing.files, pictures))
     return found._replace(hints=hints(path, found.images.files, list(found.names or ())))

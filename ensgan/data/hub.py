@@ -6,21 +6,19 @@ Tables alone are read, so no code of a data set is run, and nothing is unpickled
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from ensgan.data.labels import some
+from ensgan.data.libraries import TRAIN, chosen, parts, reason
 from ensgan.data.limits import check_fits
-from ensgan.data.pictures import Pictures
+from ensgan.data.options import Rows
 from ensgan.data.sheets import read_files
-from ensgan.data.source import FRACTIONS, Source
+from ensgan.data.source import Source
 from ensgan.data.tables import source_of
-from ensgan.types import InputError, unknown
+from ensgan.types import InputError
 
 ENDINGS = (".parquet", ".arrow")
 CONVERTED = "refs/convert/parquet"  # where the hub keeps what it converted itself
-TRAIN = "train"
 PART = re.compile(r"(.+?)-\d{5}-of-\d{5}")  # train-00000-of-00002.parquet
 
 
@@ -31,10 +29,7 @@ def hf(
     x: str | None = None,
     y: str | None = None,
     seed: int = 0,
-    dequantize: bool = True,
-    flip: bool = False,
-    fractions: tuple[float, ...] = FRACTIONS,
-    **pictures: Unpack[Pictures],
+    **options: Unpack[Rows],
 ) -> Source:
     """A data set of Hugging Face: images in one column, or numbers; one of its splits, which is divided anew.
 
@@ -46,10 +41,7 @@ def hf(
         x: the column of images; by default the only one. Of numbers, all columns are taken.
         y: the column of labels. By default one of the usual names, such as `label`, if there is one.
         seed: seed of the splits and of the noise of held-out samples.
-        dequantize: whether pixels get uniform noise.
-        flip: whether training images are mirrored left to right, half of them at random; held-out ones stay.
-        fractions: shares of train, select, calibrate and report.
-        pictures: `size`, `channels`, `background` and `skip_broken`; see `Pictures`.
+        options: those of `table`.
 
     Returns:
         A source in memory; more than 2 GiB of pixels are decoded as they are needed.
@@ -57,28 +49,20 @@ def hf(
     Raises:
         InputError: no such data set, folder, split or column, no connection, or images that cannot be read.
     """
-    name, split = _parts(which, path)
+    name, split = parts("hf", which, path)
     place = Path(path) if path is not None else Path(name).expanduser()
     if path is None and not place.exists():
         if name.startswith((".", "/", "~")):
             raise InputError(f"{name} is missing; give a folder, or the name of a data set on the hub")
         place = _fetched(name, split or TRAIN)
-    files = _of_split(_files(place), split, place)
+    found = _files(place)
+    if not found:
+        raise InputError(f"{place} has no table; expected files that end in {' or '.join(ENDINGS)}")
+    files = found[chosen("hf", list(found), split, place)]
     check_fits(sum(file.stat().st_size for file in files), f"{place}", "choose a smaller split")
-    options = {"dequantize": dequantize, "flip": flip, "seed": seed, "fractions": fractions}
     columns = () if x is None else (x,)
-    return source_of(read_files(files), place, name.rpartition("/")[2] or place.name, y, columns, options, pictures)
-
-
-def _parts(which: str, path: str | Path | None) -> tuple[str, str]:
-    """The name of a data set, or its folder, and the split; empty where they are not given."""
-    if path is not None:
-        return "", which
-    name, colon, split = which.rpartition(":")
-    name, split = (name, split) if colon and re.fullmatch(r"\w+", split) else (which, "")
-    if not name:
-        raise InputError("hf needs a data set; give its name, --data hf:NAME, or a folder, --data hf --data-dir DIR")
-    return name, split
+    title = name.rpartition("/")[2] or place.name
+    return source_of(read_files(files), (place, title), columns, y, seed, False, options)
 
 
 def _files(place: Path) -> dict[str, list[Path]]:
@@ -101,19 +85,6 @@ def _split_of(file: Path, place: Path) -> str:
     return file.parent.name if file.parent != place else ""
 
 
-def _of_split(found: dict[str, list[Path]], split: str, place: Path) -> Sequence[Path]:
-    """The files of a split; of `train`, or of the only one, where none is asked for."""
-    if not found:
-        raise InputError(f"{place} has no table; expected files that end in {' or '.join(ENDINGS)}")
-    if split:
-        if split not in found:
-            raise unknown(f"split of {place}", split, [name for name in found if name] or ["(all in one)"])
-        return found[split]
-    if len(found) > 1 and TRAIN not in found:
-        raise InputError(f"{place} has the splits {some(found)}; name one, such as --data hf:NAME:{min(found)}")
-    return found.get(TRAIN) or next(iter(found.values()))
-
-
 def _fetched(name: str, split: str) -> Path:
     """The folder in the cache with the .parquet files of a data set on the hub."""
     try:
@@ -129,7 +100,7 @@ def _fetched(name: str, split: str) -> Path:
             if revision is not None:
                 break  # nothing was converted
             raise InputError(
-                f"{name} cannot be had from the hub of Hugging Face ({_reason(error)}); check the name and the "
+                f"{name} cannot be had from the hub of Hugging Face ({reason(error)}); check the name and the "
                 "connection, or give a folder that has it: --data hf --data-dir DIR"
             ) from error
         if any(Path(got).rglob("*.parquet")):
@@ -138,7 +109,3 @@ def _fetched(name: str, split: str) -> Path:
         f"{name} has no .parquet files of a split {split!r} on the hub; name another, --data hf:{name}:SPLIT, or save "
         "it as .parquet and give the folder: --data hf --data-dir DIR"
     )
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

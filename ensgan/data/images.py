@@ -6,11 +6,13 @@ import dataclasses
 import importlib.util
 import math
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
 from ensgan.data.arrays import read_idx, read_npz
 from ensgan.data.limits import check_fits
+from ensgan.data.options import Options
 from ensgan.data.source import FRACTIONS, Source, from_arrays
 from ensgan.types import InputError
 
@@ -55,9 +57,7 @@ def idx(
     labels: str | Path | None = None,
     seed: int = 0,
     pad: int = 0,
-    dequantize: bool = True,
-    flip: bool = False,
-    fractions: tuple[float, ...] = FRACTIONS,
+    **options: Unpack[Options],
 ) -> Source:
     """Images of unsigned bytes in an IDX file, the format of MNIST (LeCun et al. 1998), gzipped or not.
 
@@ -66,9 +66,7 @@ def idx(
         labels: file of labels `[n]`, if there are any.
         seed: seed of the splits and of the noise of held-out samples.
         pad: number of black pixels around the image.
-        dequantize: whether pixels get uniform noise.
-        flip: whether training samples are mirrored left to right, half of them at random; held-out ones stay.
-        fractions: shares of train, select, calibrate and report.
+        options: `dequantize`, `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(H + 2 pad, W + 2 pad, C)`, in memory.
@@ -90,7 +88,7 @@ def idx(
     check_fits(size, f"{path} with pad {pad}", "give a smaller --data.pad")
     x = np.pad(x, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (x.ndim - 3))
     name = Path(path).name.removesuffix(".gz")
-    return from_arrays(name, x, label, dequantize=dequantize, flip=flip, seed=seed, fractions=fractions)
+    return from_arrays(name, x, label, seed=seed, **options)
 
 
 def npz(
@@ -100,9 +98,7 @@ def npz(
     y: str | None = None,
     range: str | tuple[float, float] | None = None,
     seed: int = 0,
-    dequantize: bool = True,
-    flip: bool = False,
-    fractions: tuple[float, ...] = FRACTIONS,
+    **options: Unpack[Options],
 ) -> Source:
     """Samples in a NumPy file.
 
@@ -115,9 +111,7 @@ def npz(
             `y_train`, if there is one.
         range: the values of black and white in float images, such as 0,1 (default: -1,1).
         seed: seed of the splits and of the noise of held-out samples.
-        dequantize: whether uint8 pixels get uniform noise.
-        flip: whether training samples are mirrored left to right, half of them at random; held-out ones stay.
-        fractions: shares of train, select, calibrate and report.
+        options: `dequantize` (of uint8 pixels), `flip` and `fractions`; see `Options`.
 
     Returns:
         A source of images `(H, W, C)` or points `(D,)`, in memory.
@@ -126,9 +120,8 @@ def npz(
         InputError: a missing or broken file, arrays of Python objects, other names, shapes or types, values that are
             not finite or not in the range, or too few samples.
     """
-    found, options = read_npz(Path(path), x, y), {"seed": seed, "flip": flip, "fractions": fractions}
-    name = Path(path).name
-    source = from_arrays(name, found.x, found.label, dequantize=dequantize, range=range, **options)
+    found, name = read_npz(Path(path), x, y), Path(path).name
+    source = from_arrays(name, found.x, found.label, range=range, seed=seed, **options)
     if not found.others or source.facts is None:
         return source
     skipped = (("other arrays", tuple(found.others)),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,22 +13,9 @@ from ensgan.data.archives import is_archive
 from ensgan.data.arrays import read_npz
 from ensgan.data.downloads import fetched
 from ensgan.data.images import idx
+from ensgan.data.options import Options
 from ensgan.data.source import Source, from_arrays
 from ensgan.types import InputError, unknown
-
-
-class Options(TypedDict, total=False):
-    """Options of all of these.
-
-    Attributes:
-        dequantize: whether pixels get uniform noise; they do if it is not given.
-        flip: whether training samples are mirrored left to right, half of them at random; held-out ones stay.
-        fractions: shares of train, select, calibrate and report. All four come from the training files.
-    """
-
-    dequantize: bool
-    flip: bool
-    fractions: tuple[float, ...]
 
 
 def mnist(path: str | Path | None = None, *, seed: int = 0, pad: int = 0, **options: Unpack[Options]) -> Source:

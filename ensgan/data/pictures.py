@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ensgan.data import decoded
 from ensgan.data.decoding import Images, opened, orientation_of
 from ensgan.data.facts import Facts
 from ensgan.data.labels import natural
@@ -26,23 +27,6 @@ COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 MEMORY = 2 * 2**30  # bytes of pixels that are held in memory by default
 BROKEN = "broken"
 LARGEST = 4096  # pixels along a side of an image
-
-
-class Pictures(TypedDict, total=False):
-    """How image files become pixels.
-
-    Attributes:
-        size: crop the largest centred square and resize it to `size` × `size` pixels. By default all images must have
-            one size.
-        channels: 1 for grey, 3 for RGB; by default grey if all images are grey, else RGB.
-        background: the colour under transparent images, such as white (the default), black or '#ff8000'.
-        skip_broken: go on without images that cannot be read.
-    """
-
-    size: int | None
-    channels: int | None
-    background: str
-    skip_broken: bool
 
 
 @dataclass(frozen=True)
@@ -132,8 +116,17 @@ def looked(
     channels: int | None = None,
     background: str = "white",
     skip_broken: bool = False,
+    place: decoded.Place | None = None,
 ) -> Found:
     """Reads the headers of images, and settles how they become pixels.
+
+    Args:
+        listed: the images.
+        size: as in `Pictures`.
+        channels: as in `Pictures`.
+        background: as in `Pictures`.
+        skip_broken: as in `Pictures`.
+        place: where their pixels are kept, which then are not decoded again.
 
     Raises:
         InputError: an image that cannot be read, unless such are skipped; images of several sizes without `size`; or a
@@ -143,8 +136,31 @@ def looked(
 
     check(size, channels, background)
     colour = _colour(background)
-    listed = _without_broken(listed) if skip_broken else listed
-    files, label = listed.files, listed.label
+    before = None if place is None else decoded.kept(place)
+    if before is not None:
+        broken, mode, shape = before.broken, before.mode, before.pixels.shape[1:]
+    else:
+        broken = _broken(listed.files) if skip_broken else ()
+        mode, shape = _form(_without(listed, broken).files, size, channels, colour)
+    listed = _without(listed, broken)
+    files, label, names = listed.files, listed.label, listed.names
+    if label is not None and names is None:
+        names = tuple(sorted(set(label), key=natural))
+    # names of classes, since numbers as names of folders mean themselves
+    each = None if label is None else np.array(label)
+    images = Images(list(files), each, mode, size, Image.Resampling.LANCZOS, shape, colour)
+    if before is not None:
+        images = dataclasses.replace(images, stored=before.pixels)
+    elif place is not None:
+        store = lambda x: decoded.keep(place, decoded.Kept(mode, tuple(broken), x))
+        images = dataclasses.replace(images, store=store)
+    return Found(images, names, listed.named, listed.skipped)
+
+
+def _form(
+    files: Sequence[Any], size: int | None, channels: int | None, colour: tuple[int, ...]
+) -> tuple[str, tuple[int, int, int]]:
+    """The mode of all images, and their shape."""
     modes, shape = set(), None
     for file in files:
         with opened(file) as image:  # reads the header only
@@ -162,14 +178,7 @@ def looked(
         grey = modes <= set(GREY) and len(set(colour)) == 1
         channels = 1 if grey or modes <= set(GREY) - {"LA"} else 3
     width, height = (size, size) if size else shape or (0, 0)
-    names = listed.names
-    if label is not None and names is None:
-        names = tuple(sorted(set(label), key=natural))
-    # names of classes, since numbers as names of folders mean themselves
-    each = None if label is None else np.array(label)
-    mode = "L" if channels == 1 else "RGB"
-    images = Images(list(files), each, mode, size, Image.Resampling.LANCZOS, (height, width, channels), colour)
-    return Found(images, names, listed.named, listed.skipped)
+    return "L" if channels == 1 else "RGB", (height, width, channels)
 
 
 def _colour(name: str) -> tuple[int, ...]:
@@ -181,8 +190,8 @@ def _colour(name: str) -> tuple[int, ...]:
         raise InputError(f"background is {name!r}; expected a colour, such as white, black or '#ff8000'") from error
 
 
-def _without_broken(listed: Listed) -> Listed:
-    """The images that can be decoded."""
+def _broken(files: Sequence[Any]) -> tuple[int, ...]:
+    """The numbers of the images that cannot be decoded."""
 
     def fine(file: Any) -> bool:
         try:
@@ -192,18 +201,22 @@ def _without_broken(listed: Listed) -> Listed:
             return False
         return True
 
-    files = listed.files
     with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter lock while it decodes
-        good = list(pool.map(fine, files))
-    broken = [file for file, is_fine in zip(files, good, strict=True) if not is_fine]
+        found = tuple(k for k, is_fine in enumerate(pool.map(fine, files)) if not is_fine)
+    if files and len(found) == len(files):
+        raise InputError(f"none of {len(found)} images can be read, first {files[0]}; repair them")
+    return found
+
+
+def _without(listed: Listed, broken: Sequence[int]) -> Listed:
+    """The images that can be decoded."""
     if not broken:
         return listed
-    kept = [k for k, is_fine in enumerate(good) if is_fine]
-    if not kept:
-        raise InputError(f"none of {len(broken)} images can be read, first {broken[0]}; repair them")
-    skipped = (*listed.skipped, (BROKEN, tuple(sorted(map(listed.named, broken), key=natural))))
-    label = None if listed.label is None else [listed.label[k] for k in kept]
-    return listed._replace(files=[files[k] for k in kept], label=label, skipped=skipped)
+    lost, files = set(broken), listed.files
+    names = sorted((listed.named(files[k]) for k in broken), key=natural)
+    label = None if listed.label is None else [each for k, each in enumerate(listed.label) if k not in lost]
+    rest = [file for k, file in enumerate(files) if k not in lost]
+    return listed._replace(files=rest, label=label, skipped=(*listed.skipped, (BROKEN, tuple(names))))
 
 
 def _times(shape: tuple[int, int]) -> str:

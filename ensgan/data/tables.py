@@ -10,7 +10,8 @@ import numpy as np
 
 from ensgan.data.columns import Columns
 from ensgan.data.labels import some
-from ensgan.data.pictures import Cell, Found, Listed, Pictures, looked
+from ensgan.data.options import Options, Pictures, Rows, parted
+from ensgan.data.pictures import Cell, Found, Listed, looked
 from ensgan.data.sheets import Read, is_number, meant_as_numbers, numbers, otherwise, read_sheets
 from ensgan.data.source import FRACTIONS, Source, from_arrays, split_indices
 from ensgan.types import InputError, unknown
@@ -27,10 +28,7 @@ def table(
     columns: tuple[str, ...] = (),
     standardise: bool = False,
     seed: int = 0,
-    dequantize: bool = True,
-    flip: bool = False,
-    fractions: tuple[float, ...] = FRACTIONS,
-    **pictures: Unpack[Pictures],
+    **options: Unpack[Rows],
 ) -> Source:
     """The rows of a .csv, .tsv or .parquet file, or of all of them in a folder: points, or images in one column.
 
@@ -42,11 +40,9 @@ def table(
         standardise: shift and scale each column to mean 0 and deviation 1 over the train split; this is undone in what
             `ensgan sample` writes.
         seed: seed of the splits and of the noise of held-out samples.
-        dequantize: whether the pixels of images get uniform noise.
-        flip: whether training images are mirrored left to right, half of them at random; held-out ones stay.
-        fractions: shares of train, select, calibrate and report.
-        pictures: `size`, `channels`, `background` and `skip_broken`, as for a folder of images; with numbers,
-            `skip_broken` goes on without rows in which a cell of these columns is no finite number.
+        options: `fractions`, and of images `dequantize`, `flip`, `size`, `channels` and `background`; see `Options`
+            and `Pictures`. `skip_broken` goes on without images that cannot be read, or without rows in which a cell
+            of these columns is no finite number.
 
     Returns:
         A source of points `(D,)` or images `(H, W, C)`, in memory; more than 2 GiB of pixels are decoded as they are
@@ -57,21 +53,21 @@ def table(
             numbers, a number that float32 cannot hold, or images of several sizes.
     """
     place = Path(path)
-    options = {"dequantize": dequantize, "flip": flip, "seed": seed, "fractions": fractions}
-    return source_of(read_sheets(place), place, place.stem, y, columns, options, pictures, standardise)
+    return source_of(read_sheets(place), (place, place.stem), columns, y, seed, standardise, options)
 
 
 def source_of(
     read: Read,
-    place: Path,
-    title: str,
-    y: str | None,
+    place: tuple[Path, str],
     columns: tuple[str, ...],
-    options: dict[str, Any],
-    pictures: Pictures,
-    standardise: bool = False,
+    y: str | None,
+    seed: int,
+    standardise: bool,
+    options: Rows,
 ) -> Source:
-    """The rows of what was read, as `table` takes them; `options` are dequantize, flip, seed and fractions."""
+    """The rows of what was read, as `table` takes them; `place` is where they are, and their name."""
+    where, title = place
+    treated, pictures = parted(options)
     columns = _named(columns, read.columns)
     for flag, name in [("y", y), *(("columns", name) for name in columns)]:
         if name is not None and name not in read.columns:
@@ -79,13 +75,13 @@ def source_of(
     if images := [name for name in columns or read.columns if name != y and _is_images(read.columns[name])]:
         if len(images) > 1 or len(columns) > 1 or standardise:
             raise InputError(
-                f"{place} has images in {some(images)}; give one column of images, and no --data.standardise"
+                f"{where} has images in {some(images)}; give one column of images, and no --data.standardise"
             )
-        return _images(read, place, images[0], y, pictures).source(title, "auto", options)
+        return _images(read, where, images[0], y, pictures).source(title, "auto", {**treated, "seed": seed})
     wrong = [name for name in pictures if name != "skip_broken" and pictures.get(name) not in (None, "white")]
-    if wrong := wrong + ["flip"] * bool(options["flip"]):
-        raise InputError(f"--data.{wrong[0]} is for images, and {place} holds numbers; leave it out")
-    found = _points(read, y, columns, standardise, bool(pictures.get("skip_broken")), options)
+    if wrong := wrong + ["flip"] * bool(treated.get("flip")):
+        raise InputError(f"--data.{wrong[0]} is for images, and {where} holds numbers; leave it out")
+    found = _points(read, y, columns, standardise, bool(pictures.get("skip_broken")), seed, treated)
     return dataclasses.replace(found, name=title)
 
 
@@ -107,10 +103,16 @@ def _images(read: Read, place: Path, x: str, y: str | None, pictures: Pictures) 
 
 
 def _points(
-    read: Read, y: str | None, columns: tuple[str, ...], standardise: bool, skip_broken: bool, options: dict[str, Any]
+    read: Read,
+    y: str | None,
+    columns: tuple[str, ...],
+    standardise: bool,
+    skip_broken: bool,
+    seed: int,
+    options: Options,
 ) -> Source:
     """The columns of numbers."""
-    found, place, seed, fractions = read.columns, read.parts[0][0], options["seed"], options["fractions"]
+    found, place, fractions = read.columns, read.parts[0][0], options.get("fractions", FRACTIONS)
     y = y or next((name for name in LABELS if name in found and name not in columns), None)
     label = None if y is None else _labels(found[y], y, place)
     names = list(columns) or [name for name, column in found.items() if name != y and _is_numbers(column)]

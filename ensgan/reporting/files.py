@@ -45,6 +45,8 @@ class RunFiles:
     tracking: Path = _at("tracking.json")  # the run's id for W&B and other trackers
     wandb: Path = _at("wandb.json")  # the same of runs made before there were others
     series: Path = _at("series.json")  # of a folder of several runs, which is none itself
+    search: Path = _at("search.json")  # of a series whose runs are the trials of a search: what is searched
+    study: Path = _at("study.log")  # the trials, as Optuna keeps them
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
 
     @property

@@ -47,11 +47,15 @@ def check(config: Config, source: Source) -> None:
     """Raises InputError for a metric that the run does not measure, or for patience without one."""
     if config.patience and not config.best:
         raise InputError("patience is given without best; name the metric that must improve, such as --best frechet")
-    if not config.best:
-        return
+    if config.best:
+        check_metric("--best", config.best, config, source)
+
+
+def check_metric(flag: str, metric: str, config: Config, source: Source) -> None:
+    """Raises InputError for a metric that a run does not measure, or that has no better and worse."""
     known = [*config.distances, *(MODES if source.modes is not None else ())]
-    if config.best in UNDIRECTED or config.best not in known:
-        raise unknown("metric for --best", config.best, known)
+    if metric in UNDIRECTED or metric not in known:
+        raise unknown(f"metric for {flag}", metric, known)
 
 
 def value_of(record: dict[str, Any], metric: str) -> float:

@@ -12,7 +12,21 @@ from typing import Any
 
 WIDTH = 118
 BEGINNER = {  # what `--help` shows of the many settings, by their destinations, under these headings
-    "the run": ("steps", "seed", "seeds", "set_", "run_dir", "overwrite", "mesh", "distributed", "topology", "json"),
+    "the run": (
+        "steps",
+        "seed",
+        "seeds",
+        "set_",
+        "search",
+        "trials",
+        "goal",
+        "run_dir",
+        "overwrite",
+        "mesh",
+        "distributed",
+        "topology",
+        "json",
+    ),
     "the data": ("data", "data.path", "reals", "fakes"),
     "the game": (
         "generators.0.count",
@@ -131,8 +145,9 @@ def command_help(parser: Any, summary: str) -> str:
 def _groups(parser: Any, titles: bool = True) -> list[str]:
     lines = []
     for group in parser._action_groups:
-        # A flag that stands for a group of others has no value of its own.
-        shown = [each for each in group._group_actions if each.dest != "help" and each.default is not argparse.SUPPRESS]
+        # A flag that stands for a group of others has no value of its own, and no type.
+        own = lambda each: each.default is not argparse.SUPPRESS or getattr(each, "_typehint", None) is not None
+        shown = [each for each in group._group_actions if each.dest != "help" and own(each)]
         rows = [_row(action) for action in shown]
         if rows:
             title = [(group.title or "").rstrip(":.")] if titles else []

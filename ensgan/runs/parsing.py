@@ -211,7 +211,7 @@ def _parse(parser: ArgumentParser, tree: dict[str, Any], argv: Sequence[str], he
         text = " ".join(str(error).split())
         if text.startswith("unrecognized arguments: "):
             flag = text.removeprefix("unrecognized arguments: ").split()[0]
-            raise InputError(unknown_flag(flag, options, nearest(flag, options))) from error
+            raise InputError(unknown_flag(flag, options, nearest(flag.partition("=")[0], options))) from error
         if text.startswith("the following arguments are required: "):
             key = text.rpartition(" ")[2]
             raise InputError(

@@ -17,6 +17,7 @@ from ensgan.data import Source
 from ensgan.devices import mesh, processes
 from ensgan.reporting import Tracker, Watcher, read_metrics
 from ensgan.reporting.files import RunFiles, write_json
+from ensgan.runs import best
 from ensgan.runs import directory as rundir
 from ensgan.runs import run as training
 from ensgan.runs.build import TABLES, game_of, game_settings, source_of
@@ -66,31 +67,48 @@ def seeds(config: Config, numbers: Sequence[int], inside: str = "") -> dict[str,
     return {f"{inside}seed-{seed}": dataclasses.replace(config, seed=seed) for seed in numbers}
 
 
-def grid(choices: Sequence[str]) -> list[dict[str, str]]:
-    """Every combination of settings such as `pairing.own=0,.25,.5`.
+def key_of(flag: str, text: str, form: str) -> tuple[str, str]:
+    """The setting and the rest of a text such as `pairing.own=0,.5`.
 
     Raises:
-        InputError: another form, or a setting that is named twice.
+        InputError: another form, or the seed, which `--seeds` gives.
     """
-    axes: dict[str, list[str]] = {}
-    for choice in choices:
-        key, equals, values = choice.partition("=")
-        key = key.strip().removeprefix("--").replace("-", "_")
+    key, equals, rest = text.partition("=")
+    key = key.strip().removeprefix("--").replace("-", "_")
+    if key in ("seed", "seeds"):
+        raise InputError(f"{flag} is {text!r}; the seeds of each combination are given by --seeds, such as --seeds 0-4")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
+        raise InputError(f"{flag} is {text!r}; {form}")
+    return key, rest
+
+
+def choices(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The values of settings such as `pairing.own=0,.25,.5`, by their keys.
+
+    Raises:
+        InputError: another form, or a setting or a value that is named twice.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    form = "give a setting and its values, such as pairing.own=0,.25,.5"
+    for text in texts:
+        key, values = key_of("--set", text, form)
         every = [value.strip() for value in re.split(r",(?![^\[]*\])", values)]  # commas in [ ] belong to a list
-        if key in ("seed", "seeds"):
-            raise InputError(
-                f"--set is {choice!r}; the seeds of each combination are given by --seeds, such as --seeds 0-4"
-            )
-        if not equals or not re.fullmatch(r"\w+(\.\w+)*", key) or not all(every):
-            raise InputError(f"--set is {choice!r}; give a setting and its values, such as pairing.own=0,.25,.5")
-        if key in axes or len(set(every)) < len(every):
-            raise InputError(f"--set {choice} names {'the setting' if key in axes else 'a value'} twice; name it once")
-        axes[key] = every
+        if not all(every):
+            raise InputError(f"--set is {text!r}; {form}")
+        if key in found or len(set(every)) < len(every):
+            raise InputError(f"--set {text} names {'the setting' if key in found else 'a value'} twice; name it once")
+        found[key] = tuple(every)
+    return found
+
+
+def grid(texts: Sequence[str]) -> list[dict[str, str]]:
+    """Every combination of the values in such texts. Raises InputError as `choices` does."""
+    axes = choices(texts)
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def check(combinations: Sequence[Config]) -> None:
-    """Raises InputError for a combination of settings that cannot be trained, before any is."""
+def check(combinations: Sequence[Config], goal: str = "") -> None:
+    """Raises InputError for settings that cannot be trained, or that do not measure the goal, before any is trained."""
     sources: dict[str, Source] = {}
     for config in combinations:
         settings = to_dict(config)
@@ -98,6 +116,8 @@ def check(combinations: Sequence[Config]) -> None:
         same = json.dumps([settings["data"], settings["view"], settings["seed"], count])
         if same not in sources:
             sources[same] = source_of(config)
+        if goal:
+            best.check_metric("--goal", goal, config, sources[same])
         game_of(config, sources[same])
 
 
