@@ -20,6 +20,7 @@ from ensgan.reporting import write_report
 from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.runs import run as run_module
 from ensgan.runs import series
+from ensgan.runs.bucket import Bucket
 from ensgan.runs.build import TABLES
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError, printable
@@ -168,10 +169,30 @@ def test_keys_of_trackers_are_not_read():
         assert "API_KEY" not in path.read_text()
 
 
+@pytest.mark.parametrize("address", ["memory://me:secret@bucket/x", "memory://bucket/x?signature=secret"])
+def test_credentials_of_stores_are_not_read(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ENSGAN_RUNS", str(tmp_path / "runs"))
+    place = ["--run-dir", str(tmp_path / "x")]
+    for command in (
+        ["train", "ring8", "--run-dir", address],
+        ["train", "ring8", "--data", "npz", "--data.path", address, *place],
+        ["sample", address],
+    ):
+        assert cli.main(command) == 2
+        assert "has a password or a key in the address" in (err := capsys.readouterr().err)
+        assert "secret" not in err
+    assert not list(tmp_path.rglob("*"))
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    store.pipe_file("/bucket/y/x", b"")
+    monkeypatch.setitem(store.store, "/bucket/y/../../../evil", store.store["/bucket/y/x"])
+    with pytest.raises(InputError, match="outside of its folder"):
+        Bucket("memory://bucket/y").pull()
+
+
 def test_every_promise_has_its_test():
     promises = [
         line for line in (Path(__file__).parents[1] / "SECURITY.md").read_text().splitlines() if line[:1].isdigit()
     ]
-    assert len(promises) == 9
+    assert len(promises) == 10
     here = Path(__file__).read_text()
     assert here.count("\ndef test_") == len(promises) + 1

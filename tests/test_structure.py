@@ -61,6 +61,7 @@ SPANNING = {  # files of tests whose subject is in several modules, and why thes
     "pairing.pairing": "one contract for all pairings of the table",
     "refine.refine": "all methods give the same target, and refuse alike",
     "reporting.browser": "a browser sees what page, html and the comparison made together",
+    "runs.cloud": "what is at an address meets every command, and a network between",
     "runs.damage": "any file of a run may be damaged",
     "runs.kills": "a kill may come at any moment of a run",
     "runs.onnx": "three files make one format, which another program reads",

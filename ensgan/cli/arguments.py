@@ -1,8 +1,8 @@
 """Commands from typed functions: the signature and the docstring of a function are its flags and their help.
 
 A parameter without a default is positional, every other one a flag. Flags have hyphens where parameters have
-underscores, and both are understood. A parameter of type `Config` stands for all settings of a run; one whose type is a
-dataclass stands for its fields.
+underscores, and both are understood. A parameter of type `Path` is the folder of a run, or of its copy where an address
+is given. One of type `Config` stands for all settings of a run; one whose type is a dataclass stands for its fields.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser
 
+from ensgan.cli.places import place_of
 from ensgan.runs.build import TABLES
 from ensgan.runs.config import Config, read
 from ensgan.runs.help import command_help, hyphened, plain_type_error, unknown_flag
@@ -61,7 +62,11 @@ def call(command: str, function: Callable[..., Any], argv: Sequence[str], config
         values = found | {name: settings for name, kind in kinds.items() if kind is Config}
     else:
         values = _parsed(command, function, flags)
-    return function(**{name: _made(kinds[name], name, values) for name in inspect.signature(function).parameters})
+    with contextlib.ExitStack() as stack:
+        made = {name: _made(kinds[name], name, values) for name in inspect.signature(function).parameters}
+        for name in [name for name in made if kinds[name] is Path]:
+            made[name] = stack.enter_context(place_of(made[name]))
+        return function(**made)
 
 
 def _parsed(command: str, function: Callable[..., Any], flags: list[str]) -> dict[str, Any]:
@@ -159,9 +164,8 @@ def flag(argument: str, configures: bool) -> str:
 
 
 def _made(kind: Any, name: str, values: dict[str, Any]) -> Any:
-    """The value of a parameter; a path that begins with ~ is in the user's home."""
+    """The value of a parameter; a text that begins with ~ is a path in the user's home."""
     if dataclasses.is_dataclass(kind) and kind is not Config:
         return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[operator]
     value = values[name]
-    value = os.path.expanduser(value) if isinstance(value, str) else value
-    return Path(value) if kind is Path else value
+    return os.path.expanduser(value) if isinstance(value, str) else value

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
+import re
+from pathlib import Path, PurePosixPath
 
+from ensgan.cli.places import place_of
+from ensgan.data.stores import is_address
 from ensgan.evaluation.contest import AXES, Contest, contest
 from ensgan.evaluation.contest_page import contest_page
 from ensgan.evaluation.contest_text import comma_separated, describe, latex, markdown
@@ -21,11 +25,25 @@ def compare(runs: list[str], *, over: str = "auto", metrics: str | None = None, 
     data, from the logs of the runs, where the shortest of them ends.
 
     Args:
-        runs: folders of runs, of several seeds (`ensgan train --seeds`), or of sweeps; NAME=FOLDER gives one a name.
+        runs: folders or addresses of runs, of several seeds (`ensgan train --seeds`), or of sweeps; NAME=FOLDER gives
+            one a name.
         over: what is equal: flops, steps or seconds (default: FLOPs where all runs know theirs, steps otherwise).
         metrics: short names such as frechet,recall (default: all that every side measured).
         out: also write a page (.html), a table (.md or .tex), or every value (.csv); several with commas.
     """
+    with contextlib.ExitStack() as stack:
+        _compared([_here(run, stack) for run in runs], over, metrics, out)
+
+
+def _here(run: str, stack: contextlib.ExitStack) -> str:
+    """A side with its folder on this machine, and a name if it was an address."""
+    name, address = run.split("=", 1) if re.match("[^:/]+=", run) else (PurePosixPath(run).name, run)
+    if not is_address(address):
+        return run
+    return f"{name}={stack.enter_context(place_of(address))}"
+
+
+def _compared(runs: list[str], over: str, metrics: str | None, out: str | None) -> None:
     sides, titles = contenders(runs)
     wanted = [] if metrics is None else [name.strip() for name in metrics.split(",")]
     if over != "auto" and over not in AXES:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ensgan.cli.distributed import Processes, joined
+from ensgan.cli.places import place_of
 from ensgan.cli.progress import console
 from ensgan.cli.series import go_on
 from ensgan.cli.train import finish
@@ -20,7 +19,7 @@ from ensgan.types import InputError
 
 
 def resume(
-    run: Path,
+    run: str,
     place: Processes,
     *,
     steps: int | None = None,
@@ -29,11 +28,10 @@ def resume(
     part: str | None = None,
     track: list[str] | None = None,
 ) -> int:
-    """Continue a run from its newest checkpoint, bit for bit on a CPU; of a series of runs, all that are not complete,
-    and of a search, the trials that are left.
+    """Continue a run, a series of runs or a search from the newest checkpoints, bit for bit on a CPU.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or its address.
         place: where it computes.
         steps: train up to this step in all (default: the run's own number).
         data_dir: where the data are now (default: where they were).
@@ -43,27 +41,27 @@ def resume(
         track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
     """
     trackers = [tracker_of(each) for each in track or ()]
-    with joined("resume", place):
-        if RunFiles(run).search.is_file():
+    with joined("resume", place), place_of(run, training=True) as folder:
+        if RunFiles(folder).search.is_file():
             refuse({"--steps": steps, "--part": part, "--new-data": new_data})
-            return search_on(run, place, data_dir, trackers)
-        if series_of(run):
+            return search_on(folder, place, data_dir, trackers)
+        if series_of(folder):
             if new_data:
                 raise InputError("--new-data is for single runs; resume those in the folder one by one")
-            return go_on(run, place, steps, part, data_dir, trackers)
+            return go_on(folder, place, steps, part, data_dir, trackers)
         if part is not None:
             raise InputError(f"--part is for a series of runs, and {run} is a single run; leave it out")
         with processes.together():
-            settings = load_run(run, {} if steps is None else {"steps": steps})
+            settings = load_run(folder, {} if steps is None else {"steps": steps})
             if data_dir is not None:
                 settings = with_path(settings, data_dir)
         outcome = training.run(
             settings,
-            run,
+            folder,
             resume=True,
             watcher=console(),
             new_data=new_data,
             sizes=mesh.parse(place.mesh),
             trackers=trackers,
         )
-        return finish(outcome, run)
+        return finish(outcome, folder)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes
+from ensgan.cli.places import place_of
 from ensgan.cli.progress import claimed, console
 from ensgan.devices import mesh, processes
 from ensgan.evaluation.contest import contest
@@ -46,7 +47,7 @@ def train_series(
     """
     with contextlib.ExitStack() as stack:
         mine = str(stack.enter_context(claimed(title))) if run_dir is None and processes.first() else ""
-        folder = Path(run_dir or processes.from_first(mine))
+        folder = stack.enter_context(place_of(run_dir or processes.from_first(mine), training=True))
         with processes.together():
             if processes.first():
                 series.enter(folder, runs, overwrite)
@@ -57,7 +58,7 @@ def train_series(
             return 0
         sizes = mesh.parse(place.mesh)
         ended = series.train_all(folder, runs, overwrite=overwrite, watcher=console(), sizes=sizes, trackers=trackers)
-    return finish_series(folder, ended)
+        return finish_series(folder, ended)
 
 
 def go_on(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ensgan.types import printable
 
+CALLED: dict[str, str] = {}  # folders of this machine, and the addresses that are worked on there
 PLAIN = str.maketrans({"−": "-", "–": "-", "×": "x", "·": "."})  # where an encoding lacks them
 
 
@@ -35,7 +38,19 @@ class Plain(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Writes the text with escapes in place of control characters."""
+        for folder, address in CALLED.items():
+            text = text.replace(folder, address)
         return super().write(printable(text))
+
+
+@contextlib.contextmanager
+def called(folder: str, address: str) -> Iterator[None]:
+    """Shows an address in place of a folder while inside, so that what is printed is true on other machines too."""
+    CALLED[folder] = address
+    try:
+        yield
+    finally:
+        CALLED.pop(folder, None)
 
 
 def prepare() -> None:

@@ -7,6 +7,7 @@ import dataclasses
 from ensgan.cli.distributed import Processes, joined
 from ensgan.cli.series import train_series
 from ensgan.cli.trials import search_anew
+from ensgan.data.stores import is_address
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import series
 from ensgan.runs.build import TABLES
@@ -42,7 +43,7 @@ def sweep(
         trials: how many combinations a search tries (extra optuna).
         goal: the metric that a search improves, such as frechet: that of the last score, or of the best with --best.
         seeds: the seeds of each combination, such as 0-4 or 0,2,7; a search takes the mean over them.
-        run_dir: folder of the sweep (default: runs/NAME-sweep-N).
+        run_dir: folder of the sweep, or an address such as s3://bucket/sweep (default: runs/NAME-sweep-N).
         overwrite: replace runs that are in the folder.
         print_array: print a line that starts a Slurm array with one run a task, and train nothing.
         track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
@@ -63,7 +64,7 @@ def sweep(
             raise InputError(f"{flag} is for a search, and --trials is missing; give how many it tries: --trials 20")
     if not set_:
         raise InputError("--set is missing; give a setting and its values, such as --set pairing.own=0,.25,.5")
-    if run_dir is not None and RunFiles(run_dir).search.is_file():
+    if run_dir is not None and not is_address(run_dir) and RunFiles(run_dir).search.is_file():
         raise InputError(f"{run_dir} holds a search; continue it with --trials, or choose another --run-dir")
     runs: dict[str, Config] = {}
     by_name: dict[str, Config] = {}

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes, joined
+from ensgan.cli.places import place_of
 from ensgan.cli.progress import claimed, console
 from ensgan.cli.series import train_series
 from ensgan.devices import mesh, processes
@@ -32,7 +33,7 @@ def train(
     Args:
         settings: the configuration, with the flags that change it.
         place: where it computes.
-        run_dir: folder of the run (default: runs/NAME-SEED-N).
+        run_dir: folder of the run, or an address such as s3://bucket/run (default: runs/NAME-SEED-N).
         overwrite: replace the run that is in the folder.
         seeds: several runs that differ in their seed, one after another, such as 0-9 or 0,2,7.
         track: a function that gets the numbers, such as mysinks:to_csv; give the flag once for each.
@@ -50,12 +51,13 @@ def train(
             mine = ""
             if run_dir is None and processes.first():
                 mine = str(stack.enter_context(claimed(f"{settings.name}-{settings.seed}")))
-            directory = Path(run_dir or processes.from_first(mine))
+            where = run_dir or processes.from_first(mine)
+            directory = stack.enter_context(place_of(where, training=True, fresh=not overwrite))
             sizes = mesh.parse(place.mesh)
             outcome = training.run(
                 settings, directory, overwrite=overwrite, watcher=console(), sizes=sizes, trackers=trackers
             )
-        return finish(outcome, directory)
+            return finish(outcome, directory)
 
 
 def finish(outcome: training.Outcome, directory: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ensgan.cli.distributed import Processes
+from ensgan.cli.places import place_of
 from ensgan.cli.progress import claimed, console
 from ensgan.devices import mesh, processes
 from ensgan.evaluation.contest import HIGHER
@@ -35,14 +36,14 @@ def search_anew(
         search: what is searched.
         place: where it computes.
         title: the beginning of the folder's name, if `run_dir` gives none.
-        run_dir: the folder.
+        run_dir: the folder, or its address.
         overwrite: forget an earlier search that is there.
         trackers: get the numbers of every run.
     """
     searching.check(search)
     with contextlib.ExitStack() as stack:
         mine = str(stack.enter_context(claimed(title))) if run_dir is None and processes.first() else ""
-        folder = Path(run_dir or processes.from_first(mine))
+        folder = stack.enter_context(place_of(run_dir or processes.from_first(mine), training=True))
         with processes.together():
             if processes.first():
                 rundir.make(folder)

@@ -14,6 +14,7 @@ import numpy as np
 from ensgan import augment, losses, networks, optim, penalties, schedules
 from ensgan.data import SOURCES, VIEWS, Source
 from ensgan.data.law import TRAINING, class_law, describe_law
+from ensgan.data.stores import fetched, is_address
 from ensgan.game.game import Game, check_source
 from ensgan.game.latents import Latent, normal, uniform
 from ensgan.game.population import Group
@@ -58,7 +59,10 @@ def build(config: Config) -> tuple[Game, Source]:
 
 def source_of(config: Config) -> Source:
     """The data of a configuration. Raises InputError as `build` does."""
-    return viewed(config, SOURCES[config.data.name](**config.data.options, seed=config.seed))
+    options: dict[str, Any] = {**config.data.options, "seed": config.seed}
+    if is_address(path := options.get("path", "")):
+        options["path"] = fetched(path)
+    return viewed(config, SOURCES[config.data.name](**options))
 
 
 def game_of(config: Config, source: Source) -> Game:

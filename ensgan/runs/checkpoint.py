@@ -14,6 +14,8 @@ import jax
 from ensgan.devices.digests import digests
 from ensgan.types import InputError, Tree
 
+MARK = "_CHECKPOINT_METADATA"  # the file without which a folder is no checkpoint
+
 
 def fingerprint(tree: Tree) -> dict[str, str]:
     """Path to `shape dtype` of every leaf: what must agree before a checkpoint can be read into a state."""

@@ -13,6 +13,7 @@ from typing import Any
 from ensgan.data import SOURCES, Source
 from ensgan.data.labels import some
 from ensgan.data.recorded import differences, is_record, record, remembered
+from ensgan.data.stores import is_address
 from ensgan.game.game import Game
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import directory as rundir
@@ -80,7 +81,7 @@ def located(config: Config, directory: Path) -> Config:
         Elsewhere: they are in none of them.
     """
     path = config.data.options.get("path")
-    if not path:
+    if not path or is_address(path):
         return config
     begun = remembered_of(directory).get("relative_to", {})
     folders = [Path(begun["folder"]), directory / begun["from_run"]] if begun else []

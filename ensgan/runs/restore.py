@@ -13,6 +13,7 @@ import jax
 from jax.sharding import Mesh
 
 from ensgan.data import Source
+from ensgan.data.stores import is_address
 from ensgan.game.adoption import Donor
 from ensgan.game.game import Game
 from ensgan.game.placement import shardings
@@ -24,6 +25,7 @@ from ensgan.runs.best import best_of
 from ensgan.runs.build import TABLES, build_game, game_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.config import Config
+from ensgan.runs.mirror import folder_of
 from ensgan.runs.origin import known, source_again, with_path
 from ensgan.runs.parsing import parse
 from ensgan.types import InputError
@@ -100,8 +102,8 @@ def opened(directory: Path, data_dir: str | None = None, step: int | str | None 
     if step is not None:
         step = _step(directory, config, str(step))
     if data_dir is not None:
-        config = with_path(config, os.path.abspath(data_dir))
-        if not os.path.exists(data_dir):
+        config = with_path(config, data_dir if is_address(data_dir) else os.path.abspath(data_dir))
+        if not is_address(data_dir) and not os.path.exists(data_dir):
             raise InputError(f"--data-dir is {data_dir}, which does not exist; give the place of the run's data")
     source, data = known(config, directory)
     game = build_game(config, source.shape, source.num["train"])
@@ -137,13 +139,13 @@ def donors(places: Sequence[str]) -> list[Donor]:
             path, numbers = match[1], {match[2]: int(match[3]), **numbers}
         if re.search(r":(member|step)(:|$)", path):
             raise InputError(f"{place!r} is not a run to begin from; give RUN, RUN:member:I or RUN:step:N")
-        directory = Path(path).expanduser()
-        config = load_run(directory)
-        source, _ = known(config, directory)
-        game = build_game(config, source.shape, source.num["train"])
-        state = newest(directory, config, game, None, numbers.get("step"))
+        with folder_of(path) as directory:
+            config = load_run(directory)
+            source, _ = known(config, directory)
+            game = build_game(config, source.shape, source.num["train"])
+            state = newest(directory, config, game, None, numbers.get("step"))
         if state is None:
-            raise InputError(f"{directory} has no complete checkpoint, so there are no weights to begin with")
+            raise InputError(f"{path} has no complete checkpoint, so there are no weights to begin with")
         found.append(Donor(state[1], numbers.get("member"), place))
     return found
 
