@@ -18,7 +18,7 @@ from ensgan.data.pixels import Pixels, Randoms, Reading, reading
 from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, dequantized, split_indices
 from ensgan.types import InputError, Shape
 
-WORKERS = min(8, os.cpu_count() or 1)  # threads that read the records of a batch
+WORKERS = min(32, max(8, os.cpu_count() or 1))  # threads that read a batch: records may be far away, or take decoding
 LOOK = 256  # records that are looked at before training
 
 
