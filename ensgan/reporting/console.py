@@ -51,7 +51,8 @@ class Console(Watcher):
         self._bar: Progress | None = None
         self._task: Any = None
         self._last, self._steps = 0.0, 0
-        self._title = "training"
+        self._title, self._number, self._count = "training", 1, 1
+        self._begun: float | None = None  # when the first run began
         self._before: dict[str, Any] | None = None  # what the last line counted
 
     def note(self, text: str) -> None:
@@ -63,8 +64,8 @@ class Console(Watcher):
             print(text, file=self.stream, flush=True)
 
     def run(self, name: str, number: int, count: int) -> None:
-        """Names the run, before its lines or in front of its bar."""
-        self._title = f"{name} ({number} of {count})"
+        """Names the run, before its lines or in front of the bar, which counts the steps of all runs."""
+        self._title, self._number, self._count = f"{name} ({number} of {count})", number, count
         if not self.live:
             self.note(self._title)
 
@@ -82,8 +83,10 @@ class Console(Watcher):
                 TextColumn("{task.fields[state]}"),
                 console=Terminal(file=getattr(self.stream, "free", self.stream)),
             )
-            self._task = self._bar.add_task("", total=steps, completed=step, state="")
+            self._task = self._bar.add_task("", total=steps * self._count, completed=self._done(step), state="")
             self._bar.start()
+            (task,) = self._bar.tasks
+            self._begun = task.start_time = task.start_time if self._begun is None else self._begun
 
     def progress(self, step: int, record: dict[str, Any]) -> None:
         """Moves the bar, or prints a line now and then."""
@@ -97,9 +100,13 @@ class Console(Watcher):
         text += rates(self._before, now) + strain(record.get("speed", {}))
         self._before = now
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, state=text)
+            self._bar.update(self._task, completed=self._done(step), state=text)
             return
         self.note(f"step {step:>{len(str(self._steps))}}/{self._steps}  {text}")
+
+    def _done(self, step: int) -> int:
+        """The steps of all runs, if those before had as many as this one."""
+        return (self._number - 1) * self._steps + step
 
     def scoring(self) -> None:
         """Says so beside the bar, which stands still meanwhile."""

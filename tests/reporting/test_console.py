@@ -68,6 +68,20 @@ def test_a_bar_on_a_terminal():
     assert "held-out S(G)" in text
 
 
+def test_the_bar_counts_the_steps_of_all_runs_and_its_clock_goes_on():
+    console, bars = Console(Terminal(), 0.0), []
+    for number, name in enumerate(("seed-3", "seed-4"), 1):
+        console.run(name, number, 2)
+        console.start(0, 20)
+        console.progress(10, {**RECORD, "seconds": 1.0})
+        bars.append(console._bar)
+        console.finish()
+    first, second = (bar.tasks[0] for bar in bars)
+    assert [(task.completed, task.total) for task in (first, second)] == [(10, 40), (30, 40)]
+    assert second.start_time == first.start_time
+    assert "seed-4 (2 of 2)" in console.stream.getvalue()
+
+
 def test_a_negative_pause_is_refused():
     with pytest.raises(InputError, match="pause is -1"):
         Console(io.StringIO(), -1.0)
