@@ -20,6 +20,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ensgan import environment
 from ensgan.types import InputError
 
 
@@ -84,6 +85,8 @@ def join(
         jax.local_devices()  # fails if a device in `devices` does not exist
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
+        if "backend" in text and (fault := environment.device_fault()) is not None:  # it is a variable's fault
+            raise InputError(fault) from error
         raise InputError(f"{where} could not join the other processes of its run: {text}") from error
     except ValueError as error:  # no environment variables describe a cluster
         raise InputError(

@@ -98,6 +98,13 @@ def test_a_variable_that_jax_cannot_use_is_named(name, value, why, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_process_of_several_names_the_variable_too(tmp_path):
+    group = ("--coordinator", "127.0.0.1:9871", "--num-processes", "1", "--process-id", "0")
+    done = program("train", "ring8", "--run-dir", str(tmp_path / "run"), *group, JAX_PLATFORMS="nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"ensgan: the environment variable JAX_PLATFORMS is 'nonsense', which JAX cannot use")
+
+
 def test_a_variable_that_is_wrong_for_a_library_can_be_caught():
     code = "try:\n import ensgan\nexcept ImportError as error:\n print(error)"
     environment = {**os.environ, "JAX_ENABLE_X64": "maybe"}
