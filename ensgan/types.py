@@ -53,8 +53,8 @@ def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf)
     """
     if isinstance(value, jax.core.Tracer):
         return
-    for number in np.ravel(np.asarray(value)):
-        if not (isinstance(number, np.number | np.bool) and math.isfinite(number) and low <= number < high):
+    for each in np.ravel(np.asarray(value)):
+        if not (isinstance(each, np.integer | np.floating | np.bool) and math.isfinite(each) and low <= each < high):
             wanted = f"finite and at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g})"
             raise InputError(f"{name} is {value}; it must be {wanted}")
 

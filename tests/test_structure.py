@@ -64,7 +64,6 @@ SPANNING = {  # files of tests whose subject is in several modules, and why thes
     "runs.cloud": "what is at an address meets every command, and a network between",
     "runs.damage": "any file of a run may be damaged",
     "runs.kills": "a kill may come at any moment of a run",
-    "runs.onnx": "three files make one format, which another program reads",
     "runs.torch_weights": "a page of the documents loads what an export wrote",
     "runs.labels": "the classes of a conditional run appear in its pages and in all commands",
     "schedules.schedules": "one contract for all schedules of the table",
@@ -146,6 +145,22 @@ def test_tests_mirror_the_wings():
     assert not [name for name in SPANNING if name not in tested or name in FILES], "this needs no exception"
     helpers = [path for path in files if not path.stem.startswith("test_") and path.name != "conftest.py"]
     assert not [str(path) for path in helpers if len(path.parts) > 1], "helpers are in the folder tests itself"
+
+
+def does_something(tree):
+    """Whether a file has functions, and not declarations alone, such as tuples, tables and what it re-exports."""
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for node in ast.walk(tree))
+
+
+def test_what_does_something_has_a_file_of_tests():
+    """There is no list of exceptions: what is hard to test alone is small functions that nobody has named yet."""
+    lacking = []
+    for name in (name for name, tree in TREES.items() if does_something(tree)):
+        *wings, file = name.split(".")
+        inside = [name] if name in FLOOR else wings  # `tests/losses/test_losses.py` tests what `losses` itself does
+        if not any(TESTS.joinpath(*place, f"test_{file}.py").is_file() for place in (wings, inside)):
+            lacking.append(name)
+    assert not lacking
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))

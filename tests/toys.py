@@ -160,6 +160,28 @@ def assert_close(got, want, tolerance=1e-5):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=tolerance * scale, rtol=0, err_msg=str(path))
 
 
+def check(game, batch, seed=0):
+    """A step of size 1 moves every weight by the gradient of `reference`, in float64.
+
+    There a right gradient is right to ten digits, and a wrong one is not.
+    """
+    with jax.enable_x64(True):
+        batch = {name: jnp.asarray(np.asarray(value), jnp.float64) for name, value in batch.items()}
+        state = game.init(jax.random.key(seed))
+        new, info = run(game, state, batch)
+        omega = batch["weight"] / batch["weight"].sum(axis=1, keepdims=True) if "weight" in batch else None
+        z = latents(game, state)
+        want_g, want_d = reference(game, state, batch["x"], info.weight_g, info.weight_d, z, omega)
+        assert_close(taken(state.generators, new.generators, game.groups_g), want_g, 1e-9)
+        assert_close(taken(state.discriminators, new.discriminators, game.groups_d), want_d, 1e-9)
+        return info
+
+
+def masked(mask):
+    """A pairing with equal weights that plays the pairs of a mask."""
+    return pairing.mean()._replace(before=lambda state, key, M, N: jnp.asarray(mask))
+
+
 def traces(fn):
     """`fn`, and a list that grows by one each time jax traces it."""
     count = []
@@ -200,3 +222,12 @@ def different(game):
         return jnp.asarray(np.abs(draw.normal(scale=0.3, size=leaf.shape)), leaf.dtype)
 
     return jax.tree.map(fill, jax.eval_shape(game.init, jax.random.key(0)))
+
+
+def played(optimizer, steps=3):
+    """A game with this optimiser, and its state after some steps."""
+    playing = game(4, 3, optimizer=optimizer)
+    state, one = playing.init(jax.random.key(0)), jax.jit(lambda state, batch: step(playing, state, batch))
+    for seed in range(steps):
+        state, _ = one(state, batch(seed=seed))
+    return playing, state

@@ -37,7 +37,7 @@ def film_sections(directory: Path, style: str) -> list[Section]:
     pixels = PIXELS
     encoded = {step: _small(image, pixels) for step, image in pictures.items()}
     while (size := sum(map(len, encoded.values()))) > FRAME_BYTES and pixels > LEAST:
-        pixels = int(0.8 * pixels * FRAME_BYTES / size)  # bytes grow about as pixels do
+        pixels = max(LEAST, int(0.8 * pixels * FRAME_BYTES / size))  # bytes grow about as pixels do
         encoded = {step: _small(image, pixels) for step, image in pictures.items()}
     reals = "in grey" if style == "drawing" else "below"
     note = f"Samples of the same noise, with the reals {reals}. The arrow keys move from step to step."

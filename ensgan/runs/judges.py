@@ -54,6 +54,7 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
             return None
         given = {name: tree["parts"].get(name) for name in Parts._fields}
         parts = Parts(**{name: _arrays(value) for name, value in given.items()})
+        parts = parts._replace(head=parts.head or ())  # of a rule that nothing is fitted for
         quality = lambda key: Quality(*(_number(tree[key][name]) for name in Quality._fields))
         before, after = quality("before"), quality("after")
         law = tree["law"]

@@ -2,10 +2,7 @@
 
 import dataclasses
 import inspect
-import os
 import re
-import subprocess
-import sys
 import typing
 from pathlib import Path
 
@@ -17,7 +14,6 @@ from ensgan.cli import main as cli
 from ensgan.cli.distributed import Processes
 from ensgan.runs.build import TABLES
 from ensgan.runs.config import Config, GroupConfig
-from ensgan.runs.help import hyphened, unknown_flag
 
 ROOT = Path(__file__).parents[2]
 FILES = [*Path(ensgan.__file__).parent.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -89,41 +85,3 @@ def test_help_is_what_a_beginner_needs_and_help_all_the_rest(command, capsys):
         "ring8",
     ):
         assert text in whole
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right"),
-    [
-        ("--lr", "use --optimizer.learning-rate"),
-        ("--resume", "use `ensgan resume RUN`"),
-        ("--epochs=3", "use --steps"),
-        ("--batch_sise", "did you mean --batch-size?"),
-        ("--nonsense", "see --help"),
-        ("--epoch", "use --steps"),
-        ("--wandb-project", "did you mean --wandb?"),
-        ("--gpus", "see --help"),  # the flag that is meant is none of this command
-        ("--n", "see --help"),
-        ("--num", "see --help"),
-        ("--bs", "see --help"),
-        ("--save", "see --help"),
-        ("--workers", "see --help"),
-        ("--losss", "did you mean --loss?"),
-    ],
-)
-def test_an_unknown_flag_is_answered_by_the_one_that_is_meant(wrong, right):
-    known = ["--steps", "--batch_size", "--loss", "--ema", "--optimizer.learning_rate", "--name", "--seed", "--wandb"]
-    text = unknown_flag(wrong, [*known, "--view"])
-    assert text.startswith(f"unknown argument {wrong.partition('=')[0].replace('_', '-')}")
-    assert right in text
-
-
-def test_hyphens_are_for_flags_alone():
-    assert hyphened("--batch_size is own_and_mean; --from_ x") == "--batch-size is own_and_mean; --from x"
-
-
-@pytest.mark.parametrize("argv", [["methods"], ["train", "--help-all"], ["--help"]])
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(argv):
-    command = f"'{sys.executable}' -m ensgan.cli {' '.join(argv)} | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env={**os.environ})
-    assert done.stderr == ""
-    assert done.stdout.count("\n") == 1

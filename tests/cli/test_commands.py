@@ -1,141 +1,14 @@
 """The commands on one run, as a user types them: what they print, what they write, and one line for what is wrong."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ensgan.cli import evaluate, sample
 from ensgan.cli import main as cli
-from ensgan.evaluation import selection, tables
-from ensgan.refine import NothingAccepted
-from ensgan.reporting.files import read_json, write_json
-
-RING = """
-steps = 6
-batch_size = 8
-log_every = 3
-eval_every = 6
-checkpoint_every = 3
-held_out = 64
-data = "ring"
-generators = {count = 2, network = {name = "mlp", latent = 2, widths = [8]}}
-discriminators = {count = 2, network = {name = "mlp", widths = [8]}}
-"""
-
-
-@pytest.fixture(scope="module")
-def ring(tmp_path_factory):
-    """A short run made by the command, and what the command printed."""
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "small.toml").write_text(RING)
-    done = subprocess.run(
-        [sys.executable, "-m", "ensgan.cli", "train", "small.toml", "--seed", "3"],
-        cwd=folder, capture_output=True, text=True, timeout=300, env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder, done
-
-
-def test_train_prints_the_matrix_the_rankings_and_where_the_pictures_are(ring):
-    folder, done = ring
-    run = folder / "runs" / "small-3-1"
-    assert (run / "report.html").is_file()
-    for text in ("score matrix", "generator 0", "D1", "1. generator", "1. discriminator", "runs/small-3-1/samples.png"):
-        assert text in done.stdout, text
-    assert "\r" not in done.stderr  # no bar where there is no terminal
-    assert "step 6/6" in done.stderr
-
-
-def test_select_and_evaluate_print_rankings_and_modes(ring, capsys):
-    run = str(ring[0] / "runs" / "small-3-1")
-    assert cli.main(["select", run]) == 0
-    out = capsys.readouterr().out
-    assert "1. generator" in out
-    assert "|S(G) − 0.5| and MMD together" in out
-    assert "Glicko-2" in out
-    assert "modes" not in out
-    assert cli.main(["evaluate", run, "--num", "200"]) == 0
-    out = capsys.readouterr().out
-    for text in ("modes/8", "KL to uniform", "KL from uniform", "perfect sampler", "mixture", "report split"):
-        assert text in out
-    assert "distances to 200 held-out reals (report split) in the features: identity at most 8×8" in out
-    assert re.search(r"\nFréchet distance +\S+ \[\S+, \S+\] +\S+ \[\S+, \S+\] +\S+ +200\n", out)
-    assert "the floor is what 200 other reals get\n" in out
-    assert re.search(r"Fréchet distance of each generator: \d\S*, \d\S*\n", out)
-    assert "copy training samples is not defined, because training samples are drawn anew at every step" in out
-    assert "score matrix on 64 held-out reals (report split)" in out  # scores are as in the log, whatever --num is
-
-
-def test_evaluate_prints_the_order_of_the_select_split(ring, capsys, monkeypatch):
-    run, real = str(ring[0] / "runs" / "small-3-1"), selection.select
-
-    def turned(*args, split="select", **options):
-        found = real(*args, split=split, **options)
-        turn = -1 if split == "report" else 1
-        return found._replace(rank_g=np.array([1, 0])[::turn], rank_d=np.array([0, 1])[::turn])
-
-    monkeypatch.setattr(selection, "select", turned)
-    assert cli.main(["evaluate", run, "--repeats", "0"]) == 0
-    out = capsys.readouterr().out
-    assert re.findall(r"\d\. (\w+ \d)", out) == ["generator 1", "generator 0", "discriminator 0", "discriminator 1"]
-    assert out.count("in the order of the select split") == 2
-    assert "generator 1, the best" in out
-
-
-def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    shutil.copytree(ring[0] / "runs" / "small-3-1", run)
-    file = run / "selection.json"
-    file.unlink(missing_ok=True)
-
-    def drawn(choice):
-        out = tmp_path / "x.npz"
-        assert cli.main(["sample", str(run), "--num", "40", "--out", str(out), "--from", choice]) == 0
-        told = capsys.readouterr()
-        return np.load(out)["x"], told.out + told.err
-
-    before, text = drawn("mixture")
-    assert "the uniform mixture" in text
-    assert cli.main(["select", str(run), "--method", "single"]) == 0
-    assert "--from mixture` now takes single" in capsys.readouterr().out
-    record = read_json(file)
-    assert (record["method"], record["step"], len(record["weights"])) == ("single", 6, 10)
-    assert np.shape(record["ratings"]["glicko"]) == (4,)
-    assert np.shape(record["meta_game"]["gmam"]) == (2, 2)
-    samples, text = drawn("mixture")
-    assert "the mixture single of 2 generators" in text
-    np.testing.assert_array_equal(samples, drawn(f"member:{np.argmax(record['weights']['single'])}")[0])
-    used = []
-    for name in ("evaluate_modes", "evaluate_distances"):
-        call = getattr(tables, name)
-        monkeypatch.setattr(evaluate, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
-    assert cli.main(["evaluate", str(run), "--repeats", "0"]) == 0
-    out = capsys.readouterr().out
-    assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out
-    np.testing.assert_array_equal(used, 3 * [record["weights"]["single"]])
-    assert cli.main(["select", str(run)]) == 0
-    record = read_json(file)
-    least = min(record["mmd_select"], key=lambda name: record["mmd_select"][name]["value"])
-    assert record["mmd_select"][record["method"]]["value"] == record["mmd_select"][least]["value"]
-    # A choice of another step is not taken, and one line says so; nor is what cannot be read.
-    write_json(file, {**record, "step": 3})
-    samples, text = drawn("mixture")
-    assert "selection.json is of step 3 and the run at step 6" in text
-    np.testing.assert_array_equal(samples, before)
-    for broken, words in (
-        ("{", "cannot be read"),
-        (json.dumps({**record, "weights": {record["method"]: [1]}}), "has w"),
-    ):
-        file.write_text(broken)
-        assert cli.main(["sample", str(run), "--from", "mixture", "--out", str(tmp_path / "x.npz")]) == 2
-        assert words in capsys.readouterr().err
 
 
 def test_sample_writes_arrays_and_pictures(ring, capsys, tmp_path):
@@ -222,51 +95,6 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     np.savez(tmp_path / "wrong.npz", x=np.zeros((3, 5), np.float32))
     assert cli.main(["judge", run, "--input", str(tmp_path / "wrong.npz")]) == 2
     assert "this run judges samples of shape [2]" in capsys.readouterr().err
-
-
-def test_a_collapsed_generator_is_evaluated_and_refined(ring, tmp_path, capsys, monkeypatch):
-    run, file = str(tmp_path / "run"), tmp_path / "c.npz"
-    small = str(ring[0] / "small.toml")
-    assert cli.main(["train", small, "--generators.0.latent_scale", "0", "--run-dir", run]) == 0
-    capsys.readouterr()
-    refine = ["sample", run, "--from", "member:0", "--refine", "obrs", "--out", str(file)]
-    assert cli.main(refine) == 0
-    out, err = capsys.readouterr()
-    assert len(np.unique(np.load(file)["x"], axis=0)) == 1
-    assert "note: fakes: 64 copies of one sample\n" in err
-    assert re.search(r"squared MMD \d", out)
-
-    def none(*args, **more):
-        raise NothingAccepted("0 of 9 proposals were accepted")
-
-    file.unlink()
-    monkeypatch.setattr(sample, "refined", none)
-    assert cli.main(refine) == 0
-    out, err = capsys.readouterr()
-    assert np.load(file)["x"].shape == (64, 2)
-    assert "note: 0 of 9 proposals were accepted. So the samples are not refined\n" in err
-    assert "64 samples from generator 0, not refined, because obrs accepted none, are in" in out
-    assert cli.main(["evaluate", run, "--num", "100"]) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"\nFréchet distance +\d\S* \[\S+, \S+\] +\d\S* \[\S+, \S+\] +\S+ +100\n", out)
-    assert "\ngenerator 0: fakes: 100 copies of one sample\n" in out
-
-
-def test_report_is_written_again(ring, capsys):
-    run = ring[0] / "runs" / "small-3-1"
-    before = (run / "report.html").read_bytes()
-    (run / "report.html").unlink()
-    assert cli.main(["report", str(run)]) == 0
-    assert (run / "report.html").read_bytes() == before
-    assert str(run / "report.html") in capsys.readouterr().out
-
-
-def test_resume_goes_further(ring, capsys, tmp_path):
-    run = tmp_path / "run"  # others share the first one
-    shutil.copytree(ring[0] / "runs" / "small-3-1", run)
-    assert cli.main(["resume", str(run), "--steps", "9"]) == 0
-    assert json.loads((run / "config.json").read_text())["steps"] == 9
-    assert "score matrix" in capsys.readouterr().out
 
 
 WRONG = [

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ensgan import data
 from ensgan.cli import main as cli
-from ensgan.evaluation.leaks import leaks
 
 
 def test_the_name_of_data_is_enough(tmp_path, monkeypatch, capsys):
@@ -27,24 +25,6 @@ def test_points_without_end_are_drawn(tmp_path, monkeypatch, capsys, argv):
     assert cli.main(["data", *argv]) == 0
     assert "endless" in capsys.readouterr().out
     assert len(list(tmp_path.glob("*.png"))) == 1
-
-
-def test_copies_across_splits_are_counted():
-    x = np.random.default_rng(0).integers(0, 256, (200, 12, 12, 1), dtype=np.uint8)
-    clean = leaks(data.from_arrays("clean", x))
-    assert (clean.equal, clean.near, clean.within) == (0, 0, 0)
-    near = np.clip(x.astype(int) + np.random.default_rng(1).integers(-1, 2, x.shape), 0, 255).astype(np.uint8)
-    found = leaks(data.from_arrays("copies", np.concatenate([x, x[:50], near])))
-    split = data.split_indices(450, 0)
-    of = np.concatenate([np.arange(200), np.arange(50), np.arange(200)])
-    kind = np.repeat([0, 0, 1], [200, 50, 200])
-    train = {(of[i], kind[i]) for i in split["train"]}
-    held = [i for name in ("select", "calibrate", "report") for i in split[name]]
-    equal = [(of[i], kind[i]) in train for i in held]
-    assert found.looked == len(held)
-    assert found.equal == sum(equal)
-    assert found.near == sum((of[i], 1 - kind[i]) in train for i, same in zip(held, equal, strict=True) if not same)
-    assert found.within == len(split["train"]) - len(train)
 
 
 def test_a_table_from_reading_to_sampling(tmp_path, monkeypatch, capsys):

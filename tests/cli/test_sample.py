@@ -69,28 +69,6 @@ def test_an_earlier_checkpoint_may_be_sampled(run, tmp_path, capsys):
     assert "has no checkpoint of step 3; it has [2, 4]" in capsys.readouterr().err
 
 
-def test_ways_between_samples_and_the_nearest_training_samples(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    tiny = ["--steps", "2", "--distances", "[]", "--generators.0.network.widths", "[8]", "--log-every", "1"]
-    assert cli.main(["train", "digits_heads", *tiny, "--run-dir", "run"]) == 0
-    for flags, name in (["--interpolate", "4", "--num", "3"], "walk"), (["--nearest", "2", "--num", "3"], "nearest"):
-        for ending in ("png", "npz"):
-            assert cli.main(["sample", "run", *flags, "--out", f"{name}.{ending}"]) == 0
-    assert np.load("walk.npz")["x"].shape == (3, 4, 8, 8, 1)
-    found = np.load("nearest.npz")
-    assert found["nearest"].shape == (3, 2, 8, 8, 1)
-    assert (np.diff(found["distance"], axis=1) >= 0).all()
-    assert "that of 179 held-out reals" in capsys.readouterr().out
-    for flags, text in (
-        (["--interpolate", "1"], "--interpolate 1"),
-        (["--nearest", "0"], "--nearest 0"),
-        (["--interpolate", "4", "--refine", "obrs"], "--refine does not go with --interpolate"),
-        (["--nearest", "2", "--out", "x.csv"], "--out is x.csv"),
-    ):
-        assert cli.main(["sample", "run", *flags]) == 2
-        assert text in capsys.readouterr().err
-
-
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
     found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None, None)
     monkeypatch.setattr(sample, "opened", lambda *where: found)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ensgan import data
-from ensgan.data.recorded import record
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 4, 3, 1), np.uint8)
@@ -23,19 +22,6 @@ def test_two_lines_say_what_was_read():
     ]
     assert data.gaussian_ring().summary() == []
     assert data.stacked_digits().summary()[0].startswith("data digits: 1,797 images, 8 wide")
-
-
-def test_the_record_is_plain_data():
-    found = record(data.from_arrays("some", IMAGES, np.arange(20) % 2))
-    assert found["classes"] == [{"name": "0", "count": 10}, {"name": "1", "count": 10}]
-    assert {key: found[key] for key in ("name", "num", "shape", "dtype", "skipped", "notes")} == {
-        "name": "some",
-        "num": 20,
-        "shape": [4, 3, 1],
-        "dtype": "uint8",
-        "skipped": [],
-        "notes": [],
-    }
 
 
 def notes(x, **options):

@@ -1,60 +1,14 @@
 """Data sets by name: small files of the right form, from a folder, an archive, and a server on this machine."""
 
-import hashlib
 import tarfile
-import threading
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from known_files import CONTENT, LABEL, NAMES, NUM, PIXELS, STL, npz_file
 
 from ensgan import data
-from ensgan.data import known
-from ensgan.data.downloads import Remote
 from ensgan.types import InputError
-
-
-def files_of(name):
-    return {f"{name.replace(':', '-')}/{file}": each for file, each in CONTENT[name].items()}
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """A server on the loopback address that has the files; the table of data sets names it, and the cache is empty."""
-    served = {path: each for name in CONTENT for path, each in files_of(name).items()}
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            path = self.path.lstrip("/")
-            asked.append(path)
-            content = served.get(path)
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"")))
-            self.end_headers()
-            self.wfile.write(content or b"")
-
-        def log_message(self, *_):
-            pass
-
-    here = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=here.serve_forever, daemon=True).start()
-    table = {
-        name: {
-            file: Remote(
-                f"http://127.0.0.1:{here.server_port}/{name.replace(':', '-')}/{file}", hashlib.md5(each).hexdigest()
-            )
-            for file, each in CONTENT[name].items()
-        }
-        for name in CONTENT
-    }
-    monkeypatch.setattr(known, "FILES", table)
-    monkeypatch.setenv("ENSGAN_DATA", str(tmp_path / "cache"))
-    yield served, asked
-    here.shutdown()
-    here.server_close()
 
 
 def pixels(source):
@@ -122,33 +76,6 @@ def test_one_file_or_its_folder(server, tmp_path, name):
     file, content = next(iter(CONTENT[name].items()))
     (tmp_path / file).write_bytes(content)
     np.testing.assert_array_equal(pixels(made(tmp_path / file))[0], pixels(made(tmp_path))[0])
-
-
-def test_a_file_of_another_checksum_is_not_kept(server, tmp_path):
-    served, _ = server
-    served["svhn/train_32x32.mat"] = b"something else"
-    with pytest.raises(InputError, match="its checksum is another one, so it was not kept"):
-        data.svhn()
-    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
-
-
-def test_a_download_that_is_cut_off_leaves_nothing(server, tmp_path):
-    served, _ = server
-    served["svhn/train_32x32.mat"] = CONTENT["svhn"]["train_32x32.mat"][:100]
-    with pytest.raises(InputError, match=r"train_32x32\.mat"):
-        data.svhn()
-    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
-
-
-def test_without_a_network_a_line_says_what_to_put_where(server, tmp_path, monkeypatch):
-    away = {"train_32x32.mat": Remote("http://127.0.0.1:9/x", "0")}
-    monkeypatch.setitem(known.FILES, "svhn", away)
-    with pytest.raises(InputError, match=r"no connection to http://127.*; put train_32x32\.mat into .*cache/svhn, or"):
-        data.svhn()
-    served, _ = server
-    del served["kmnist/" + known.LABELS]
-    with pytest.raises(InputError, match="404"):
-        data.kmnist()
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,11 @@ import threading
 
 import numpy as np
 import pytest
+from array_files import records
 
 from ensgan import data
 from ensgan.data import streams
 from ensgan.types import InputError
-
-
-def records(num=20, **other):
-    return [{"x": np.full((2, 2), i, np.uint8), "label": i % 2} | other for i in range(num)]
 
 
 def pixels(batch):
@@ -76,28 +73,6 @@ def test_prefetch_reads_ahead_and_stays_bounded():
     assert seen.wait(10)  # steps 1 and 2 are read without being asked for
     source.read.pool.shutdown()
     assert len(asked) == 21 + 3 * 4  # all 20 are looked at first, and one of them twice
-
-
-def test_bad_records():
-    with pytest.raises(InputError, match="0 samples cannot be divided into four splits"):
-        data.stream([])
-    with pytest.raises(InputError, match=r"record 0 of 'stream' has keys \['image'\]; give 'x'"):
-        data.stream([{"image": 1}] * 20)
-    with pytest.raises(InputError, match=r"label of 'stream' holds labels 5..5; expected 0..1"):
-        data.stream(records(label=5), classes=2)
-    odd = records()
-    where = data.split_indices(20)["report"]
-    for change, match in (
-        ({"x": np.zeros((3, 2), np.uint8)}, r"uint8 \[3, 2, 1\], but the first was uint8 \[2, 2, 1\]"),
-        ({"x": np.zeros((2, 2))}, r"float32 \[2, 2, 1\], but the first was uint8"),
-        ({"label": None}, "is missing, but the first was integers"),
-        ({"x": np.zeros(2, np.uint8)}, "expected images"),
-    ):
-        odd[where[0]] = records(1)[0] | change
-        with pytest.raises(InputError, match=match):
-            data.stream(odd).held_out("report", 9)
-    with pytest.raises(InputError, match="unknown split 'test'"):
-        data.stream(records()).held_out("test", 1)
 
 
 def test_errors_in_the_background_come_with_their_step():

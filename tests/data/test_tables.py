@@ -208,20 +208,3 @@ def test_points_to_judge_are_the_columns_of_the_data(tmp_path):
         read_points(tmp_path / "v.csv", found.columns, 3)
     with pytest.raises(InputError, match="has these columns of numbers: x; this run judges 3"):
         read_points(tmp_path / "v.csv", None, 3)
-
-
-def test_other_files_are_no_tables(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00a")
-    (tmp_path / "t.xlsx").write_bytes(b"x")
-    (tmp_path / "t.parquet").write_bytes(b"x")
-    for name, text in (("t.csv", "save it as UTF-8"), ("t.xlsx", "is no table"), ("no.csv", "is no table")):
-        with pytest.raises(InputError, match=text):
-            data.table(tmp_path / name)
-    pytest.importorskip("pyarrow")
-    with pytest.raises(InputError, match=r"cannot be read as \.parquet"):
-        data.table(tmp_path / "t.parquet")
-    (tmp_path / "t.csv").write_text("a\n1\n")
-    (tmp_path / "t.parquet").unlink()
-    (tmp_path / "u.csv").write_text("b\n1\n")
-    with pytest.raises(InputError, match="has the columns b, but"):
-        data.table(tmp_path)

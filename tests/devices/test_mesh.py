@@ -15,7 +15,7 @@ from labelled import SOURCE, conditional
 from ensgan import losses, networks, pairing, penalties
 from ensgan.data import Source, from_arrays
 from ensgan.devices import mesh
-from ensgan.devices.division import ToDivide, choose
+from ensgan.devices.division import choose
 from ensgan.devices.mesh import Sizes
 from ensgan.game.game import Game
 from ensgan.game.latents import normal
@@ -304,23 +304,13 @@ def test_work_and_traffic_of_a_device(coverage):
     assert rest < 0.01 * sum(size for _, size in large)
 
 
-def test_sizes_are_read_and_chosen():
+def test_sizes_are_read():
     assert mesh.parse("member=4,data=2") == Sizes(4, 2)
     assert mesh.parse(" data = 2 ") == Sizes(1, 2)
     assert mesh.parse("auto") is None
     for text in ("", "4", "member=0", "member=2,member=2", "rows=2", "member=4;data=2", "member=-1"):
         with pytest.raises(InputError, match="give auto, or sizes of its two axes, such as member=4,data=2"):
             mesh.parse(text)
-    groups, B = {"generators.0": 4, "discriminators.0": 8}, {"reals": 64}
-    heads = {"heads": True, "samples": {"reals": 64, "fakes": 2}}
-    assert choose(8, ToDivide({"generators.0": 4}, **heads)) == Sizes(4, 2)
-    assert choose(8, ToDivide({"generators.0": 8}, **heads)) == Sizes(8, 1)
-    assert choose(8, ToDivide({"generators.0": 4}, **heads, fixed="they are one")) == Sizes(1, 2)
-    assert choose(8, ToDivide(groups, B)) == Sizes(4, 2)
-    assert choose(1, ToDivide(groups, B)) == Sizes(1, 1)
-    assert choose(3, ToDivide(groups, B)) == Sizes(2, 1)  # 64 is no multiple of 3, so one device stays idle
-    assert choose(8, ToDivide(groups, B, dealt=64)) == Sizes(4, 1)
-    assert choose(6, ToDivide({"generators.0": 3}, B)) == Sizes(3, 2)
 
 
 def test_meshes_that_do_not_fit_are_refused():

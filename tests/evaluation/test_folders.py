@@ -10,7 +10,6 @@ from toys import points, quadrants
 
 from ensgan import metrics
 from ensgan.cli import main as cli
-from ensgan.evaluation.comparison import compare
 from ensgan.evaluation.families import SHORT
 from ensgan.evaluation.folders import compare_folders
 from ensgan.types import InputError
@@ -65,43 +64,6 @@ def test_folders_by_a_classifier_of_the_reals(tmp_path):
         compare_folders(fake, real, classifier_steps=40)
 
 
-def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
-    real = str(save(tmp_path / "real", pictures(60, 0)))
-    wide, colour = (
-        save(tmp_path / "wide", pictures(60, 1, (4, 6))),
-        save(tmp_path / "colour", pictures(60, 1, (4, 4, 3))),
-    )
-    (tmp_path / "empty").mkdir()
-    for argv, message in (
-        (["--real", real], "--fake is missing"),
-        (["--real", real, "--fake", str(tmp_path / "empty")], "has no images"),
-        (["--real", str(tmp_path / "none"), "--fake", real], "is not a directory"),
-        (["--real", real, "--fake", str(wide)], r"real images are 4×4×1, fake ones 4×6×1 .*: give a size"),
-        (["--real", real, "--fake", str(colour)], "save both as grey or both as RGB"),
-        (
-            ["--real", real, "--fake", real, "--features", "inception"],
-            "unknown features 'inception'; known: classifier",
-        ),
-        (["--real", real, "--fake", real, "--features", "classifier"], "has no classes"),
-        (["--real", real, "--fake", real, "--num", "3"], "--num is 3; give at least 4"),
-        (["--real", real, "--fake", real, "--pixels", "0"], "size is 0"),
-        (["--real", real, "--fake", real, "--repeats", "1"], "--repeats is 1; give 2 or more, or 0"),
-        (["--real", real, "--fake", real, "--classifier-steps", "9"], "no classifier is trained without --fea"),
-        (["--real", real, "--fake", real, "--moments", "--repeats", "9"], "--repeats is given, but --moments takes no"),
-        (
-            ["--real", real, "--fake", real, "--features", "classifier", "--pixels", "4"],
-            "--pixels is given, but the features are no pixels; leave it out",
-        ),
-        (["--real", real, "--fake", real, "--steps", "3"], "unknown argument --steps"),
-    ):
-        assert cli.main(["evaluate", *argv]) == 2, argv
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("ensgan: ")
-        assert err.count("\n") == 1
-        assert re.search(message, err), err
-
-
 def test_small_folders_are_measured_by_what_they_suffice_for(tmp_path, capsys):
     real, few = save(tmp_path / "real", pictures(60, 0)), save(tmp_path / "few", pictures(9, 1))
     assert cli.main(["evaluate", "--real", str(real), "--fake", str(few), "--repeats", "0"]) == 0
@@ -151,46 +113,6 @@ def test_copies_of_the_reals_are_named(tmp_path, capsys):
     twice = np.repeat(pictures(20, 1), 3, axis=0)
     notes = compare_folders(real, save(tmp_path / "twice", twice), repeats=0)[0].notes
     assert notes == ("fakes: 60 pictures, of which only 20 are different",)
-
-
-def test_files_of_arrays_are_compared_as_folders_are(tmp_path, capsys):
-    x = pictures(60, 0)
-    real, fake = save(tmp_path / "real", x), save(tmp_path / "fake", pictures(60, 1, low=99))
-    np.save(tmp_path / "real.npy", x)
-    y = (pictures(60, 1, low=99)[..., None] + np.float32(0.5)) / 128 - 1
-    np.savez(tmp_path / "fake.npz", x=y)
-    want = compare_folders(real, fake, repeats=0)[0]
-    assert repr(compare_folders(tmp_path / "real.npy", tmp_path / "fake.npz", repeats=0)[0]) == repr(want)
-    np.savez(tmp_path / "sampled.npz", x=3 * y, images=pictures(60, 1, low=99)[..., None])  # pixels count
-    assert repr(compare_folders(real, tmp_path / "sampled.npz", repeats=0)[0]) == repr(want)
-    np.savez(tmp_path / "unit.npz", x=(y + 1) / 2)
-    unit = ["evaluate", "--real", str(real), "--fake", str(tmp_path / "unit.npz"), "--repeats", "0"]
-    assert cli.main(unit) == 2
-    assert "say which with --range 0,1 or --range -1,1" in capsys.readouterr().err
-    assert repr(compare_folders(real, tmp_path / "unit.npz", span=(0, 1), repeats=0)[0]) == repr(want)
-    assert cli.main([*unit, "--range", "0,1"]) == 0
-    assert cli.main([*unit, "--range", "1"]) == 2
-    assert "--range is '1'; give the values of black and white, such as 0,1" in capsys.readouterr().err
-    np.savez(tmp_path / "wide.npz", x=200 * y)
-    assert cli.main(["evaluate", "--real", str(real), "--fake", str(tmp_path / "wide.npz")]) == 2
-    assert "expected [-1, 1]; give their --range, such as --range 0,255" in capsys.readouterr().err
-    np.savez(tmp_path / "points.npz", x=points(60, 0))
-    assert cli.main(["evaluate", "--real", str(real), "--fake", str(tmp_path / "points.npz")]) == 2
-    assert "reals are 4×4×1 and fakes 3; give samples of one shape" in capsys.readouterr().err
-    np.savez(tmp_path / "more.npz", x=points(80, 1))
-    both = compare_folders(tmp_path / "points.npz", tmp_path / "more.npz", repeats=0)[0]
-    assert both.rows["Fréchet distance"].value == pytest.approx(
-        compare(points(60, 0), points(80, 1), repeats=0).rows["Fréchet distance"].value
-    )
-
-
-def test_pictures_of_other_sizes_take_a_size(tmp_path):
-    large = pictures(60, 0, (8, 12, 3))
-    folder = save(tmp_path / "large", large)
-    np.savez(tmp_path / "large.npz", x=large)
-    small = save(tmp_path / "small", pictures(60, 0, (6, 6, 3)))
-    want = compare_folders(folder, small, size=4, repeats=0)[0]
-    assert repr(compare_folders(tmp_path / "large.npz", small, size=4, repeats=0)[0]) == repr(want)
 
 
 def test_labels_of_a_file_train_a_classifier_and_one_class_does_not(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 import toys
+from staged import GENERATOR, TWO_STAGES
 
 from ensgan import Replicas, data, losses, member, networks, pairing, penalties, sample, schedules, select, train
 from ensgan.game.game import Game
@@ -14,13 +15,11 @@ from ensgan.game.step import step
 from ensgan.types import Augment, InputError
 
 POINTS = data.from_arrays("points", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
-TRUNK = networks.trunk_and_heads(toys.dense(2, 6, (4,)), toys.dense(4, 5, ()))
-START = networks.chain(first=toys.dense(3, 5, (4,)), last=toys.dense(4, 6, (2,)))
 
 
 def game(M=3, N=3, **settings):
     settings = {"loss": losses.relativistic, "pairing": pairing.own_and_mean(0.3), "reals": 8, "fakes": 4, **settings}
-    return Game([Group(START, M, shared=("last",))], [Group(TRUNK, N, shared=("trunk",))], **settings)
+    return Game([Group(GENERATOR, M, shared=("last",))], [Group(TWO_STAGES, N, shared=("trunk",))], **settings)
 
 
 def test_replicas_are_their_own_games():

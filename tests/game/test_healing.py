@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 import toys
+from toys import played
 
 from ensgan import optim
 from ensgan.game.healing import eased, revived
@@ -13,31 +14,6 @@ from ensgan.game.step import step
 from ensgan.pace import Pace, pace_of, paced
 
 ADAM = optim.adam(1e-2, b1=0.5)
-
-
-def played(optimizer, steps=3):
-    game = toys.game(4, 3, optimizer=optimizer)
-    state, one = game.init(jax.random.key(0)), jax.jit(lambda state, batch: step(game, state, batch))
-    for seed in range(steps):
-        state, _ = one(state, toys.batch(seed=seed))
-    return game, state
-
-
-@pytest.mark.parametrize(
-    "optimizer", [ADAM, optim.adam((1e-2,) * 4, b1=0.5)], ids=["one rate", "a rate for each member"]
-)
-def test_at_the_usual_pace_nothing_changes(optimizer):
-    if isinstance(optimizer, optim.PerMember):
-        params = {"w": jax.random.normal(jax.random.key(0), (4, 3))}
-        plain, slow = optim.stacked(optimizer, 4), optim.stacked(paced(optimizer), 4)
-        one, _ = plain.update(params, plain.init(params), params)
-        other, _ = slow.update(params, slow.init(params), params)
-        np.testing.assert_array_equal(one["w"], other["w"])
-        return
-    (_, one), (_, other) = played(optimizer), played(paced(optimizer))
-    toys.assert_close([g.params for g in one.generators], [g.params for g in other.generators], 1e-6)
-    assert pace_of(one.generators[0].optimizer) is None
-    np.testing.assert_array_equal(pace_of(other.generators[0].optimizer).factor, np.ones(4))
 
 
 @pytest.mark.parametrize("side", ["generators", "discriminators"])

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import toys
 from flax import nnx
+from staged import TWO_STAGES
 
+from ensgan import networks
 from ensgan.game import population
 from ensgan.game.execution import member_vjp, over_members
-from ensgan.game.latents import normal, uniform
+from ensgan.game.latents import normal
 from ensgan.game.population import Group, common_noise, noise
 from ensgan.networks import from_nnx
 from ensgan.types import InputError
@@ -101,13 +103,6 @@ def test_the_scale_of_the_latent_is_each_members_own():
     np.testing.assert_allclose(noise(Group(NET, 3, latent=normal(0.5)), KEY, 0, 4), 0.5 * plain)
 
 
-def test_priors_have_their_moments():
-    z = np.asarray(noise(Group(NET, 1, latent=uniform(2.0)), KEY, 0, 3000))
-    assert -2.0 <= z.min() < -1.9 < 1.9 < z.max() <= 2.0
-    assert z.mean() == pytest.approx(0.0, abs=0.06)
-    assert np.asarray(noise(Group(NET, 1), KEY, 0, 3000)).std() == pytest.approx(1.0, abs=0.03)
-
-
 def test_members_are_numbered_through_the_groups():
     groups = (Group(NET, 2), Group(NET, 3), Group(NET, 1))
     assert population.size(groups) == 6
@@ -176,3 +171,14 @@ def test_groups_that_cannot_be_run_are_refused():
         Group(NET, 1, execute="pmap")
     with pytest.raises(InputError, match=r"the latent scale has shape \(2,\) in a group of 3 members"):
         Group(NET, 3, latent=normal(np.ones(2)))
+
+
+def test_trunk_stands_for_all_stages_but_the_last():
+    deep = networks.mlp_discriminator((2,), widths=(4, 4, 4))
+    by_name = Group(deep, 2, shared=("hidden.0", "hidden.1", "hidden.2"))
+    assert set(by_name.parts.common.names) >= {"hidden.0", "hidden.2"}
+    assert Group(deep, 2, shared=("trunk",)).shared == by_name.shared
+    assert Group(networks.mlp_discriminator((2,), widths=()), 2, shared=("trunk",)).shared == ()
+    assert Group(TWO_STAGES, 2, shared=("trunk",)).shared == ("trunk",)
+    with pytest.raises(InputError, match="unknown shared part 'trunk'; known: b, w1, w2"):
+        Group(toys.dense(2, 4, ()), 2, shared=("trunk",))

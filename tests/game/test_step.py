@@ -7,27 +7,13 @@ import optax
 import pytest
 import toys
 from schedule_cases import params
-from toys import run
+from toys import check, masked, run
 
 from ensgan import augment, losses, optim, pairing, penalties
 from ensgan.game.game import Game
 from ensgan.game.population import Group
 from ensgan.game.step import shares_backward, step
-from ensgan.types import Augment, Claims, Evidence, Pairing, Roster, Schedule
-
-
-def check(game, batch, seed=0):
-    """In float64, where a right gradient is right to ten digits and a wrong one is not."""
-    with jax.enable_x64(True):
-        batch = {name: jnp.asarray(np.asarray(value), jnp.float64) for name, value in batch.items()}
-        state = game.init(jax.random.key(seed))
-        new, info = run(game, state, batch)
-        omega = batch["weight"] / batch["weight"].sum(axis=1, keepdims=True) if "weight" in batch else None
-        z = toys.latents(game, state)
-        want_g, want_d = toys.reference(game, state, batch["x"], info.weight_g, info.weight_d, z, omega)
-        toys.assert_close(toys.taken(state.generators, new.generators, game.groups_g), want_g, 1e-9)
-        toys.assert_close(toys.taken(state.discriminators, new.discriminators, game.groups_d), want_d, 1e-9)
-        return info
+from ensgan.types import Augment, Claims, Roster, Schedule
 
 
 @pytest.mark.parametrize("name", sorted(losses.LOSSES))
@@ -197,34 +183,6 @@ def test_permuting_discriminators_permutes_results():
     np.testing.assert_allclose(info.loss_g[:, order], info_permuted.loss_g, rtol=1e-5)
 
 
-def masked(mask):
-    return pairing.mean()._replace(before=lambda state, key, M, N: jnp.asarray(mask))
-
-
-def test_a_masked_pair_has_no_influence_not_even_as_nan():
-    # Generator 0 is broken and masked from discriminator 1: that discriminator, and generator 1, must not notice.
-    batch = toys.batch()
-    game = toys.game(2, 2, pairing=masked([[True, False], [False, True]]))
-    state = game.init(jax.random.key(0))
-    broken = {**state.generators[0].params, "w1": state.generators[0].params["w1"].at[0].set(jnp.nan)}
-    sick = state._replace(generators=(state.generators[0]._replace(params=broken),))
-
-    from ensgan.game import scoring
-    from ensgan.game.round import play
-
-    def gradients(state):
-        mask = game.pairing.before((), None, 2, 2)
-        met = play(game, state, batch, mask, jax.random.key(1))
-        c = scoring.cotangents(met.loss, met.scores.logits, met.weights.here, met.meeting)
-        grad_d, dx = scoring.one_backward(met.pulls.d, *c, met.view.collect)
-        return grad_d[0], met.pulls.g(dx)[0]
-
-    healthy, ill = jax.jit(gradients)(state), jax.jit(gradients)(sick)
-    second = lambda trees: jax.tree.map(lambda leaf: leaf[1], trees)
-    toys.assert_close(second(ill), second(healthy), 0.0)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(second(ill)))
-
-
 def test_what_is_not_played_is_not_reported_and_moves_no_strength():
     # D_1 plays nobody: its logits of zeros say nothing, so neither reports nor the adaptive strength may hold them.
     mask = masked([[True, False], [True, False]])
@@ -239,36 +197,6 @@ def test_what_is_not_played_is_not_reported_and_moves_no_strength():
         other = state._replace(discriminators=(state.discriminators[0]._replace(params=params),))
         moved.append(float(run(game, other, toys.batch())[0].augment))
     assert len(set(moved)) == 1
-
-
-def test_a_pairing_may_ask_for_the_gram_matrix_and_the_payoff():
-    seen = {}
-
-    def after(state, evidence: Evidence, key):
-        seen.update(gram=evidence.gram.shape, payoff=evidence.payoff.shape)
-        M, N = evidence.mask.shape
-        return jnp.full((M, N), 1.0 / N), jnp.full((M, N), 1.0 / M), {"gram": evidence.gram}
-
-    plug = Pairing(
-        lambda M, N: {"gram": jnp.zeros((M, N, N))}, after, asks=frozenset({"gram", "payoff"}), payoff_every=5
-    )
-    game = toys.game(3, 2, pairing=plug)
-    check(game, toys.batch())  # asking does not change the gradients
-    assert seen == {"gram": (3, 2, 2), "payoff": (3, 2)}
-    state = game.init(jax.random.key(0))
-    batch = toys.batch()
-    gram = run(game, state, batch)[0].pairing["gram"]
-    z = toys.latents(game, state)
-    nets_g, nets_d = toys.members(game.groups_g, state.generators), toys.members(game.groups_d, state.discriminators)
-
-    def pair(x, j):
-        net, params, net_state = nets_d[j]
-        s, r = (net.apply(params, net_state, a)[0] for a in (x, batch["x"]))
-        return game.loss.generator(s, r).mean()
-
-    x = nets_g[1][0].apply(nets_g[1][1], {}, z[1])[0]
-    dx = [jax.grad(pair)(x, j).ravel() for j in range(2)]
-    np.testing.assert_allclose(gram[1], [[a @ b for b in dx] for a in dx], rtol=1e-4, atol=1e-8)
 
 
 def test_a_network_may_carry_state_and_generators_keep_an_average():
@@ -289,19 +217,6 @@ def test_a_network_may_carry_state_and_generators_keep_an_average():
     np.testing.assert_allclose(new.generators[0].average["w1"], want, rtol=1e-6)
     assert new.discriminators[0].average == ()
     del base
-
-
-def test_augmentation_sits_in_the_discriminators_input_and_lets_the_gradient_through():
-    # An augmentation that doubles every sample is the same as a discriminator with doubled first weights.
-    double = Augment(lambda keys, x, strength: 2.0 * x)
-    batch = toys.batch()
-    plain, augmented = toys.game(2, 2), toys.game(2, 2, augment=double)
-    state = plain.init(jax.random.key(0))
-    d = state.discriminators[0]
-    doubled = state._replace(discriminators=(d._replace(params={**d.params, "w1": 2.0 * d.params["w1"]}),))
-    a, _ = run(plain, doubled, batch)
-    b, _ = run(augmented, state._replace(augment=jnp.ones(())), batch)
-    toys.assert_close(a.generators, b.generators, 1e-5)
 
 
 def test_adaptive_strength_moves_towards_its_target():

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 import toys
+from staged import TWO_STAGES
 
 from ensgan import losses, networks, pairing, penalties
 from ensgan.game.game import Game
@@ -16,8 +17,6 @@ from ensgan.game.population import Group
 from ensgan.game.step import step
 from ensgan.networks.portions import in_portions
 from ensgan.types import InputError
-
-TWO_STAGES = networks.trunk_and_heads(toys.dense(2, 6, (4,)), toys.dense(4, 5, ()))
 
 
 def accumulated(game, portions):

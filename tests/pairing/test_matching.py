@@ -12,18 +12,6 @@ from ensgan.game.coverage import as_mask
 from ensgan.types import Evidence, InputError
 
 
-def test_own_and_mean_where_sides_differ():
-    # Own opponents for M = 3, N = 2: i = j modulo 2, so G0 and G2 own D0, and G1 owns D1.
-    np.testing.assert_array_equal(pairing.own_MN(3, 2), [[1, 0], [0, 1], [1, 0]])
-    W, P = weights(pairing.own_and_mean(0.5), np.zeros((3, 2)))
-    np.testing.assert_allclose(W, [[0.75, 0.25], [0.25, 0.75], [0.75, 0.25]], rtol=1e-6)
-    # Column 0: ½ · (½, 0, ½) + ½ · ⅓; column 1: ½ · (0, 1, 0) + ½ · ⅓.
-    np.testing.assert_allclose(P, [[5 / 12, 1 / 6], [1 / 6, 2 / 3], [5 / 12, 1 / 6]], rtol=1e-6)
-    W, P = weights(pairing.own_and_mean(0.5), np.zeros((2, 3)))
-    np.testing.assert_allclose(W, [[5 / 12, 1 / 6, 5 / 12], [1 / 6, 2 / 3, 1 / 6]], rtol=1e-6)
-    np.testing.assert_allclose(P, [[0.75, 0.25, 0.75], [0.25, 0.75, 0.25]], rtol=1e-6)
-
-
 def test_own_and_mean_between_its_ends():
     np.testing.assert_allclose(weights(pairing.own_and_mean(0.0), np.zeros((2, 2)))[0], 0.5)
     np.testing.assert_allclose(weights(pairing.own_and_mean(1.0), np.zeros((2, 2)))[1], np.eye(2))

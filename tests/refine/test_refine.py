@@ -38,22 +38,6 @@ def test_a_constant_ratio_changes_nothing(method, key):
     assert same_law.acceptance == pytest.approx({"obrs": 0.25}.get(method, 1.0), abs=0.02)
 
 
-def test_progress_is_told_and_portions_do_not_repeat(key):
-    told = []
-    got = refine.mh(key, draw, ratio, 4000, steps=4, progress=told.append)
-    assert told == [1000, 2000, 3000, 4000]  # four equal portions of at most 1,024
-    assert got.generated == 5
-    odd = refine.mh(key, draw, ratio, 1025, steps=4)  # of two portions of 513, one chain is for nothing
-    assert odd.x.shape == (1025,)
-    assert odd.generated == pytest.approx(5 * 1026 / 1025)
-    assert len(np.unique(np.asarray(got.x))) > 3900  # but for equal float32 numbers
-    told.clear()
-    refine.obrs(key, draw, ratio, 4000, budget=0.05, progress=told.append)
-    assert told[-1] == 4000
-    assert len(told) > 3
-    assert sorted(told) == told
-
-
 def test_nothing_accepted_is_said_and_does_not_loop(key):
     with pytest.raises(InputError, match="0 have an infinite ratio and 10240 the ratio 0"):
         refine.obrs(key, draw, nothing, 4000)

@@ -8,7 +8,6 @@ from ensgan.reporting import (
     MetricsLog,
     write_report,
 )
-from ensgan.reporting.times import duration, time_sections
 from ensgan.types import InputError
 
 
@@ -90,46 +89,3 @@ def test_report_errors_name_the_file(tmp_path):
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(InputError, match=r"config\.json is damaged: it holds a list"):
         write_report(tmp_path)
-
-
-def test_the_time_of_a_run_is_divided():
-    """Of 20 s, 8 are of training, in which 3 went into reading; ten steps were taken."""
-    clock = {"compile": 2.0, "train": 8.0, "read": 3.0, "evaluate": 4.0, "report": 1.0, "total": 20.0, "steps": 10}
-    speeds = [
-        {"samples_per_second": 1000.0 * k, "flops_per_second": k * 1e9, "share_of_product": 0.1 * k} for k in (1, 2, 9)
-    ]
-    train = [{"step": 1}, *({"speed": {**speed, "peak_bytes": 5e8}} for speed in speeds)]
-    (section,) = time_sections(clock, train)
-    rows = [cells for _, cells in section.tables[0].rows]
-    assert rows == [
-        ("compile", "2 s", "10.0 %", "0.2 s"),
-        ("train", "5 s", "25.0 %", "0.5 s"),
-        ("read batches", "3 s", "15.0 %", "0.3 s"),
-        ("scores", "4 s", "20.0 %", "0.4 s"),
-        ("pictures and report", "1 s", "5.0 %", "0.1 s"),
-        ("checkpoints", "0 s", "0.0 %", "0 s"),
-        ("other", "5 s", "25.0 %", "0.5 s"),
-        ("total", "20 s", "", "2 s"),
-    ]
-    assert [width for _, width in section.bar] == ["10.00%", "25.00%", "15.00%", "20.00%", "5.00%", "0.00%", "25.00%"]
-    assert "2,000 samples per second and 2 GFLOP/s, 20% of what a product of large matrices" in section.notes[0]
-    assert section.notes[0].endswith("At most 500 MB of memory were in use.")
-    assert time_sections({}, []) == []
-    (old,) = time_sections({"train": 1.0, "total": 2.0}, [{"speed": None}, {"speed": {"peak_bytes": None}}])
-    assert [cells[0] for _, cells in old.tables[0].rows] == [
-        "compile",
-        "train",
-        "scores",
-        "checkpoints",
-        "other",
-        "total",
-    ]
-
-
-def test_durations_read_well():
-    assert [duration(s) for s in (0.1234, 59.0, 61.0, 3725.0)] == [
-        "0.123 s",
-        "59 s",
-        "1 min 1 s",
-        "1 h 2 min",
-    ]

@@ -7,7 +7,6 @@ from small_runs import Notes, settings
 
 from ensgan.reporting import MetricsLog, read_metrics
 from ensgan.reporting.files import RunFiles, read_json, write_json
-from ensgan.reporting.times import time_sections
 from ensgan.runs import run as run_module
 from ensgan.runs.clock import Clock, Lost, lost_after
 
@@ -63,14 +62,6 @@ def test_a_killed_run_says_what_it_lost(copied):
     clock = read_json(RunFiles(copied).clock)
     assert (clock["lost_steps"], clock["lost"], clock["interruptions"]) == (7, 2.0, 1)
     assert "7 steps, 2 s of training, were done again" in RunFiles(copied).report.read_text()
-
-
-def test_the_report_tells_the_share_of_time_that_was_not_in_vain():
-    clock = {"train": 50.0, "lost": 10.0, "lost_steps": 30, "total": 60.0, "elapsed": 80.0, "interruptions": 2}
-    (section,) = time_sections(clock, [])
-    (text,) = section.notes
-    assert "Interruptions: 2. 30 steps, 10 s of training, were done again." in text
-    assert "Of the 1 min 20 s since the first start, 50% went into steps that count." in text
 
 
 def test_damaged_records_of_time_do_no_harm(tmp_path):

@@ -11,34 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from mixed import mixed
 from safetensors.numpy import load_file
+from untrained import untrained
 
 import ensgan
-from ensgan import losses, networks
+from ensgan import networks
 from ensgan.cli import main as cli
 from ensgan.game.game import Game
-from ensgan.game.latents import normal
 from ensgan.game.population import Group
-from ensgan.reporting.files import read_json, write_json
-from ensgan.runs import config, export
-from ensgan.runs import directory as rundir
-from ensgan.runs.build import TABLES, build
-from ensgan.runs.checkpoint import Checkpoints
-from ensgan.runs.parsing import parse
-from ensgan.runs.restore import restore
+from ensgan.reporting.files import read_json
+from ensgan.runs import export
 from ensgan.types import InputError
 
 # Batches are of other sizes here and there, so a compiler may round otherwise.
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
-TREE = {
-    "data": "ring",
-    "generators": {
-        "count": 2,
-        "latent_scale": [1.0, 0.5],
-        "network": {"name": "mlp", "latent": 2, "widths": [8], "classes": 8},
-    },
-    "discriminators": {"count": 2, "network": {"name": "mlp", "widths": [8], "classes": 8}},
-}
 BESIDE = ("README.md", "config.json")
 WITHOUT = "import sys; sys.modules['ensgan'] = sys.modules['flax'] = None\n"
 
@@ -58,29 +45,12 @@ def elsewhere(program, folder):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a run whose newest checkpoint is of step 0."""
-    directory = tmp_path_factory.mktemp("export") / "run"
-    settings = parse(TREE, TABLES)[0]
-    game, _ = build(settings)
-    rundir.make(directory)
-    write_json(directory / "config.json", config.to_dict(settings))
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        checkpoints.save(0, toys.different(game))
-    return directory, *restore(directory, settings)
+    return untrained(tmp_path_factory.mktemp("export") / "run")
 
 
 @pytest.fixture(scope="module")
 def two():
-    """Two groups of different latents, and their state."""
-    game = Game(
-        [
-            Group(toys.dense(3, 4, (2,)), 2, latent=normal(np.float32([1.0, 0.5]))),
-            Group(toys.dense(1, 4, (2,)), 1),
-        ],
-        [Group(toys.dense(2, 4, (4,)), 2)],
-        loss=losses.mad(),
-    )
-    return game, toys.different(game)
+    return mixed()
 
 
 def test_a_member_is_one_row_of_its_group(two):
@@ -115,47 +85,6 @@ def test_the_program_of_the_document_draws_the_same_samples_without_this_library
     elsewhere(program + "jax.numpy.save('x.npy', x)", folder=tmp_path)
     x = np.load(tmp_path / "x.npy")
     np.testing.assert_allclose(x, ensgan.sample(game, state, jax.random.key(0), 64, weights=weights), **CLOSE)
-
-
-def test_the_command_exports_a_conditional_mixture(run, tmp_path, capsys, key):
-    directory, game, _, state = run
-    assert cli.main(["export", str(directory), "--from", "mixture", "--to", str(tmp_path / "one")]) == 0
-    assert "one holds the uniform mixture of 2 generators: README.md, config.json" in capsys.readouterr().out
-    generate, weights = loaded(tmp_path / "one")
-    number = np.arange(20, dtype=np.int32)
-    x = generate(weights, jax.random.key_data(key), number, np.where(number < 10, number % 8, -1).astype(np.int32))
-    told, drawn = (ensgan.sample(game, state, key, 20, label=label) for label in (np.arange(20) % 8, None))
-    np.testing.assert_allclose(x, np.concatenate([told[:10], drawn[10:]]), **CLOSE)
-    assert not np.allclose(told[10:], drawn[10:])
-
-
-def test_an_export_says_what_it_is(run, tmp_path, capsys):
-    directory, game, _, state = run
-    folder = tmp_path / "one"
-    assert cli.main(["export", str(directory), "--from", "member:1", "--to", str(folder)]) == 0
-    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "generate.jaxexport"}
-    about = json.loads((folder / "config.json").read_text())
-    law = "independent standard normals"
-    assert about["generators"] == [{"number": 1, "weight": 1.0, "latent": {"shape": [2], "scale": 0.5, "law": law}}]
-    assert about["function"]["inputs"] == {
-        "weights": "weights.safetensors", "key": "uint32[2]", "number": "int32[b]", "label": "int32[b]"
-    }  # fmt: skip
-    assert about["function"]["output"] == "float32[b,2]"
-    assert about["function"]["platforms"] == ["cpu", "cuda", "rocm", "tpu"]
-    assert about["run"] == read_json(directory / "config.json")
-    assert (about["what"], about["sample_shape"], about["classes"]) == ("generator 1", [2], 8)
-    assert about["versions"]["jax"] == jax.__version__
-    want = ensgan.member(game, state, 1).params["net"]["last"]["kernel"]
-    np.testing.assert_array_equal(load_file(folder / "weights.safetensors")["generator.1.params.net.last.kernel"], want)
-
-    # Another export takes its place, whole.
-    capsys.readouterr()
-    again = ["export", str(directory), "--from", "discriminator:1", "--to", str(folder)]
-    assert cli.main(again) == 2
-    assert f"{folder} already exists; choose another folder, or add --overwrite" in capsys.readouterr().err
-    assert cli.main([*again, "--overwrite"]) == 0
-    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "score.jaxexport"}
-    assert json.loads((folder / "config.json").read_text())["logit"] == game.loss.logit
 
 
 def test_an_exported_discriminator_gives_the_logit_of_its_judge(two, tmp_path):
@@ -213,40 +142,6 @@ def test_a_fixed_number_of_samples(two, tmp_path):
         score(weights, np.zeros((5, 2), np.float32))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--to", "new", "--from", "luck"], r"give best, mixture, or member:I with I from 0 to 1, or discriminator:J"),
-        (["--to", "new", "--from", "member:2"], "asks for member 2; the run has generators 0 to 1"),
-        (["--to", "new", "--from", "discriminator:2"], "asks for discriminator 2; the run has discriminators 0 to 1"),
-        (["--to", "new", "--from", "discriminator:"], "give discriminator:I with I from 0 to 1"),
-        (["--to", "new", "--format", "torch"], "unknown format 'torch'; known: jax, onnx"),
-        (["--to", "old"], "old holds files that are not an export, so it is left alone"),
-        (["--to", "old", "--overwrite"], "old holds files that are not an export, so it is left alone"),
-        (["--to", "old/notes.txt"], "is a file; give a folder"),
-        ([], "--to is missing; give a folder"),
-    ],
-)
-def test_what_is_wrong_is_one_line(arguments, message, run, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "notes.txt").write_text("mine")
-    assert cli.main(["export", str(run[0]), *arguments]) == 2
-    err = capsys.readouterr().err
-    assert err.splitlines()[-1].startswith("ensgan: ")  # behind the law of labels, if that was printed
-    assert message in err
-    assert [path.name for path in tmp_path.rglob("*")] == ["old", "notes.txt"]
-
-
-def test_a_run_is_not_taken_for_an_export(run, capsys):
-    before = (run[0] / "config.json").read_bytes()
-    assert cli.main(["export", str(run[0]), "--to", str(run[0]), "--overwrite"]) == 2
-    assert "holds files that are not an export" in capsys.readouterr().err
-    assert (run[0] / "config.json").read_bytes() == before
-    assert cli.main(["export", "no/run", "--to", "no/where"]) == 2
-    assert "no run at no/run" in capsys.readouterr().err
-
-
 def test_missing_packages_and_members_are_told(two, monkeypatch, tmp_path, key):
     game, state = two
     for i, message in ((3, "has generators 0 to 2"), (-1, "asked for number -1")):
@@ -260,3 +155,44 @@ def test_missing_packages_and_members_are_told(two, monkeypatch, tmp_path, key):
     with pytest.raises(InputError, match=r"exports need safetensors: pip install 'ensgan\[export\]'"):
         export.write(export.judge(game, state, 0), tmp_path / "judge")
     assert not (tmp_path / "judge").exists()
+
+
+def test_the_command_exports_a_conditional_mixture(run, tmp_path, capsys, key):
+    directory, game, _, state = run
+    assert cli.main(["export", str(directory), "--from", "mixture", "--to", str(tmp_path / "one")]) == 0
+    assert "one holds the uniform mixture of 2 generators: README.md, config.json" in capsys.readouterr().out
+    generate, weights = loaded(tmp_path / "one")
+    number = np.arange(20, dtype=np.int32)
+    x = generate(weights, jax.random.key_data(key), number, np.where(number < 10, number % 8, -1).astype(np.int32))
+    told, drawn = (ensgan.sample(game, state, key, 20, label=label) for label in (np.arange(20) % 8, None))
+    np.testing.assert_allclose(x, np.concatenate([told[:10], drawn[10:]]), **CLOSE)
+    assert not np.allclose(told[10:], drawn[10:])
+
+
+def test_an_export_says_what_it_is(run, tmp_path, capsys):
+    directory, game, _, state = run
+    folder = tmp_path / "one"
+    assert cli.main(["export", str(directory), "--from", "member:1", "--to", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "generate.jaxexport"}
+    about = json.loads((folder / "config.json").read_text())
+    law = "independent standard normals"
+    assert about["generators"] == [{"number": 1, "weight": 1.0, "latent": {"shape": [2], "scale": 0.5, "law": law}}]
+    assert about["function"]["inputs"] == {
+        "weights": "weights.safetensors", "key": "uint32[2]", "number": "int32[b]", "label": "int32[b]"
+    }  # fmt: skip
+    assert about["function"]["output"] == "float32[b,2]"
+    assert about["function"]["platforms"] == ["cpu", "cuda", "rocm", "tpu"]
+    assert about["run"] == read_json(directory / "config.json")
+    assert (about["what"], about["sample_shape"], about["classes"]) == ("generator 1", [2], 8)
+    assert about["versions"]["jax"] == jax.__version__
+    want = ensgan.member(game, state, 1).params["net"]["last"]["kernel"]
+    np.testing.assert_array_equal(load_file(folder / "weights.safetensors")["generator.1.params.net.last.kernel"], want)
+
+    # Another export takes its place, whole.
+    capsys.readouterr()
+    again = ["export", str(directory), "--from", "discriminator:1", "--to", str(folder)]
+    assert cli.main(again) == 2
+    assert f"{folder} already exists; choose another folder, or add --overwrite" in capsys.readouterr().err
+    assert cli.main([*again, "--overwrite"]) == 0
+    assert {path.name for path in folder.iterdir()} == {*BESIDE, "weights.safetensors", "score.jaxexport"}
+    assert json.loads((folder / "config.json").read_text())["logit"] == game.loss.logit

@@ -1,13 +1,9 @@
 """Configurations: what they accept, and the one line that they refuse the rest with."""
 
 import json
-import typing
 
 import pytest
 
-from ensgan.game import population
-from ensgan.game.checks import UPDATES
-from ensgan.game.coverage import COVERAGES
 from ensgan.runs import config
 from ensgan.runs.build import TABLES, build
 from ensgan.runs.config import Config, GroupConfig, Plug, to_dict
@@ -226,35 +222,6 @@ def test_a_command_may_add_arguments_of_its_own():
     settings, mine = parse({}, TABLES, ["--run-dir", "there", "--steps", "3"], extra=extra)
     assert mine["run_dir"] == "there"
     assert settings.steps == 3
-
-
-def test_a_mark_at_the_beginning_of_a_file_is_read_over(tmp_path):
-    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfsteps = 20\n")
-    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"steps": 20}')
-    assert config.read(tmp_path / "a.toml") == config.read(tmp_path / "a.json") == {"steps": 20}
-
-
-def test_files(tmp_path):
-    toml = tmp_path / "a.toml"
-    toml.write_text('steps = 7\n[pairing]\nname = "softmax"\nlam = 2\n[[generators]]\ncount = 3\n')
-    settings = get(config.read(toml))
-    assert (settings.steps, settings.pairing.options["lam"], settings.generators[0].count) == (7, 2.0, 3)
-    toml.write_text("steps = \n")
-    with pytest.raises(InputError, match="is not valid TOML"):
-        config.read(toml)
-    bad = tmp_path / "a.json"
-    bad.write_text("{")
-    with pytest.raises(InputError, match="is not valid JSON"):
-        config.read(bad)
-    with pytest.raises(InputError, match="cannot read the configuration"):
-        config.read(tmp_path / "none.toml")
-
-
-def test_what_a_configuration_may_say_is_what_the_library_knows():
-    allowed = lambda cls, key: set(typing.get_args(typing.get_type_hints(cls)[key]))
-    assert allowed(config.Config, "coverage") == set(COVERAGES)
-    assert allowed(config.Config, "update") == set(UPDATES)
-    assert allowed(config.GroupConfig, "execute") == set(population.EXECUTE)
 
 
 def test_averages_and_moments_of_a_preset_are_built(capsys):

@@ -3,24 +3,17 @@
 import dataclasses
 import functools
 import importlib.util
-import json
 import os
 import resource
-import subprocess
-import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 import toys
 from collectives import collectives as in_text
-from jax.sharding import PartitionSpec
 
 from ensgan import data, networks, pairing
-from ensgan.cli import main as cli
-from ensgan.cli.configurations import shipped
 from ensgan.data import from_arrays
 from ensgan.devices import counting, mesh
 from ensgan.devices.mesh import Sizes
@@ -28,9 +21,6 @@ from ensgan.game.game import Game
 from ensgan.game.placement import start
 from ensgan.game.population import Group
 from ensgan.game.program import Program
-from ensgan.runs import config
-from ensgan.runs.build import TABLES, build
-from ensgan.runs.parsing import parse
 from ensgan.runs.plan import Plan, plan, tpus
 from ensgan.types import InputError
 
@@ -113,49 +103,6 @@ def test_the_share_of_communication():
     assert found._replace(collectives=()).communication_share(1e9, 1e12) == 0
 
 
-def test_loops_branches_and_kinds_are_counted():
-    def work(x):  # [2, 4] float32 and bfloat16 of a device
-        x = jax.lax.fori_loop(0, 3, lambda _, x: jax.lax.psum(x, "data"), x)  # of known length: a scan
-        x = jax.lax.cond(x[0, 0] > 0, lambda x: jax.lax.psum(x, "data"), lambda x: x, x)
-        half = jax.lax.all_gather(x.astype(jnp.bfloat16), "member")
-        shifted = jax.lax.ppermute(x, "data", [(0, 1), (1, 0)])
-        return jax.lax.psum(x + shifted, ("member", "data")) + half.sum(), jax.lax.psum_scatter(x, "member")
-
-    there, spec = mesh.make(2, 2), PartitionSpec("member", "data")
-    out = (spec, PartitionSpec(("member", "data")))
-    spread = jax.jit(jax.shard_map(work, mesh=there, in_specs=spec, out_specs=out, check_vma=False))
-    traced = spread.trace(jax.ShapeDtypeStruct((4, 8), jnp.float32))
-    found = {row[:2]: row[2:] for row in counting.collectives(traced.jaxpr, {"member": 2, "data": 2})}
-    assert found == {
-        ("all-reduce", "data"): (4, 4 * 32, 4 * 32),
-        ("all-gather", "member"): (1, 2 * 16, 16),
-        ("permute", "data"): (1, 32, 32),
-        ("all-reduce", "member,data"): (1, 32, 48),
-        ("reduce-scatter", "member"): (1, 32, 16),
-    }
-
-
-def test_products_of_every_turn_of_a_loop_are_counted():
-    def work(x, w):
-        x = jax.lax.scan(lambda x, _: (x @ w, None), x, None, length=5)[0]
-        return jax.lax.map(lambda row: jax.lax.cond(row[0] > 0, lambda r: w @ r, lambda r: r, row), x)
-
-    x, w = jax.ShapeDtypeStruct((3, 8), jnp.float32), jax.ShapeDtypeStruct((8, 8), jnp.float32)
-    traced = jax.jit(work).trace(x, w)
-    assert counting.repeated_flops(traced.jaxpr) == 4 * 2 * 3 * 8 * 8 + 2 * 2 * 8 * 8
-    kernel, layout = jax.ShapeDtypeStruct((3, 3, 2, 6), jnp.float32), ("NHWC", "HWIO", "NHWC")
-    convolve = lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout)
-    looped = jax.jit(lambda xs, k: jax.lax.map(lambda x: convolve(x, k), xs))
-    traced = looped.trace(jax.ShapeDtypeStruct((7, 1, 4, 4, 2), jnp.float32), kernel)
-    assert counting.repeated_flops(traced.jaxpr) == 6 * 2 * (4 * 4 * 6) * (3 * 3 * 2)
-
-
-def test_members_that_are_computed_again_cost_a_forward_pass_more():
-    again = lambda groups: [dataclasses.replace(group, remat=True) for group in groups]
-    game = dataclasses.replace(FULL, generators=again(FULL.groups_g), discriminators=again(FULL.groups_d))
-    assert 1 < plan(game, RESIDENT, Sizes()).flops / plan(FULL, RESIDENT, Sizes()).flops < 1.5
-
-
 def test_nothing_is_allocated():
     wide = Group(networks.mlp(4, (2**15, 2**15), 2), 8), Group(networks.mlp(2, (2**15, 2**15), 1), 8)
     game, source = Game(*wide, batch_size=64, optimizer=FULL.optimizer), RESIDENT
@@ -170,90 +117,10 @@ def test_nothing_is_allocated():
 # The command
 
 
-def command(*argv, **variables):
-    environment = {**os.environ, **variables}
-    run = [sys.executable, "-m", "ensgan.cli", "plan", *argv]
-    return subprocess.run(run, capture_output=True, text=True, timeout=300, env=environment)
-
-
-QUICK = [f"--{side}.0.network.widths=[8]" for side in ("generators", "discriminators")]
-
-
-def test_the_command_prints_a_table_without_the_data_being_there():
-    done = command("mnist_mlp", "--mesh", "member=8,data=8", *QUICK)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    for text in (
-        "8 generators × 8 discriminators, full coverage",
-        "64 reals and 8 × 64 fakes a step",
-        "samples of 28×28×1, 42,000 to train with",
-        f"64 × cpu, mesh member=8,data=8, jax {jax.__version__}",
-        "generators.0      8 × ",
-        "memory of each device",
-        "GFLOP",
-        "all-gather",
-        "if a device sends 100 GB/s (--bandwidth)",
-        "of the step is communication",
-    ):
-        assert text in done.stdout, text
-    assert max(map(len, done.stdout.splitlines())) < 110
-
-
-def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, capsys):
-    options = {"path": tmp_path / "x.npz"}
-    np.savez(options["path"], x=np.zeros((40, 3)))
-    named = ["--data", "npz", *QUICK]
-    known = ["--sample-shape", "3", "--samples", "40", "--batch-size", "16"]
-    assert (
-        cli.main(["plan", "digits_4x4", *named, *known, "--json", "--mesh", "member=2,data=2", "--bandwidth", "50"])
-        == 0
-    )
-    printed = json.loads(capsys.readouterr().out)
-    flags = [*named, "--batch_size", "16", "--data.path", str(options["path"])]
-    settings, _ = parse(config.read(shipped()["digits_4x4"]), TABLES, flags)
-    real = plan(*build(settings), Sizes(2, 2)).as_dict()
-    assert json.loads(json.dumps(real)).items() <= printed.items()
-    sent, computed = printed["travel"] / 50e9, printed["flops"] / 100e12
-    assert printed["communication_share"] == pytest.approx(sent / (sent + computed))
-
-
-WRONG = [
-    (["mnist_mlp", "--mesh", "member=3"], "generators.0 has 8 members, which a mesh with member=3 does not divide"),
-    (["--mesh", "member=3000"], "the mesh takes 3000 devices; JAX simulates at most 2048"),
-    (["--mesh", "data=64"], "the mesh takes 64 devices, but JAX has already started with 8"),
-    (["--mesh", "four"], "give auto, or sizes of its two axes"),
-    (["--data", "npz"], "the shape of a sample of 'npz' is in its files, which are not read here; give --sample-shape"),
-    (["--data", "npz", "--sample-shape", "8,x"], "--sample-shape is '8,x'; give H,W,C of images"),
-    (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot be divided into four splits"),
-    (["ring8", "--sample-shape", "3"], "'ring' makes points (2,); leave it out"),
-    (["--bandwidth", "0"], "--bandwidth is 0.0; give a number above 0"),
-    (["--peak", "nan"], "--peak: expected a float. Got value: nan"),
-    (["ring8", "--data-dir", "x"], "unknown argument --data.path"),
-    (["--meshes", "x"], "unknown argument --meshes; did you mean --mesh?"),
-]
-
-
-@pytest.mark.parametrize(("argv", "message"), WRONG, ids=[" ".join(argv) for argv, _ in WRONG])
-def test_wrong_input_is_one_line(argv, message, capsys):
-    jax.devices()
-    assert cli.main(["plan", *argv]) == 2
-    out, err = capsys.readouterr()
-    assert not out
-    assert err.startswith("ensgan: ")
-    assert err.count("\n") == 1
-    assert message in err
-
-
 # TPUs that are not there
 
 LIBTPU = importlib.util.find_spec("libtpu") is not None or "TPU_LIBRARY_PATH" in os.environ
 needs_libtpu = pytest.mark.skipif(not LIBTPU, reason="libtpu is not installed")
-
-
-@pytest.mark.skipif(LIBTPU, reason="libtpu is installed")
-def test_a_topology_takes_libtpu(capsys):
-    assert cli.main(["plan", "--topology", "v5e:4x4"]) == 2
-    assert "needs libtpu; pip install 'ensgan[tpu]'" in capsys.readouterr().err
 
 
 @needs_libtpu
@@ -280,3 +147,9 @@ def test_wrong_topologies_and_what_does_not_fit():
         InputError, match=r"needs at least [\d.]+ GiB of memory per device, which has 15.75 GiB, on v5e"
     ):
         plan(wide, data.gaussian_ring(), Sizes(4, 1), topology="v5e:2x2")
+
+
+def test_members_that_are_computed_again_cost_a_forward_pass_more():
+    again = lambda groups: [dataclasses.replace(group, remat=True) for group in groups]
+    game = dataclasses.replace(FULL, generators=again(FULL.groups_g), discriminators=again(FULL.groups_d))
+    assert 1 < plan(game, RESIDENT, Sizes()).flops / plan(FULL, RESIDENT, Sizes()).flops < 1.5

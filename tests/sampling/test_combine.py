@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from judges import RATIO, SOURCE, X, game, line
-from scipy.special import expit, logit
 
 from ensgan import losses
 from ensgan.cli.judge import fitted_judge
@@ -16,27 +15,8 @@ from ensgan.game.population import Group
 from ensgan.runs import export
 from ensgan.runs.restore import Opened
 from ensgan.sampling import combine
-from ensgan.sampling.forest import forest_of, walked
 from ensgan.sampling.inference import held_out_logits, logits
 from ensgan.types import InputError, Roster
-
-
-def test_rules_by_hand():
-    p = np.array([[0.2, 0.5], [0.5, 0.5], [0.9, 0.5]])
-    s = jnp.asarray(logit(p), jnp.float32)
-    odds = p / (1 - p)
-    want = {
-        "mean_logit": np.log(odds).mean(0),
-        "mean_probability": logit(p.mean(0)),
-        "log_mean_ratio": np.log(odds.mean(0)),
-        "minimum": [np.log(0.25), 0.0],
-        "median": [0.0, 0.0],
-    }
-    assert set(want) == set(combine.RULES)
-    for name, rule in combine.RULES.items():
-        np.testing.assert_allclose(rule(s), want[name], atol=1e-6, err_msg=name)
-        np.testing.assert_allclose(rule(s[:1]), s[0], atol=1e-6, err_msg=name)  # of one discriminator, its logit
-        np.testing.assert_allclose(rule(1e4 * s[:1]), 1e4 * s[0], rtol=1e-5, err_msg=name)  # without overflow
 
 
 def test_a_plain_judge_is_its_rule_on_the_logits():
@@ -105,17 +85,6 @@ def test_a_judge_is_calibrated_against_the_sampler_that_was_asked_for():
     np.testing.assert_array_equal(combine.fit(playing, state, SOURCE).law, [0.5, 0.5])
 
 
-def test_who_cannot_tell_has_no_weight():
-    playing, state = game([1.0, 0.0], [0.0, 0.0])
-    for rule in ("weighted", "nash"):
-        judge = combine.fit(playing, state, SOURCE, rule)
-        same = combine.fit(*game([1.0], [0.0]), SOURCE, "mean_logit")
-        np.testing.assert_allclose(judge.log_ratio(X), same.log_ratio(X), atol=1e-4)
-    # Where nobody can, all count alike, and the ratio is 1.
-    judge = combine.fit(*game([0.0, 0.0], [1.0, 5.0]), SOURCE, "weighted")
-    np.testing.assert_allclose(judge.log_ratio(X), 0.0, atol=0.05)
-
-
 def test_a_judge_that_cannot_tell_says_so(capsys):
     for slopes, told in (([1.0, 2.0], False), ([0.0, 0.0], True)):
         playing, state = game(slopes, [1.0, 5.0])
@@ -158,21 +127,6 @@ def test_the_order_of_discriminators_does_not_matter():
     for rule in ("stacking", "weighted"):
         one, other = (combine.fit(*game(a[o], b[o]), SOURCE, rule) for o in ([0, 1, 2], order))
         np.testing.assert_allclose(one.log_ratio(X), other.log_ratio(X), atol=1e-3)
-
-
-def test_a_forest_is_that_of_its_library():
-    from sklearn.ensemble import RandomForestClassifier
-
-    rng = np.random.default_rng(0)
-    x, real = rng.normal(size=(300, 3)).astype(np.float32), rng.random(300) < 0.5
-    real |= x[:, 0] * x[:, 1] > 0.5  # what no sum of logits sees
-    nodes, outside = forest_of(x, real, seed=5)
-    library = RandomForestClassifier(200, max_depth=8, min_samples_leaf=0.05, oob_score=True, random_state=5).fit(
-        x, real
-    )
-    new = rng.normal(size=(200, 3)).astype(np.float32)
-    np.testing.assert_allclose(expit(walked(*nodes, jnp.asarray(new.T))), library.predict_proba(new)[:, 1], atol=1e-5)
-    np.testing.assert_allclose(expit(outside), library.oob_decision_function_[:, 1], atol=0.005)
 
 
 def test_what_cannot_be_judged_is_refused():

@@ -8,7 +8,6 @@ from judges import SOURCE, game, line
 from scipy.stats import kstest, norm
 
 import ensgan
-from ensgan.evaluation.truncation import describe_truncation, evaluate_truncation
 from ensgan.game.game import Game
 from ensgan.game.latents import Latent, normal, uniform
 from ensgan.game.population import Group
@@ -80,19 +79,3 @@ def test_numbers_out_of_range_are_refused(value):
     play, state = game((1.0,), (0.0,))
     with pytest.raises(InputError, match="give a number above 0 and at most 1"):
         ensgan.sample(play, state, KEY, 8, truncation=value)
-
-
-def test_the_cost_is_that_of_as_many_reals_and_samples():
-    play, state = game((1.0,), (0.0,), shifts=(1.0,))
-    reals = SOURCE.held_out("report", 300)
-    table = evaluate_truncation(play, state, reals, KEY, 0.3)
-    assert table.num == 300
-    assert table.plain.recall > 0.9
-    assert table.truncated.recall < 0.8  # a third of the width
-    assert table.truncated.precision >= table.plain.precision - 0.02
-    text = describe_truncation(table)
-    assert f"truncation 0.3 costs {table.plain.recall - table.truncated.recall:.3f} of recall" in text
-    assert "300 samples as they come and as many truncated" in text
-    same = describe_truncation(table._replace(truncated=table.plain))
-    assert "costs no recall here" in same
-    assert evaluate_truncation(play, state, {"x": reals["x"][:7]}, KEY, 0.3) is None

@@ -1,0 +1,57 @@
+"""Checks of flags that several commands have."""
+
+from pathlib import Path
+
+import pytest
+
+from ensgan.cli.checks import REPEATS, check_folder, check_out, counted, enough, repeats_or_default
+from ensgan.types import InputError
+
+
+def test_numbers_that_are_given_or_not():
+    assert [repeats_or_default(n) for n in (None, 0, 2)] == [REPEATS, 0, 2]
+    assert [enough(n) for n in (None, 8, 1000)] == [None, 8, 1000]
+    assert [counted(n, "sample") for n in (0, 1, 2, 1000)] == ["0 samples", "1 sample", "2 samples", "1,000 samples"]
+
+
+@pytest.mark.parametrize("repeats", [1, -1])
+def test_one_half_sample_gives_no_interval(repeats):
+    with pytest.raises(InputError, match=rf"^--repeats is {repeats}; give 2 or more, or 0 for no intervals$"):
+        repeats_or_default(repeats)
+
+
+def test_ranks_of_a_few_samples_are_noise():
+    with pytest.raises(InputError, match=r"^--num is 7; scores need at least 8 samples$"):
+        enough(7)
+
+
+def test_a_file_needs_its_ending_and_its_folder(tmp_path):
+    check_out(tmp_path / "a.png", ".png", ".npz")
+    for out, folder, text in (
+        ("a.gif", False, r"a\.gif; give a name that ends in \.png or \.npz$"),
+        ("a", False, r"ends in \.png or \.npz$"),
+        ("a", True, r"ends in \.png or \.npz, or .*a/ for a folder$"),
+        ("a.gif", True, r"ends in \.png or \.npz$"),
+        ("no/a.png", False, r"but the folder .*no does not exist; make it first$"),
+    ):
+        with pytest.raises(InputError, match=text):
+            check_out(tmp_path / out, ".png", ".npz", folder=folder)
+
+
+def test_a_relative_name_is_in_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_out(Path("a.png"), ".png")
+
+
+def test_samples_go_into_an_empty_or_a_new_folder(tmp_path):
+    check_folder(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    check_folder(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    for out, text in (
+        ("file", "holds other files"),
+        ("", "holds other files"),
+        ("no/where", "does not exist; make it"),
+    ):
+        with pytest.raises(InputError, match=text):
+            check_folder(tmp_path / out)
