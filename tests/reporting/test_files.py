@@ -20,7 +20,7 @@ def test_the_files_of_a_run_are_in_its_folder_under_different_names(tmp_path):
 
 def test_a_run_that_takes_a_folder_removes_whatever_another_one_left(tmp_path):
     run = RunFiles(tmp_path)
-    kept = {run.config, run.series, run.replaced}  # replaced, of several runs, and the mark of replacing itself
+    kept = {run.config, run.replaced, run.series, run.search, run.study}  # the last three are of several runs
     named = [name for name in vars(RunFiles) if isinstance(vars(RunFiles)[name], property) and name != "removable"]
     assert {getattr(run, name) for name in named} - kept == set(run.removable)
 
