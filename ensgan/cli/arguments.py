@@ -23,6 +23,7 @@ from typing import Any, get_type_hints
 from jsonargparse import ArgumentParser
 
 from ensgan.cli.places import place_of
+from ensgan.data.stores import is_address
 from ensgan.runs.build import TABLES
 from ensgan.runs.config import Config, read
 from ensgan.runs.help import command_help, hyphened, plain_type_error, unknown_flag
@@ -35,6 +36,7 @@ RENAMED = {
     "range": "range_",
     "set": "set_",
 }  # words of Python
+WRITTEN = ("out", "to")  # parameters that name files to write, which are always on this machine
 
 
 def call(command: str, function: Callable[..., Any], argv: Sequence[str], configured: Any = None) -> Any:
@@ -62,6 +64,13 @@ def call(command: str, function: Callable[..., Any], argv: Sequence[str], config
         values = found | {name: settings for name, kind in kinds.items() if kind is Config}
     else:
         values = _parsed(command, function, flags)
+    for name in WRITTEN:
+        for place in str(values.get(name) or "").split(","):
+            if is_address(place.strip()):
+                raise InputError(
+                    f"--{name} is {place.strip()}, an address, and files are written on this machine alone; give a "
+                    f"path, such as --{name} results, and copy what is there"
+                )
     with contextlib.ExitStack() as stack:
         made = {name: _made(kinds[name], name, values) for name in inspect.signature(function).parameters}
         for name in [name for name in made if kinds[name] is Path]:

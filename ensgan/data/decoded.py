@@ -178,7 +178,7 @@ def _sum(x: np.ndarray) -> int:
 def _prune(place: Path, most: int) -> None:
     """Removes what was not used for longest, until the rest is small enough."""
     found = []
-    for file in place.iterdir():
+    for file in [*place.glob("*.pixels"), *place.glob(".*.part")]:  # a stranger's files stay
         with contextlib.suppress(OSError):  # another process may remove it
             about = file.stat()
             found.append((about.st_mtime, about.st_size, file))

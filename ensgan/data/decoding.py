@@ -105,6 +105,8 @@ def opened(file: Any) -> Any:
     from PIL import Image
 
     try:
+        if isinstance(file, Path) and file.exists() and not file.is_file():
+            raise OSError("it is a pipe or a device, which may never end")
         content = file if isinstance(file, Path) else file.open()
         return Image.open(content, formats=("PNG", "JPEG", "BMP", "WEBP", "GIF"))
     except Exception as error:  # as above

@@ -41,6 +41,18 @@ class Randoms(Protocol):
         ...
 
 
+class Part(NamedTuple):
+    """The random numbers that some samples of a batch of `size` get, as if all of them were there."""
+
+    rng: np.random.Generator
+    rows: range
+    size: int
+
+    def random(self, shape: Shape, dtype: Any = np.float64) -> np.ndarray:
+        """Those of the rows."""
+        return self.rng.random((self.size, *shape[1:]), dtype)[self.rows.start : self.rows.stop]
+
+
 class Reading(NamedTuple):
     """The options of pixels, checked."""
 

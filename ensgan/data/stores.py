@@ -46,8 +46,10 @@ def store(address: str) -> tuple[Any, str]:
     Credentials are what its backend finds in the environment.
 
     Raises:
-        InputError: fsspec or the backend is not installed or not known, or the address has a secret in it.
+        InputError: fsspec or the backend is not installed or not known, or the address has a secret in it, or no name.
     """
+    if not address.partition("://")[2].strip("/"):
+        raise InputError(f"{address} has no name of a bucket; give an address such as s3://bucket/folder")
     if "?" in address or "@" in address.partition("://")[2].partition("/")[0]:
         raise InputError(
             f"{address.partition('://')[0]}://… has a password or a key in the address, which would be written into "

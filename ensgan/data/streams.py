@@ -7,18 +7,19 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, Protocol, Unpack
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 
 from ensgan.data.batches import Batch, check_alike, kind_of, plain
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import Classes
-from ensgan.data.pixels import Pixels, Randoms, Reading, reading
+from ensgan.data.pixels import Part, Pixels, Randoms, Reading, reading
 from ensgan.data.source import FRACTIONS, SPLITS, Source, check_held_out, dequantized, split_indices
 from ensgan.types import InputError, Shape
 
 WORKERS = min(32, max(8, os.cpu_count() or 1))  # threads that read a batch: records may be far away, or take decoding
+_HERE = threading.local()  # says that a thread is one of those
 LOOK = 256  # records that are looked at before training
 
 
@@ -61,8 +62,8 @@ def stream(
         A streamed source, in which `read(step, size)` is a pure function of (seed, step, size).
 
     Raises:
-        InputError: grain is missing, there are too few records, or, once it is read, a record is of another kind than
-            these or than the first one.
+        InputError: grain is missing, `prefetch` is no number of batches, there are too few records, or, once it is
+            read, a record is of another kind than these or than the first one.
     """
     grain, splits, how = _grain(), split_indices(len(records), seed, fractions), reading(**pixels)
     looked = np.unique(np.linspace(0, len(records) - 1, min(LOOK, len(records))).astype(int)).tolist()
@@ -85,7 +86,7 @@ def stream(
         rows = rows or range(len(indices))
         found = _side_by_side(alike, indices[rows.start : rows.stop])
         joined = {key: np.concatenate([one[key] for one in found]) for key in first}
-        rng = _Rows(np.random.default_rng(noise), rows, len(indices))
+        rng = Part(np.random.default_rng(noise), rows, len(indices))
         return joined | {"x": noisy(joined["x"], rng, how, flip)}
 
     @lru_cache
@@ -100,7 +101,7 @@ def stream(
         place = check_held_out(split, num)
         return batch(splits[split][:num], [seed, 0, place])
 
-    read = _Ahead(compute, prefetch) if prefetch else compute
+    read = _ahead(compute, prefetch)
     return Source(
         name=name,
         shape=first["x"].shape[1:],
@@ -208,11 +209,14 @@ def noisy(x: np.ndarray, rng: Randoms, how: Reading, flip: bool) -> np.ndarray:
 @cache
 def workers() -> ThreadPoolExecutor:
     """The threads that read the records of a batch; decoding an image needs no lock of Python's."""
-    return ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="ensgan-records")
+    mark = lambda: setattr(_HERE, "reads", True)
+    return ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="ensgan-records", initializer=mark)
 
 
 def _side_by_side(read: Callable[[int], Batch], indices: np.ndarray) -> list[Batch]:
     """The records of these numbers, in their order, read by several threads."""
+    if getattr(_HERE, "reads", False):  # a record that reads another stream must not wait for a thread like its own
+        return [read(int(i)) for i in indices]
     parts = np.array_split(indices, min(WORKERS, len(indices)))
     return [one for part in workers().map(lambda part: [read(int(i)) for i in part], parts) for one in part]
 
@@ -225,16 +229,11 @@ def _grain() -> Any:
     return grain
 
 
-class _Rows(NamedTuple):
-    """The random numbers that some samples of a batch of `size` get, as if all of them were there."""
-
-    rng: np.random.Generator
-    rows: range
-    size: int
-
-    def random(self, shape: Shape, dtype: Any = np.float64) -> np.ndarray:
-        """Those of the rows."""
-        return self.rng.random((self.size, *shape[1:]), dtype)[self.rows.start : self.rows.stop]
+def _ahead(compute: Callable[[int, int, range | None], Batch], depth: int) -> Any:
+    """A `read` that is `depth` batches ahead."""
+    if not isinstance(depth, int) or depth < 0:
+        raise InputError(f"prefetch is {depth!r}; it counts batches, so give a whole number of at least 0")
+    return _Ahead(compute, depth) if depth else compute
 
 
 class _Ahead:

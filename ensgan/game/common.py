@@ -125,5 +125,5 @@ def features(
         real=h_real,
         state=jax.tree.map(lambda leaf: leaf[None], new),
         weights=lambda c_fake, c_real: jax.tree.map(mean, pull_fake(c_fake)[0], pull_real(c_real)[0]),
-        inputs=lambda c_fake: pull_fake(c_fake)[1],
+        inputs=lambda c_fake: pull_fake(c_fake.astype(h_fake.dtype))[1],
     )

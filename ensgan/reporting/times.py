@@ -29,6 +29,7 @@ def time_sections(clock: Record, train: list[Record]) -> list[Section]:
         clock: seconds by what they were spent on; `read` is a part of `train`.
         train: the training records, whose `speed` is told.
     """
+    clock = {key: value for key, value in clock.items() if isinstance(value, int | float) and 0 <= value < 1e12}
     seconds = {phase: float(clock.get(phase) or 0.0) for phase in PHASES}
     total = float(clock.get("total") or 0.0)
     if total <= 0.0:
@@ -94,6 +95,8 @@ def speed_sentences(train: list[Record]) -> list[str]:
 
 def duration(seconds: float) -> str:
     """A time in words, such as `3 min 20 s`."""
+    if not np.isfinite(seconds):  # a damaged record
+        return "unknown"
     if 0 < seconds < 0.1:
         return f"{1e3 * seconds:.3g} ms"
     if seconds < 60:

@@ -54,10 +54,10 @@ class Bucket:
 
     def __init__(self, address: str) -> None:
         """Looks for nothing yet."""
+        self._files, self._root = store(address)
         self.address = address.rstrip("/")
         self.folder = copy_of(address)
         self.record = self.folder.with_name(f"{self.folder.name}.json")
-        self._files, self._root = store(self.address)
         self._ours: set[str] = set()  # the runs that this process saw being trained here
 
     @contextlib.contextmanager

@@ -12,6 +12,8 @@ from ensgan.reporting import read_metrics
 from ensgan.reporting.files import write_json
 from ensgan.runs.directory import dictionary
 
+LONGEST = 1e12  # seconds, or steps: more is damage
+
 
 class Lost(NamedTuple):
     """Training after the newest checkpoint of a run that was killed, which has to be done again."""
@@ -33,7 +35,7 @@ def lost_after(metrics: Path, begin: int) -> Lost:
         InputError: the log is damaged.
     """
     records = read_metrics(metrics) if metrics.is_file() else []
-    times = {int(r["step"]): float(r["seconds"]) for r in records if r.get("kind") == "train" and "seconds" in r}
+    times = {int(r["step"]): float(r["seconds"]) for r in records if r.get("kind") == "train" and r.get("seconds")}
     last = max(times, default=begin)
     kept = times.get(max((step for step in times if step <= begin), default=-1), 0.0)
     trained = times.get(last, 0.0)
@@ -60,7 +62,8 @@ class Clock:
             "began": time.time(),  # seconds since 1970
         }
         if resume and path.is_file():
-            numbers = {k: v for k, v in dictionary(path).items() if isinstance(v, int | float)}
+            counts = lambda v: isinstance(v, int | float) and 0 <= v < LONGEST  # neither NaN nor infinite
+            numbers = {k: v for k, v in dictionary(path).items() if counts(v)}
             self.spent |= {key: numbers[key] for key in self.spent if key in numbers}
             self.spent["interruptions"] += 1
             self.spent["train"] = max(self.spent["train"], lost.trained)  # its last seconds are in the log alone

@@ -63,3 +63,19 @@ def test_messages_name_the_address():
         work()
     print(copy_of(ADDRESS), file=plain)
     assert out.getvalue().decode().splitlines() == [f"report: {ADDRESS}/report.html", str(copy_of(ADDRESS))]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sample", ADDRESS, "--out", "s3://bucket/x.png"],
+        ["export", ADDRESS, "--to", "s3://bucket/x"],
+        ["compare", ADDRESS, "--out", "x.md, s3://bucket/x.html"],
+    ],
+)
+def test_files_are_not_written_to_an_address(argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(argv) == 2
+    assert f"{argv[2]} is s3://bucket/x" in (text := capsys.readouterr().err)
+    assert "an address, and files are written on this machine alone; give a path" in text
+    assert not list(tmp_path.iterdir())

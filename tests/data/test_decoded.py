@@ -204,3 +204,14 @@ def test_the_cache_is_bounded_and_its_owners_alone(place, monkeypatch):
     undecoded(monkeypatch, first)
     assert decoded.folder().stat().st_mode & 0o077 == 0
     assert all(file.stat().st_mode & 0o077 == 0 for file in entries())
+
+
+def test_files_of_others_in_the_folder_stay(place, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.pdf").write_bytes(b"x" * 1000)
+    decoded.folder().parent.mkdir(parents=True, exist_ok=True)
+    decoded.folder().symlink_to(own)
+    monkeypatch.setattr(decoded, "MOST", 500)
+    data.folder(place, **SMALL)
+    assert (own / "thesis.pdf").is_file()

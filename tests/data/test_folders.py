@@ -1,8 +1,11 @@
 """Folders of images, in memory and streamed."""
 
+import os
+
 import numpy as np
 import pytest
 from image_files import COLOURS, fill
+from PIL import Image
 
 from ensgan import data
 from ensgan.data import listing, pictures
@@ -119,3 +122,13 @@ def rows(x):
 
 def pixels(batch):
     return [int(v) for v in np.floor((batch["x"][:, 0, 0, 0] + 1) * 128)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in folders")
+def test_a_pipe_among_images_is_not_waited_for(tmp_path):
+    for number in range(12):
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / f"{number}.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match=r"pipe.png cannot be read as an image .it is a pipe or a device"):
+        data.folder(tmp_path)
+    assert data.folder(tmp_path, skip_broken=True).shape == (4, 4, 1)

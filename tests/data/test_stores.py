@@ -7,6 +7,7 @@ from small_runs import settings
 
 from ensgan.data import npz, stores
 from ensgan.data.stores import fetched, is_address, listed, store
+from ensgan.runs.bucket import Bucket
 from ensgan.runs.build import source_of
 from ensgan.types import InputError
 
@@ -120,3 +121,11 @@ def test_names_that_lead_outside():
     FaultyStore.store["/bucket/data/../../evil"] = FaultyStore.store["/bucket/data/x"]
     with pytest.raises(InputError, match=r"has a file '../../evil', which would be outside of its folder"):
         listed(files, root)
+
+
+@pytest.mark.parametrize("address", ["memory://", "memory:///"])
+def test_an_address_without_a_name(address):
+    with pytest.raises(InputError, match=f"{address} has no name of a bucket; give an address such as"):
+        store(address)
+    with pytest.raises(InputError, match=f"{address} has no name of a bucket"):
+        Bucket(address)

@@ -188,3 +188,25 @@ def test_the_records_of_a_batch_are_read_side_by_side(monkeypatch):
     source = data.stream(found, prefetch=0, classes=2)
     found.meet = True
     assert source.read(0, 4)["x"].shape == (4, 2, 2, 1)
+
+
+def test_records_that_read_another_stream_do_not_wait_for_ever():
+    inner = data.stream(records(40), prefetch=0, classes=2)
+
+    class Nested(list):
+        def __getitem__(self, index):
+            inner.read(index, 8)
+            return super().__getitem__(index)
+
+    source = data.stream(Nested(records(40)), prefetch=0, classes=2)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(source.read(0, 16)), daemon=True)
+    reader.start()
+    reader.join(timeout=60)
+    assert found
+
+
+@pytest.mark.parametrize("prefetch", [-1, 1.5, "2"])
+def test_a_wrong_number_of_batches_ahead(prefetch):
+    with pytest.raises(InputError, match=r"prefetch is .*; it counts batches"):
+        data.stream(records(40), prefetch=prefetch, classes=2)

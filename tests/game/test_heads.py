@@ -9,9 +9,10 @@ import pytest
 import toys
 from staged import GENERATOR, TWO_STAGES, game
 
-from ensgan import losses, pairing
+from ensgan import losses, networks, pairing
 from ensgan.game.game import Game
 from ensgan.game.population import Group
+from ensgan.game.step import step
 
 
 @pytest.mark.parametrize("name", toys.some("hinge", "relativistic", of=losses.LOSSES))
@@ -67,3 +68,18 @@ def test_a_masked_pair_has_no_influence_not_even_as_nan():
     for a, b in zip(jax.tree.leaves(healthy), jax.tree.leaves(ill), strict=True):
         assert bool(jnp.isfinite(b).all())
         np.testing.assert_array_equal(a, b)
+
+
+def test_heads_in_bfloat16_pull_back_for_both_sides_at_once():
+    half = networks.mlp((4,), (6, 6), (), dtype="bfloat16")
+    played = Game(
+        [Group(networks.mlp(2, (6,), (4,), dtype="bfloat16"), 2)],
+        [Group(half, 2, shared=("trunk",), accumulate=2)],
+        loss=losses.relativistic,
+        pairing=pairing.own_and_mean(0.3),
+        optimizer=optax.sgd(0.1),
+        batch_size=8,
+    )
+    state = played.init(jax.random.key(0))
+    after, _ = step(played, state, {"x": jnp.ones((8, 4))})
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.generators[0].params))

@@ -7,6 +7,7 @@ from small_runs import Notes, settings
 
 from ensgan.reporting import MetricsLog, read_metrics
 from ensgan.reporting.files import RunFiles, read_json, write_json
+from ensgan.reporting.times import time_sections
 from ensgan.runs import run as run_module
 from ensgan.runs.clock import Clock, Lost, lost_after
 
@@ -70,3 +71,18 @@ def test_damaged_records_of_time_do_no_harm(tmp_path):
         assert Clock(tmp_path / "clock.json", resume=True).spent["train"] == 0.0
     write_json(tmp_path / "clock.json", {"train": 3.0})  # of an earlier version
     assert Clock(tmp_path / "clock.json", resume=True).spent["train"] == 3.0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -5.0, 1e300])
+def test_times_that_cannot_be_do_no_harm(tmp_path, value):
+    record = {"train": 2.0, "total": 3.0, "steps": 4}
+    wrong = {"total": value, "train": value, "interruptions": value, "lost": value, "began": value, "evaluate": value}
+    write_json(tmp_path / "clock.json", record | wrong)
+    clock = Clock(tmp_path / "clock.json", resume=True)
+    clock.write(4)
+    now = read_json(tmp_path / "clock.json")
+    assert 0 <= now["total"] < 100
+    assert (now["train"], now["interruptions"]) == (0.0, 1)
+    assert time_sections(record | wrong, []) == []
+    assert lost_after(log(tmp_path / "metrics.jsonl", (3, 1.0), (5, float("nan"))), 2).steps == 1
+    assert time_sections(record | {"evaluate": value, "lost_steps": value, "interruptions": 1}, [])
