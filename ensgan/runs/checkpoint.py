@@ -55,6 +55,7 @@ class Checkpoints:
             str(place), preservation_policy=self, cleanup_tmp_directories=not read_only
         )
         self._pending: int | None = None
+        self._response: Any = None  # of the save in progress
         self._saved = saved
 
     def __enter__(self) -> Checkpoints:
@@ -86,12 +87,13 @@ class Checkpoints:
         if self._pending == step or step in self.steps:
             return
         with self._explained():
+            self._finish()
             self._checkpointer.wait()
         self._tell()
         self._pending = step
         about: Any = {"arrays": fingerprint(state), "digests": digests(state)}
         with self._explained():
-            self._checkpointer.save_async(step, state, custom_metadata=about, force=True)
+            self._response = self._checkpointer.save_async(step, state, custom_metadata=about, force=True)
 
     def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
         """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
@@ -144,8 +146,17 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for the save in progress and closes. Raises InputError when it could not be written."""
         with self._explained(), self._end:
-            self._checkpointer.close()
+            try:
+                self._finish()
+            finally:
+                self._checkpointer.close()
         self._tell()
+
+    def _finish(self) -> None:
+        """Waits for the save in progress. Unless its result is taken, Orbax keeps a thread and three files for it."""
+        response, self._response = self._response, None
+        if response is not None:
+            response.result()
 
     def _tell(self) -> None:
         """Says that the save before, if there was one, is complete."""

@@ -1,8 +1,10 @@
 """Checkpoints that are full, corrupt, or of another game, and those of a process that trains."""
 
 import errno
+import os
 import re
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -57,3 +59,19 @@ def test_a_checkpoint_of_another_game_is_told(copied):
     other = settings(generators={**TREE["generators"], "count": 3})
     with pytest.raises(InputError, match=r"is for another game: .*generators.* is \(2, .* there and \(3, .* here"):
         restore(copied, other)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted in /proc")
+def test_saves_leave_no_threads_and_no_files_open(tmp_path):
+    def held():
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    state = {"a": np.ones((2, 2), np.float32)}
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        for step in range(4):
+            checkpoints.save(step, state)
+        threads, files = held()
+        for step in range(4, 16):
+            checkpoints.save(step, state)
+        more = [now - before for now, before in zip(held(), (threads, files), strict=True)]
+    assert max(more) < 10  # one thread and three files a save would be 12 and 36
