@@ -81,6 +81,7 @@ OUTLINES: dict[str, Callable[..., Form | Source]] = {
     "folder": _folder,
     "table": _folder,
     "hf": _folder,
+    "tfds": _folder,
 }
 
 

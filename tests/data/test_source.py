@@ -181,7 +181,7 @@ def test_labels_and_pixels_beyond_what_was_said():
 
 def test_every_source_of_the_table_takes_a_seed():
     files = {"mnist", "stacked_mnist", "idx", "npz", "folder", "table", "fashion_mnist", "kmnist"}
-    files |= {"cifar10", "cifar100", "svhn", "stl10", "medmnist", "hf"}
+    files |= {"cifar10", "cifar100", "svhn", "stl10", "medmnist", "hf", "tfds"}
     assert set(data.SOURCES) == {*SETS, *files}
     for name in SETS:
         assert data.SOURCES[name](seed=5).name == name

@@ -1,7 +1,8 @@
 """Copies of runs at addresses: where they are, what belongs to them, and what changed."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -97,15 +98,18 @@ def test_the_stamps_of_a_folder_leave_out_what_is_half_written(tmp_path):
     assert found["config.json"] == (5, os.stat(tmp_path / "config.json").st_mtime_ns)
 
 
-def taken(file):
-    with locking(file) as lock:
-        return lock("LOCK_EX", wait=False)
-
-
 def test_a_lock_keeps_other_processes_out_and_goes_with_its_block(tmp_path):
     file = tmp_path / "x.use"
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        with locking(file) as lock:
-            assert lock("LOCK_EX", wait=False)
-            assert not pool.apply(taken, (file,))
-        assert pool.apply(taken, (file,))
+    code = (
+        "import sys, pathlib; from ensgan.runs.copies import locking\nwith locking(pathlib.Path(sys.argv[1])) as lock:"
+    )
+    code += " print(lock('LOCK_EX', wait=False))"
+
+    def taken():
+        done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=120)
+        return done.stdout.strip()
+
+    with locking(file) as lock:
+        assert lock("LOCK_EX", wait=False)
+        assert taken() == "False"
+    assert taken() == "True"
