@@ -25,7 +25,7 @@ from ensgan.types import InputError
 
 EXTRAS = {
     "data": "grain", "parquet": "pyarrow", "tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio",
-    "optuna": "optuna", "tfds": "tensorflow_datasets", "export": "safetensors", "onnx": "onnxruntime",
+    "optuna": "optuna", "tfds": "tensorflow_datasets", "cloud": "s3fs", "export": "safetensors", "onnx": "onnxruntime",
 }  # fmt: skip
 VARIABLES = ("JAX_", "XLA_", "CUDA_VISIBLE", "TPU_", "ENSGAN_", "OMP_NUM_THREADS")
 SMALL = {
