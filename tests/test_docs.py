@@ -125,7 +125,10 @@ def test_launch_files_are_well_formed(tmp_path):
     kinds = [each["kind"] for each in yaml.safe_load_all(documents[0])]
     assert kinds == ["Service", "Job"]
     (inside,) = [each for each in yaml.safe_load_all(documents[0]) if each["kind"] == "Job"]
-    shell.append(inside["spec"]["template"]["spec"]["containers"][0]["args"][0])
+    several = yaml.safe_load(documents[1])
+    assert several["kind"] == "JobSet"
+    for job in (inside, several["spec"]["replicatedJobs"][0]["template"]):
+        shell.append(job["spec"]["template"]["spec"]["containers"][0]["args"][0])
     for program in shell:
         assert subprocess.run(["bash", "-n"], input=program, text=True).returncode == 0
         flags = set(re.findall(r" (--[a-z-]+)(?= |$)", "".join(re.findall(r"ensgan (?:train|resume).*", program))))
@@ -139,18 +142,22 @@ def test_launch_files_are_well_formed(tmp_path):
 def test_the_slurm_job_resumes_and_requeues(tmp_path):
     text = (ROOT / "docs" / "clusters.md").read_text()
     job = next(block for block in re.findall(r"```sh\n(.*?)```", text, re.S) if "#SBATCH" in block)
-    for name, body in (("srun", 'echo "$@"; exit 143'), ("scontrol", 'echo "scontrol $@"')):
+    for name, body in (("srun", 'echo "$@"; exit "$WITH"'), ("scontrol", 'echo "scontrol $@"')):
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     run = tmp_path / "run"
     env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUN": str(run), "SLURM_JOB_ID": "7"}
-    said = []
-    for _ in range(2):
-        done = subprocess.run(["bash", "-c", job], env=env, capture_output=True, text=True)
-        assert done.returncode == 143
-        said.append(done.stdout.splitlines())
-        run.mkdir(exist_ok=True)
-        (run / "config.json").write_text("{}")
-    assert " ensgan train mnist_dcgan " in said[0][0]
-    assert f" ensgan resume {run} --distributed" in said[1][0]
-    assert said[1][1] == "scontrol requeue 7"
+
+    def ends(code, restarts):
+        given = {**env, "WITH": str(code), "SLURM_RESTART_COUNT": str(restarts)}
+        done = subprocess.run(["bash", "-c", job], env=given, capture_output=True, text=True)
+        assert done.returncode == code
+        return done.stdout.splitlines()
+
+    assert " ensgan train mnist_dcgan " in ends(143, 0)[0]
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    for code, restarts, again in ((143, 0, True), (137, 19, True), (137, 20, False), (2, 0, False), (0, 0, False)):
+        command, *rest = ends(code, restarts)
+        assert f" ensgan resume {run} --distributed" in command
+        assert rest == ["scontrol requeue 7"] * again

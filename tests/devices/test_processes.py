@@ -204,6 +204,25 @@ def test_a_process_that_is_killed_ends_the_others_with_a_message(tree, tmp_path)
     assert int(final(tmp_path / "run").step) >= 500
 
 
+@pytest.mark.slow
+def test_of_four_processes_one_dies_and_three_then_four_go_on(tree, tmp_path):
+    run = tmp_path / "run"
+    counts = ["--generators.0.count", "12", "--discriminators.0.count", "12", "--batch_size", "12"]
+    group = start([*long(tree, run)[:-2], *counts], 4, devices=1)
+    wait_for_checkpoint(run, group)
+    group[2].kill()
+    ended = finish(group, timeout=3 * processes.SILENCE)
+    assert all(code != 0 for code, _, _ in ended)
+    newest = int(final(run).step)
+    for num, steps in ((3, newest + 10), (4, newest + 20)):
+        done = finish(start(["resume", run, "--steps", steps, "--mesh", f"member={num}"], num, devices=1))
+        assert [code for code, _, _ in done] == [0] * num, done
+        assert int(final(run).step) == steps
+    steps = [r["step"] for r in read_metrics(run / "metrics.jsonl") if r["kind"] == "train"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == newest + 20
+
+
 def test_processes_with_other_settings_are_refused_before_anything_is_written(tree, tmp_path):
     options = lambda k: ["--optimizer.learning_rate", "0.1"] if k else []
     done = finish(start(["train", tree, "--run-dir", tmp_path / "run", "--mesh", "member=2"], 2, 1, options))
