@@ -250,6 +250,10 @@ def test_what_was_found_stays_refused(tmp_path):
         "labels of 1e30 in a table": partial(data.table, file("a.csv", b"a,label\n" + b"1,1e30\n" * 20)),
         "lists in lists": partial(config.read, file("a.json", CONFIG_JSON["lists in lists"])),
         "a long number": partial(config.read, file("a.json", CONFIG_JSON["a number of 5000 digits"])),
+        "a file without a name in a zip": partial(data.folder, file("a.zip", FORMATS["zip"][0].replace(b"0/", b"\0/"))),
+        "a column whose name is no UTF-8": partial(
+            data.table, file("a.parquet", FORMATS["parquet"][0].replace(b"label", b"\xddabel"))
+        ),
         "too many classes": partial(networks.mlp, 2, (4,), 2, classes=10**30),
         "a width of 0": partial(networks.GENERATORS["r3gan"], (32, 32, 3), width=0),
         "no channels": partial(networks.GENERATORS["dcgan"], (32, 32, 3), width=0),

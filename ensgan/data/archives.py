@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import lzma
+import struct
 import tarfile
 import threading
 import weakref
@@ -20,7 +21,10 @@ from ensgan.types import InputError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LARGEST = 256 * 2**20  # bytes of one file, unpacked
 TOGETHER = 2 * 2**30  # bytes of all files of a compressed .tar, which is read as a whole
-BROKEN = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+BROKEN = (
+    OSError, EOFError, RuntimeError, ValueError, LookupError, ArithmeticError,
+    struct.error, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)

@@ -181,9 +181,10 @@ def _columnar(file: Path) -> Read:
         raise InputError(f"{kind} needs pyarrow, which is not installed: pip install 'ensgan[parquet]'") from error
     try:
         found = parquet.read_table(file) if kind == ".parquet" else ipc.open_stream(memory_map(str(file))).read_all()
-    except (ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as {kind} ({str(error).splitlines()[0]}); write it again") from error
-    return _from_arrow(found, file)
+        return _from_arrow(found, file)
+    except (ArrowException, OSError, ValueError, OverflowError) as error:  # names and cells are decoded late
+        what = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{file} cannot be read as {kind} ({what}); write it again") from error
 
 
 def _from_arrow(found: Any, file: Path) -> Read:
