@@ -242,7 +242,7 @@ def test_much_damage_is_read_or_refused(tmp_path_factory, name, begin, cut, more
 
 
 def test_what_was_found_stays_refused(tmp_path):
-    """Each of these once ended in a traceback."""
+    """Each of these once ended in a traceback, or ended the process."""
     good = written(np.save, X)
     file = partial(numbered, tmp_path)
     kinds = {
@@ -251,6 +251,11 @@ def test_what_was_found_stays_refused(tmp_path):
         "lists in lists": partial(config.read, file("a.json", CONFIG_JSON["lists in lists"])),
         "a long number": partial(config.read, file("a.json", CONFIG_JSON["a number of 5000 digits"])),
         "a file without a name in a zip": partial(data.folder, file("a.zip", FORMATS["zip"][0].replace(b"0/", b"\0/"))),
+        "texts that begin beyond the end of their column": partial(
+            FORMATS["arrow"][1],
+            tmp_path,
+            FORMATS["arrow"][0].replace(np.arange(8, dtype="<i4").tobytes(), np.full(8, 2**30, "<i4").tobytes()),
+        ),
         "a column whose name is no UTF-8": partial(
             data.table, file("a.parquet", FORMATS["parquet"][0].replace(b"label", b"\xddabel"))
         ),

@@ -10,8 +10,10 @@ from functools import partial
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 from ensgan import data
+from ensgan.data import binary
 from ensgan.evaluation import inception
 from ensgan.evaluation.files import read_samples
 from ensgan.evaluation.torch_files import read_tensors
@@ -57,6 +59,15 @@ def tarred(files, mode):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def arrow(**columns):
+    import pyarrow as pa
+
+    out, table = io.BytesIO(), pa.table(columns)
+    with pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table)
     return out.getvalue()
 
 
@@ -117,6 +128,16 @@ FORMATS = {  # the content of a good file, and what reads a file with such conte
     "parquet": (
         parquet(a=[*range(40)], b=[1.5] * 40, label=["x", "y"] * 20),
         lambda at, b: data.table(numbered(at, "a.parquet", b)),
+    ),
+    "arrow": (
+        arrow(a=[*range(40)], b=[1.5] * 40, label=["x", "y"] * 20),
+        lambda at, b: data.hf(path=in_folder(at, {"train/data-00000-of-00001.arrow": b})),
+    ),
+    "svhn": (
+        written(
+            savemat, {"X": np.zeros((32, 32, 3, 9), np.uint8), "y": np.arange(9)[:, None] % 3}, do_compression=True
+        ),
+        lambda at, b: binary.svhn(numbered(at, "train_32x32.mat", b)),
     ),
     "dataset.json": (
         json.dumps({"labels": [[name, int(name[0])] for name in PICTURES]}).encode(),

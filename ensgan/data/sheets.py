@@ -181,6 +181,7 @@ def _columnar(file: Path) -> Read:
         raise InputError(f"{kind} needs pyarrow, which is not installed: pip install 'ensgan[parquet]'") from error
     try:
         found = parquet.read_table(file) if kind == ".parquet" else ipc.open_stream(memory_map(str(file))).read_all()
+        found.validate(full=True)  # or damage in an .arrow file, which is used as it lies there, ends the process
         return _from_arrow(found, file)
     except (ArrowException, OSError, ValueError, OverflowError) as error:  # names and cells are decoded late
         what = next(iter(str(error).splitlines()), type(error).__name__)
