@@ -11,7 +11,6 @@ from ensgan.cli import streams
 from ensgan.data.stores import is_address
 from ensgan.devices import processes
 from ensgan.runs import mirror
-from ensgan.types import InputError
 
 
 @contextlib.contextmanager
@@ -25,7 +24,4 @@ def place_of(run: str, *, training: bool = False, fresh: bool = False) -> Iterat
         if training and processes.first():
             print(f"note: {address} is worked on in {folder}, and saved from there", file=sys.stderr, flush=True)
         with streams.called(str(folder), address):
-            try:
-                yield folder
-            except InputError as error:
-                raise type(error)(str(error).replace(str(folder), address)) from error
+            yield folder

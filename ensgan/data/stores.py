@@ -18,6 +18,7 @@ from ensgan.data.downloads import cache
 from ensgan.types import InputError
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|abfss?|adl|hdfs|memory|https?):/(?!/)")  # what `Path` makes of an address
 TRIES, WAIT = 6, 0.2  # of a request, and seconds before the second; the waits double
 # What says that a file is another one than before, in the words of the backends; the first of them that is there.
 TAGS = ("ETag", "etag", "generation", "md5Hash", "mtime", "LastModified", "modified", "created")
@@ -36,7 +37,15 @@ class Entry(NamedTuple):
 
 
 def is_address(place: object) -> bool:
-    """Whether a place is an address, and not a path on this machine."""
+    """Whether a place is an address, and not a path on this machine.
+
+    Raises:
+        InputError: it would be an address, but has one slash.
+    """
+    if isinstance(place, str | Path) and (kind := ONE_SLASH.match(str(place))):
+        right = f"{kind[1]}://{str(place)[kind.end() :]}"
+        how = "" if isinstance(place, str) else ", as text, since a Path keeps one slash only"
+        raise InputError(f"{place} has one slash where an address has two; write {right}{how}")
     return isinstance(place, str) and ADDRESS.match(place) is not None
 
 

@@ -47,6 +47,7 @@ def folder_of(place: str, *, training: bool = False, fresh: bool = False) -> Ite
                 if training:
                     bucket.check_writable()
         _check_shared(bucket.folder)
+        stack.enter_context(_named(bucket.folder, place.rstrip("/")))
         if not processes.first():
             yield bucket.folder
             return
@@ -60,6 +61,15 @@ def folder_of(place: str, *, training: bool = False, fresh: bool = False) -> Ite
                 print(f"note: {also}", file=sys.stderr, flush=True)
             raise
         saver.end(PATIENCE)
+
+
+@contextlib.contextmanager
+def _named(folder: Path, address: str) -> Iterator[None]:
+    """What is wrong is said of the address, and not of the copy."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(str(error).replace(str(folder), address)) from error
 
 
 def _check_shared(folder: Path) -> None:

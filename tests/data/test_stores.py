@@ -1,5 +1,7 @@
 """Data at an address: fetched once, again when they change, and refused in plain words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from faulty_store import FaultyStore, stored
@@ -113,6 +115,13 @@ def test_what_is_an_address():
     assert is_address("s3://bucket/x")
     assert is_address("gs://bucket")
     assert not any(map(is_address, ("hf:name", "C:\\data", "runs/s3:/x", "", None, 3)))
+
+
+def test_an_address_with_one_slash():
+    with pytest.raises(InputError, match=r"^s3:/b/x has one slash where an address has two; write s3://b/x$"):
+        is_address("s3:/b/x")
+    with pytest.raises(InputError, match="write gs://b/x, as text, since a Path keeps one slash only"):
+        is_address(Path("gs://b/x"))
 
 
 def test_names_that_lead_outside():

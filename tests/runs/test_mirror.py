@@ -119,6 +119,11 @@ def test_an_address_that_cannot_be_used(monkeypatch):
         pass
 
 
+def test_what_is_wrong_is_said_of_the_address():
+    with pytest.raises(InputError, match=f"no run at {ADDRESS}: it has"), mirror.folder_of(ADDRESS) as folder:
+        load_run(folder)
+
+
 def test_a_folder_is_itself(tmp_path):
     with mirror.folder_of(str(tmp_path)) as folder:
         assert folder == tmp_path
