@@ -10,10 +10,8 @@ from functools import partial
 
 import numpy as np
 from PIL import Image
-from scipy.io import savemat
 
 from ensgan import data
-from ensgan.data import binary
 from ensgan.evaluation import inception
 from ensgan.evaluation.files import read_samples
 from ensgan.evaluation.torch_files import read_tensors
@@ -132,12 +130,6 @@ FORMATS = {  # the content of a good file, and what reads a file with such conte
     "arrow": (
         arrow(a=[*range(40)], b=[1.5] * 40, label=["x", "y"] * 20),
         lambda at, b: data.hf(path=in_folder(at, {"train/data-00000-of-00001.arrow": b})),
-    ),
-    "svhn": (
-        written(
-            savemat, {"X": np.zeros((32, 32, 3, 9), np.uint8), "y": np.arange(9)[:, None] % 3}, do_compression=True
-        ),
-        lambda at, b: binary.svhn(numbered(at, "train_32x32.mat", b)),
     ),
     "dataset.json": (
         json.dumps({"labels": [[name, int(name[0])] for name in PICTURES]}).encode(),

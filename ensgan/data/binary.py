@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +13,8 @@ from ensgan.data.archives import Archive, is_archive
 from ensgan.types import InputError
 
 SIDE = 32
+
+_TRY = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], variable_names=('X', 'y'))"
 
 
 def content(path: Path, names: Sequence[str]) -> dict[str, bytes]:
@@ -100,6 +104,10 @@ def svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     from scipy.io import loadmat
 
+    # Damage can end the process that reads, which is therefore another one the first time.
+    first = subprocess.run([sys.executable, "-I", "-c", _TRY, str(path)], capture_output=True)
+    if first.returncode < 0:
+        raise InputError(f"{path} is damaged, and ends the process that reads it; download it again")
     try:
         found = loadmat(path, variable_names=("X", "y"))
         x, y = found["X"], found["y"].reshape(-1)

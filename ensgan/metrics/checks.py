@@ -71,3 +71,31 @@ def check_pair(real: Any, fake: Any, least: int = 2, equal: bool = False) -> tup
     if equal and len(real) != len(fake):
         raise InputError(f"there are {len(real)} reals and {len(fake)} fakes; give as many of both")
     return real, fake
+
+
+def check_rows(least: int = 1, **named: Any) -> None:
+    """Raises InputError unless all are arrays of real numbers, `[n, D]` with at least `least` rows and one D in common.
+
+    Only shapes and types are looked at, so that the arrays may be traced.
+    """
+    seen = {name: _kind(x) for name, x in named.items()}
+    shapes: list[tuple[int, ...]] = [getattr(x, "shape", ()) for x in named.values()]
+    rows = [len(shape) == 2 and shape[0] >= least and shape[1] >= 1 for shape in shapes]
+    if not all(rows) or len({shape[1] for shape in shapes}) > 1 or any(_unreal(x) for x in named.values()):
+        told = " and ".join(f"{name} is {kind}" for name, kind in seen.items())
+        raise InputError(f"{told}; expected arrays of real numbers, one row per sample, [n, D] with n ≥ {least}")
+
+
+def check_row(**named: Any) -> None:
+    """Raises InputError unless all are arrays of real numbers `[n]`, n ≥ 1; they may be traced."""
+    for name, x in named.items():
+        if len(shape := getattr(x, "shape", ())) != 1 or shape[0] < 1 or _unreal(x):
+            raise InputError(f"{name} is {_kind(x)}; expected an array of real numbers, [n] with n ≥ 1")
+
+
+def _kind(x: Any) -> str:
+    return f"{x.dtype} {list(x.shape)}" if hasattr(x, "dtype") else f"a {type(x).__name__}"
+
+
+def _unreal(x: Any) -> bool:
+    return not hasattr(x, "dtype") or x.dtype.kind in "OUScmM"

@@ -33,7 +33,8 @@ def class_scores(label: np.ndarray, law: np.ndarray) -> ClassScores:
     Raises:
         InputError: labels that are no such integers, or none.
     """
-    label, law = np.asarray(label), np.asarray(law)
+    law, _ = as_numbers(law, "law"), as_numbers(label, "label")
+    label = np.asarray(label)
     if label.ndim != 1 or label.dtype.kind not in "iu" or not len(label) or law.ndim != 1:
         raise InputError(f"label is {label.dtype} {list(label.shape)}; expected integers [n], at least one")
     if label.min() < 0 or label.max() >= len(law):
@@ -52,8 +53,17 @@ def class_floor(law: np.ndarray, num: int) -> ClassScores:
     Args:
         law: shares of the classes in the data, `[K]`, with sum 1.
         num: n.
+
+    Raises:
+        InputError: shares that are no law, or `num` below 1.
     """
     from scipy.stats import binom
+
+    law = as_numbers(law, "law")
+    if law.ndim != 1 or not (law >= 0).all() or not np.isclose(law.sum(), 1.0, atol=1e-4):
+        raise InputError(f"law is {list(law.shape)} with sum {law.sum():g}; expected shares [K] with sum 1")
+    if num < 1:
+        raise InputError(f"num is {num}; expected at least 1 sample")
 
     noise = (np.count_nonzero(law) - 1) / (2 * num)
     above = np.floor(num * law) + 1

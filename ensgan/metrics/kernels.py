@@ -9,31 +9,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensgan.metrics.checks import check_pair
+from ensgan.metrics.checks import check_pair, check_rows
 from ensgan.metrics.measurement import Estimate
 from ensgan.types import Array, InputError
 
 
+def squared_distances(x: Any, y: Any) -> Array:
+    """‖x_a − y_b‖², `[n, m]`, for rows of `x` `[n, D]` and `y` `[m, D]`.
+
+    Raises:
+        InputError: no arrays of real numbers, or of other shapes.
+    """
+    check_rows(x=x, y=y)
+    return _squared_distances(x, y)
+
+
 @jax.jit
-def squared_distances(x: Array, y: Array) -> Array:
-    """‖x_a − y_b‖², `[n, m]`, for rows of `x` `[n, D]` and `y` `[m, D]`."""
+def _squared_distances(x: Array, y: Array) -> Array:
     origin = x.mean(axis=0, keepdims=True)  # far from it, the difference of squares would lose its digits
     x, y = x - origin, y - origin
     product = jnp.matmul(x, y.T, precision="highest")
     return jnp.maximum((x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2.0 * product, 0.0)
 
 
+def bandwidth(real: Any) -> Array:
+    """The median of squared distances between reals `[n, D]`, n ≥ 2: the unit of the MMD's kernels.
+
+    Raises:
+        InputError: no array of real numbers, or of another shape.
+    """
+    check_rows(2, real=real)
+    return _bandwidth(real)
+
+
 @jax.jit
-def bandwidth(real: Array) -> Array:
-    """The median of squared distances between reals `[n, D]`: the unit of the MMD's kernels."""
+def _bandwidth(real: Array) -> Array:
     d = squared_distances(real, real)
     n = d.shape[0]
     off = jnp.where(jnp.eye(n, dtype=bool), jnp.nan, d)
     return jnp.maximum(jnp.nanmedian(off), 1e-12)
 
 
-@jax.jit
-def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
+def mmd(real: Any, fake: Any, scale: Any) -> Estimate:
     """Squared maximum mean discrepancy, unbiased, with its standard error (Gretton et al. 2012, JMLR 13, lemma 6).
 
     The kernel is the mean of three Gaussians exp(−‖x − y‖²/(2 h)) with h = ¼, 1 and 4 times `scale`. 0 for equal laws;
@@ -43,8 +60,18 @@ def mmd(real: Array, fake: Array, scale: Array) -> Estimate:
         real: `[n, D]`.
         fake: `[n, D]`, as many.
         scale: scalar, from `bandwidth`.
-    """
 
+    Raises:
+        InputError: no arrays of real numbers, or of other shapes, or not as many of both.
+    """
+    check_rows(2, real=real, fake=fake)
+    if len(real) != len(fake):
+        raise InputError(f"there are {len(real)} reals and {len(fake)} fakes; give as many of both")
+    return _mmd(real, fake, scale)
+
+
+@jax.jit
+def _mmd(real: Array, fake: Array, scale: Array) -> Estimate:
     def kernel(x: Array, y: Array) -> Array:
         return gaussian_kernel(squared_distances(x, y), scale, jnp.exp)
 

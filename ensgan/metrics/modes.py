@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import rel_entr
 
+from ensgan.metrics.checks import as_numbers
 from ensgan.types import InputError
 
 
@@ -36,10 +37,8 @@ def mode_scores(x: np.ndarray, centers: np.ndarray, std: float, weights: np.ndar
     Raises:
         InputError: samples of another shape than the centers, or none.
     """
-    x, centers = np.asarray(x), np.asarray(centers)
-    if {x.dtype.kind, centers.dtype.kind} & set("OUSc"):
-        raise InputError(f"samples are {x.dtype} and centers {centers.dtype}; expected real numbers")
-    if x.ndim != 2 or centers.ndim != 2 or not len(x) or x.shape[1] != centers.shape[1]:
+    x, centers = as_numbers(x, "samples"), as_numbers(centers, "centers")
+    if x.ndim != 2 or centers.ndim != 2 or not x.size or not centers.size or x.shape[1] != centers.shape[1]:
         raise InputError(f"samples are {list(x.shape)} and centers {list(centers.shape)}; expected [n, D] and [K, D]")
     distance = np.sqrt(((x[:, None] - centers[None]) ** 2).sum(-1))
     nearest, radius = distance.argmin(1), distance.min(1)

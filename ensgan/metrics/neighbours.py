@@ -61,7 +61,7 @@ def from_distances(
     )
 
 
-def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
+def coverage(real: Any, fake: Any, k: int = 5) -> float:
     """Share of reals whose k-nearest-neighbour ball holds at least one fake (Naeem et al. 2020, arXiv 2002.09797),
     in float32 for samples of many dimensions.
 
@@ -71,14 +71,14 @@ def coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> float:
         k: which neighbour sets the radius.
 
     Raises:
-        InputError: arrays of other shapes, no more than k reals, or no fakes.
+        InputError: arrays of other shapes, numbers that are not finite, no more than k reals, or no fakes.
     """
-    if np.ndim(real) != 2 or np.ndim(fake) != 2 or real.shape[1] != fake.shape[1]:
-        raise InputError(f"reals are {list(np.shape(real))} and fakes {list(np.shape(fake))}; give [n, D] and [m, D]")
-    if not 1 <= k < len(real) or not len(fake):
+    real, fake = check_pair(real, fake, 1)
+    if not 1 <= k < len(real):
         raise InputError(f"there are {len(real)} reals and {len(fake)} fakes; give more than {k} and at least 1")
-    own = np.array(squared_distances(jnp.asarray(real), jnp.asarray(real)))
+    x, y = jnp.asarray(real), jnp.asarray(fake)
+    own = np.array(squared_distances(x, x))
     np.fill_diagonal(own, -np.inf)  # itself, whatever rounding left of 0
     radius = np.partition(own, k, axis=1)[:, k]
-    nearest = np.asarray(squared_distances(jnp.asarray(real), jnp.asarray(fake))).min(axis=1)
+    nearest = np.asarray(squared_distances(x, y)).min(axis=1)
     return float((nearest <= radius).mean())

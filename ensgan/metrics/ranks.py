@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from ensgan.metrics.checks import check_row
 from ensgan.types import Array
 
 
@@ -20,7 +21,11 @@ def placements(real_N: Array, fake_M: Array) -> tuple[Array, Array]:
 
     Returns:
         `[n]` and `[m]`, in [0, 1].
+
+    Raises:
+        InputError: no arrays of real numbers, or of other shapes.
     """
+    check_row(real_N=real_N, fake_M=fake_M)
 
     def below(sorted_scores: Array, scores: Array) -> Array:
         left = jnp.searchsorted(sorted_scores, scores, side="left")

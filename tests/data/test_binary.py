@@ -6,6 +6,7 @@ from archive_files import packed, unpacked
 from known_files import mat
 from scipy.io import savemat
 
+from ensgan.data import binary
 from ensgan.data.binary import cifar, content, stl10, svhn
 from ensgan.types import InputError
 
@@ -100,3 +101,10 @@ def test_the_digit_that_svhn_calls_10_is_0(tmp_path):
         savemat(tmp_path / "b.mat", whole | change)
         with pytest.raises(InputError, match=r"is not a file of SVHN: expected pixels X \[32, 32, 3, n\]"):
             svhn(tmp_path / "b.mat")
+
+
+def test_damage_that_ends_the_reader_does_not_end_this_process(tmp_path, monkeypatch):
+    (tmp_path / "a.mat").write_bytes(mat())
+    monkeypatch.setattr(binary, "_TRY", "import os; os.abort()")
+    with pytest.raises(InputError, match=r"a\.mat is damaged, and ends the process that reads it; download it again"):
+        svhn(tmp_path / "a.mat")

@@ -75,3 +75,65 @@ def test_reals_and_fakes_fit_together():
     with pytest.raises(InputError, match="there are 1 fakes; this needs at least 2"):
         check_pair(real, fake[:1])
     check_pair(real[:1], fake[:1], least=1, equal=True)
+
+
+BAD = {
+    "a number": np.float32(1),
+    "nothing": None,
+    "no samples": REAL[:0],
+    "no features": REAL[:, :0],
+    "texts": np.array([["a", "b"]] * 9),
+    "rows of different lengths": [[1.0, 2.0], [3.0]],
+    "complex numbers": REAL + 1j,
+    "three axes": REAL[:, None],
+}
+OF_TWO = {
+    **{
+        name: getattr(metrics, name) for name in ("coverage", "copying", "kid", "neighbours", "sinkhorn", "wasserstein")
+    },
+    "mmd": lambda real, fake: metrics.mmd(real, fake, 1.0),
+    "sliced_wasserstein": metrics.sliced_wasserstein,
+    "squared_distances": metrics.squared_distances,
+    "placements": metrics.placements,
+}
+OF_ONE = {
+    **{name: getattr(metrics, name) for name in ("bandwidth", "duplicate_radius", "moments", "inception_score")},
+    "duplicates": lambda x: metrics.duplicates(x, 0.1),
+    "mode_scores": lambda x: metrics.mode_scores(x, REAL[:3], 0.1),
+    "centers": lambda x: metrics.mode_scores(REAL, x, 0.1),
+    "class_scores": lambda x: metrics.class_scores(x, np.ones(3) / 3),
+    "law": lambda x: metrics.class_scores(np.arange(3), x),
+    "class_floor": lambda x: metrics.class_floor(x, 100),
+}
+POSSIBLE = {("duplicates", "no features")}  # all points of no dimension are equal
+
+
+@pytest.mark.parametrize("name", [*OF_TWO, *OF_ONE])
+def test_whatever_is_no_samples_is_refused(name):
+    for kind, wrong in BAD.items():
+        if (name, kind) in POSSIBLE:
+            continue
+        for call in (
+            (lambda f=OF_TWO[name], x=wrong: f(x, REAL), lambda f=OF_TWO[name], x=wrong: f(REAL, x))
+            if name in OF_TWO
+            else (lambda f=OF_ONE[name], x=wrong: f(x),)
+        ):
+            with pytest.raises(InputError):
+                call()
+
+
+def test_a_law_sums_to_1():
+    with pytest.raises(InputError, match=r"law is \[2\] with sum 0.9; expected shares \[K\] with sum 1"):
+        metrics.class_floor(np.array([0.4, 0.5]), 10)
+    with pytest.raises(InputError, match="num is 0; expected at least 1 sample"):
+        metrics.class_floor(np.array([0.5, 0.5]), 0)
+
+
+def test_an_mmd_has_as_many_of_both():
+    with pytest.raises(InputError, match=r"there are 60 reals and 50 fakes; give as many of both"):
+        metrics.mmd(REAL, REAL[:50], 1.0)
+
+
+def test_coverage_of_nan_is_no_number():
+    with pytest.raises(InputError, match="60 of 60 fakes hold NaN or infinite numbers"):
+        metrics.coverage(REAL, np.full_like(REAL, np.nan))
