@@ -39,7 +39,7 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
     if choice == "mixture":
         stored = records.load_selection(directory, game.M)
         if stored is not None and stored.step == int(state.step):
-            return stored.weights, f"the mixture {stored.method} of {game.M} generators, from selection.json"
+            return stored.weights, f"the mixture {stored.method} of {game.M} generators (selection.json)"
         if stored is not None:
             print(
                 f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so that mixture "
@@ -56,7 +56,7 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
         if game.members == "parts":
             text = f"generator {best} covers {coverage[best]:.0%} of held-out reals, the mixture {coverage[-1]:.0%}"
             print(text, file=sys.stderr)
-        return np.eye(game.M)[best], f"generator {best}, the best"
+        return np.eye(game.M)[best], f"generator {best} (the best)"
     kind, _, index = choice.partition(":")
     if kind != "member":
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")

@@ -60,9 +60,7 @@ def doctor(*, quick: bool = False) -> None:
     print(f"{'free here':<18} {free:,.1f} GiB")
     for name, folder in (("compiled programs", compiled.folder_of_machine()), ("downloaded data", downloads.cache())):
         print(f"{name:<18} {folder} ({_size(folder)})")
-    print(
-        f"{'decoded images':<18} {decoded.folder()} ({_size(decoded.folder())} of these; remove the folder at any time)"
-    )
+    print(f"{'decoded images':<18} {decoded.folder()} ({_size(decoded.folder())}; safe to remove)")
     for name in sorted(os.environ):
         if name.startswith(VARIABLES):
             print(f"{'variable':<18} {name}={os.environ[name]}")

@@ -160,9 +160,9 @@ def _describe(run: Opened, judge: Judge, how: str) -> None:
     count = len(combine.judges(run.game, run.state))
     some = "" if count == run.game.N else f"{count} of "
     print(
-        f"judge: {judge.rule} of {some}{run.game.N} discriminators, {how}; on the other half of both, before and "
-        f"after: Brier score {before.brier:.4f} {after.brier:.4f}, calibration error {before.error:.4f} "
-        f"{after.error:.4f}, Z {before.z:.1f} {after.z:.1f}",
+        f"judge: {judge.rule} of {some}{run.game.N} discriminators, {how}; on the other half of both, before → "
+        f"after: Brier score {before.brier:.4f} → {after.brier:.4f}, calibration error {before.error:.4f} → "
+        f"{after.error:.4f}, Dawid's Z {before.z:.1f} → {after.z:.1f}",
         file=sys.stderr,
         flush=True,
     )
@@ -177,6 +177,8 @@ def _describe(run: Opened, judge: Judge, how: str) -> None:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples of a file, and their labels if it has any; refined ones may be no pixels."""
+    if path.is_dir():
+        raise InputError(f"--input {path} is a folder; give a file, such as `ensgan sample RUN --out x.npz` writes")
     found = arrays.read_npz(path)
     x = checks.checked_samples(found.x, f"samples in {path}")
     return dequantized(x, np.random.default_rng(0), 256), found.label

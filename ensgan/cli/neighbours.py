@@ -62,7 +62,7 @@ def neighbours(
     else:
         rows = np.concatenate([x[:, None], there.x], axis=1)
         save_picture(Path(out), rows.reshape(-1, *x.shape[1:]), None, columns=nearest + 1)
-    print(f"{counted(num, 'sample')} from {text}, each in front of its nearest training samples ({nearest}): {out}")
+    print(f"{counted(num, 'sample')} from {text}, each with its {counted(nearest, 'nearest training sample')}: {out}")
     ours, usual = np.median(there.distance[:, 0]), np.median(there.usual)
     print(
         f"median distance to the nearest training sample: {ours:.4g}, that of {len(there.usual)} held-out reals "

@@ -13,6 +13,7 @@ from ensgan.types import InputError, unknown
 AXES = {"flops": "FLOPs", "steps": "steps", "seconds": "seconds of training"}
 HIGHER = ("precision", "recall", "density", "coverage", "modes", "hq")  # of all others, the lower is better
 UNDIRECTED = ("spread",)  # 1 is right
+NEAR = 0.01  # share of a position by which a first or last score may miss it: pairings differ by a few FLOPs a step
 
 
 class Curve(NamedTuple):
@@ -27,12 +28,13 @@ class Curve(NamedTuple):
     values: Mapping[str, np.ndarray]
 
     def at(self, metric: str, axis: str, position: float) -> float:
-        """The value at a position of an axis, interpolated between scores; NaN outside of them."""
+        """The value at a position of an axis, interpolated between scores; NaN more than 1 % outside of them."""
         x, y = self.axes[axis], self.values.get(metric, np.zeros(0))
         if len(y) == 0:
             return np.nan
-        there = np.isfinite(y)
-        return float(np.interp(position, x[there], y[there], left=np.nan, right=np.nan)) if there.any() else np.nan
+        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+        known = len(x) and x[0] - NEAR * position <= position <= x[-1] + NEAR * position
+        return float(np.interp(position, x, y)) if known else np.nan
 
 
 class Contender(NamedTuple):

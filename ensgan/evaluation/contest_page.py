@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ensgan.evaluation.contest import AXES, Contender, Contest, Line
-from ensgan.evaluation.contest_text import heading, sentences
+from ensgan.evaluation.contest_text import heading, sentences, shown
 from ensgan.metrics.seeds import band
 from ensgan.reporting.colors import member_color
 from ensgan.reporting.figures import Band, bands
@@ -16,11 +16,11 @@ def contest_page(found: Contest) -> str:
     """One self-contained HTML page."""
     names = [side.name for side in found.contenders]
     colors = [member_color(k) for k in range(len(names))]
-    means = table(("", *names), [(line.title, *map(str, line.means)) for line in found.lines])
+    means = table(("", *names), [(line.title, *map(shown, line.means)) for line in found.lines])
     tables = [means]
     if len(names) > 1:
         rows = [
-            (f"{line.title}: {name} − {names[0]}", f"{each.interval}", str(each.interval.num), _yes(each.carried))
+            (f"{line.title}: {name} − {names[0]}", shown(each.interval), str(each.interval.num), _yes(each.carried))
             for line in found.lines
             for name, each in zip(names, line.differences, strict=True)
             if each is not None

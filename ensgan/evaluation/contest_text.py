@@ -6,7 +6,7 @@ import csv
 import io
 
 from ensgan.evaluation.contest import AXES, Contest, verdict
-from ensgan.metrics.seeds import FEWEST
+from ensgan.metrics.seeds import FEWEST, Interval
 
 
 def describe(found: Contest) -> str:
@@ -79,8 +79,12 @@ def sentences(found: Contest) -> list[str]:
 def _rows(found: Contest) -> list[list[str]]:
     """The table as cells: a row for each metric, a column for each side."""
     head = ["", *(f"{side.name} ({_seeds(len(side.runs))})" for side in found.contenders)]
-    cell = lambda mean: str(mean) if mean.num else "not defined"
-    return [head, *([line.title, *map(cell, line.means)] for line in found.lines)]
+    return [head, *([line.title, *map(shown, line.means)] for line in found.lines)]
+
+
+def shown(mean: Interval) -> str:
+    """A mean with its interval, as a cell of a table."""
+    return str(mean) if mean.num else "not defined"
 
 
 def _seeds(count: int) -> str:

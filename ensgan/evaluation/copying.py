@@ -200,7 +200,7 @@ def _sentences(table: CopyTable, run: str) -> list[str]:
         )
     else:
         lines.append(
-            f"no sign of copies: nobody is nearer to training samples than held-out reals are ({level}; about "
+            f"no sign of copies: none is nearer to training samples than held-out reals are ({level}; about "
             f"{table.smallest:.0%} of pairs would be a sign, and a perfect generator has 50%)"
         )
     if table.near:

@@ -57,16 +57,16 @@ def describe_scores(scores: Any, split: str = "select") -> str:
 
 def describe_refinement(table: Any, method: str) -> str:
     """The effect of refinement, with a warning where it made samples worse."""
-    mmd = ", ".join(f"{value:.5f} ± {error:.5f}" for value, error in table.mmd)
+    mmd = " → ".join(f"{value:.5f} ± {error:.5f}" for value, error in table.mmd)
     line = (
-        f"against {table.num} held-out reals, as they come and refined: precision {table.precision[0]:.3f} "
-        f"{table.precision[1]:.3f}, coverage {table.coverage[0]:.3f} {table.coverage[1]:.3f}, squared MMD {mmd}"
+        f"against {table.num} held-out reals, as they come → refined: precision {table.precision[0]:.3f} → "
+        f"{table.precision[1]:.3f}, coverage {table.coverage[0]:.3f} → {table.coverage[1]:.3f}, squared MMD {mmd}"
     )
     if table.modes is not None:
         before, after = table.modes
         line += (
-            f", modes {before.modes:.0f} {after.modes:.0f}, high quality {before.hq:.3f} {after.hq:.3f}, KL "
-            f"{before.kl:.4f} {after.kl:.4f}, spread {before.spread:.2f} {after.spread:.2f}"
+            f", modes {before.modes:.0f} → {after.modes:.0f}, high quality {before.hq:.3f} → {after.hq:.3f}, KL "
+            f"{before.kl:.4f} → {after.kl:.4f}, spread {before.spread:.2f} → {after.spread:.2f}"
         )
         if math.isnan(before.kl) or math.isnan(after.kl):
             line += " (nan is not defined, because no sample is near a mode)"

@@ -30,7 +30,8 @@ def placements(real_N: Array, fake_M: Array) -> tuple[Array, Array]:
     def below(sorted_scores: Array, scores: Array) -> Array:
         left = jnp.searchsorted(sorted_scores, scores, side="left")
         right = jnp.searchsorted(sorted_scores, scores, side="right")
-        return (left + right) / (2.0 * sorted_scores.shape[0])
+        # Compiled, it is a product with the rounded reciprocal, which may be above 1.
+        return jnp.minimum((left + right) / (2.0 * sorted_scores.shape[0]), 1.0)
 
     return below(jnp.sort(fake_M), real_N), 1.0 - below(jnp.sort(real_N), fake_M)
 
@@ -45,7 +46,7 @@ def auc_with_placements(fake_MNn: Array, real_Nn: Array) -> tuple[Array, Array, 
     """`fool` `[M, N]` and the placements of reals `[M, N, n]` and of fakes `[M, N, n]`, as shares that fool."""
     above = jax.vmap(jax.vmap(placements), in_axes=(None, 0))  # over discriminators, then generators
     detect_r, detect_f = above(real_Nn, fake_MNn)
-    return (1.0 - detect_r).mean(-1), 1.0 - detect_r, 1.0 - detect_f
+    return jnp.minimum((1.0 - detect_r).mean(-1), 1.0), 1.0 - detect_r, 1.0 - detect_f
 
 
 @jax.jit

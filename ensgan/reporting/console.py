@@ -142,7 +142,7 @@ def strain(speed: dict[str, Any]) -> str:
     """What of its device a run uses, from the `speed` of a record; empty where nothing is known."""
     found = []
     if (share := speed.get("share_of_product")) is not None:
-        found.append(f"{share:.0%} of a matrix product")
+        found.append(f"{share:.0%} of the speed of a matrix product")
     if (peak := speed.get("peak_bytes")) is not None:
         found.append(f"{in_bytes(peak)} at most")
     return "".join(f", {each}" for each in found)

@@ -56,8 +56,9 @@ def write_report(run_dir: str | Path) -> Path:
         Section("Versions", tables=[table(("", "version"), [(k, str(v)) for k, v in versions.items()])], folded=True),
     ]
     title = str(config.get("name") or files.folder.resolve().name)
-    facts = _facts(config, train, scores, clock, versions)
     data = _json(files.data, strict=False)
+    facts = {"data": str(data["name"])} if "name" in data else {}
+    facts |= _facts(config, train, scores, clock, versions)
     if law := data.get("class_law"):
         facts["classes"] = str(law["text"])
     for change in data.get("changes", ()):

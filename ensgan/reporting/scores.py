@@ -44,7 +44,7 @@ def _matrix(scores: list[Record]) -> Section | None:
     )
     pair = [
         drawing(heat_map(fool[-1]), f"score matrix of {M} generators and {N} discriminators", "Now", now),
-        drawing(course(steps, fool), "course of every entry of the score matrix", "Course", then),
+        drawing(course(steps, fool), "every entry of the score matrix over time", "Over time", then),
     ]
     return Section("Who fools whom", figures=pair, layout="pair" if N <= 8 else "stack")
 

@@ -83,13 +83,13 @@ def speed_sentences(train: list[Record]) -> list[str]:
         found.append(f"{np.median(values['samples_per_second']):,.0f} samples per second")
     if values["flops_per_second"]:
         found.append(f"{np.median(values['flops_per_second']) / 1e9:,.3g} GFLOP/s")
-    text = f"In the middle of all records: {' and '.join(found)}" if found else ""
+    text = f"Median over all records: {' and '.join(found)}" if found else ""
     if text and values["share_of_product"]:
         share = f"{np.median(values['share_of_product']):.0%}"
         text += f", {share} of what a product of large matrices reached on this device when the run began"
     sentences = [f"{text}."] if text else []
     if values["peak_bytes"]:
-        sentences.append(f"At most {in_bytes(max(values['peak_bytes']))} of memory were in use.")
+        sentences.append(f"At most {in_bytes(max(values['peak_bytes']))} of memory was in use.")
     return sentences
 
 

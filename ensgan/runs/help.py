@@ -176,7 +176,7 @@ def _row(action: Any, brief: bool = False) -> tuple[str, str]:
     if not action.option_strings:
         name = action.dest.upper()
     else:
-        name = f"{action.option_strings[0]} {_value(action)}".rstrip()
+        name = f"{action.option_strings[0].removesuffix('_')} {_value(action)}".rstrip()
     text = " ".join((action.help or "").replace("%%", "%").split()).rstrip(".")
     here = re.search(r" \(here: (.*?)\)", text)
     text = text.replace(here[0], "") if here else text

@@ -40,7 +40,7 @@ def test_a_mixture_says_what_it_is(tmp_path, mixture, text):
 def test_a_choice_of_this_step_is_taken_and_another_is_named(tmp_path, capsys):
     chosen(tmp_path, 4)
     found, text = choices.weights("mixture", run(tmp_path))
-    assert (found.tolist(), text) == ([0, 0, 1], "the mixture single of 3 generators, from selection.json")
+    assert (found.tolist(), text) == ([0, 0, 1], "the mixture single of 3 generators (selection.json)")
     assert choices.weights("mixture", run(tmp_path, step=5))[1] == "the uniform mixture of 2 of 3 generators"
     assert "selection.json is of step 4 and the run at step 5, so that mixture is not used" in capsys.readouterr().err
 
@@ -57,7 +57,7 @@ def test_the_best_is_that_of_the_log(tmp_path, monkeypatch, capsys):
     here = run(tmp_path, members="complete")
     here.config = None
     found, text = choices.weights(None, here)
-    assert (found.tolist(), text) == ([0, 1, 0], "generator 1, the best")
+    assert (found.tolist(), text) == ([0, 1, 0], "generator 1 (the best)")
     assert capsys.readouterr().err == ""
     here.game.members = "parts"
     choices.weights("best", here)

@@ -58,7 +58,7 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     assert re.search(r"60 samples from .*refined by obrs \(acceptance [23]\d\.\d%.*effective sample size \d+", out)
     assert "judge: stacking of 2 discriminators" in err
     assert "refined 60 of 60 samples" in err
-    assert re.search(r"against 60 held-out reals, as they come and refined: precision \d.*squared MMD -?\d", out)
+    assert re.search(r"against 60 held-out reals, as they come → refined: precision \d.*squared MMD -?\d", out)
     assert np.load(made)["x"].shape == (60, 2)
     assert cli.main(["judge", run, "--input", str(made), "--out", str(scored), "--from", "mixture"]) == 0
     out = capsys.readouterr().out

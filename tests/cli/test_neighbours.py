@@ -11,10 +11,12 @@ def test_each_sample_stands_beside_its_nearest_training_samples(digits, tmp_path
     monkeypatch.chdir(tmp_path)
     for ending in ("png", "npz"):
         assert cli.main(["sample", digits, "--nearest", "2", "--num", "3", "--out", f"nearest.{ending}"]) == 0
-    found = np.load("nearest.npz")
-    assert found["nearest"].shape == (3, 2, 8, 8, 1)
-    assert (np.diff(found["distance"], axis=1) >= 0).all()
-    assert "that of 179 held-out reals" in capsys.readouterr().out
+    with np.load("nearest.npz") as found:
+        assert found["nearest"].shape == (3, 2, 8, 8, 1)
+        assert (np.diff(found["distance"], axis=1) >= 0).all()
+    said = capsys.readouterr().out
+    assert ", each with its 2 nearest training samples: nearest.png\n" in said
+    assert "that of 179 held-out reals" in said
     with Image.open("nearest.png") as picture:
         assert min(picture.size) > 20
 

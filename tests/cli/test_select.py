@@ -61,7 +61,7 @@ def test_select_chooses_what_sample_and_evaluate_take(ring, capsys, tmp_path, mo
         monkeypatch.setattr(evaluate, name, lambda *a, call=call, **o: used.append(o["weights"]) or call(*a, **o))
     assert cli.main(["evaluate", str(run), "--repeats", "0"]) == 0
     out = capsys.readouterr().out
-    assert "--from mixture` draws from: the mixture single of 2 generators, from selection.json" in out
+    assert "--from mixture` draws from: the mixture single of 2 generators (selection.json)" in out
     np.testing.assert_array_equal(used, 3 * [record["weights"]["single"]])
     assert cli.main(["select", str(run)]) == 0
     record = read_json(file)

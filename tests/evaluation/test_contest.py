@@ -32,6 +32,17 @@ def test_outside_of_the_scores_nothing_is_known():
     assert np.isnan(one.at("kid", "steps", 15.0))
 
 
+def test_sides_whose_steps_differ_by_a_few_flops_are_compared_at_their_only_score():
+    one, other = (Contender(name, {0: curve(30, value)}, {}) for name, value in (("one", 1.0), ("other", 2.0)))
+    for side_of, flops in ((one, 60.0), (other, 60.003)):
+        side_of.runs[0].axes["flops"][:] = flops
+        side_of.runs[0].values["frechet"][:2] = np.nan
+    line = contest([one, other], TITLES).lines[0]
+    assert [mean.mean for mean in line.means] == [1.0, 2.0]
+    assert line.lacking == ["", ""]
+    assert np.isnan(one.runs[0].at("frechet", "flops", 59.0))
+
+
 def test_a_side_without_a_score_at_the_common_work_is_said():
     early, late = side("early", [1.0]), Contender("late", {0: curve(30, 1.0)}, {})
     late.runs[0].axes["flops"][:] += 100

@@ -41,5 +41,6 @@ def test_seeds_that_a_side_lacks_and_values_that_nobody_has_leave_gaps():
     never.runs[7].values["frechet"][:] = np.nan
     page = Page(contest_page(contest([side("a", [1.0]), never], TITLES)))
     assert "–" in page.text
+    assert page.text.count("not defined") >= 3  # its mean, the difference, and in words
     uneven = Contender("c", {0: curve(30, 1.0), 1: curve(40, 1.0)}, {})
     assert len(Page(contest_page(contest([uneven], TITLES))).images) == 3

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ensgan.metrics import placements
+from ensgan.metrics.ranks import auc_with_placements
 
 
 def test_placements_by_hand_with_ties():
@@ -22,3 +23,14 @@ def test_their_mean_is_the_auc_over_all_pairs():
     by_real, by_fake = placements(jnp.asarray(r), jnp.asarray(s))
     assert float(by_real.mean()) == pytest.approx(brute, abs=1e-6)
     assert float(by_fake.mean()) == pytest.approx(brute, abs=1e-6)
+
+
+@pytest.mark.parametrize("num", [20, 41, 90])
+def test_compiled_shares_stay_between_0_and_1(num):
+    low, high = jnp.zeros(num), jnp.ones(num)
+    for fake, real, want in ((low, high, 0.0), (high, low, 1.0)):
+        for share in auc_with_placements(fake[None, None], real[None]):
+            found = np.asarray(share)
+            assert (found >= 0).all() and (found <= 1).all()
+            assert not np.signbit(found).any()
+            np.testing.assert_allclose(found, want, atol=1e-6)

@@ -50,7 +50,8 @@ def test_rates_are_differences_of_counts():
 
 def test_a_line_tells_what_of_the_device_is_used():
     assert (
-        strain({"share_of_product": 0.254, "peak_bytes": 2_345_000_000}) == ", 25% of a matrix product, 2.35 GB at most"
+        strain({"share_of_product": 0.254, "peak_bytes": 2_345_000_000})
+        == ", 25% of the speed of a matrix product, 2.35 GB at most"
     )
     assert strain({"peak_bytes": 512_000_000}) == ", 512 MB at most"
     assert strain({}) == ""

@@ -54,6 +54,12 @@ def test_report_early_in_a_run(tmp_path):
     assert "Loss of every generator" in page.text
 
 
+def test_report_names_the_data(tmp_path):
+    folder = make_run(tmp_path / "run")
+    (folder / "data.json").write_text('{"name": "my shapes"}')
+    assert "datamy shapes" in report(folder)[1].text
+
+
 def test_report_escapes_what_users_write(tmp_path):
     text, page = report(make_run(tmp_path / "run", name="<script>alert('&')</script>"))
     assert "<script" not in text

@@ -26,7 +26,7 @@ def test_the_time_of_a_run_is_divided():
     ]
     assert [width for _, width in section.bar] == ["10.00%", "25.00%", "15.00%", "20.00%", "5.00%", "0.00%", "25.00%"]
     assert "2,000 samples per second and 2 GFLOP/s, 20% of what a product of large matrices" in section.notes[0]
-    assert section.notes[0].endswith("At most 500 MB of memory were in use.")
+    assert section.notes[0].endswith("At most 500 MB of memory was in use.")
     assert time_sections({}, []) == []
     (old,) = time_sections({"train": 1.0, "total": 2.0}, [{"speed": None}, {"speed": {"peak_bytes": None}}])
     assert [cells[0] for _, cells in old.tables[0].rows] == [
@@ -71,12 +71,12 @@ def test_speeds_are_medians_and_the_share_needs_one():
     assert speed_sentences([]) == []
     assert speed_sentences([speed(share_of_product=0.5)]) == []  # of nothing that is said
     assert speed_sentences([speed(samples_per_second=n) for n in (100, 1000, 3000)]) == [
-        "In the middle of all records: 1,000 samples per second."
+        "Median over all records: 1,000 samples per second."
     ]
     assert speed_sentences([speed(flops_per_second=2e12, share_of_product=0.25), speed(peak_bytes=2e9)]) == [
-        "In the middle of all records: 2e+03 GFLOP/s, 25% of what a product of large matrices reached on this device "
+        "Median over all records: 2e+03 GFLOP/s, 25% of what a product of large matrices reached on this device "
         "when the run began.",
-        "At most 2 GB of memory were in use.",
+        "At most 2 GB of memory was in use.",
     ]
 
 

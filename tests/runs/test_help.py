@@ -132,3 +132,12 @@ def test_the_short_help_has_one_line_for_each_flag_that_a_beginner_needs(parser)
     assert "--batch-size" not in text
     assert "--set pairing.lam=1,2 --seeds 0-4" in text  # the example of a command that takes several settings
     assert "`ensgan thing --help-all` lists all flags" in text
+
+
+def test_columns_are_aligned_for_names_that_python_reserves():
+    """A parameter `from_` is the flag `--from`."""
+    plain = argparse.ArgumentParser(prog="x")
+    plain.add_argument("--from_", help="one")
+    plain.add_argument("--long_", help="two")
+    lines = [line for line in command_help(plain, "Words.").splitlines() if line.startswith("  --")]
+    assert [line.index(word) for line, word in zip(lines, ("one", "two"), strict=True)] == [36, 36]
