@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ensgan.data.source import LEAST
+from ensgan.reporting.files import RunFiles
 from ensgan.types import InputError
 
 CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
@@ -36,6 +37,14 @@ def check_out(out: Path, *endings: str, folder: bool = False) -> None:
         raise InputError(f"--out is {out}; give a name that ends in {' or '.join(endings)}{also}")
     if not out.absolute().parent.is_dir():
         raise InputError(f"--out is {out}, but the folder {out.absolute().parent} does not exist; make it first")
+    check_spares(out)
+
+
+def check_spares(out: Path) -> None:
+    """Raises InputError where `--out` would replace a file that a run keeps for itself."""
+    files = RunFiles(out.absolute().parent)
+    if files.config.is_file() and out.name in files.names():
+        raise InputError(f"--out is {out}, a file of the run in that folder; give another name, such as my_{out.name}")
 
 
 def check_folder(out: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from pathlib import Path, PurePosixPath
 
+from ensgan.cli.checks import check_spares
 from ensgan.cli.places import place_of
 from ensgan.data.stores import is_address
 from ensgan.evaluation.contest import AXES, Contest, contest
@@ -53,6 +54,7 @@ def _compared(runs: list[str], over: str, metrics: str | None, out: str | None) 
     for file in files:
         if file.suffix not in FORMS:
             raise InputError(f"--out is {file}; its ending says the form, one of: {', '.join(FORMS)}")
+        check_spares(file)
     print(describe(found))
     write(found, files)
 

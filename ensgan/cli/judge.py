@@ -197,9 +197,12 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples and labels that fit the discriminators of a run."""
     game, names = found.game, choices.class_names(found)
-    if len(x) == 0 or x.shape[1:] != game.sample_shape:
+    if len(x) == 0:
+        raise InputError(f"{path} holds no samples; give a file with at least one")
+    if x.shape[1:] != game.sample_shape:
         raise InputError(
-            f"{path} has samples of shape {list(x.shape)}; this run judges samples of shape {list(game.sample_shape)}"
+            f"{path} has samples of shape {list(x.shape[1:])}; this run judges samples of shape "
+            f"{list(game.sample_shape)}"
         )
     if found.source.columns is not None:
         x = found.source.columns.scaled(x)

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from ensgan.types import printable
 
 CALLED: dict[str, str] = {}  # folders of this machine, and the addresses that are worked on there
-PLAIN = str.maketrans({"−": "-", "–": "-", "×": "x", "·": "."})  # where an encoding lacks them
+PLAIN = str.maketrans({"−": "-", "–": "-", "×": "x", "·": ".", "→": "->"})  # where an encoding lacks them
 
 
 class Patient(io.FileIO):

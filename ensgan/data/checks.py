@@ -37,7 +37,7 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
     x = as_array(x, what)
     seen = f"{what} is {x.dtype} {list(x.shape)}"
     if x.dtype != np.uint8 and not jnp.issubdtype(x.dtype, np.floating):
-        raise InputError(f"{seen}; expected uint8 images or float32 samples; convert it")
+        raise InputError(f"{seen}; expected uint8 images or float32 samples; {_instead(x)}")
     if x.ndim not in (3, 4) and not (x.ndim == 2 and x.dtype != np.uint8):
         raise InputError(f"{seen}; expected images [n, H, W] or [n, H, W, C], or float points [n, D]")
     if x.ndim == 3:
@@ -56,6 +56,24 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
         most = np.abs(x).max()
         raise InputError(f"{what} holds values as large as {most:g}; float32 ends at 3.4e+38; rescale or remove them")
     return small
+
+
+def _instead(x: np.ndarray) -> str:
+    """How values of another type become samples."""
+    if x.dtype.kind == "b":
+        return "convert them with x.astype(np.uint8) * 255 for images, or x.astype(np.float32) for points"
+    if x.dtype.kind not in "iu" or not x.size:
+        return "convert it"
+    low, high = int(x.min()), int(x.max())
+    if x.ndim == 2:
+        return "convert points with x.astype(np.float32)"
+    if low >= 0 and high <= 255:
+        return "convert it with x.astype(np.uint8)"
+    ends = "0,65535" if low >= 0 and 2**15 <= high < 2**16 else f"{min(low, 0)},{high}"
+    return (
+        f"its values {low} to {high} do not fit into uint8: convert it with x.astype(np.float32), and give the values "
+        f"of black and white, such as --data.range {ends}"
+    )
 
 
 def _channels(shape: tuple[int, ...]) -> str:

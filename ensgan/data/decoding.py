@@ -14,6 +14,7 @@ import numpy as np
 from ensgan.data.limits import check_fits
 from ensgan.types import InputError
 
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
 ORIENTATION = 0x0112  # the tag of EXIF; 5 to 8 exchange width and height
 
 
@@ -108,13 +109,17 @@ def opened(file: Any) -> Any:
         if isinstance(file, Path) and file.exists() and not file.is_file():
             raise OSError("it is a pipe or a device, which may never end")
         content = file if isinstance(file, Path) else file.open()
-        return Image.open(content, formats=("PNG", "JPEG", "BMP", "WEBP", "GIF"))
+        return Image.open(content, formats=FORMATS)
     except Exception as error:  # as above
         raise _not_read(file, error) from error
 
 
 def _not_read(file: Any, error: Exception) -> InputError:
+    from PIL import UnidentifiedImageError
+
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # whose text repeats the name, or the address of an object
+        reason = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or is broken"
     return InputError(
         f"{file} cannot be read as an image ({reason}); repair it or move it elsewhere, or let a run go on without it: "
         "--data.skip-broken (skip_broken=True in Python)"

@@ -91,7 +91,7 @@ def _different(x: np.ndarray) -> int:
 def lines(name: str, known: Facts) -> list[str]:
     """Two lines about what was read, and one more for each thing that may be a mistake."""
     kind = "samples"
-    shape = f"{known.shape[0]} numbers each" if len(known.shape) == 1 else ""
+    shape = f"{known.shape[0]} number{'s' * (known.shape[0] != 1)} each" if len(known.shape) == 1 else ""
     if len(known.shape) == 3:
         height, width, channels = known.shape
         kind = "images"

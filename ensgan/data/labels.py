@@ -13,6 +13,8 @@ from ensgan.types import InputError
 
 Classes = int | Sequence[str] | None  # how many classes, or their names in order; None is as many as labels differ
 SHOWN = 10  # names in messages
+LONGEST = 200  # characters of a name in messages
+ENDS = {ord(each): ascii(each)[1:-1] for each in "\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
 
 
 def natural(text: str) -> tuple[list[Any], str]:
@@ -22,10 +24,16 @@ def natural(text: str) -> tuple[list[Any], str]:
 
 
 def some(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and how many more there are; all in one line, and long ones cut."""
     names = list(names)
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return ", ".join(map(_short, names[:shown])) + more
+
+
+def _short(name: str) -> str:
+    """A name with escapes in place of ends of lines, and without the middle of a long one."""
+    name = name.translate(ENDS)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}...{name[-LONGEST // 2 :]}"
 
 
 def map_labels(label: Any, num: int, what: str, classes: Classes = None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -64,13 +72,25 @@ def plain_labels(label: Any, num: int, what: str) -> np.ndarray:
     """Labels as an array of integers or of str, `[num]`. Raises InputError for others."""
     label = as_array(label, what)
     if label.dtype.kind == "S":
-        label = np.char.decode(label, "utf-8", "replace")
+        label = np.char.decode(label, "utf-8", "backslashreplace")  # so that different labels stay so
     if label.dtype.kind == "O" and all(isinstance(each, str) for each in label.flat):
         label = label.astype(str)
     if label.dtype.kind not in "iuUT" or label.shape != (num,):
         seen = f"{what} is {label.dtype} {list(label.shape)}"
-        raise InputError(f"{seen}; expected integers or strings [{num}], one per sample")
+        raise InputError(f"{seen}; expected integers or strings [{num}], one per sample{_instead(label, num)}")
     return label if label.dtype.kind in "iu" else label.astype(str)
+
+
+def _instead(label: np.ndarray, num: int) -> str:
+    """How labels of another form become integers; empty where nobody can know."""
+    if label.shape == (num, 1):
+        return "; take the column, such as y[:, 0]"
+    if label.dtype.kind not in "iufb" or not label.size:
+        return ""
+    if label.ndim == 2 and len(label) == num and ((label == 0) | (label == 1)).all() and (label.sum(axis=1) == 1).all():
+        return "; these seem to be one-hot: take y.argmax(axis=1)"
+    whole = label.shape == (num,) and np.isfinite(label).all() and (label == np.rint(label)).all()
+    return "; convert them with y.astype(int)" if whole else ""
 
 
 def class_number(asked: str, names: Sequence[str]) -> int | None:

@@ -14,6 +14,7 @@ from ensgan.data.source import Source
 from ensgan.types import InputError
 
 TRAINING, UNIFORM = "training", "uniform"
+LARGE = 1e300  # the sum of weights above would overflow
 SHOWN = 12  # classes in a line
 
 
@@ -65,14 +66,15 @@ def class_law(source: Source, choice: Any = None) -> np.ndarray | None:
         weights = np.array([float(part) for part in parts])
     except (TypeError, ValueError):
         weights = np.full(1, np.nan)
-    if weights.shape != law.shape or not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
+    if weights.shape != law.shape or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise InputError(
             f"--classes is {choice!r}; expected {TRAINING}, {UNIFORM}, or {len(law)} weights ≥ 0, one per class, such "
-            f"as {','.join(['1'] * min(len(law), 3))}"
+            f"as {','.join(['1'] * len(law)) if len(law) <= SHOWN else '1,1,1,...'}"
         )
     if (empty := np.flatnonzero((weights > 0) & (law == 0))).size:
         name = str(empty[0]) if source.class_names is None else source.class_names[empty[0]]
         raise InputError(f"--classes gives weight to class {name}, which has no training samples; give it 0")
+    weights = weights / weights.max() if weights.max() > LARGE else weights
     return weights / weights.sum()
 
 

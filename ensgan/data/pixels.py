@@ -128,7 +128,8 @@ def bounded(x: Any, what: str, how: Reading) -> np.ndarray:
     slack = 1e-5 * (how.white - how.black) / 2
     if low < how.black - slack or high > how.white + slack:
         expected = f"[{how.black:g}, {how.white:g}]" + f", as {FLAG} says" * how.said
-        likely = "0,255" if low >= 0 and 1 < high <= 255 else f"{low:g},{high:g}"
+        top = next((top for top in (1, 255, 65535) if top / 2 < high <= top), high)  # else all would be dark
+        likely = f"0,{top:g}" if low >= 0 else f"{low:g},{high:g}"
         raise InputError(
             f"{what} holds float images in [{low:g}, {high:g}]; expected {expected}; give uint8, or the values of "
             f"black and white, such as {FLAG} {likely}"

@@ -192,6 +192,7 @@ def _from_arrow(found: Any, file: Path) -> Read:
     """The columns of a table of Arrow, and the names of classes that Hugging Face keeps in its schema."""
     columns: dict[str, Any] = {}
     for name, column in zip(found.column_names, found.columns, strict=True):
+        column = column.cast("double") if str(column.type).startswith("decimal") else column
         numeric = str(column.type).startswith(("int", "uint", "float", "double", "halffloat", "bool"))
         columns[name] = column.to_numpy() if numeric else column.to_pylist()
     return Read(columns, found.num_rows, ((file, found.num_rows, None),), _class_names(found.schema.metadata or {}))

@@ -90,9 +90,9 @@ def _images(read: Read, place: Path, x: str, y: str | None, pictures: Pictures) 
     y = y or next((name for name in LABELS if name in read.columns and name != x), None)
     cells = [cell.get("bytes") if isinstance(cell, dict) else cell for cell in read.columns[x]]
     files = [Cell(f"column {x!r}, {read.where(k)}", cell or b"") for k, cell in enumerate(cells)]
-    label = None if y is None else _labels(read.columns[y], y, place)
+    label = None if y is None else _labels(read, y, place)
     names = None if y is None else read.names.get(y)
-    if label is not None and names is not None and label.dtype.kind == "i":
+    if label is not None and names is not None and label.dtype.kind in "iu":
         if len(label) and not 0 <= label.min() <= label.max() < len(names):
             raise InputError(f"column {y!r} of {place} has labels {label.min()}..{label.max()} for {len(names)} names")
         label = np.array(names)[label]
@@ -114,12 +114,14 @@ def _points(
     """The columns of numbers."""
     found, place, fractions = read.columns, read.parts[0][0], options.get("fractions", FRACTIONS)
     y = y or next((name for name in LABELS if name in found and name not in columns), None)
-    label = None if y is None else _labels(found[y], y, place)
+    if not read.num:
+        raise InputError(f"{place} has no rows; expected one for each sample")
     names = list(columns) or [name for name, column in found.items() if name != y and _is_numbers(column)]
     if not names:
-        raise InputError(f"{place} has no column of numbers; its columns are {some(found)}")
+        alone = "; cells must have commas, semicolons or tabs between them" if len(found) == 1 else ""
+        raise InputError(f"{place} has no column of numbers; its columns are {some(found)}{alone}")
     x, kept = _rows(read, names, skip_broken)
-    label = None if label is None else label[kept]
+    label = None if y is None else _labels(read, y, place, kept)
     scale = _scale(x[split_indices(len(x), seed, fractions)["train"]]) if standardise else None
     made = Columns(tuple(names), *(scale or (np.zeros(len(names)), np.ones(len(names)))))
     x = made.scaled(x)
@@ -162,7 +164,7 @@ def read_points(path: Path, columns: Columns | None, dim: int) -> tuple[np.ndarr
     if len(names) != dim:
         raise InputError(f"{path} has these columns of numbers: {some(names) or 'none'}; this run judges {dim} of them")
     x, _ = _rows(read, names, False)
-    return x, None if y is None else _labels(read.columns[y], y, path)
+    return x, None if y is None else _labels(read, y, path)
 
 
 def _named(columns: tuple[str, ...], found: dict[str, Any]) -> tuple[str, ...]:
@@ -234,20 +236,32 @@ def _scale(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return small.mean(axis=0) * unit, np.where(std > 0, std, 1.0)
 
 
-def _labels(column: Any, name: str, place: Path) -> Any:
-    """Labels as integers or texts."""
-    if not isinstance(column, np.ndarray):
-        if any(cell is None or isinstance(cell, dict | list | bytes) for cell in column):
+def _labels(read: Read, name: str, place: Path, kept: np.ndarray | None = None) -> np.ndarray:
+    """The labels of the rows that are kept, by default of all, as integers or texts."""
+    column = read.columns[name]
+    kept = np.arange(read.num) if kept is None else kept
+    numeric = isinstance(column, np.ndarray)
+    cells: Any = column[kept] if numeric else [column[k] for k in kept.tolist()]
+    missing = np.isnan(cells) if numeric and cells.dtype.kind == "f" else [each in (None, "") for each in cells]
+    none = np.flatnonzero(missing)
+    if 0 < len(none) < len(kept):
+        more = f" (nor have {len(none) - 1:,} more)" if len(none) > 1 else ""
+        raise InputError(
+            f"column {name!r}, {read.where(int(kept[none[0]]))} has no label{more}; fill it, remove the row, or name "
+            "another column by --data.y"
+        )
+    if not numeric:
+        if len(none) or any(isinstance(cell, dict | list | bytes) for cell in cells):
             raise InputError(f"column {name!r} of {place} holds no labels; name another by --data.y")
-        return np.array([str(cell) for cell in column])
-    if column.dtype.kind == "f":
-        if not (np.isfinite(column).all() and (column == np.rint(column)).all() and (np.abs(column) < 2**53).all()):
+        return np.array([str(cell) for cell in cells])
+    if cells.dtype.kind == "f":
+        if not (np.isfinite(cells).all() and (cells == np.rint(cells)).all() and (np.abs(cells) < 2**53).all()):
             raise InputError(
                 f"column {name!r} of {place} holds labels that are not whole numbers; name another by --data.y, or all "
                 "columns of a sample by --data.columns"
             )
-        return column.astype(np.int64)
-    return column.astype(np.int64)
+        return cells.astype(np.int64)
+    return cells.astype(np.uint64 if cells.dtype.kind == "u" else np.int64)
 
 
 def _is_images(column: Any) -> bool:

@@ -78,8 +78,11 @@ def mlp(
         InputError: unknown names, or sizes that are not positive.
     """
     in_shape, out_shape = input_shape(in_shape), output_shape(out_shape)
+    widths = (widths,) if isinstance(widths, int) else tuple(widths)
+    if not all(isinstance(width, int) and width > 0 for width in widths):
+        raise InputError(f"widths are {list(widths)}; each must be a whole number, at least 1")
     inputs, embeds = math.prod(in_shape), classes > 0 and out_shape != ()
-    sizes = (2 * inputs if embeds else inputs, *input_shape(widths), math.prod(out_shape))
+    sizes = (2 * inputs if embeds else inputs, *widths, math.prod(out_shape))
     final = look_up("output", output, OUTPUTS)
     act = activation_named(activation, negative_slope)
     make_norm = look_up("norm", norm, NORMS)

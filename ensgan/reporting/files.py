@@ -14,8 +14,12 @@ import numpy as np
 SUM = "crc32"  # the key of a checksum
 
 
+class _At(property):
+    """A file of a run."""
+
+
 def _at(name: str) -> Any:
-    return property(lambda self: self.folder / name)
+    return _At(lambda self: self.folder / name)
 
 
 class RunFiles:
@@ -48,6 +52,10 @@ class RunFiles:
     search: Path = _at("search.json")  # of a series whose runs are the trials of a search: what is searched
     study: Path = _at("study.log")  # the trials, as Optuna keeps them
     replaced: Path = _at(".replaced")  # the run that this one replaces, until it has a checkpoint
+
+    def names(self) -> set[str]:
+        """The names of all of them."""
+        return {getattr(self, name).name for name, each in vars(RunFiles).items() if isinstance(each, _At)}
 
     @property
     def removable(self) -> tuple[Path, ...]:

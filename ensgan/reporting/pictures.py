@@ -63,7 +63,9 @@ def load_samples(run_dir: str | Path) -> Samples:
             names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
             samples = Samples(arrays["generators"], arrays["real"], int(arrays["step"]), classes, takes_part, names)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as samples: {error}") from error
+        raise InputError(
+            f"{path} cannot be read as samples: {error}; remove it, and the report goes without"
+        ) from error
     _check(samples.generators, samples.real)
     told, held = samples.takes_part, len(samples.generators)
     if told is not None and told.shape != (held,):

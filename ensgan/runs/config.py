@@ -204,7 +204,8 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")  # an editor may have put a mark before the text
         tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:  # of which the second is a ValueError too
-        raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}") from error
+        more = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise InputError(f"cannot read the configuration {path}: {getattr(error, 'strerror', error)}{more}") from error
     except RecursionError as error:
         raise InputError(f"{path} nests its values too deeply; a configuration has a few levels") from error
     except ValueError as error:  # also numbers of thousands of digits

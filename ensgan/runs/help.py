@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 WIDTH = 118
+# Settings whose value is a name, which has options of its own.
+CHOSEN = {"data", "view", "loss", "pairing", "penalty", "augment", "schedule", "optimizer", "network"}
 BEGINNER = {  # what `--help` shows of the many settings, by their destinations, under these headings
     "the run": (
         "steps",
@@ -202,13 +204,17 @@ def _value(action: Any) -> str:
 def plain_type_error(text: str) -> str:
     """The parser's complaint as `--steps: expected an int. Got value: x`, without its own words around it."""
     text = text.replace("Parser key ", "").replace("typing.", "").replace("<class '", "").replace("'>", "")
-    union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: (.*)$', text, re.IGNORECASE)
+    union = re.match(r'(".*?"): Does not validate .* subtypes: \[(.*?)\] .*Given value: ?(.*)$', text, re.IGNORECASE)
     if union:
         text = f"{union[1]}: Expected {' or '.join(union[2].split(', ', 1))}. Got value: {union[3]}"
     nested = re.match(r'"(.*?)": .*NestedArg\(key=\'(.*?)\'', text)
     if nested:
-        return f"unknown argument --{nested[1]}.{nested[2]}: the chosen {nested[1]} has no such option"
+        what = f"{'the chosen ' * (nested[1].rpartition('.')[2] in CHOSEN)}{nested[1]}"
+        return f"unknown argument --{nested[1]}.{nested[2]}: {what} has no such option"
+    text = re.sub(r"Expected an? Literal\[(.*?)\]", lambda found: f"Expected one of {found[1]}".replace("'", ""), text)
     text = re.sub(r"(Got value: .{80}).+$", r"\1...", text)
     text = re.sub(r'^"([\w.]+)":', r"--\1:", text.replace(" or NoneType", ""))
     text = text.replace(": Expected a int", ": expected an int").replace(": Expected", ": expected")
+    text = re.sub(r"expected a float\b|expected float\b(?! or)", "expected a finite number", text)
+    text = text.replace("expected float or tuple[float, ...]", "expected a finite number, or a list of them")
     return re.sub(r"expected an? (tuple|list)\b", """expected a list, such as '[1, 2]' or '["a", "b"]'""", text)

@@ -233,7 +233,7 @@ def _with_values(parser: ArgumentParser, argv: Sequence[str]) -> list[str]:
     for k, each in enumerate(argv):
         if each in yes and (k + 1 == len(argv) or argv[k + 1].startswith("--")):
             out.append(f"{each}=true")
-        elif re.match(r"-[0-9.]", each) and out and re.fullmatch("--[^=]+", out[-1]):
+        elif re.match(r"-([0-9.]|(inf|nan)\b)", each) and out and re.fullmatch("--[^=]+", out[-1]):
             out[-1] += f"={each}"
         else:
             out.append(each)

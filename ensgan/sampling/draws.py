@@ -16,6 +16,7 @@ from ensgan.game.state import State
 from ensgan.types import Array, InputError
 
 CHUNK = 1024  # samples in one compiled call
+LARGE = 1e300  # the sum of weights above would overflow
 SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
 
 
@@ -26,8 +27,9 @@ def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
         InputError: they are not M finite numbers ≥ 0 with a positive sum.
     """
     p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
-    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+    if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or not p.any():
         raise InputError(f"weights are {p.tolist()}; give {game.M} numbers ≥ 0, one per generator, not all 0")
+    p = p / p.max() if p.max() > LARGE else p
     return p / p.sum()
 
 
@@ -56,8 +58,9 @@ def class_shares(game: Game, law: Any = None) -> np.ndarray:
     if game.classes is None:
         raise InputError("classes is given, but the generators are not conditional; leave it out")
     p = np.ones(game.classes) if law is None else np.asarray(law, np.float64)
-    if p.shape != (game.classes,) or not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+    if p.shape != (game.classes,) or not np.isfinite(p).all() or (p < 0).any() or not p.any():
         raise InputError(f"classes is {p.tolist()}; give {game.classes} numbers ≥ 0, one per class, not all 0")
+    p = p / p.max() if p.max() > LARGE else p
     return p / p.sum()
 
 

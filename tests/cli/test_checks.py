@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ensgan.cli.checks import REPEATS, check_folder, check_out, counted, enough, repeats_or_default
+from ensgan.cli.checks import REPEATS, check_folder, check_out, check_spares, counted, enough, repeats_or_default
 from ensgan.types import InputError
 
 
@@ -55,3 +55,14 @@ def test_samples_go_into_an_empty_or_a_new_folder(tmp_path):
     ):
         with pytest.raises(InputError, match=text):
             check_folder(tmp_path / out)
+
+
+def test_files_of_a_run_are_not_written_over(tmp_path):
+    check_out(tmp_path / "samples.npz", ".npz")
+    (tmp_path / "config.json").touch()
+    check_out(tmp_path / "more.npz", ".npz")
+    for name in ("samples.npz", "judge.npz"):
+        with pytest.raises(InputError, match=rf"{name}, a file of the run in that folder; give another name"):
+            check_out(tmp_path / name, ".npz")
+    with pytest.raises(InputError, match=r"report.html, a file of the run"):
+        check_spares(tmp_path / "report.html")

@@ -75,7 +75,7 @@ WRONG = [
     (["--data", "npz", "--sample-shape", "8,8,1", "--samples", "3"], "3 samples cannot be divided into four splits"),
     (["ring8", "--sample-shape", "3"], "'ring' makes points (2,); leave it out"),
     (["--bandwidth", "0"], "--bandwidth is 0.0; give a number above 0"),
-    (["--peak", "nan"], "--peak: expected a float. Got value: nan"),
+    (["--peak", "nan"], "--peak: expected a finite number. Got value: nan"),
     (["ring8", "--data-dir", "x"], "unknown argument --data.path"),
     (["--meshes", "x"], "unknown argument --meshes; did you mean --mesh?"),
 ]

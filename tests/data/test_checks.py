@@ -55,3 +55,19 @@ def test_good_samples_settle_their_types():
 def test_bad_labels(label, match):
     with pytest.raises(InputError, match=match):
         data.from_arrays("some", np.zeros((20, 4, 3), np.uint8), label)
+
+
+@pytest.mark.parametrize(
+    ("x", "fix"),
+    [
+        (np.full((9, 4, 4), 200), "x.astype(np.uint8)"),
+        (np.full((9, 4, 4), 40_000, np.uint16), "--data.range 0,65535"),
+        (np.arange(-5, 139, dtype=np.int16).reshape(9, 4, 4), "--data.range -5,138"),
+        (np.ones((9, 4, 4), bool), "x.astype(np.uint8) * 255 for images"),
+        (np.ones((9, 2), int), "points with x.astype(np.float32)"),
+    ],
+)
+def test_integers_are_told_what_they_may_become(x, fix):
+    with pytest.raises(InputError) as caught:
+        checked_samples(x, "x")
+    assert fix in str(caught.value)

@@ -85,3 +85,28 @@ def test_streams_and_iterators_map_labels():
     loose = data.from_iterator(itertools.repeat([X, names]), held_out=4)
     assert (loose.classes, list(loose.read(0, 20))) == (None, ["x"])
     assert list(loose.held_out("select", 3)) == ["x"]
+
+
+def test_labels_of_other_bytes_stay_different():
+    number, names = map_labels(np.array([b"\xff\xfe", b"\xff\xfd"]), 2, "label")
+    assert number.tolist() == [1, 0]
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "fix"),
+    [
+        (np.zeros((4, 1), int), r"y\[:, 0\]"),
+        (np.eye(4), r"one-hot: take y.argmax\(axis=1\)"),
+        (np.ones(4), r"y.astype\(int\)"),
+        (np.ones(4, bool), r"y.astype\(int\)"),
+    ],
+)
+def test_labels_of_another_form_are_told_how_they_become_integers(label, fix):
+    with pytest.raises(InputError, match=f"one per sample; .*{fix}$"):
+        map_labels(label, 4, "label")
+
+
+def test_names_are_in_one_line_and_long_ones_are_cut():
+    assert some(["a\nb", "c\rd"]) == "a\\nb, c\\rd"
+    assert len(some(["x" * 5000])) < 300

@@ -49,3 +49,10 @@ def test_bad_laws(choice):
         class_law(SOURCE, choice)
     with pytest.raises(InputError, match="'bare' has no classes; leave it out"):
         class_law(data.from_arrays("bare", np.zeros((60, 2))), choice)
+
+
+def test_large_weights_do_not_overflow():
+    source = data.from_arrays("a", np.zeros((40, 2), np.float32), np.arange(40) % 4)
+    np.testing.assert_array_equal(class_law(source, "1e308,1e308,1e308,1e308"), np.full(4, 0.25))
+    with pytest.raises(InputError, match=r"4 weights ≥ 0, one per class, such as 1,1,1,1$"):
+        class_law(source, "1,2")

@@ -108,3 +108,12 @@ def test_streams_are_mirrored_as_well():
     np.testing.assert_array_equal(there, plain.held_out("select", 2)["x"])
     read = np.concatenate([found.read(step, 8)["x"] for step in range(4)])
     assert len({image.tobytes() for image in read}) > 8
+
+
+@pytest.mark.parametrize(
+    ("high", "likely"), [(16.0, "0,16"), (1.275, "0,1.275"), (254.0, "0,255"), (65000.0, "0,65535")]
+)
+def test_the_range_in_a_hint_fits_the_values(high, likely):
+    x = np.linspace(0, high, 20 * 16).reshape(20, 4, 4)
+    with pytest.raises(InputError, match=rf"such as --data.range {likely}$"):
+        data.from_arrays("a", x)

@@ -3,8 +3,10 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from ensgan import data
 from ensgan.data.recorded import record, remembered
@@ -208,3 +210,40 @@ def test_points_to_judge_are_the_columns_of_the_data(tmp_path):
         read_points(tmp_path / "v.csv", found.columns, 3)
     with pytest.raises(InputError, match="has these columns of numbers: x; this run judges 3"):
         read_points(tmp_path / "v.csv", None, 3)
+
+
+@pytest.mark.parametrize("cells", [("1", "", "2", ""), ("a", "", "b", "")])
+def test_a_row_without_a_label_is_named(tmp_path, cells):
+    (tmp_path / "a.csv").write_text("x,label\n" + "".join(f"{k},{cell}\n" for k, cell in enumerate(cells)))
+    with pytest.raises(InputError, match=r"column 'label', row 3 of .* has no label \(nor have 1 more\); fill it"):
+        data.table(tmp_path / "a.csv")
+
+
+def test_labels_above_the_signed_integers_keep_their_value(tmp_path):
+    label = pa.array([2**63, 2**63 + 1] * 10, pa.uint64())
+    parquet.write_table(pa.table({"x": [float(k) for k in range(20)], "label": label}), tmp_path / "a.parquet")
+    assert data.table(tmp_path / "a.parquet").class_names == (str(2**63), str(2**63 + 1))
+
+
+def test_decimals_are_numbers(tmp_path):
+    x = pa.array([f"{k}.5" for k in range(20)]).cast(pa.decimal128(6, 1))
+    parquet.write_table(pa.table({"x": x}), tmp_path / "a.parquet")
+    facts = data.table(tmp_path / "a.parquet").facts
+    assert (facts.low, facts.high) == (0.5, 19.5)
+
+
+def test_a_message_on_a_cell_that_is_no_image_shows_no_object(tmp_path):
+    parquet.write_table(pa.table({"image": [b"no image"] * 20}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="it is no PNG") as caught:
+        data.table(tmp_path / "a.parquet")
+    assert " at 0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("a,b\n", "has no rows"), ("a|b\n" + "1|2\n" * 20, "commas, semicolons or tabs between them")],
+)
+def test_a_table_without_rows_or_with_other_separators(tmp_path, text, match):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=match):
+        data.table(tmp_path / "a.csv")

@@ -31,6 +31,7 @@ def test_compiled_shares_stay_between_0_and_1(num):
     for fake, real, want in ((low, high, 0.0), (high, low, 1.0)):
         for share in auc_with_placements(fake[None, None], real[None]):
             found = np.asarray(share)
-            assert (found >= 0).all() and (found <= 1).all()
+            assert (found >= 0).all()
+            assert (found <= 1).all()
             assert not np.signbit(found).any()
             np.testing.assert_allclose(found, want, atol=1e-6)

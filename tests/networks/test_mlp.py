@@ -42,3 +42,8 @@ def test_mlp_generator_ends_in_tanh_for_images_only(key):
         y, _ = network.apply(params, state, 1e3 * jax.random.normal(key, (8, 4)))
         assert (float(jnp.abs(y).max()) <= 1) == bounded
         assert y.shape == (8, *shape)
+
+
+def test_wrong_widths_are_named():
+    with pytest.raises(InputError, match=r"^widths are \[8, -8\]; each must be a whole number, at least 1$"):
+        networks.mlp(2, (8, -8), 2)

@@ -114,3 +114,9 @@ def test_plain_data_hold_names_beside_options():
     assert tree["init_from"] == ["a", "b"]
     assert tree["generators"][0]["network"] == {"name": "mlp"}
     assert json.loads(json.dumps(tree)) == tree
+
+
+def test_a_configuration_in_another_encoding(tmp_path):
+    (tmp_path / "a.toml").write_bytes("steps = 3".encode("utf-16"))
+    with pytest.raises(InputError, match=r"cannot read the configuration .*; save it as UTF-8$"):
+        config.read(tmp_path / "a.toml")

@@ -78,9 +78,17 @@ def test_unknown_keys_are_answered_with_those_beside_them(key, text):
         (
             'Parser key "a.b": Does not validate against any of the Union subtypes: [float, tuple[float, ...]] more '
             "Given value: x",
-            "--a.b: expected float or tuple[float, ...]. Got value: x",
+            "--a.b: expected a finite number, or a list of them. Got value: x",
         ),
         ("\"loss\": NestedArg(key='beta', val=1)", "unknown argument --loss.beta: the chosen loss has no such option"),
+        ("\"steps\": NestedArg(key='a', val=1)", "unknown argument --steps.a: steps has no such option"),
+        ('"x": Expected a float. Got value: nan', "--x: expected a finite number. Got value: nan"),
+        ("\"x\": Expected a Literal['auto', 'no']. Got value: a", "--x: expected one of auto, no. Got value: a"),
+        (
+            '"x": Does not validate against any of the Union subtypes Subtypes: [int, NoneType] Errors: - Expected a '
+            "int - Expected a NoneType Given value type: str Given value:",
+            "--x: expected int. Got value:",
+        ),
         (
             '"x": Expected a str or NoneType. Got value: ' + "y" * 100,
             "--x: expected a str. Got value: " + "y" * 80 + "...",

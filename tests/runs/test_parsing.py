@@ -65,7 +65,7 @@ def test_nothing_given_is_the_defaults():
         ({"steps": 1.5}, ["steps", "int", "1.5"]),
         ({"steps": True}, ["steps", "int", "True"]),
         ({"update": "sometimes"}, ["update", "simultaneous", "alternating", "sometimes"]),
-        ({"pairing": {"name": "softmax", "lam": "x"}}, ["pairing.lam", "float", "x"]),
+        ({"pairing": {"name": "softmax", "lam": "x"}}, ["pairing.lam", "finite number", "x"]),
         ({"generators": {"execute": "pmap"}}, ["generators.0.execute", "unroll", "pmap"]),
         ({"generators": {"latent_scale": "wide"}}, ["generators.0.latent_scale", "wide"]),
         ({"pairing": 3}, ["pairing is 3; give a name, or a table with a name"]),
