@@ -19,6 +19,7 @@ import numpy as np
 from rows import emit, read, spread
 
 from ensgan import metrics
+from ensgan.metrics.seeds import difference
 from ensgan.reporting import read_metrics
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
@@ -76,14 +77,23 @@ def measured(name, seed, steps):
 
 
 def table(rows):
-    """Rows as a Markdown table: mean and standard error over seeds."""
+    """Means and standard errors over seeds, and differences paired by seed with 95 % intervals, as Markdown tables."""
     lines = ["| game | seeds | healings | " + " | ".join(MODES) + " |", "|---" * (3 + len(MODES)) + "|"]
     for name in dict.fromkeys(row["game"] for row in rows):
         mine = [row for row in rows if row["game"] == name]
         cells = [spread([row["scores"][key] for row in mine]) for key in MODES]
         times = statistics.mean(row["healings"] for row in mine)
         lines.append(f"| {name} | {len(mine)} | {times:.1f} | {' | '.join(cells)} |")
+    lines += ["", "| difference | seeds | " + " | ".join(MODES) + " |", "|---" * (2 + len(MODES)) + "|"]
+    for other in ("8x8", "7x7"):
+        each = [difference(by_seed(rows, "bad", key), by_seed(rows, other, key)).interval for key in MODES]
+        lines.append(f"| bad − {other} | {each[0].num} | {' | '.join(map(str, each))} |")
     return "\n".join(lines)
+
+
+def by_seed(rows, name, key):
+    """A score of a game for each seed."""
+    return {row["seed"]: row["scores"][key] for row in rows if row["game"] == name}
 
 
 if __name__ == "__main__":
