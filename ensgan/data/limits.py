@@ -29,4 +29,7 @@ def check_fits(size: int, what: str, instead: str) -> None:
 
 def gib(size: int) -> str:
     """Bytes in GiB, as a text."""
-    return f"{size / 2**30:,.3g} GiB" if size < 2**50 else f"{size / 2**30:.1e} GiB"
+    number = size / 2**30
+    return (
+        f"{number:,.0f} GiB" if 100 <= number < 2**20 else f"{number:.3g} GiB" if number < 100 else f"{number:.1e} GiB"
+    )

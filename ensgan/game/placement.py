@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ensgan.data import limits
 from ensgan.devices import mesh, processes
 from ensgan.devices.division import ToDivide, check_fits, choose
 from ensgan.devices.mesh import DATA, MEMBER, Sizes
@@ -76,9 +77,16 @@ def start(players: Game | Replicas, seed: int = 0, mesh: Mesh | None = None) -> 
     """A new state, made on the devices that will hold it. Replicas use their own seeds.
 
     A member's weights are the same on every mesh.
+
+    Raises:
+        InputError: it is larger than the memory of this machine, whose CPU alone holds it.
     """
     keys = () if isinstance(players, Replicas) else (jax.random.key(seed),)
-    return _initial(players, mesh)(*keys)
+    made = _initial(players, mesh)
+    if jax.default_backend() == "cpu" and not processes.several():
+        sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(made.trace(*keys).out_info)]
+        limits.check_fits(sum(sizes), "the state of all members", "lower their number, or the widths of their networks")
+    return made(*keys)
 
 
 @lru_cache(maxsize=1)  # the next seed of a series begins with the same program

@@ -8,7 +8,7 @@ from ensgan.types import InputError
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(2**30, "1 GiB"), (3 * 2**29, "1.5 GiB"), (0, "0 GiB"), (1234 * 2**30, "1.23e+03 GiB"), (2**60, "1.1e+09 GiB")],
+    [(2**30, "1 GiB"), (3 * 2**29, "1.5 GiB"), (0, "0 GiB"), (1234 * 2**30, "1,234 GiB"), (2**60, "1.1e+09 GiB")],
 )
 def test_bytes_in_gib(size, text):
     assert limits.gib(size) == text

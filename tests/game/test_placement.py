@@ -129,3 +129,17 @@ def test_errors_name_the_meshes_that_fit():
     mixed = dataclasses.replace(mixed, discriminators=[*mixed.groups_d, one], pairing=pairing.mean())
     with pytest.raises(InputError, match="some groups of discriminators have a trunk, and others do not"):
         check_mesh(mixed, Sizes(2, 1))
+
+
+def test_members_that_do_not_fit_are_refused_before_they_are_made():
+    wide = Game(
+        [Group(networks.mlp(2, (2**38,), 2), 2)],
+        [Group(networks.mlp(2, (4,), 1), 2)],
+        loss=losses.hinge,
+        pairing=pairing.mean(),
+        reals=8,
+    )
+    with pytest.raises(
+        InputError, match=r"the state of all members needs .* GiB, .*; lower their number, or the widths"
+    ):
+        start(wide)
