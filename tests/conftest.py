@@ -1,6 +1,5 @@
 """Strict settings for every test, set before JAX starts."""
 
-import gc
 import os
 import shutil
 import tempfile
@@ -30,7 +29,6 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-gc.set_threshold(100_000, 20, 100)  # tracing makes many objects, and a tenth of the time went into looking through them
 
 
 @pytest.fixture

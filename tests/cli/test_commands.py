@@ -64,7 +64,8 @@ def test_refined_samples_tell_their_cost_and_are_judged(ring, capsys, tmp_path):
     out = capsys.readouterr().out
     assert "60 samples: mean probability 0." in out
     assert "... and 40 more" in out
-    found = np.load(scored)
+    with np.load(scored) as file:
+        found = dict(file)
     np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-found["logit"])), atol=1e-5)
     assert out.splitlines()[2].split() == ["0", f"{found['probability'][0]:.4f}", f"{found['logit'][0]:.3f}"]
     # What the judge is worth is kept in the run, drawn, and shown by the report.

@@ -12,7 +12,8 @@ def test_ways_between_samples_are_rows_of_a_picture_or_arrays(digits, tmp_path, 
     for ending in ("png", "npz"):
         assert cli.main(["sample", digits, "--interpolate", "4", "--num", "3", "--out", f"walk.{ending}"]) == 0
     assert "3 ways of 4 samples, from " in capsys.readouterr().out
-    found = np.load("walk.npz")
+    with np.load("walk.npz") as file:
+        found = dict(file)
     assert found["x"].shape == found["images"].shape == (3, 4, 8, 8, 1)
     assert found["member"].shape == (3,)
     with Image.open("walk.png") as picture:

@@ -147,7 +147,7 @@ def test_refinement_of_known_modes_tells_their_scores():
     assert (table.num, before.modes, after.modes) == (200, 8, 8)
     assert before.hq == pytest.approx(0.5, abs=0.02)
     assert after.hq > 0.95
-    assert f"modes 8 8, high quality {before.hq:.3f} {after.hq:.3f}, KL" in describe_refinement(table, "mh")
+    assert f"modes 8 → 8, high quality {before.hq:.3f} → {after.hq:.3f}, KL" in describe_refinement(table, "mh")
 
 
 def test_langevin_takes_generators_in_proportion_to_what_they_have_of_the_data(key):
