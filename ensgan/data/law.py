@@ -74,6 +74,11 @@ def class_law(source: Source, choice: Any = None) -> np.ndarray | None:
     if (empty := np.flatnonzero((weights > 0) & (law == 0))).size:
         name = str(empty[0]) if source.class_names is None else source.class_names[empty[0]]
         raise InputError(f"--classes gives weight to class {name}, which has no training samples; give it 0")
+    return shares(weights)
+
+
+def shares(weights: np.ndarray) -> np.ndarray:
+    """Weights ≥ 0, not all 0, divided by their sum, even where that overflows."""
     weights = weights / weights.max() if weights.max() > LARGE else weights
     return weights / weights.sum()
 

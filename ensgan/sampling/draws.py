@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensgan.data.checks import checked_labels
+from ensgan.data.law import shares
 from ensgan.game import population
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.types import Array, InputError
 
 CHUNK = 1024  # samples in one compiled call
-LARGE = 1e300  # the sum of weights above would overflow
 SAMPLING, LABELS = 0x5A, 0x5B  # set these draws apart from those of a game that was started with the same key
 
 
@@ -29,8 +29,7 @@ def probabilities(game: Game, state: State, weights: Any = None) -> np.ndarray:
     p = game.mixture(state) if weights is None else np.asarray(weights, np.float64)
     if p.shape != (game.M,) or not np.isfinite(p).all() or (p < 0).any() or not p.any():
         raise InputError(f"weights are {p.tolist()}; give {game.M} numbers ≥ 0, one per generator, not all 0")
-    p = p / p.max() if p.max() > LARGE else p
-    return p / p.sum()
+    return shares(p)
 
 
 def labels(game: Game, key: Array, num: int, label: Any = None, law: Any = None) -> np.ndarray | None:
@@ -60,8 +59,7 @@ def class_shares(game: Game, law: Any = None) -> np.ndarray:
     p = np.ones(game.classes) if law is None else np.asarray(law, np.float64)
     if p.shape != (game.classes,) or not np.isfinite(p).all() or (p < 0).any() or not p.any():
         raise InputError(f"classes is {p.tolist()}; give {game.classes} numbers ≥ 0, one per class, not all 0")
-    p = p / p.max() if p.max() > LARGE else p
-    return p / p.sum()
+    return shares(p)
 
 
 def power_of_two(num: int) -> int:
