@@ -9,16 +9,17 @@
 A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
 `common` (number of the generators' last stages in common), `whole=1` (whole discriminators instead of heads on one
 trunk), `dealt=1` (whole discriminators, each sample dealt to one), `rate` (the learning rate), `penalty` (its
-strength), `compare` (one or all), `fakes`, `reals`, `wide` (the generator's widths times this), `told=K` (the latent
-names one of K numbers, drawn at random), `apart=1` (M pairs that do not meet, each of 1/M of the work), `augment` (the
-probability with which images are moved for discriminators).
+strength), `falls` (the share of it that the penalty ends with), `compare` (one or all), `fakes`, `reals`, `wide` (the
+generator's widths times this), `told=K` (the latent names one of K numbers, drawn at random), `apart=1` (M pairs that
+do not meet, each of 1/M of the work), `augment` (the probability with which images are moved for discriminators).
 
 Work is the FLOPs of the steps of one pair from the configuration with `--steps`; each game takes as many steps as this
 work allows, and its schedules end with it. FLOPs are those of the compiled step. Scores compare samples of the uniform
 mixture of averaged generators with held-out reals (report split), in the features of a classifier trained on the train
 split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals; `--curve K`
-scores the mixture at K steps on the way too, of which `--picture` draws the Fréchet distances over the work. The data
-are split as in the configuration, the same way for every seed. A row that the file already has is not made again.
+scores the mixture at K steps on the way too, of which `--picture` draws the Fréchet distances over the work, and the
+step that is best on other held-out reals (select split) has a line of its own. The data are split as in the
+configuration, the same way for every seed. A row that the file already has is not made again.
 """
 
 import argparse
@@ -53,9 +54,8 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("Fréchet distance", "precision", "recall", "coverage", "TV of classes")
 MODES = ("modes", "hq", "kl", "spread")
 CHANGES = {
-    "own": None, "common": 0, "whole": 0, "dealt": 0, "rate": None, "penalty": None, "compare": "auto", "fakes": 0,
-    "reals": 0, "wide": 1, "told": 0, "apart": 0,
-    "augment": 0,
+    "own": None, "common": 0, "whole": 0, "dealt": 0, "rate": None, "penalty": None, "falls": None,
+    "compare": "auto", "fakes": 0, "reals": 0, "wide": 1, "told": 0, "apart": 0, "augment": 0,
 }  # fmt: skip
 
 
@@ -113,8 +113,9 @@ def measure(name, seeds, source, work, score, options):
         def point(state, _, curve=curve, seed=seed):
             if options.curve:
                 at = int(state.step)
+                found = {split: score(game, state, np.ones(game.M), seed, split) for split in ("report", "select")}
                 curve.append(
-                    {"steps": at, "gflop": flops * at / 1e9, "scores": score(game, state, np.ones(game.M), seed)}
+                    {"steps": at, "gflop": flops * at / 1e9, "scores": found["report"], "select": found["select"]}
                 )
 
         begin = time.perf_counter()
@@ -123,6 +124,8 @@ def measure(name, seeds, source, work, score, options):
         jax.block_until_ready(state.step)
         seconds = time.perf_counter() - begin
         found = {"mixture": score(game, state, np.ones(game.M), seed)}
+        if curve and NAMES[0] in curve[0]["select"]:
+            found["best step"] = min(curve, key=lambda at: at["select"][NAMES[0]])["scores"]
         if options.choose:
             chosen = select(game, state, source, fit=True)
             found["best member"] = score(game, state, np.eye(game.M)[chosen.best], seed)
@@ -183,8 +186,10 @@ def made(name, source, configuration, steps):
     for key, number, change in (("optimizer", "learning_rate", "rate"), ("penalty", "strength", "penalty")):
         old, new = tree[key][number], changes[change] or tree[key][number]
         changes[change] = new
-        falls = {"final": tree[key]["final"] * new / old} if "final" in tree[key] else {}
-        tree[key] |= {number: new, "horizon": steps, **falls}
+        final = {"final": tree[key]["final"] * new / old} if "final" in tree[key] else {}
+        tree[key] |= {number: new, "horizon": steps, **final}
+    if changes["falls"] is not None:
+        tree["penalty"]["final"] = tree["penalty"]["strength"] * changes["falls"]
     base = build_game(parse(tree, TABLES)[0], source.shape, source.num["train"])
     (g,), (d,) = base.groups_g, base.groups_d
     last, apart = int(changes["common"]), changes["apart"]
@@ -221,21 +226,22 @@ def told(K):
 
 
 def scorer(source, num):
-    """`score(game, state, weights, seed)`: distances to reals in a classifier's features, or the modes of points."""
+    """`score(game, state, weights, seed, split)`: distances to held-out reals in a classifier's features, or modes."""
     draw = lambda game, state, weights, seed, num: np.asarray(
         sample(game, state, jax.random.key(10_000 + seed), num, weights=weights)
     )
     if source.modes is not None:
 
-        def modes(game, state, weights, seed):
+        def modes(game, state, weights, seed, split="report"):
             found = metrics.mode_scores(draw(game, state, weights, seed, 2500), *source.modes)._asdict()
             return {name: found[name] for name in MODES}
 
         return modes
     extract = features.of_classifier(train_classifier(source, seed=0))
-    real = source.held_out("report", num)["x"]
+    reals = {split: source.held_out(split, num)["x"] for split in ("report", "select")}
 
-    def score(game, state, weights, seed):
+    def score(game, state, weights, seed, split="report"):
+        real = reals[split]
         x = draw(game, state, weights, seed, len(real))
         given = {"features": extract, "names": NAMES, "strict": False}
         rows = comparison.compare(real, x, repeats=0, seed=seed, **given).rows
@@ -255,7 +261,7 @@ def table(rows):
         for config_, steps, game in dict.fromkeys(key(row) for row in rows if names_of(row) == names):
             mine = [row for row in rows if key(row) == (config_, steps, game)]
             for sampler in dict.fromkeys(name for row in mine for name in row["scores"]):
-                if sampler != "mixture" and mine[0]["M"] == 1:
+                if sampler in ("best member", "chosen mixture") and mine[0]["M"] == 1:
                     continue  # they are the same
                 found = [row["scores"][sampler] for row in mine if sampler in row["scores"]]
                 cells = [spread([scores[name] for scores in found]) for name in names]
