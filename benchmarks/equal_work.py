@@ -16,10 +16,11 @@ do not meet, each of 1/M of the work), `augment` (the probability with which ima
 Work is the FLOPs of the steps of one pair from the configuration with `--steps`; each game takes as many steps as this
 work allows, and its schedules end with it. FLOPs are those of the compiled step. Scores compare samples of the uniform
 mixture of averaged generators with held-out reals (report split), in the features of a classifier trained on the train
-split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals; `--curve K`
-scores the mixture at K steps on the way too, of which `--picture` draws the Fréchet distances over the work, and the
-step that is best on other held-out reals (select split) has a line of its own. The data are split as in the
-configuration, the same way for every seed. A row that the file already has is not made again.
+split. `--choose` also scores the best member and the mixture that `select` chooses on other held-out reals, and
+`--refine` its samples refined by the ensemble's judge; `--curve K` scores the mixture at K steps on the way too, of
+which `--picture` draws the Fréchet distances over the work, and the step that is best on other held-out reals (select
+split) has a line of its own. The data are split as in the configuration, the same way for every seed. A row that the
+file already has is not made again.
 """
 
 import argparse
@@ -31,12 +32,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from better_samples import samplers
 from rows import emit, read, spread
 
 from ensgan import augment, metrics, pairing
 from ensgan.evaluation import comparison, features
 from ensgan.evaluation.classifier import train_classifier
-from ensgan.evaluation.selection import select
 from ensgan.game.latents import Latent
 from ensgan.game.program import Program
 from ensgan.metrics.seeds import band, difference
@@ -69,6 +70,7 @@ def main():
     parser.add_argument("--steps", type=int, default=6000, help="steps of one pair, which set the work")
     parser.add_argument("--samples", type=int, default=2000, help="number of samples to score")
     parser.add_argument("--choose", action="store_true", help="also score the best member and the chosen mixture")
+    parser.add_argument("--refine", nargs="*", default=[], help="methods that refine samples of the chosen mixture")
     parser.add_argument("--curve", type=int, default=0, help="number of steps on the way at which to score too")
     parser.add_argument("--picture", help="draw the curves of --config into this SVG file instead of a table")
     parser.add_argument("--time", type=int, default=0, help="rounds in which steps are timed, in place of scores")
@@ -126,10 +128,10 @@ def measure(name, seeds, source, work, score, options):
         found = {"mixture": score(game, state, np.ones(game.M), seed)}
         if curve and NAMES[0] in curve[0]["select"]:
             found["best step"] = min(curve, key=lambda at: at["select"][NAMES[0]])["scores"]
-        if options.choose:
-            chosen = select(game, state, source, fit=True)
-            found["best member"] = score(game, state, np.eye(game.M)[chosen.best], seed)
-            found["chosen mixture"] = score(game, state, chosen.fitted.weights[chosen.fitted.chosen], seed)
+        if options.choose or options.refine:
+            for sampler, x, _ in samplers(game, state, source, score.num, seed, options.refine):
+                found[sampler] = score.of(x, seed)
+            found.pop("uniform mixture")  # as above
         row = common | {"seed": seed, "steps_of_pair": options.steps, "steps": steps, "gflop": flops * steps / 1e9}
         row |= {"curve": curve} if curve else {}
         emit(row | {"seconds": round(seconds, 1), "scores": found} | rundir.versions(), options.out)
@@ -225,29 +227,32 @@ def told(K):
     return Latent(draw)
 
 
-def scorer(source, num):
+class scorer:
     """`score(game, state, weights, seed, split)`: distances to held-out reals in a classifier's features, or modes."""
-    draw = lambda game, state, weights, seed, num: np.asarray(
-        sample(game, state, jax.random.key(10_000 + seed), num, weights=weights)
-    )
-    if source.modes is not None:
 
-        def modes(game, state, weights, seed, split="report"):
-            found = metrics.mode_scores(draw(game, state, weights, seed, 2500), *source.modes)._asdict()
-            return {name: found[name] for name in MODES}
+    def __init__(self, source, num):
+        """Learns the features, where the data are images."""
+        self.modes = source.modes
+        if self.modes is not None:
+            self.num = 2500
+            return
+        self.reals = {split: source.held_out(split, num)["x"] for split in ("report", "select")}
+        self.num = len(self.reals["report"])
+        self.features = features.of_classifier(train_classifier(source, seed=0))
 
-        return modes
-    extract = features.of_classifier(train_classifier(source, seed=0))
-    reals = {split: source.held_out(split, num)["x"] for split in ("report", "select")}
+    def __call__(self, game, state, weights, seed, split="report"):
+        """Scores of samples with these weights."""
+        x = sample(game, state, jax.random.key(10_000 + seed), self.num, weights=weights)
+        return self.of(np.asarray(x), seed, split)
 
-    def score(game, state, weights, seed, split="report"):
-        real = reals[split]
-        x = draw(game, state, weights, seed, len(real))
-        given = {"features": extract, "names": NAMES, "strict": False}
-        rows = comparison.compare(real, x, repeats=0, seed=seed, **given).rows
+    def of(self, x, seed, split="report"):
+        """Scores of samples by name; NaN where there are none."""
+        if self.modes is not None:
+            found = metrics.mode_scores(x, *self.modes)._asdict() if x is not None else {}
+            return {name: found.get(name, float("nan")) for name in MODES}
+        given = {"features": self.features, "names": NAMES, "strict": False}
+        rows = comparison.compare(self.reals[split], x, repeats=0, seed=seed, **given).rows if x is not None else {}
         return {name: rows[name].value if name in rows else float("nan") for name in NAMES}
-
-    return score
 
 
 def table(rows):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ensgan.data.libraries import reason
 from ensgan.types import InputError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -135,5 +136,4 @@ def _reported(path: Path, name: str = "") -> Iterator[None]:
         raise
     except BROKEN as error:
         what = f"{name} in {path}" if name else f"{path}"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{what} cannot be read ({reason}); pack or download it again") from error
+        raise InputError(f"{what} cannot be read ({reason(error)}); pack or download it again") from error

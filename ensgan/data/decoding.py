@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ensgan.data.libraries import reason
 from ensgan.data.limits import check_fits
 from ensgan.types import InputError
 
@@ -117,10 +118,10 @@ def opened(file: Any) -> Any:
 def _not_read(file: Any, error: Exception) -> InputError:
     from PIL import UnidentifiedImageError
 
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = reason(error)
     if isinstance(error, UnidentifiedImageError):  # whose text repeats the name, or the address of an object
-        reason = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or is broken"
+        why = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or is broken"
     return InputError(
-        f"{file} cannot be read as an image ({reason}); repair it or move it elsewhere, or let a run go on without it: "
+        f"{file} cannot be read as an image ({why}); repair it or move it elsewhere, or let a run go on without it: "
         "--data.skip-broken (skip_broken=True in Python)"
     )

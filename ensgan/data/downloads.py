@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ensgan.data.libraries import reason
 from ensgan.types import InputError
 
 WAIT = 20  # seconds for a server to answer
@@ -88,8 +89,7 @@ def _downloaded(name: str, folder: Path, file: str, remote: Remote) -> Path:
         except requests.ConnectionError as error:
             raise InputError(f"there is no connection to {remote.url}; {elsewhere}") from error
         except (requests.RequestException, OSError) as error:
-            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise InputError(f"cannot download {file} of {name} ({reason}); {elsewhere}") from error
+            raise InputError(f"cannot download {file} of {name} ({reason(error)}); {elsewhere}") from error
 
 
 @contextlib.contextmanager

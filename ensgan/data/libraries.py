@@ -1,4 +1,4 @@
-"""What data sets of libraries have in common: names with a split behind a colon, and why a download failed."""
+"""Other libraries: the names of their data sets, with a split behind a colon, and their errors in one line."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def chosen(kind: str, known: Sequence[str], split: str, place: Path) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error."""
+    """The first line of an error of another library, at most 120 characters; its type where it says nothing."""
     return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -169,7 +170,10 @@ def read_points(path: Path, columns: Columns | None, dim: int) -> tuple[np.ndarr
 
 def _named(columns: tuple[str, ...], found: dict[str, Any]) -> tuple[str, ...]:
     """The names that a flag gives, also with commas."""
-    return tuple(part.strip() for name in columns for part in ([name] if name in found else name.split(",")))
+    parts = tuple(part.strip() for name in columns for part in ([name] if name in found else name.split(",")))
+    if twice := [name for name, count in Counter(parts).items() if count > 1]:
+        raise InputError(f"--data.columns has {some(twice)} more than once; give each column once")
+    return parts
 
 
 def _is_numbers(column: Any) -> bool:

@@ -129,9 +129,9 @@ def describe_classes(table: Any) -> str:
         f"{table.num} samples each; their classes are those of the classifier {judge.name}, which was trained on the "
         f"train split\nand is right about {judge.accuracy:.2%} of {judge.num} held-out images (select split)"
     )
-    head = f"{'':<16} modes/{table.total:<5} KL to uniform   KL to data   TV to data   certainty"
+    head = f"{'':<16} {f'classes of {table.total}':>15}   KL to uniform   KL to data   TV to data   certainty"
     rows = [
-        f"{name:<16} {s.modes:>9.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
+        f"{name:<16} {s.modes:>15.1f}   {s.kl:>13.4f}   {s.kl_law:>10.4f}   {s.tv:>10.4f}   "
         + (f"{certainty:>9.2%}" if math.isfinite(certainty) else f"{'-':>9}")
         for name, s, certainty in zip(table.names, table.scores, table.certainty, strict=True)
     ]

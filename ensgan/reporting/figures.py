@@ -177,6 +177,7 @@ def curves(
         axes.grid(color="#e8eaee", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _one_tick(axes, steps)
         axes.set(xlabel="step", ylabel=ylabel)
         axes.margins(x=0.02)
         return svg_of(figure)
@@ -219,9 +220,16 @@ def bands(groups: Sequence[Band], *, xlabel: str, ylabel: str) -> bytes:
             axes.ticklabel_format(axis="y", scilimits=(-3, 4))
         axes.grid(color="#e8eaee", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
+        _one_tick(axes, np.concatenate([each.x for each in groups]))
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.margins(x=0.02)
         return svg_of(figure)
+
+
+def _one_tick(axes: Axes, x: np.ndarray) -> None:
+    """The only value of a horizontal axis as its tick, where there is one; those around it would be made up."""
+    if len(np.unique(x)) == 1:
+        axes.set_xticks([x[0]], [f"{x[0]:.4g}" if x[0] % 1 or x[0] >= 1e6 else f"{x[0]:.0f}"])
 
 
 def thin(count: int, most: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from jax.experimental import mesh_utils, topologies
 from jax.sharding import AxisType, Mesh
 
 from ensgan.data import Source
+from ensgan.data.libraries import reason
 from ensgan.devices import mesh as meshes
 from ensgan.devices.counting import Collective, collectives, flops_of, size_in_bytes
 from ensgan.devices.division import choose
@@ -187,11 +188,11 @@ def tpus(topology: str) -> Sequence[Any]:
         with _quiet():
             return topologies.get_topology_desc(topology, "tpu").devices
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].removeprefix("INVALID_ARGUMENT: ")
-        if "not installed" in reason:
+        why = reason(error).removeprefix("INVALID_ARGUMENT: ")
+        if "not installed" in why:
             raise InputError("compiling for a TPU topology needs libtpu; pip install 'ensgan[tpu]'") from error
         raise InputError(
-            f"the topology is {topology!r}: {reason}; give a kind of TPU and its shape, such as v5e:4x4, v6e:8x8 or "
+            f"the topology is {topology!r}: {why}; give a kind of TPU and its shape, such as v5e:4x4, v6e:8x8 or "
             "v5p:4x4x4"
         ) from error
 

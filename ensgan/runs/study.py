@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ensgan.data.libraries import reason
 from ensgan.runs.space import Range, Space
 from ensgan.types import InputError
 
@@ -120,10 +121,9 @@ class Study:
         except OSError:
             raise
         except Exception as error:  # of many kinds
-            reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
             raise InputError(
-                f"{self._file} is not the study of this search ({reason}); put the right file there, or begin again "
-                "with --overwrite"
+                f"{self._file} is not the study of this search ({reason(error)}); put the right file there, or begin "
+                "again with --overwrite"
             ) from error
 
 

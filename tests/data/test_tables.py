@@ -37,6 +37,8 @@ def test_rows_are_samples_and_words_are_classes(tmp_path):
     assert found.columns.names == ("a", "b b", "c")
     assert data.table(tmp_path / "t.csv", columns=("b b",)).shape == (1,)
     assert data.table(tmp_path / "t.csv", columns=("a, b b",)).columns.names == ("a", "b b")
+    with pytest.raises(InputError, match="columns has a more than once"):
+        data.table(tmp_path / "t.csv", columns=("a,b b", "a"))
 
 
 @pytest.mark.parametrize(("name", "between"), [("t.csv", ";"), ("t.tsv", "\t")])

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from ensgan.reporting.figures import course, curves, heat_map, scatter_panel, thin
+from ensgan.reporting.figures import Band, bands, course, curves, heat_map, scatter_panel, thin
 
 
 def test_a_diverged_generator_does_not_shrink_the_reals():
@@ -55,3 +55,11 @@ def test_curves_take_gaps_single_points_and_outliers():
     assert b"10^" in curves(steps, values, ylabel="loss") or b"mathdefault" in curves(steps, values, ylabel="loss")
     curves(steps[:1], values[:1], ylabel="loss", errors=values[:1], line=(0.5, "½"))
     curves(steps, np.full((50, 2), np.nan), ylabel="loss")
+
+
+def test_an_axis_with_one_value_has_one_tick():
+    labels = lambda svg: re.findall(r">([^<>\n]+)</text>", svg.decode())
+    assert labels(curves(np.array([200]), np.array([[1.0, 2.0]]), ylabel="y"))[:2] == ["200", "step"]
+    seeds = np.array([[1.0], [2.0]])
+    one = Band("#1f77b4", np.array([1.5e12]), seeds, seeds.mean(axis=0), seeds[0], seeds[1])
+    assert labels(bands([one], xlabel="FLOPs", ylabel="y"))[:2] == ["1.5e+12", "FLOPs"]
