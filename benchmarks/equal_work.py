@@ -188,10 +188,10 @@ def made(name, source, configuration, steps):
     for key, number, change in (("optimizer", "learning_rate", "rate"), ("penalty", "strength", "penalty")):
         old, new = tree[key][number], changes[change] or tree[key][number]
         changes[change] = new
-        final = {"final": tree[key]["final"] * new / old} if "final" in tree[key] else {}
-        tree[key] |= {number: new, "horizon": steps, **final}
+        final = {"final": tree[key]["final"] * new / old, "horizon": steps} if "final" in tree[key] else {}
+        tree[key] |= {number: new, **final}
     if changes["falls"] is not None:
-        tree["penalty"]["final"] = tree["penalty"]["strength"] * changes["falls"]
+        tree["penalty"] |= {"final": tree["penalty"]["strength"] * changes["falls"], "horizon": steps}
     base = build_game(parse(tree, TABLES)[0], source.shape, source.num["train"])
     (g,), (d,) = base.groups_g, base.groups_d
     last, apart = int(changes["common"]), changes["apart"]
