@@ -15,6 +15,19 @@ from types import TracebackType
 PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 # XLA ends the whole process where it cannot read its flags, so another process tries them first.
 _TRY = "from jaxlib import _jax; _jax.get_tfrt_cpu_client()"
+# Variables that JAX takes, and the values with which programs here compute what they should.
+OPEN = (None, "allow", "log", "log_explicit")
+NEEDED: dict[str, tuple[object, ...]] = {
+    "JAX_DISABLE_JIT": (False,),
+    "JAX_NO_TRACING": (False,),
+    "JAX_NUMPY_DTYPE_PROMOTION": ("standard",),
+    "JAX_DEFAULT_PRNG_IMPL": ("threefry2x32",),
+    "JAX_THREEFRY_PARTITIONABLE": (True,),
+    "JAX_TRANSFER_GUARD": OPEN,
+    "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": OPEN,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE": OPEN,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": OPEN,
+}
 
 
 class EnvironmentFault(ImportError):
@@ -48,6 +61,16 @@ def xla_fault() -> str | None:
         return None
     lines = [line for line in tried.stderr.splitlines() if "XLA_FLAGS" in line or "parse" in line]
     return _wrong("XLA_FLAGS", re.sub(r"^F\d+ .*?\] ", "", lines[0])[:200])
+
+
+def setting_fault() -> str | None:
+    """Which variable makes JAX compute in a way that programs here cannot use; None where there is none."""
+    import jax
+
+    for name, values in NEEDED.items():
+        if name in os.environ and getattr(jax.config, name.lower(), values[0]) not in values:
+            return f"the environment variable {name} is {os.environ[name]!r}, with which ensgan does not work; unset it"
+    return None
 
 
 def device_fault() -> str | None:

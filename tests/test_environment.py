@@ -43,6 +43,38 @@ def test_a_variable_that_jax_cannot_use_is_named(name, value, why, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAX_DISABLE_JIT", True),
+        ("JAX_NO_TRACING", True),
+        ("JAX_NUMPY_DTYPE_PROMOTION", "strict"),
+        ("JAX_DEFAULT_PRNG_IMPL", "rbg"),
+        ("JAX_THREEFRY_PARTITIONABLE", False),
+        ("JAX_TRANSFER_GUARD_HOST_TO_DEVICE", "disallow"),
+    ],
+)
+def test_a_setting_that_programs_here_cannot_use_is_named(name, value, monkeypatch):
+    assert environment.setting_fault() is None
+    monkeypatch.setenv(name, str(value))
+    assert environment.setting_fault() is None  # what counts is what JAX made of it
+    monkeypatch.setattr(jax, "config", SimpleNamespace(**{name.lower(): value}))
+    fault = environment.setting_fault()
+    assert fault == f"the environment variable {name} is {str(value)!r}, with which ensgan does not work; unset it"
+
+
+def test_what_programs_need_is_what_jax_does_by_default():
+    for name, values in environment.NEEDED.items():
+        assert getattr(jax.config, name.lower(), values[0]) in values, name
+
+
+def test_a_program_ends_before_it_begins_where_a_setting_would_stop_it(tmp_path):
+    done = program("train", "ring8", "--run-dir", str(tmp_path / "run"), JAX_NUMPY_DTYPE_PROMOTION="strict")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"ensgan: the environment variable JAX_NUMPY_DTYPE_PROMOTION is 'strict'")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_process_of_several_names_the_variable_too(tmp_path):
     group = ("--coordinator", "127.0.0.1:9871", "--num-processes", "1", "--process-id", "0")
     done = program("train", "ring8", "--run-dir", str(tmp_path / "run"), *group, JAX_PLATFORMS="nonsense")

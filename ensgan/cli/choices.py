@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ensgan.data.labels import class_number, some
-from ensgan.data.law import describe_law
+from ensgan.data.law import describe_law, training_law
 from ensgan.evaluation import selection
 from ensgan.runs import directory as rundir
 from ensgan.runs import records
@@ -71,7 +71,7 @@ def shrunk(run: Opened, truncation: float | None) -> Opened:
 
 def drawn(run: Opened, key: Array, num: int, choice: str | None, label: str | None) -> tuple[Any, str, Any]:
     """Weights over generators for `--from`, what they are called, and the classes of samples for `--label`."""
-    asked = classes(label, class_names(run))
+    asked = classes(label, class_names(run), training_law(run.source))
     its = law(None, run) if label is None else None
     found, text = weights(choice, run, classes=its)
     return found, text, draws.labels(run.game, key, num, None if asked is None else np.resize(asked, num), its)
@@ -107,8 +107,8 @@ def class_names(run: Opened) -> Sequence[str] | None:
     return None if count is None else run.source.class_names or tuple(map(str, range(count)))
 
 
-def classes(choice: str | None, names: Sequence[str] | None) -> list[int] | None:
-    """The classes that `--label` asks for, by name or number."""
+def classes(choice: str | None, names: Sequence[str] | None, learnt: np.ndarray | None = None) -> list[int] | None:
+    """The classes that `--label` asks for, by name or number; `learnt` is above 0 for those with training samples."""
     if choice is None:
         return None
     if names is None:
@@ -120,7 +120,10 @@ def classes(choice: str | None, names: Sequence[str] | None) -> list[int] | None
             f"--label is {choice!r}, and {parts[found.index(None)]!r} is no class; give one class or several, such as "
             f"{','.join(names[:2])}; the classes are: {some(names, 20)}"
         )
-    return [number for number in found if number is not None]
+    numbers = [number for number in found if number is not None]
+    if learnt is not None and (new := [names[number] for number in numbers if not learnt[number]]):
+        raise InputError(f"--label asks for class {new[0]}, which has no training samples; leave it out")
+    return numbers
 
 
 def shape(text: str | None) -> tuple[int, ...] | None:

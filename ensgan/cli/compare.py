@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -50,7 +51,7 @@ def _compared(runs: list[str], over: str, metrics: str | None, out: str | None) 
     if over != "auto" and over not in AXES:
         raise unknown("axis for --over", over, ["auto", *AXES])
     found = contest(sides, titles, axis=None if over == "auto" else over, metrics=wanted)
-    files = [] if out is None else [Path(name.strip()).expanduser() for name in out.split(",")]
+    files = [] if out is None else [Path(os.path.expanduser(name.strip())) for name in out.split(",")]
     for file in files:
         if file.suffix not in FORMS:
             raise InputError(f"--out is {file}; its ending says the form, one of: {', '.join(FORMS)}")

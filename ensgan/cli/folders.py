@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ensgan.cli.checks import CLASSIFIER_STEPS, repeats_or_default
+from ensgan.cli.checks import CLASSIFIER_STEPS, counted, repeats_or_default
 from ensgan.data.checks import check_seed
 from ensgan.evaluation import comparison
 from ensgan.evaluation.features import identity, of_inception
@@ -35,7 +35,7 @@ def folders(
     """Compare two folders of images, or files of arrays: distances with intervals, and the value that reals get.
 
     Args:
-        real: folder of real images, or a .npz or .npy file of images or points.
+        real: folder of real images, a .zip or .tar of one, or a .npz or .npy file of images or points.
         fake: folder or file to measure, such as `ensgan sample` writes.
         features: identity compares pixels; classifier trains one on the reals, whose subfolders or labels are the
             classes.
@@ -67,7 +67,8 @@ def folders(
             distance, reals, fakes = frechet_of_folders(
                 real or "", fake or "", features=of, size=size, span=span, num=num, seed=seed, cache=cache
             )
-            print(f"{fakes} fakes against {reals} reals in the features: {of.name}\nFréchet distance {distance:.6g}")
+            sides = f"{counted(fakes, 'fake')} against {counted(reals, 'real')}"
+            print(f"{sides} in the features: {of.name}\nFréchet distance {distance:.6g}")
         except Undefined as error:
             print(f"Fréchet distance  not defined, because {error}")
         return
@@ -84,7 +85,8 @@ def folders(
         classifier_steps=steps if trained else 0,
         strict=False,  # small folders lack some metrics, which others do not mind
     )
-    print(f"{found.fakes} fakes against {found.reals} reals in the features: {found.features}")
+    sides = f"{counted(found.fakes, 'fake')} against {counted(found.reals, 'real')}"
+    print(f"{sides} in the features: {found.features}")
     if judge is not None:
         print(
             "the classifier was trained on 40 % of the reals, which are not compared, and is right about "
@@ -112,7 +114,8 @@ def _check(real: str | None, fake: str | None, features: str, num: int | None) -
     for flag, folder in (("real", real), ("fake", fake)):
         if not folder:
             raise InputError(
-                f"--{flag} is missing; give `ensgan evaluate --real A --fake B`, folders of images or .npz files"
+                f"--{flag} is missing; give `ensgan evaluate --real A --fake B`, folders of images, archives of them, "
+                "or .npz files"
             )
     if features not in FOLDER_FEATURES:
         raise unknown("features", features, FOLDER_FEATURES)

@@ -144,7 +144,7 @@ def command() -> None:
 
 def _code() -> int:
     """Runs the command of this program; its exit code."""
-    if fault := environment.xla_fault():
+    if fault := environment.setting_fault() or environment.xla_fault():
         tell(InputError(fault))
         return 2
     try:

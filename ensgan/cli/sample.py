@@ -17,6 +17,7 @@ from ensgan.data import to_uint8
 from ensgan.data.arrays import NAMES
 from ensgan.data.checks import check_seed
 from ensgan.data.labels import some
+from ensgan.data.law import training_law
 from ensgan.data.limits import memory
 from ensgan.evaluation.comparison import copies
 from ensgan.evaluation.tables import evaluate_refinement
@@ -94,7 +95,7 @@ def sample(
     found = opened(run, data_dir, from_step)
     _check_size(file, num, found.game.sample_shape, folder)
     names = choices.class_names(found)
-    asked = choices.classes(label, names)
+    asked = choices.classes(label, names, training_law(found.source))
     _check_choice(from_, stratified, refine, label, classes)
     if refine is not None:  # before a judge is fitted
         _check_refinement(found, asked, how, rule, calibrate)

@@ -84,9 +84,14 @@ class Archive:
                 sizes = self._tar(compressed=not path.name.lower().endswith(".tar"))
         weakref.finalize(self, self._file.close)
         for name in sizes:
-            parts = PurePosixPath(name).parts
-            if ".." in parts or name.startswith("/") or "\\" in name or ":" in (parts or ("",))[0]:
+            parts = PurePosixPath(name.replace("\\", "/")).parts
+            if ".." in parts or name.startswith(("/", "\\")) or ":" in (parts or ("",))[0]:
                 raise InputError(f"{path} names a file outside of itself, {name!r}, so it is not read")
+            if "\\" in name:
+                raise InputError(
+                    f"{path} names a file with a backslash, {name!r}, as some programs on Windows write it between "
+                    "folders; pack the folder again with another program"
+                )
         self._sizes = sizes
 
     def _tar(self, compressed: bool) -> dict[str, int]:

@@ -72,8 +72,11 @@ def _idx_header(path: Path, data: bytes, dims: tuple[int, ...]) -> tuple[list[in
     return [int(size) for size in np.frombuffer(data[4:start], ">u4")], start
 
 
-def read_npz(path: Path, x: str | None = None, y: str | None = None) -> Arrays:
-    """The samples and, if there are any, the labels of an npz or npy file, under the names `x` and `y` if given."""
+def read_npz(path: Path, x: str | None = None, y: str | None = None, also: str = "") -> Arrays:
+    """The samples and, if there are any, the labels of an npz or npy file, under the names `x` and `y` if given.
+
+    Errors about the names of arrays end with `also`, which may say how to give others.
+    """
     if path.is_dir():
         raise InputError(
             f"{path} is a folder; expected an .npz or .npy file; for a folder of images give --data folder"
@@ -99,7 +102,7 @@ def read_npz(path: Path, x: str | None = None, y: str | None = None) -> Arrays:
         if isinstance(file, np.ndarray):
             return Arrays(file, None, [])
         names = list(file.files)
-        x, y = _names(path, names, x, y)
+        x, y = _names(path, names, x, y, also)
         try:
             label = None if y is None else _member(path, file, y)
             if label is not None and NAMES in names and label.dtype.kind in "iu":  # a file of `ensgan sample`
@@ -110,8 +113,7 @@ def read_npz(path: Path, x: str | None = None, y: str | None = None) -> Arrays:
             raise
         except (*broken, IndexError) as error:
             raise InputError(
-                f"an array of {path} holds Python objects or is broken; expected plain numbers; save it as uint8 or "
-                "float32"
+                f"an array of {path} is broken; expected plain numbers; save it again as uint8 or float32"
             ) from error
 
 
@@ -132,7 +134,10 @@ def _check_header(raw: Any, size: int, what: str) -> None:
         return
     shape, _, dtype = readers[version](raw)
     if dtype.hasobject:
-        return
+        raise InputError(
+            f"{what} holds Python objects; expected plain numbers, or texts for labels; save it as uint8 or float32, "
+            "and labels by y.astype(str)"
+        )
     asked, there = math.prod(shape) * dtype.itemsize, size - raw.tell()
     if asked > there:
         raise InputError(
@@ -142,7 +147,7 @@ def _check_header(raw: Any, size: int, what: str) -> None:
     check_fits(asked, what, "give fewer or smaller samples, or a folder of images, which can be streamed")
 
 
-def _names(path: Path, names: list[str], x: str | None, y: str | None) -> tuple[str, str | None]:
+def _names(path: Path, names: list[str], x: str | None, y: str | None, also: str) -> tuple[str, str | None]:
     """The names of samples and labels in an npz file."""
     for flag, name in (("x", x), ("y", y)):
         if name is not None and name not in names:
@@ -162,8 +167,5 @@ def _names(path: Path, names: list[str], x: str | None, y: str | None) -> tuple[
     if x is None and len(others) == 1:
         x = others[0]
     if x is None:
-        raise InputError(
-            f"{path} holds arrays {names}; expected samples under 'x' or 'images', labels under 'y', or both names "
-            "by --data.x and --data.y"
-        )
+        raise InputError(f"{path} holds arrays {names}; expected samples under 'x' or 'images', labels under 'y'{also}")
     return x, y

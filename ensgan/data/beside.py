@@ -12,6 +12,7 @@ from ensgan.types import InputError
 
 LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
 FIELDS = ("label", "cls", "class")  # of KEY.json
+ALONE = "labels without an image"
 SMALL = 2**20  # bytes of a file with a label
 
 
@@ -25,7 +26,7 @@ def class_names(path: Path, found: Listing) -> list[str] | None:
     Raises:
         InputError: a label that cannot be read, or an image without one.
     """
-    noted = _noted(path, found.files)
+    noted = _noted(path, found)
     if noted is None:
         noted = _beside(found)
     if noted is not None:
@@ -80,10 +81,10 @@ def _label(file: Any) -> str | int | None:
         raise InputError(f"{file} is not the label of an image ({str(error)[:80]}); repair or remove it") from error
 
 
-def _noted(path: Path, files: list[Any]) -> list[str] | None:
+def _noted(path: Path, listing: Listing) -> list[str] | None:
     """The classes that `dataset.json` gives; None where it is not there, or has no labels."""
-    if isinstance(files[0], Member):
-        archive = files[0].archive
+    if isinstance(listing.files[0], Member):
+        archive = listing.files[0].archive
         note: Any = Member(str(archive.top / LABELS), archive)
         there = note in archive.members()
     else:
@@ -92,13 +93,15 @@ def _noted(path: Path, files: list[Any]) -> list[str] | None:
     if not there:
         return None
     try:
-        with note.open() as file:
-            tree = json.load(file)
+        with note.open("rb") if isinstance(note, Path) else note.open() as file:
+            tree = json.loads(file.read())
         pairs = tree.get("labels") if isinstance(tree, dict) else None
         if pairs is None:
             return None
-        labels = {str(PurePosixPath(name)): label for name, label in pairs}
-        found = [labels[file.relative_to(path).as_posix()] for file in files]
+        labels = [(str(PurePosixPath(name)), label) for name, label in pairs]
+        label_of = dict(labels)
+        names = [file.relative_to(path).as_posix() for file in listing.files]
+        found = [label_of[name] for name in names]
     except KeyError as error:
         raise InputError(
             f"{note} has no label for {error}; complete it, or remove it to take folders for classes"
@@ -107,6 +110,12 @@ def _noted(path: Path, files: list[Any]) -> list[str] | None:
         raise InputError(
             f'{note} is not a list of labels; expected {{"labels": [["a/1.png", 0], ...]}}; repair or remove it'
         ) from error
-    if not all(isinstance(label, int) and not isinstance(label, bool) for label in found):
-        raise InputError(f"{note} has labels that are not whole numbers; give one class a sample, or remove the file")
+    if not all(isinstance(label, int | str) and not isinstance(label, bool) for label in found):
+        raise InputError(
+            f"{note} has labels that are no whole numbers and no texts; give one class a sample, or remove the file"
+        )
+    if several := [name for name, label in labels if label_of[name] != label]:
+        raise InputError(f"{note} has several labels for {several[0]!r}; give one class a sample, or remove the file")
+    for name in sorted(label_of.keys() - set(names)):
+        listing.skip(ALONE, name)
     return [str(label) for label in found]

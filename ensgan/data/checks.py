@@ -24,12 +24,13 @@ def as_array(x: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} has rows of different lengths; give an array, or lists of one length") from error
 
 
-def checked_samples(x: Any, what: str) -> np.ndarray:
+def checked_samples(x: Any, what: str, flag: str = "") -> np.ndarray:
     """A user's samples as uint8 `[n, H, W, C]`, or as finite float32 `[n, D]` or `[n, H, W, C]`.
 
     Args:
         x: uint8 or float; images `[n, H, W]` get a channel axis.
         what: the name of `x` in errors.
+        flag: that of the values of black and white, for errors; empty where there is none.
 
     Raises:
         InputError: another dtype or shape, or float values that are not finite.
@@ -37,7 +38,7 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
     x = as_array(x, what)
     seen = f"{what} is {x.dtype} {list(x.shape)}"
     if x.dtype != np.uint8 and not jnp.issubdtype(x.dtype, np.floating):
-        raise InputError(f"{seen}; expected uint8 images or float32 samples; {_instead(x)}")
+        raise InputError(f"{seen}; expected uint8 images or float32 samples; {_instead(x, flag)}")
     if x.ndim not in (3, 4) and not (x.ndim == 2 and x.dtype != np.uint8):
         raise InputError(f"{seen}; expected images [n, H, W] or [n, H, W, C], or float points [n, D]")
     if x.ndim == 3:
@@ -58,7 +59,7 @@ def checked_samples(x: Any, what: str) -> np.ndarray:
     return small
 
 
-def _instead(x: np.ndarray) -> str:
+def _instead(x: np.ndarray, flag: str) -> str:
     """How values of another type become samples."""
     if x.dtype.kind == "b":
         return "convert them with x.astype(np.uint8) * 255 for images, or x.astype(np.float32) for points"
@@ -70,10 +71,8 @@ def _instead(x: np.ndarray) -> str:
     if low >= 0 and high <= 255:
         return "convert it with x.astype(np.uint8)"
     ends = "0,65535" if low >= 0 and 2**15 <= high < 2**16 else f"{min(low, 0)},{high}"
-    return (
-        f"its values {low} to {high} do not fit into uint8: convert it with x.astype(np.float32), and give the values "
-        f"of black and white, such as --data.range {ends}"
-    )
+    scale = f"give the values of black and white, such as {flag} {ends}" if flag else "scale it to [-1, 1]"
+    return f"its values {low} to {high} do not fit into uint8: convert it with x.astype(np.float32), and {scale}"
 
 
 def _channels(shape: tuple[int, ...]) -> str:

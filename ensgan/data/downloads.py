@@ -51,7 +51,7 @@ def fetched(name: str, files: Mapping[str, Remote], path: str | Path | None) -> 
 def cache() -> Path:
     """The folder for downloaded data: `ENSGAN_DATA` if it is set, else `ensgan/data` in the user's cache."""
     if own := os.environ.get("ENSGAN_DATA"):
-        return Path(own).expanduser()
+        return Path(os.path.expanduser(own))
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ensgan" / "data"
 
 

@@ -5,6 +5,7 @@ Tables alone are read, so no code of a data set is run, and nothing is unpickled
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Unpack
@@ -50,7 +51,7 @@ def hf(
         InputError: no such data set, folder, split or column, no connection, or images that cannot be read.
     """
     name, split = parts("hf", which, path)
-    place = Path(path) if path is not None else Path(name).expanduser()
+    place = Path(path) if path is not None else Path(os.path.expanduser(name))
     if path is None and not place.exists():
         if name.startswith((".", "/", "~")):
             raise InputError(f"{name} is missing; give a folder, or the name of a data set on the hub")

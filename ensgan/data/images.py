@@ -120,7 +120,7 @@ def npz(
         InputError: a missing or broken file, arrays of Python objects, other names, shapes or types, values that are
             not finite or not in the range, or too few samples.
     """
-    found, name = read_npz(Path(path), x, y), Path(path).name
+    found, name = read_npz(Path(path), x, y, ", or both names by --data.x and --data.y"), Path(path).name
     source = from_arrays(name, found.x, found.label, range=range, seed=seed, **options)
     if not found.others or source.facts is None:
         return source

@@ -69,7 +69,7 @@ def map_labels(label: Any, num: int, what: str, classes: Classes = None) -> tupl
 
 
 def plain_labels(label: Any, num: int, what: str) -> np.ndarray:
-    """Labels as an array of integers or of str, `[num]`. Raises InputError for others."""
+    """Labels as an array of integers or of str, `[num]`. Raises InputError for others, and for empty texts."""
     label = as_array(label, what)
     if label.dtype.kind == "S":
         label = np.char.decode(label, "utf-8", "backslashreplace")  # so that different labels stay so
@@ -78,13 +78,20 @@ def plain_labels(label: Any, num: int, what: str) -> np.ndarray:
     if label.dtype.kind not in "iuUT" or label.shape != (num,):
         seen = f"{what} is {label.dtype} {list(label.shape)}"
         raise InputError(f"{seen}; expected integers or strings [{num}], one per sample{_instead(label, num)}")
-    return label if label.dtype.kind in "iu" else label.astype(str)
+    if label.dtype.kind in "iu":
+        return label
+    label = label.astype(str)
+    if (empty := np.flatnonzero(np.char.str_len(np.char.strip(label)) == 0)).size:
+        raise InputError(f"{what} has an empty text for sample {empty[0]}; give every sample a label, or remove it")
+    return label
 
 
 def _instead(label: np.ndarray, num: int) -> str:
     """How labels of another form become integers; empty where nobody can know."""
     if label.shape == (num, 1):
         return "; take the column, such as y[:, 0]"
+    if label.dtype.kind in "mMO" and label.shape == (num,):
+        return "; convert them with y.astype(str)"
     if label.dtype.kind not in "iufb" or not label.size:
         return ""
     if label.ndim == 2 and len(label) == num and ((label == 0) | (label == 1)).all() and (label.sum(axis=1) == 1).all():

@@ -97,8 +97,8 @@ def listed(path: Path) -> Listing:
     for file in found.files:
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(
-                f"{file} is not an image; expected only files that end in {', '.join(SUFFIXES)}; move it elsewhere"
-                + _instead(file)
+                f"{file} is not an image of a kind that is read; expected only files that end in "
+                f"{', '.join(SUFFIXES)}; convert it if it is a picture, or move it elsewhere{_instead(file)}"
             )
     return found
 

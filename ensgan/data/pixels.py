@@ -112,7 +112,7 @@ def stored(x: Any, what: str, how: Reading) -> np.ndarray:
 
 def bounded(x: Any, what: str, how: Reading) -> np.ndarray:
     """Samples whose pixels lie within their levels or their range, not rescaled yet. Raises InputError for others."""
-    x = checked_samples(x, what)
+    x = checked_samples(x, what, FLAG)
     if how.said and (x.dtype == np.uint8 or x.ndim == 2):
         kind = "uint8 images" if x.dtype == np.uint8 else "points"
         raise InputError(f"{what} holds {kind}, and {FLAG} is for float images; leave it out")

@@ -59,7 +59,7 @@ def tfds(
     """
     alone = path is not None and (not which or _is_one(Path(path)))
     name, split = ("", which) if alone else parts("tfds", which, None)
-    root = Path(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    root = Path(os.path.expanduser(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
     if path is not None and not root.is_dir():
         raise InputError(f"{root} is not a directory; give the one in which the data set is prepared")
     library = _library()

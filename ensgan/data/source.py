@@ -131,10 +131,9 @@ def split_sizes(num: int, fractions: tuple[float, ...] = FRACTIONS) -> list[int]
     needed = math.ceil(1 / min(fractions) - 1e-9)
     if num < needed:
         empty = SPLITS[fractions.index(min(fractions))]
-        raise InputError(
-            f"{num} samples cannot be divided into four splits {tuple(fractions)}, because {empty} would be empty; "
-            f"give at least {needed}, or a larger share to {empty} by --data.fractions"
-        )
+        what = f"{num} sample{'s' * (num != 1)} cannot be divided into four splits {tuple(fractions)}"
+        larger = f", or a larger share to {empty} by --data.fractions" if num >= len(SPLITS) else ""
+        raise InputError(f"{what}, because {empty} would be empty; give at least {needed}{larger}")
     others = [int(num * f + 1e-9) for f in fractions[1:]]
     return [num - sum(others), *others]
 

@@ -31,7 +31,7 @@ class Comparison(NamedTuple):
         reals: how many there were.
         fakes: how many there were.
         floor: how many reals stood for the fakes to find the floor.
-        notes: copies among the samples.
+        notes: copies among the samples, and what else may be a mistake.
     """
 
     rows: dict[str, Measured]
@@ -162,8 +162,8 @@ def _samples(given: dict[str, Any], shape: Any, features: Features, by: Measure)
 
 
 def _few(sizes: tuple[int, int], least: int) -> str:
-    name = "reals" if sizes[0] <= sizes[1] else "fakes"
-    return f"there are {min(sizes)} {name}; at least {least} are needed"
+    name, num = "real" if sizes[0] <= sizes[1] else "fake", min(sizes)
+    return f"there {'is' if num == 1 else 'are'} {num} {name}{'s' * (num != 1)}; at least {least} are needed"
 
 
 def _measured(

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 
 from ensgan.data import read_images, to_uint8
+from ensgan.data.archives import is_archive
 from ensgan.data.arrays import read_npz
 from ensgan.data.checks import checked_samples
+from ensgan.data.source import dequantized
 from ensgan.types import InputError
 
 ARRAYS = (".npz", ".npy")
@@ -21,7 +23,7 @@ def read_samples(
     """Samples of a folder or of a file, as uint8 images `[n, H, W, C]` or float points `[n, D]`, and labels.
 
     Args:
-        path: a folder of images, or an .npz or .npy file, such as `ensgan sample` writes.
+        path: a folder of images, a .zip or .tar of one, or an .npz or .npy file, such as `ensgan sample` writes.
         size: images are cropped to the largest centred square and resized to `size` × `size` pixels.
         span: the values of float images that are black and white; needed where they might be [0, 1] or [-1, 1].
 
@@ -30,19 +32,35 @@ def read_samples(
     """
     path = Path(path)
     if path.is_dir() or path.suffix not in ARRAYS:
-        if path.is_file():
-            raise InputError(f"{path} is a file; expected a folder of images, or a file that ends in .npz or .npy")
+        if path.is_file() and not is_archive(path):
+            raise InputError(
+                f"{path} is a file; expected a folder of images, a .zip or .tar of one, or a file that ends in .npz or "
+                ".npy"
+            )
         return read_images(path, size=size), None
     x, label = _arrays(path)
-    if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):  # metrics say which points are not finite
-        x = checked_samples(x, f"samples in {path}")
+    x, bad = _finite(x, -1.0 if span is None else span[0])
+    x = checked_samples(x, f"x of {path}", "--range")
     if len(x) == 0:
         raise InputError(f"{path} holds no samples; expected at least 1")
     if x.ndim == 4:
         x = _resized(_pixels(x, path, span), size)
     elif size is not None:
         raise InputError(f"--size is {size}, but {path} holds points and no images; leave it out")
+    if bad.any():  # metrics say how many samples are not finite
+        x = dequantized(x, np.random.default_rng(0), 256, False).copy()
+        x[bad] = np.nan
     return x, label
+
+
+def _finite(x: np.ndarray, black: float) -> tuple[np.ndarray, np.ndarray]:
+    """Samples with a value of their own (else black) in place of NaN and infinity, and which had such values."""
+    if not np.issubdtype(x.dtype, np.floating) or x.ndim < 2:
+        return x, np.zeros(len(x) if x.ndim else 0, bool)
+    finite = np.isfinite(x)
+    some = x[finite][:1] if finite.any() else np.full(1, black, x.dtype)
+    bad = np.asarray(~finite.all(axis=tuple(range(1, x.ndim))))
+    return np.where(finite, x, some), bad
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ensgan.data import Source, folder, from_arrays
 from ensgan.data.archives import is_archive
+from ensgan.data.facts import facts_of, notes
 from ensgan.data.source import dequantized
 from ensgan.evaluation.classifier import Classifier, classifiable, train_classifier
 from ensgan.evaluation.comparison import PIXELS, Comparison, compare
@@ -58,7 +59,13 @@ def compare_folders(
         how["features"] = of_classifier(classifier)
     else:
         there, _ = read_samples(real, size=size, span=span)
-    return compare(*_seen(_drawn(there, drawn, num, seed), seed), **how), classifier
+    found = compare(*_seen(_drawn(there, drawn, num, seed), seed), **how)
+    return found._replace(notes=(*found.notes, *_odd("reals", there), *_odd("fakes", drawn))), classifier
+
+
+def _odd(name: str, x: np.ndarray) -> list[str]:
+    """What may be a mistake in images, as before training."""
+    return [f"{name}: {text}" for text in notes(facts_of(x))] if x.dtype == np.uint8 else []
 
 
 def _labelled(real: str | Path, size: int | None, span: tuple[float, float] | None, seed: int) -> Source:
@@ -128,7 +135,8 @@ def _check_shapes(real: np.ndarray, fake: np.ndarray) -> None:
     if real.shape[1:] != fake.shape[1:]:
         shape = lambda x: "×".join(map(str, x.shape[1:]))
         if 2 in (real.ndim, fake.ndim):
-            raise InputError(f"reals are {shape(real)} and fakes {shape(fake)}; give samples of one shape")
+            kind = lambda x: f"points of {shape(x)} numbers" if x.ndim == 2 else f"images of {shape(x)}"
+            raise InputError(f"reals are {kind(real)} and fakes {kind(fake)}; give samples of one shape")
         fix = "give a size to which all are cropped and resized, such as --size 64"
         if real.shape[1:3] == fake.shape[1:3]:
             fix = "save both as grey or both as RGB images"

@@ -168,7 +168,11 @@ def _floor(found: Any) -> str:
         return "there is no floor, because nothing was measured"
     if not any(np.isfinite(row.floor) for row in found.rows.values()):
         return "there is no floor: it needs other reals"
-    text = f"the floor is what {found.floor} other reals get"
+    text = (
+        "the floor is what 1 other real gets"
+        if found.floor == 1
+        else f"the floor is what {found.floor} other reals get"
+    )
     if found.floor < found.fakes:
         text += "; so few stand too far apart, and twice as many reals as fakes would give a floor for all"
     return text

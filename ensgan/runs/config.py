@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,7 +190,7 @@ def placed(which: str) -> dict[str, str]:
     """
     folder, _, part = which.rpartition(":")
     for place, rest in ((which, ""), (folder, part)):
-        if place and Path(place).expanduser().exists():
+        if place and Path(os.path.expanduser(place)).exists():
             return {"path": place, "which": rest}
     return {"which": which}
 

@@ -37,7 +37,7 @@ def copy_of(address: str) -> Path:
     own, address = os.environ.get("ENSGAN_RUNS"), address.rstrip("/")
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ensgan" / "runs"
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", address)[-60:].strip("-.")
-    folder = Path(own).expanduser() if own else usual
+    folder = Path(os.path.expanduser(own)) if own else usual
     return folder.absolute() / f"{name}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -37,7 +38,7 @@ def folder_of(place: str, *, training: bool = False, fresh: bool = False) -> Ite
         InputError: the address cannot be used, or has not got everything at the end.
     """
     if not is_address(place):
-        yield Path(place).expanduser()
+        yield Path(os.path.expanduser(place))
         return
     bucket = Bucket(place)
     with contextlib.ExitStack() as stack:

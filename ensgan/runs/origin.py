@@ -85,7 +85,7 @@ def located(config: Config, directory: Path) -> Config:
         return config
     begun = remembered_of(directory).get("relative_to", {})
     folders = [Path(begun["folder"]), directory / begun["from_run"]] if begun else []
-    places = dict.fromkeys(os.path.abspath(folder / Path(path).expanduser()) for folder in (*folders, Path.cwd()))
+    places = dict.fromkeys(os.path.abspath(folder / os.path.expanduser(path)) for folder in (*folders, Path.cwd()))
     found = [place for place in places if os.path.exists(place)]
     if not found:
         raise Elsewhere(

@@ -103,6 +103,12 @@ def test_classes_are_names_before_they_are_numbers(tmp_path):
         choices.classes("cat", None)
 
 
+def test_a_class_without_training_samples_is_not_drawn():
+    assert choices.classes("dog", ["cat", "dog"], np.array([0.0, 1.0])) == [1]
+    with pytest.raises(InputError, match="--label asks for class cat, which has no training samples"):
+        choices.classes("dog,cat", ["cat", "dog"], np.array([0.0, 1.0]))
+
+
 def test_classes_without_names_are_numbers(tmp_path):
     assert choices.class_names(run(tmp_path)) is None
     assert choices.class_names(run(tmp_path, classes=3)) == ("0", "1", "2")

@@ -50,6 +50,12 @@ def test_a_place_without_a_run(capsys):
     assert not copy_of("faulty://bucket/none").exists()
 
 
+def test_a_user_that_there_is_not_is_no_traceback(capsys):
+    for argv in (["sample", "~nobody-of-this-name/run"], ["data", "folder", "--data-dir", "~nobody-of-this-name/a"]):
+        assert cli.main(argv) == 2
+        assert "~nobody-of-this-name" in capsys.readouterr().err
+
+
 def test_messages_name_the_address():
     out = io.BytesIO()
     plain = streams.Plain(io.BufferedWriter(out), encoding="utf-8", line_buffering=True)

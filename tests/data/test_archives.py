@@ -45,6 +45,12 @@ def test_a_name_that_leads_outside_is_refused(tmp_path, ending, name):
     assert sorted(tmp_path.rglob("*")) == [*before, place]
 
 
+@pytest.mark.parametrize("ending", ["zip", "tar"])
+def test_backslashes_between_folders_are_named(tmp_path, ending):
+    with pytest.raises(InputError, match=r"names a file with a backslash, .*; pack the folder again"):
+        data.folder(packed(tmp_path / f"a.{ending}", FILES | {"cat\\9.png": png(0)}))
+
+
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "LARGEST", 10_000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:

@@ -52,7 +52,10 @@ def test_bad_npz_files(tmp_path):
     with pytest.raises(InputError, match="holds Python objects"):
         data.npz(tmp_path / "o.npy")
     np.savez(file, x=np.array([{}, None], object))
-    with pytest.raises(InputError, match=r"an array of .* holds Python objects"):
+    with pytest.raises(InputError, match=r"x of .* holds Python objects"):
+        data.npz(file)
+    np.savez(file, x=IMAGES, y=np.array(["a", "b"], object))
+    with pytest.raises(InputError, match=r"y of .* holds Python objects; .* and labels by y\.astype\(str\)"):
         data.npz(file)
     np.savez(file, a=IMAGES, b=IMAGES)
     with pytest.raises(InputError, match=r"holds arrays \['a', 'b'\]; expected samples under 'x'"):

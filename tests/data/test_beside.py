@@ -29,7 +29,11 @@ def test_labels_of_a_dataset_json_count_instead_of_folders(tmp_path, kind):
         (b'{"labels": [["10/00.png", 1]]}', "has no label for '10/01.png'"),
         (
             json.dumps({"labels": [[name, [0.5, 0.5]] for name in FILES]}).encode(),
-            "has labels that are not whole numbers",
+            "has labels that are no whole numbers and no texts",
+        ),
+        (
+            json.dumps({"labels": [[name, 1] for name in FILES] + [["10/00.png", 2]]}).encode(),
+            "has several labels for '10/00.png'",
         ),
         (b"[" * 100_000, "is not a list of labels"),
     ],
@@ -37,6 +41,19 @@ def test_labels_of_a_dataset_json_count_instead_of_folders(tmp_path, kind):
 def test_a_broken_dataset_json_is_named(tmp_path, content, text):
     with pytest.raises(InputError, match=r"dataset\.json " + text.replace("[", r"\[")):
         data.folder(packed(tmp_path / "a.zip", FILES | {"dataset.json": content}))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_dataset_json_may_name_classes_in_any_encoding_of_unicode(tmp_path, encoding):
+    labels = [[name, "kätzchen" if k % 2 else "dog"] for k, name in enumerate(FILES)] + [["gone.png", "dog"]]
+    text = json.dumps({"labels": labels}, ensure_ascii=False).encode(encoding)
+    for place in (
+        unpacked(tmp_path / "a", FILES | {"dataset.json": text}),
+        packed(tmp_path / "a.zip", FILES | {"dataset.json": text}),
+    ):
+        found = data.folder(place, resident=True)
+        assert found.facts.classes == (("dog", 12), ("kätzchen", 12))
+        assert "labels without an image: gone.png" in found.summary()[1]
 
 
 def test_labels_that_are_null_are_none(tmp_path):

@@ -69,5 +69,5 @@ def test_bad_labels(label, match):
 )
 def test_integers_are_told_what_they_may_become(x, fix):
     with pytest.raises(InputError) as caught:
-        checked_samples(x, "x")
+        checked_samples(x, "x", "--data.range")
     assert fix in str(caught.value)

@@ -62,7 +62,7 @@ def test_bad_options_of_a_folder(tmp_path, options, match):
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
-        ("film.mp4", b"film", "film.mp4 is not an image; expected only files that end in .png"),
+        ("film.mp4", b"film", "film.mp4 is not an image of a kind that is read; expected only files that end in .png"),
         ("train.zip", b"archive", "read the archive itself: --data-dir"),
         ("zz.png", b"text", r"zz.png cannot be read as an image \(it is no PNG, JPEG, BMP, WEBP or GIF, or is broken"),
         ("zz.png", None, r"zz.png cannot be read as an image \("),

@@ -44,6 +44,8 @@ def test_labels_are_mapped_to_classes(label, classes, expected, names):
         (["a", "b", "c", "c"], 2, r"y holds labels 'a', 'b', 'c'; expected 0..1, or 2 different labels"),
         (["a", "b", "d", "d"], ["a", "b", "c"], r"y holds label 'd'; the classes are: a, b, c"),
         ([1, 2, 3, 3], ["1", "2"], r"y holds label '3'; the classes are: 1, 2"),
+        (["a", "b", " ", "a"], None, r"y has an empty text for sample 2; give every sample a label"),
+        (np.array(["2020-01-01"] * 4, "datetime64[D]"), None, r"convert them with y\.astype\(str\)"),
     ],
 )
 def test_bad_labels(label, classes, match):

@@ -215,3 +215,5 @@ def test_what_else_gives_a_split_more_samples():
         InputError, match="because select would be empty; give at least 10, or a larger share to select"
     ):
         data.from_arrays("few", np.zeros((9, 3)))
+    with pytest.raises(InputError, match=r"1 sample cannot be divided .*; give at least 10$"):  # by no shares
+        data.from_arrays("few", np.zeros((1, 3)))

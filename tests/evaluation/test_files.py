@@ -1,5 +1,7 @@
 """Samples to compare from folders and files: one form, and a range that has to be said."""
 
+import shutil
+
 import numpy as np
 import pytest
 from image_files import pictures, save
@@ -35,7 +37,9 @@ def test_files_of_arrays_are_compared_as_folders_are(tmp_path, capsys):
     assert "expected [-1, 1]; give their --range, such as --range 0,255" in capsys.readouterr().err
     np.savez(tmp_path / "points.npz", x=points(60, 0))
     assert cli.main(["evaluate", "--real", str(real), "--fake", str(tmp_path / "points.npz")]) == 2
-    assert "reals are 4×4×1 and fakes 3; give samples of one shape" in capsys.readouterr().err
+    assert (
+        "reals are images of 4×4×1 and fakes points of 3 numbers; give samples of one shape" in capsys.readouterr().err
+    )
     np.savez(tmp_path / "more.npz", x=points(80, 1))
     both = compare_folders(tmp_path / "points.npz", tmp_path / "more.npz", repeats=0)[0]
     assert both.rows["Fréchet distance"].value == pytest.approx(
@@ -96,11 +100,51 @@ def test_a_range_may_be_left_by_rounding_alone(tmp_path):
 def test_other_files_are_no_samples(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(
-        InputError, match=r"a\.txt is a file; expected a folder of images, or a file that ends in \.npz"
+        InputError,
+        match=r"a\.txt is a file; expected a folder of images, a \.zip or \.tar of one, or a file that ends in \.npz",
     ):
         read_samples(tmp_path / "a.txt")
     with pytest.raises(InputError, match="nowhere is not a directory"):
         read_samples(tmp_path / "nowhere")
+
+
+def test_flags_of_other_commands_are_not_named(tmp_path):
+    for x in (np.zeros((3, 4, 4), np.uint16), np.full((3, 4, 4), 999, np.int32)):
+        np.save(tmp_path / "a.npy", x)
+        with pytest.raises(InputError) as caught:
+            read_samples(tmp_path / "a.npy")
+        assert "--data" not in str(caught.value)
+    np.savez(tmp_path / "a.npz", a=x, b=x)
+    with pytest.raises(InputError, match=r"expected samples under 'x' or 'images', labels under 'y'$"):
+        read_samples(tmp_path / "a.npz")
+
+
+def test_numbers_beyond_float32_are_not_called_infinite(tmp_path):
+    for x in (np.full((3, 2), 1e300), np.full((3, 4, 4, 1), 1e300)):
+        np.save(tmp_path / "a.npy", x)
+        with pytest.raises(InputError, match=r"values as large as 1e\+300; float32 ends at"):
+            read_samples(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 6, 4, 1)])
+@pytest.mark.parametrize("span", [None, (0.0, 1.0)])
+def test_samples_that_are_not_finite_stay_so(tmp_path, shape, span):
+    x = np.random.default_rng(0).uniform(-1 if span is None else 0, 1, shape).astype(np.float32)
+    x[1, 0], x[3] = np.inf, np.nan
+    for name, values in (("some", x), ("all", x * np.nan)):
+        np.save(tmp_path / f"{name}.npy", values)
+    size = 4 if len(shape) == 4 else None
+    some, every = (read_samples(tmp_path / f"{name}.npy", span=span, size=size)[0] for name in ("some", "all"))
+    assert np.isfinite(some).reshape(5, -1).all(axis=1).tolist() == [True, False, True, False, True]
+    assert some.min(where=np.isfinite(some), initial=9) >= -1
+    assert not np.isfinite(every).any()
+
+
+def test_an_archive_is_the_folder(tmp_path):
+    x = pictures(6, 0)
+    place = save(tmp_path / "a", x)
+    found = read_samples(shutil.make_archive(str(tmp_path / "packed"), "zip", place))[0]
+    np.testing.assert_array_equal(found, read_samples(place)[0])
 
 
 def test_wide_images_are_cropped_to_their_centre(tmp_path):
