@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
-PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+DEFAULT = "JAX_DEFAULT_DEVICE"
+PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", DEFAULT)
+SIMULATED = 2048  # devices of a CPU; more take minutes and gigabytes before anything is computed
 # XLA ends the whole process where it cannot read its flags, so another process tries them first.
 _TRY = "from jaxlib import _jax; _jax.get_tfrt_cpu_client()"
 # Variables that JAX takes, and the values with which programs here compute what they should.
@@ -44,8 +46,8 @@ def import_jax() -> None:
     try:
         import jax  # noqa: F401
     except ValueError as error:
-        found = re.search(r"\bjax_\w+", str(error), re.IGNORECASE)
-        name = "" if found is None else found[0].upper()
+        found = re.search(r"\bjax[._]\w+", str(error), re.IGNORECASE)
+        name = "" if found is None else found[0].upper().replace(".", "_")
         if name not in os.environ:
             raise
         sys.excepthook = _in_one_line(sys.excepthook)
@@ -70,6 +72,8 @@ def setting_fault() -> str | None:
     for name, values in NEEDED.items():
         if name in os.environ and getattr(jax.config, name.lower(), values[0]) not in values:
             return f"the environment variable {name} is {os.environ[name]!r}, with which ensgan does not work; unset it"
+    if int(os.environ.get("JAX_NUM_CPU_DEVICES") or 0) > SIMULATED:
+        return _wrong("JAX_NUM_CPU_DEVICES", f"no more than {SIMULATED:,} devices can be simulated")
     return None
 
 
@@ -77,16 +81,19 @@ def device_fault() -> str | None:
     """Why JAX finds no device; None where it finds one."""
     import jax
 
+    asked = [name for name in PLATFORMS if os.environ.get(name)]
     try:
         jax.devices()
+        asked = [name for name in asked if name == DEFAULT]
+        if asked:
+            jax.devices(os.environ[DEFAULT])
     except Exception as error:
         given = os.environ.get("JAX_NUM_CPU_DEVICES")
         if given is not None and int(given) < 1:
             return _wrong("JAX_NUM_CPU_DEVICES", "there must be at least 1 device")
-        name = next((name for name in PLATFORMS if os.environ.get(name)), None)
-        if name is not None:
+        if asked:
             why = _line(error).partition(". (set ")[0] or "there is no such device, or no package of JAX for it"
-            return f"{_wrong(name, why)}, or set it to cpu"
+            return f"{_wrong(asked[0], why)}, or set it to cpu"
         return f"JAX finds no device: {_line(error) or type(error).__name__}; set JAX_PLATFORMS=cpu to compute without"
     return None
 

@@ -20,6 +20,9 @@ from ensgan import environment
         ("JAX_PLATFORMS", "nonsense", "'nonsense' is not in the list of known backends"),
         ("JAX_NUM_CPU_DEVICES", "many", "correct it, or unset it"),
         ("JAX_NUM_CPU_DEVICES", "0", "there must be at least 1 device"),
+        ("JAX_NUM_CPU_DEVICES", "1000000", "no more than 2,048 devices can be simulated"),
+        ("JAX_DEFAULT_DEVICE", "nonsense", "unset it to take the devices that are there"),
+        ("JAX_DEFAULT_DEVICE", "gpu", "unset it to take the devices that are there, or set it to cpu"),
         ("JAX_ENABLE_X64", "maybe", "invalid truth value"),
         ("XLA_FLAGS", "--nonsense", "Unknown flag in XLA_FLAGS: --nonsense"),
         ("XLA_FLAGS", "nonsense", 'Could not open file "nonsense"'),
@@ -27,7 +30,7 @@ from ensgan import environment
 )
 def test_a_variable_that_jax_cannot_use_is_named(name, value, why, tmp_path):
     if (
-        value == "cuda"
+        value in ("cuda", "gpu")
         and b"gpu"
         in subprocess.run(
             [sys.executable, "-c", "import jax; print(jax.default_backend())"], capture_output=True
