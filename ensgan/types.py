@@ -9,12 +9,12 @@ Dimension key, used in names inside kernels (`logit_MNB`), members before batch:
 Rows of every matrix are generators, columns are discriminators. Members sit on axis 0 of every stacked leaf.
 
 A *plug* is a pure function, or a small tuple of pure functions, that a user passes in: networks, losses, penalties,
-pairings, schedules, augmentations. A plug declares in its fields what it needs from the kernel; the kernel reads these
-declarations and never a name.
+pairings, schedules, augmentations. A plug declares in its fields what it needs; the kernel reads that, never a name.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -37,8 +37,12 @@ def printable(text: str) -> str:
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table; it lists the known names."""
-    return InputError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+    """The error for a name that is not in a table; it says which are nearest, and lists the known names."""
+    known = sorted(known)
+    ends = {each.rpartition("/")[2]: each for each in known}  # a common folder makes no two names alike
+    close = difflib.get_close_matches(str(name).rpartition("/")[2], ends, cutoff=0.75)  # as near as ring and rign
+    near = " or ".join(ends[each] for each in close)
+    return InputError(f"unknown {kind} {name!r}{near and f' (did you mean {near}?)'}; known: {', '.join(known)}")
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -47,13 +51,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def check_range(name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
-    """Raises InputError unless a number, or every number of an array or a tuple, is finite and in [low, high).
-
-    A traced array passes, because its numbers are only known while a program runs.
-    """
-    if isinstance(value, jax.core.Tracer):
-        return
-    for each in np.ravel(np.asarray(value)):
+    """Raises InputError unless a number, or all of an array, is finite and in [low, high). Traced ones pass."""
+    for each in () if isinstance(value, jax.core.Tracer) else np.ravel(np.asarray(value)):
         if not (isinstance(each, np.integer | np.floating | np.bool) and math.isfinite(each) and low <= each < high):
             wanted = f"finite and at least {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g})"
             raise InputError(f"{name} is {value}; it must be {wanted}")

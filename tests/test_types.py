@@ -15,6 +15,13 @@ def test_an_unknown_name_lists_the_known_ones_in_order():
     assert str(error) == "unknown loss 'love'; known: d2, hinge"
 
 
+def test_an_unknown_name_says_which_are_nearest():
+    error = unknown("data", "mnst", ["ring", "mnist", "kmnist", "digits"])
+    assert str(error) == "unknown data 'mnst' (did you mean mnist or kmnist?); known: digits, kmnist, mnist, ring"
+    assert "(did you mean ring?)" in str(unknown("data", "rign", ["ring", "grid"]))
+    assert "mean" not in str(unknown("configuration", "methods/none", ["methods/min", "methods/sgan"]))
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

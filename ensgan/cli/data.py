@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ensgan.cli.checks import check_out, counted
+from ensgan.cli.configurations import shipped
 from ensgan.data import SOURCES, Source
 from ensgan.evaluation.leaks import leaks
 from ensgan.runs.build import source_of
 from ensgan.runs.config import Config
 from ensgan.runs.gallery import save_picture
-from ensgan.types import InputError
+from ensgan.types import InputError, unknown
 
 MANY = 10_000
 
@@ -36,6 +37,7 @@ def arguments(argv: list[str]) -> list[str]:
     """`ensgan data NAME` is short for `ensgan data --data NAME`; other first words are configurations.
 
     Raises:
+        InputError: the first word is neither data nor a configuration.
         SystemExit: after the help was printed.
     """
     if {"-h", "--help"} & set(argv):
@@ -47,8 +49,13 @@ def arguments(argv: list[str]) -> list[str]:
             )
         )
         raise SystemExit(0)
-    named = argv[:1] and argv[0].partition(":")[0] in SOURCES
-    return ["--data", *argv] if named else argv
+    first = argv[0] if argv else "-"
+    if first.partition(":")[0] in SOURCES:
+        return ["--data", *argv]
+    known = {**shipped(), **shipped("methods")}
+    if not first.startswith("-") and first not in known and not Path(first).suffix and not Path(first).exists():
+        raise unknown("data or configuration", first, {*SOURCES, *shipped()})
+    return argv
 
 
 def data(settings: Config, *, out: str = "data.png", num: int = 64) -> None:

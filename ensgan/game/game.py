@@ -253,7 +253,7 @@ class Game:
             hyper=self._hyper(),
             roster=() if roster is None else jax.tree.map(jnp.asarray, roster(self.M, self.N)),
             schedule=() if schedule is None else jax.tree.map(jnp.asarray, schedule.init(self)),
-            ratings=jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), ratings.fresh(self.M + self.N)),
+            ratings=jax.tree.map(lambda one: jnp.full((self.M + self.N,), one[0], jnp.float32), ratings.fresh(1)),
             rated=jnp.full((), -1, jnp.int32),
             running=jnp.zeros((3, self.M, self.N)) if self.covers.dealt else (),
             fault=jnp.full((4,), -1, jnp.int32),

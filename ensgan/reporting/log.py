@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ensgan.reporting.files import SUM, believed, checksum, plain, write_atomically
+from ensgan.reporting.forms import is_sound, of_one_game
 from ensgan.types import InputError
 
 
@@ -57,7 +58,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """All records of a JSONL file, in the order of the file. A last line that was cut off is left out.
 
     Raises:
-        InputError: there is no such file, or a line before the last one is not a JSON object.
+        InputError: there is no such file, a line before the last one is no record, or one has arrays of other sizes.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,18 +71,27 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         if record is not None:
             records.append(record)
         elif number != numbered[-1][0]:
-            raise InputError(
-                f"{path}, line {number} is not a JSON object, or not what was written; remove that line to read the "
-                "others"
-            )
+            raise _wrong(path, number, "is not a JSON object, or not what was written")
+    if not all(SUM in line for _, line in numbered):
+        for (number, _), sound in zip(numbered, of_one_game(records), strict=False):
+            if not sound:
+                raise _wrong(path, number, "is of a game with other members")
     return records
 
 
+def _wrong(path: Path, number: int, what: str) -> InputError:
+    return InputError(f"{path}, line {number} {what}; remove that line to read the others")
+
+
 def _record(line: str) -> dict[str, Any] | None:
-    """The record of a line; None where it is no JSON object, or not what was written."""
+    """The record of a line; None where it is no JSON object, of another form, or not what was written.
+
+    A record with its checksum is as it was written, so only others are looked at, which would take time.
+    """
     try:
         record = json.loads(line)
-        return believed(record) if isinstance(record, dict) else None
+        sound = isinstance(record, dict) and (SUM in record or is_sound(record))
+        return believed(record) if sound else None
     except (ValueError, RecursionError):
         return None
 

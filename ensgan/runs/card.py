@@ -166,7 +166,8 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     if "low" in data:
         lines[0] += f", {escaped(data.get('dtype'))} with values from {data['low']:g} to {data['high']:g}"
     if splits := data.get("splits"):
-        lines.append("splits: " + ", ".join(f"{escaped(key)} {value}" for key, value in splits.items()))
+        shown = lambda num: "endless" if num is None else escaped(f"{num:,}" if isinstance(num, int) else num)
+        lines.append("splits: " + ", ".join(f"{escaped(key)} {shown(num)}" for key, num in splits.items()))
     if skipped := data.get("skipped"):
         lines.append("skipped: " + escaped(json.dumps(skipped)))
     if classes := data.get("classes"):

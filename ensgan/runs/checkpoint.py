@@ -91,7 +91,7 @@ class Checkpoints:
             self._checkpointer.wait()
         self._tell()
         self._pending = step
-        about: Any = {"arrays": fingerprint(state), "digests": digests(state)}
+        about: Any = {"step": step, "arrays": fingerprint(state), "digests": digests(state)}
         with self._explained():
             self._response = self._checkpointer.save_async(step, state, custom_metadata=about, force=True)
 
@@ -123,6 +123,8 @@ class Checkpoints:
             raise InputError(
                 f"{place} has no record of its arrays: it is corrupt, or was written by another program; {fix}"
             )
+        if (of := metadata.get("step", step)) != step:  # earlier versions wrote none
+            raise InputError(f"{place} holds the state of step {of}; rename it to {of}, or remove it")
         if found != wanted:
             keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
             there, here = ({key: each.get(key, "missing") for key in keys} for each in (found, wanted))

@@ -112,7 +112,7 @@ def _values(record: dict[str, Any], titles: dict[str, str]) -> dict[str, Any]:
             found[key] = each["mixture"]
     modes = record.get("modes") or {}
     if "mixture" in modes.get("names", ()):
-        for key, title in MODES.items():
+        for key, title in ((key, title) for key, title in MODES.items() if key in modes):
             titles.setdefault(key, title)
             found[key] = modes[key][modes["names"].index("mixture")]
     return found

@@ -90,7 +90,7 @@ def versions_of(directory: Path) -> dict[str, Any]:
 
 def damaged(path: Path) -> bool:
     """Whether an optional JSON file is there and cannot be believed."""
-    return path.is_file() and not dictionary(path)
+    return os.path.lexists(path) and not dictionary(path)
 
 
 def dictionary(path: Path) -> dict[str, Any]:

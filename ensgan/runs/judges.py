@@ -45,7 +45,7 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
         InputError: the file is damaged, or of other members.
     """
     file = RunFiles(directory).judge_arrays
-    if not file.is_file():
+    if not os.path.lexists(file):
         return None
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:

@@ -175,4 +175,4 @@ def check_classes(config: Config, directory: Path, source: Source) -> None:
 def _damaged(directory: Path) -> str:
     """A remark where `data.json`, which says more about the data, cannot be used."""
     file = RunFiles(directory).data
-    return f" ({file} is damaged)" if file.is_file() and not remembered_of(directory) else ""
+    return f" ({file} is damaged)" if os.path.lexists(file) and not remembered_of(directory) else ""

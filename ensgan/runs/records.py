@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,13 +145,13 @@ def load_selection(directory: Path, members: int) -> Choice | None:
         InputError: the file is damaged, or of a run with another number of generators.
     """
     file = RunFiles(directory).selection
-    if not file.is_file():
+    if not os.path.lexists(file):  # what is there, and no file that can be read, is damaged
         return None
     try:
         record = read_json(file)
         method = record["method"]
         found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
     if found.weights.shape != (members,):
         raise InputError(

@@ -59,7 +59,8 @@ def test_a_table_from_reading_to_sampling(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["data", "nonsense"], "unknown configuration 'nonsense'"),
+        (["data", "nonsense"], "unknown data or configuration 'nonsense'; known: cifar10, "),
+        (["data", "mnst"], "unknown data or configuration 'mnst' (did you mean mnist or kmnist?)"),
         (["data", "digits", "--num", "0"], "--num is 0"),
         (["data", "digits", "--out", "x.pdf"], "--out is x.pdf"),
         (["data", "medmnist:x"], "unknown data set of MedMNIST 'x'"),

@@ -116,7 +116,7 @@ def test_numbers_are_points_in_the_order_of_their_names(tmp_path):
 def test_what_is_wrong_is_one_line(written, tmp_path):
     for path, which, text in (
         (written, "tiny:valid", r"unknown split of .* 'valid'; known: test, train"),
-        (written, "mnistt", r"unknown data set of TensorFlow Datasets 'mnistt'; known: .*mnist"),
+        (written, "mnistt", r"unknown data set of TensorFlow Datasets 'mnistt' .*; known: .*mnist"),
         (tmp_path / "nowhere", "tiny", "is not a directory"),
         (None, "", "tfds needs a data set; give its name, --data tfds:NAME"),
         (tmp_path, "", "holds no data set that TensorFlow Datasets prepared"),

@@ -143,3 +143,9 @@ def test_members_that_do_not_fit_are_refused_before_they_are_made():
         InputError, match=r"the state of all members needs .* GiB, .*; lower their number, or the widths"
     ):
         start(wide)
+
+
+def test_too_many_small_members_are_refused_before_anything_is_made_for_each():
+    groups = [Group(networks.mlp(2, (4,), 2), 2**36)], [Group(networks.mlp(2, (4,), 1), 2)]
+    with pytest.raises(InputError, match=r"the state of all members needs .* GiB"):
+        start(Game(*groups, loss=losses.hinge, pairing=pairing.mean(), reals=8))

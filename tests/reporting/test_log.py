@@ -1,5 +1,7 @@
 """The log of a run: strict JSON, six digits, and what is left of it after a crash."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -89,4 +91,20 @@ def test_a_corrupt_line_in_the_middle_is_an_error_with_its_number(tmp_path, line
 
 def test_missing_metrics_are_an_error(tmp_path):
     with pytest.raises(InputError, match="no metrics at"):
+        read_metrics(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("records", "text"),
+    [
+        ([{"kind": "score", "step": 1, "fool": [["a"]]}, {"step": 2}], "line 1 is not a JSON object, or not what"),
+        (
+            [{"kind": "score", "step": 1, "fool": [[0.5]]}, {"kind": "score", "fool": [[0.5, 1.0]]}],
+            "line 2 is of a game",
+        ),
+    ],
+)
+def test_records_that_would_break_a_reader_are_named(tmp_path, records, text):
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    with pytest.raises(InputError, match=text):
         read_metrics(tmp_path / "m.jsonl")

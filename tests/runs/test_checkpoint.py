@@ -62,6 +62,16 @@ def test_a_checkpoint_of_another_game_is_told(copied):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted in /proc")
+def test_checkpoints_in_each_other_s_place_are_told(copied):
+    place = copied / "checkpoints"
+    steps = sorted((each.name for each in place.iterdir() if each.name.isdigit()), key=int)
+    (place / steps[-1]).rename(copied / "aside")
+    (place / steps[0]).rename(place / steps[-1])
+    (copied / "aside").rename(place / steps[0])
+    with pytest.raises(InputError, match=f"{steps[-1]} holds the state of step {steps[0]}; rename it"):
+        restore(copied, load_run(copied))
+
+
 def test_saves_leave_no_threads_and_no_files_open(tmp_path):
     def held():
         return threading.active_count(), len(os.listdir("/proc/self/fd"))

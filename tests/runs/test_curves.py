@@ -27,7 +27,8 @@ def train(step, **fields):
 
 
 def score(step, mixture, modes=None):
-    distances = {"num": 10, "features": "pixels", "mmd": {"title": "squared MMD", "mixture": mixture}}
+    mmd = {"title": "squared MMD", "generators": [mixture], "mixture": mixture, "floor": None}
+    distances = {"num": 10, "features": "pixels", "mmd": mmd}
     return {"kind": "score", "step": step, "distances": distances, **({} if modes is None else {"modes": modes})}
 
 

@@ -76,12 +76,15 @@ def check(whole, tmp_path, number, capsys):
     case = f"{how} {path.relative_to(copy)}"
     capsys.readouterr()
     found = outcome(copy, tmp_path / "out")
-    said = capsys.readouterr().err
+    told, said = capsys.readouterr()
     assert "Traceback" not in said, case
     if found is None:
         wrong = [line for line in said.splitlines() if line.startswith("ensgan: ")]
         assert wrong, case
         return
+    if how == "gone" and path.name == "selection.json":  # as if nothing had been chosen, and so it is told
+        assert "from the uniform mixture of" in told, case
+        found, right = found[1:], right[1:]
     for a, b in zip(found, right, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=f"{case}: {said[:MOST]}")
 
@@ -124,3 +127,18 @@ def test_a_file_that_was_changed_by_hand_says_what_to_do(whole, tmp_path, capsys
     assert "if you changed it yourself, remove 'crc32' from it" in capsys.readouterr().err
     write_json(file, {key: value for key, value in changed.items() if key != "crc32"})
     assert cli.main(["resume", str(tmp_path / "run"), "--steps", "8"]) == 0
+
+
+@pytest.mark.parametrize("how", ["folder", "nowhere"])
+@pytest.mark.parametrize("name", ["selection.json", "judge.npz"])
+def test_a_folder_or_a_link_to_nothing_in_place_of_a_file_is_named(whole, tmp_path, name, how, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(whole[0], copy)
+    (copy / name).unlink()
+    if how == "folder":
+        (copy / name).mkdir()
+    else:
+        (copy / name).symlink_to("nowhere")
+    flags = ["--from", "mixture"] if name == "selection.json" else ["--refine", "obrs"]
+    assert cli.main(["sample", str(copy), "--num", "4", "--out", str(tmp_path / "s.npz"), *flags]) == 2
+    assert name in capsys.readouterr().err

@@ -52,7 +52,9 @@ def quick(monkeypatch):
             rate, files = config.optimizer.options["learning_rate"], RunFiles(folder / name)
             files.folder.mkdir(parents=True)
             files.config.write_text(json.dumps(to_dict(config)))
-            score = {"kind": "score", "step": config.steps, "distances": {"mmd": {"mixture": rate * (1 + config.seed)}}}
+            mmd = {"title": "MMD", "generators": [rate], "mixture": rate * (1 + config.seed), "floor": None}
+            distances = {"num": 8, "features": "identity", "mmd": mmd}
+            score = {"kind": "score", "step": config.steps, "distances": distances}
             files.metrics.write_text(json.dumps(score) + "\n")
             failed |= {name: "not finite"} if rate > 1 else {}
         return series.Ended(failed, None)
@@ -137,7 +139,7 @@ def test_a_trial_that_cannot_begin_fails_alone(quick, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"goal": "hq2"}, "unknown metric for --goal 'hq2'; known: hq, kl, mmd, modes"),
+        ({"goal": "hq2"}, "unknown metric for --goal 'hq2' .did you mean hq..; known: hq, kl, mmd, modes"),
         ({"goal": "spread"}, "unknown metric for --goal"),
         ({"space": {"pairing.own": Range(0.0, 2.0, False, False)}}, "own is 2"),
         ({"space": {"loss": ("hinge", "hing")}}, "unknown loss 'hing'"),
