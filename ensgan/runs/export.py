@@ -74,7 +74,7 @@ FORMATS = {
 def check_target(directory: Path, overwrite: bool, format: str = "jax") -> None:
     """Raises InputError where an export cannot be written: packages are missing, or something would be lost."""
     if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
+        raise InputError(f"{unknown('format', format, FORMATS)}; jax writes the weights as safetensors")
     for package in FORMATS[format].packages:
         if importlib.util.find_spec(package) is None:
             raise InputError(f"exports need {package}: pip install 'ensgan[{FORMATS[format].extra}]'")

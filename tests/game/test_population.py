@@ -167,8 +167,8 @@ def test_every_way_to_execute_gives_the_same():
 def test_groups_that_cannot_be_run_are_refused():
     with pytest.raises(InputError, match="a group has 0 members"):
         Group(NET, 0)
-    with pytest.raises(InputError, match="unknown way to execute members 'pmap'; known: auto, matmul, unroll, vmap"):
-        Group(NET, 1, execute="pmap")
+    with pytest.raises(InputError, match="unknown way to execute members 'threads'; known: auto, matmul, unroll, vmap"):
+        Group(NET, 1, execute="threads")
     with pytest.raises(InputError, match=r"the latent scale has shape \(2,\) in a group of 3 members"):
         Group(NET, 3, latent=normal(np.ones(2)))
 

@@ -56,7 +56,7 @@ def test_nothing_given_is_the_defaults():
         ({"generators": [{"cnt": 2}]}, ["'generators.0.cnt'", "known here: generators.0.count"]),
         ({"generators": [{"counts": 2}]}, ["'generators.0.counts'", "did you mean generators.0.count?"]),
         ({"discriminators": [{}, {"network": {"depth": 2}}]}, ["'discriminators.1.network.depth'", "network.widths"]),
-        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx'; known: bandit, diagonal, dropout, geometric"]),
+        ({"pairing": "softmaxx"}, ["unknown pairing 'softmaxx' (did you mean softmax?); known: bandit, diagonal"]),
         ({"data": "imagenet"}, ["unknown data 'imagenet'; known:", "digits"]),
         ({"generators": {"network": "vit"}}, ["unknown network 'vit'; known: dcgan, mlp, r3gan"]),
         ({"generators": {"optimizer": "lion"}}, ["unknown optimizer 'lion'; known: adam, rmsprop, sgd, shared"]),
