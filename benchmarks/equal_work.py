@@ -3,7 +3,7 @@
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4,own=.5 --seeds 0 1 2 --out FILE
     python benchmarks/equal_work.py --config mnist_heads --data-dir DIR --games 1x1 4x4 8x8 --time 20 --out FILE
     python benchmarks/equal_work.py --table FILE [FILE ...]
-    python benchmarks/equal_work.py --table FILE --differences 4x4,rate=2e-3 1x1,rate=2e-3
+    python benchmarks/equal_work.py --table FILE --differences 4x4,rate=2e-3 1x1,rate=2e-3 --sampler obrs
     python benchmarks/equal_work.py --table FILE --picture curves.svg --config mnist_heads
 
 A game is M x N with changes after commas: `own` (the share of each discriminator's weight on its own generator),
@@ -77,13 +77,14 @@ def main():
     parser.add_argument("--out", help="append the rows to this file")
     parser.add_argument("--table", nargs="+", help="print the rows of these files as a table instead of training")
     parser.add_argument("--differences", nargs=2, help="two games: print their differences, paired by seed, instead")
+    parser.add_argument("--sampler", default="mixture", help="whose scores --differences compares: mixture, obrs, ...")
     options = parser.parse_args()
     if options.table:
         rows = [row for path in options.table for row in read(path)]
         if options.picture:
             Path(options.picture).write_bytes(picture(rows, options.config))
             return
-        print(differences(rows, *options.differences) if options.differences else table(rows))
+        print(differences(rows, *options.differences, options.sampler) if options.differences else table(rows))
         return
     if options.time:
         emit(timed(options), options.out)
@@ -289,13 +290,13 @@ def picture(rows, config_):
     return figures.bands(groups, xlabel="TFLOP of training", ylabel=NAMES[0])
 
 
-def differences(rows, ours, theirs):
+def differences(rows, ours, theirs, sampler):
     """Differences of two games, paired by seed, with 95 % bootstrap intervals, for all data that have both."""
     found = {}
     for row in rows:
-        if row.get("game") in (ours, theirs):
+        if row.get("game") in (ours, theirs) and sampler in row["scores"]:
             place = found.setdefault((row["config"], row["steps_of_pair"]), {ours: {}, theirs: {}})[row["game"]]
-            place.setdefault(row["seed"], []).append(row["scores"]["mixture"])
+            place.setdefault(row["seed"], []).append(row["scores"][sampler])
     names = dict.fromkeys(name for both in found.values() for [first, *_] in both[ours].values() for name in first)
     lines = [f"| {ours} − {theirs} | seeds | " + " | ".join(names) + " |", "|---" * (2 + len(names)) + "|"]
     for (config_, steps), both in found.items():
