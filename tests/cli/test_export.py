@@ -18,7 +18,7 @@ def run(tmp_path_factory):
         (["--to", "new", "--from", "member:2"], "asks for member 2; the run has generators 0 to 1"),
         (["--to", "new", "--from", "discriminator:2"], "asks for discriminator 2; the run has discriminators 0 to 1"),
         (["--to", "new", "--from", "discriminator:"], "give discriminator:I with I from 0 to 1"),
-        (["--to", "new", "--format", "torch"], "unknown format 'torch'; known: jax, onnx; jax writes the weights as safetensors"),
+        (["--to", "new", "--format", "torch"], "'torch'; known: jax, onnx; jax writes the weights as safetensors"),
         (["--to", "old"], "old holds files that are not an export, so it is left alone"),
         (["--to", "old", "--overwrite"], "old holds files that are not an export, so it is left alone"),
         (["--to", "old/notes.txt"], "is a file; give a folder"),
