@@ -96,7 +96,7 @@ def lives(place, directory, options, whole, rng, found, left):
                 continue
         else:
             going.wait(WAIT)
-        over = all("is already at step" in text for text in going.said())  # killed after its last file
+        over = any("to go on, give more" in text for text in going.said())  # killed after its last file
         if any(going.codes()) and not over:
             sys.exit(f"a command failed: {going.said()}")
         return lost
