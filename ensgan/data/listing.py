@@ -114,7 +114,8 @@ def _shards(path: Path) -> list[Path]:
     """The .tar files of a folder that holds nothing else but notes: a data set in shards."""
     if not path.is_dir():
         return []
-    files = [file for file in path.iterdir() if not _hidden(file.name) and not _is_note(file)]
+    every = [Path(entry.path) for entry in _entries(path)]
+    files = [file for file in every if not _hidden(file.name) and not _is_note(file)]
     return sorted(files, key=lambda file: natural(file.name)) if files and all(map(_is_shard, files)) else []
 
 
@@ -141,14 +142,17 @@ def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
     )
 
 
-def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> None:
-    """Lists a folder; `chain` are the real paths of the folders that lead to it, of which none is entered again."""
-
+def _entries(here: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name."""
     try:
-        entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        return sorted(os.scandir(here), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"{error.filename} cannot be listed ({error.strerror}); allow reading it") from error
-    for entry in entries:
+
+
+def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> None:
+    """Lists a folder; `chain` are the real paths of the folders that lead to it, of which none is entered again."""
+    for entry in _entries(here):
         place, name = Path(entry.path), entry.name
         if _hidden(name):
             found.skip(HIDDEN, str(place.relative_to(root)))
