@@ -17,8 +17,8 @@ PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", DEFAULT)
 SIMULATED = 2048  # devices of a CPU; more take minutes and gigabytes before anything is computed
 # XLA ends the whole process where it cannot read its flags, so another process tries them first.
 _TRY = "from jaxlib import _jax; _jax.get_tfrt_cpu_client()"
-# Variables that JAX takes, and the values with which programs here compute what they should.
 OPEN = (None, "allow", "log", "log_explicit")
+# Variables that JAX takes, and the values with which programs here compute what they should.
 NEEDED: dict[str, tuple[object, ...]] = {
     "JAX_DISABLE_JIT": (False,),
     "JAX_NO_TRACING": (False,),

@@ -26,13 +26,12 @@ from ensgan.devices import mesh as meshes
 from ensgan.devices.counting import Collective, collectives, flops_of, size_in_bytes
 from ensgan.devices.division import choose
 from ensgan.devices.mesh import AXES, Sizes
+from ensgan.environment import SIMULATED
 from ensgan.game.game import Game, check_source
 from ensgan.game.placement import check_mesh, shardings, to_divide
 from ensgan.game.program import loops, trace
 from ensgan.game.state import State
 from ensgan.types import InputError, Tree, out_of_memory
-
-VIRTUAL = 2048  # devices that JAX makes up at most
 
 
 class Members(NamedTuple):
@@ -161,9 +160,9 @@ def virtual_devices(num: int) -> None:
     Raises:
         InputError: more than 2,048, or JAX has started with fewer.
     """
-    if num > VIRTUAL:
+    if num > SIMULATED:
         raise InputError(
-            f"the mesh takes {num} devices; JAX simulates at most {VIRTUAL}, so give a smaller mesh, or a --topology"
+            f"the mesh takes {num} devices; JAX simulates at most {SIMULATED}, so give a smaller mesh, or a --topology"
         )
     try:
         jax.config.update("jax_platforms", "cpu")
