@@ -133,7 +133,9 @@ def test_damaged_records_of_time_and_versions_do_no_harm_to_the_report(copied):
     for text in ("3", '{"total": "x"}', '{"total": null, "train": []}', '{"tot', "[]"):
         (copied / "clock.json").write_text(text)
         (copied / "versions.json").write_text(text)
+        (copied / "report.html").unlink(missing_ok=True)
         write_report(copied)
+        assert (copied / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
 
 
 def test_a_run_keeps_its_id_for_trackers(tmp_path):
