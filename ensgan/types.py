@@ -205,8 +205,9 @@ class Pairing(NamedTuple):
         before: None if all pairs are played; else `before(state, key, M, N)`, the pairs of this step: a bool mask
             `[M, N]`, or opponents, int32 `[N, k]`: for each discriminator the numbers of k different generators, with
             −1 for nobody. With `neighbours` coverage only these opponents are computed; with `full` they are a mask.
-        members: `complete` if each generator is driven to the whole of the data; `parts` if only their mixture is, as
-            always with fewer discriminators than generators.
+        members: `parts` if only the mixture of generators is driven to the whole of the data; `complete` if each of
+            them is, given as many discriminators without common layers; `alone` if each is, since its discriminator
+            sees nobody else's fakes. With fewer discriminators than generators, members are always parts.
         asks: what `after` needs besides losses: any of `gram`, `payoff`.
         payoff_every: if it asks for the held-out payoff, the largest age of that payoff in steps.
         positive: whether `after` needs generator losses that are never negative.
@@ -218,7 +219,7 @@ class Pairing(NamedTuple):
     init: Callable[[int, int], Tree]
     after: Callable[[Tree, Evidence, Array], tuple[Array, Array, Tree]]
     before: Callable[[Tree, Array, int, int], Array] | None = None
-    members: Literal["complete", "parts"] = "parts"
+    members: Literal["alone", "complete", "parts"] = "parts"
     asks: frozenset[str] = frozenset()
     payoff_every: int = 0
     positive: bool = False

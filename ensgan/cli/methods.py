@@ -226,7 +226,8 @@ LEGEND = """M generators, N discriminators. Members are
   parts       only the mixture of all generators is driven to the data
   parts*      the same, but complete with `--pairing.own` above 0 and M ≤ N
   complete    each generator is driven to all of the data
-  by pairing  one or the other, as the pairing says"""
+  by pairing  one or the other, as the pairing says
+If discriminators have common layers, members are parts, unless each has an opponent that sees nobody else (own = 1)."""
 
 
 def table() -> str:

@@ -199,8 +199,14 @@ class Game:
             return "complete"
         if self.claims.members is not None:
             return self.claims.members
+        driven = self.pairing.members
         # A discriminator of two generators sees their mixture, with any weights.
-        return self.pairing.members if self.M <= self.N else "parts"
+        if self.M > self.N or driven == "parts":
+            return "parts"
+        # A head of its own that sees others as well is too little: the best member of `mnist_heads` is far behind
+        # the mixture, and with `own` = 1 it is not.
+        common = any(group.shared and group.count > 1 for group in self.groups_d)
+        return "parts" if common and driven == "complete" else "complete"
 
     def mixture(self, state: State) -> np.ndarray:
         """The weights of generators, `[M]`, as a host array; they sum to 1.

@@ -24,9 +24,9 @@ def mean() -> Pairing:
 def own_and_mean(own: float = 0.5) -> Pairing:
     """The share `own` of each member's weight is on its own opponent, the rest is spread over all.
 
-    With any weight on the own opponent, and at least as many discriminators as generators, each generator has a
-    discriminator that can tell it from the mixture. This makes it a complete model of the data. 1 is `diagonal` without
-    its mask, 0 is `mean`.
+    With any weight on the own opponent, and at least as many whole discriminators as generators, each generator has a
+    discriminator that can tell it from the mixture. This makes it a complete model of the data. Discriminators that are
+    heads on one trunk leave it a part, except with a share of 1. 1 is `diagonal` without its mask, 0 is `mean`.
 
     Args:
         own: share in [0, 1].
@@ -233,4 +233,4 @@ def local_and_global() -> Pairing:
         weigh = lambda table, axis: normalize(jnp.asarray(table, jnp.float32), evidence.mask, axis=axis)
         return weigh(listens(M, N), 1), weigh(learns(M, N), 0), state
 
-    return Pairing(init, after, before=lambda state, key, M, N: jnp.asarray(learns(M, N)), members="complete")
+    return Pairing(init, after, before=lambda state, key, M, N: jnp.asarray(learns(M, N)), members="alone")

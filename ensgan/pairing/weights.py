@@ -15,17 +15,17 @@ def check_share(name: str, value: float) -> None:
         raise InputError(f"{name} is {value}; it must be a share between 0 and 1")
 
 
-def driven(own: float) -> Literal["complete", "parts"]:
+def driven(own: float) -> Literal["alone", "complete", "parts"]:
     """`Pairing.members` if each discriminator puts the share `own` of its weight P on its own generator.
 
-    Any share above 0 makes generators `complete` in games with a discriminator for each of them (`Game.members`);
-    a discriminator that several generators share sees only their mixture.
+    A share of 1 leaves each generator alone with its discriminator. Any other share above 0 makes generators
+    `complete` in games with a whole discriminator for each of them (`Game.members`).
 
     Raises:
         InputError: `own` is outside [0, 1].
     """
     check_share("own", own)
-    return "complete" if own > 0.0 else "parts"
+    return "alone" if own == 1.0 else "complete" if own > 0.0 else "parts"
 
 
 def own_MN(M: int, N: int) -> Array:

@@ -7,7 +7,7 @@ import pytest
 import toys
 from paired import KEY, trained, weights
 
-from ensgan import pairing
+from ensgan import Game, Group, pairing
 from ensgan.game.coverage import as_mask
 from ensgan.types import Evidence, InputError
 
@@ -16,10 +16,15 @@ def test_own_and_mean_between_its_ends():
     np.testing.assert_allclose(weights(pairing.own_and_mean(0.0), np.zeros((2, 2)))[0], 0.5)
     np.testing.assert_allclose(weights(pairing.own_and_mean(1.0), np.zeros((2, 2)))[1], np.eye(2))
     assert pairing.own_and_mean(0.0).members == "parts"
-    assert pairing.own_and_mean(0.1).members == pairing.diagonal().members == "complete"
+    assert pairing.own_and_mean(0.1).members == "complete"
+    assert pairing.own_and_mean(1.0).members == pairing.diagonal().members == "alone"
     # Of three generators with two discriminators, two share one: it sees their mixture.
     for M, N, want in ((2, 2, "complete"), (2, 3, "complete"), (3, 2, "parts"), (1, 1, "complete")):
         assert toys.game(M, N, pairing=pairing.own_and_mean(0.1)).members == want
+    # So does a layer that two discriminators have in common, unless each meets its own generator only.
+    heads = [Group(toys.dense(2, 5, ()), 2, shared=("w1",))]
+    for own, want in ((0.0, "parts"), (0.1, "parts"), (1.0, "complete")):
+        assert Game([Group(toys.dense(3, 5, (2,)), 2)], heads, pairing=pairing.own_and_mean(own)).members == want
 
 
 def test_the_diagonal_masks_all_but_the_own_pair():

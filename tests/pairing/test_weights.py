@@ -32,7 +32,7 @@ def test_a_share_is_between_0_and_1(value):
 
 
 def test_any_share_of_ones_own_makes_members_complete():
-    assert [driven(own) for own in (0.0, 1e-9, 0.5, 1.0)] == ["parts", "complete", "complete", "complete"]
+    assert [driven(own) for own in (0.0, 1e-9, 0.5, 1.0)] == ["parts", "complete", "complete", "alone"]
 
 
 @pytest.mark.parametrize(("M", "N"), [(1, 1), (3, 3), (2, 5), (5, 2), (1, 4)])

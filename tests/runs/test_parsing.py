@@ -26,7 +26,7 @@ def refused(tree=None, argv=()):
 @pytest.mark.parametrize("name", sorted(TABLES["pairing"]))
 def test_every_pairing_may_be_asked_for_with_its_defaults(name):
     plug = get({"pairing": name}).pairing
-    assert TABLES["pairing"][name](**plug.options).members in ("complete", "parts")
+    assert TABLES["pairing"][name](**plug.options).members in ("alone", "complete", "parts")
     if "own" in plug.options:
         assert get(argv=["--pairing", name, "--pairing.own", "0.25"]).pairing.options["own"] == 0.25
 
