@@ -15,6 +15,7 @@ from ensgan.evaluation import selection
 from ensgan.runs import directory as rundir
 from ensgan.runs import records
 from ensgan.runs.build import law_of
+from ensgan.runs.identity import checksum
 from ensgan.runs.restore import Opened
 from ensgan.sampling import draws
 from ensgan.sampling.truncation import truncated
@@ -38,14 +39,16 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
     choice = choice or ("mixture" if game.members == "parts" else "best")
     if choice == "mixture":
         stored = records.load_selection(directory, game.M)
-        if stored is not None and stored.step == int(state.step):
-            return stored.weights, f"the mixture {stored.method} of {game.M} generators (selection.json)"
         if stored is not None:
-            print(
-                f"selection.json is of step {stored.step} and the run at step {int(state.step)}, so that mixture "
-                f"is not used; choose again with: ensgan select {directory}",
-                file=sys.stderr,
-            )
+            elsewhere = ""
+            if stored.step != int(state.step):
+                elsewhere = f"of step {stored.step} and the run at step {int(state.step)}"
+            elif stored.members is not None and stored.members != checksum(state):
+                elsewhere = f"of other members than those of {directory}"
+            if not elsewhere:
+                return stored.weights, f"the mixture {stored.method} of {game.M} generators (selection.json)"
+            text = f"selection.json is {elsewhere}, so that mixture is not used; choose again with: ensgan select"
+            print(f"{text} {directory}", file=sys.stderr)
         found = game.mixture(state)
         among = np.flatnonzero(found)
         kind = "uniform" if np.allclose(found[among], 1.0 / len(among)) else "learned"

@@ -84,7 +84,7 @@ def judge(
     if fitted is None:
         fitted = fitted_judge(found, weights, wanted)
         records.save_judge(run, fitted, text, int(found.state.step))
-        judges.save(run, fitted, int(found.state.step))
+        judges.save(run, fitted, found.state)
         print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
     if asked is not None:
         _report(fitted.log_ratio, *asked, text, target)

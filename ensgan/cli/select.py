@@ -47,7 +47,7 @@ def select(
     print(describe_scores(scores, "select"))
     assert scores.fitted is not None
     meta = selection.meta_game(game, state, scores.fool)
-    taken = records.save_selection(run, scores, meta, int(state.step), method, law)
+    taken = records.save_selection(run, scores, meta, state, method, law)
     print("\n" + describe_players(scores, meta))
     print("\n" + describe_mixtures(scores.fitted))
     print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")

@@ -14,6 +14,7 @@ import numpy as np
 from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting.files import RunFiles
+from ensgan.runs.identity import checksum
 from ensgan.sampling.calibration import Quality
 from ensgan.sampling.combine import assembled
 from ensgan.sampling.judge import Judge, Parts
@@ -21,11 +22,12 @@ from ensgan.sampling.truncation import scales
 from ensgan.types import InputError
 
 
-def save(directory: Path, judge: Judge, step: int) -> None:
-    """Writes a fitted judge of the state of `step`."""
+def save(directory: Path, judge: Judge, state: State) -> None:
+    """Writes a fitted judge of a state."""
     tree = {
         **{key: getattr(judge, key) for key in ("rule", "calibrate", "law", "average", "scales", "classes")},
-        "step": step,
+        "step": int(state.step),
+        "members_crc32": checksum(state),
         "parts": judge.parts._asdict() if judge.parts else {},
         "before": judge.before._asdict() if judge.before else {},
         "after": judge.after._asdict() if judge.after else {},
@@ -39,7 +41,7 @@ def save(directory: Path, judge: Judge, step: int) -> None:
 
 
 def load(directory: Path, game: Game, state: State) -> Judge | None:
-    """The judge that a run's folder holds; None where there is none, or where it is of another step.
+    """The judge that a run's folder holds; None where there is none, or where it is of another state.
 
     Raises:
         InputError: the file is damaged, or of other members.
@@ -51,6 +53,8 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             tree = _nested({name: content[name] for name in content.files})
         if int(tree["step"]) != int(state.step):
+            return None
+        if "members_crc32" in tree and int(tree["members_crc32"]) != checksum(state):  # earlier versions wrote none
             return None
         given = {name: tree["parts"].get(name) for name in Parts._fields}
         parts = Parts(**{name: _arrays(value) for name, value in given.items()})

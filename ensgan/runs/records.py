@@ -11,8 +11,10 @@ import numpy as np
 
 from ensgan.evaluation import selection
 from ensgan.evaluation.tables import DistanceTable, distances
+from ensgan.game.state import State
 from ensgan.reporting import plain
 from ensgan.reporting.files import RunFiles, read_json, write_json
+from ensgan.runs.identity import checksum
 from ensgan.sampling.judge import Judge
 from ensgan.types import InputError
 
@@ -23,6 +25,7 @@ class Choice(NamedTuple):
     step: int
     method: str
     weights: np.ndarray  # [M]
+    members: int | None  # their checksum; None in files of earlier versions
 
 
 def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def save_selection(
     directory: Path,
     scores: selection.Selection,
     meta: selection.MetaGame,
-    step: int,
+    state: State,
     method: str | None,
     law: np.ndarray | None = None,
 ) -> str:
@@ -97,7 +100,7 @@ def save_selection(
         directory: that of the run.
         scores: with fitted mixtures.
         meta: the meta-game of their matrix.
-        step: step of their state.
+        state: the state that was scored.
         method: the mixture to take, or None for the one that the select split chose.
         law: the law of labels of the samples, `[K]`, if there are classes.
 
@@ -108,8 +111,9 @@ def save_selection(
     taken = method or scores.fitted.chosen
     estimates = lambda found: {name: estimate._asdict() for name, estimate in found.items()}
     record = {
-        **score_record(scores, step),
+        **score_record(scores, int(state.step)),
         "kind": "selection",
+        "members_crc32": checksum(state),
         "meta_game": meta._asdict(),
         "class_law": law,
         "method": taken,
@@ -150,7 +154,8 @@ def load_selection(directory: Path, members: int) -> Choice | None:
     try:
         record = read_json(file)
         method = record["method"]
-        found = Choice(int(record["step"]), method, np.array(record["weights"][method], np.float64))
+        weights = np.array(record["weights"][method], np.float64)
+        found = Choice(int(record["step"]), method, weights, record.get("members_crc32"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
     if found.weights.shape != (members,):

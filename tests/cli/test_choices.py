@@ -7,6 +7,7 @@ import pytest
 
 from ensgan.cli import choices
 from ensgan.reporting.files import RunFiles, write_json
+from ensgan.runs.identity import checksum
 from ensgan.types import InputError
 
 
@@ -43,6 +44,16 @@ def test_a_choice_of_this_step_is_taken_and_another_is_named(tmp_path, capsys):
     assert (found.tolist(), text) == ([0, 0, 1], "the mixture single of 3 generators (selection.json)")
     assert choices.weights("mixture", run(tmp_path, step=5))[1] == "the uniform mixture of 2 of 3 generators"
     assert "selection.json is of step 4 and the run at step 5, so that mixture is not used" in capsys.readouterr().err
+
+
+def test_a_choice_for_other_members_is_named(tmp_path, capsys):
+    here = run(tmp_path)
+    here.state.generators, here.state.discriminators = np.ones(3), np.ones(2)
+    chosen(tmp_path, 4, members_crc32=checksum(here.state))
+    assert choices.weights("mixture", here)[1] == "the mixture single of 3 generators (selection.json)"
+    here.state.generators = np.array([1.0, 1.0, 2.0])
+    assert choices.weights("mixture", here)[1] == "the uniform mixture of 2 of 3 generators"
+    assert "selection.json is of other members than those of" in capsys.readouterr().err
 
 
 def test_one_member_has_all_the_weight(tmp_path):

@@ -1,5 +1,6 @@
 """A judge in a run's folder: what is loaded judges as what was saved, and other files are named."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def made(who=(0, 1)):
 
 def test_what_is_loaded_judges_as_what_was_saved(tmp_path):
     judge = made()
-    save(tmp_path, judge, int(STATE.step))
+    save(tmp_path, judge, STATE)
     found = load(tmp_path, PLAYING, STATE)
     np.testing.assert_allclose(found.log_ratio(X), judge.log_ratio(X), rtol=1e-6)
     assert float(np.ptp(np.asarray(found.log_ratio(X)))) > 0.5
@@ -43,9 +44,12 @@ def test_what_is_loaded_judges_as_what_was_saved(tmp_path):
     assert not list(tmp_path.glob("*.tmp*"))
 
 
-def test_a_judge_of_another_step_is_none(tmp_path):
+def test_a_judge_of_another_step_or_of_other_members_is_none(tmp_path):
     assert load(tmp_path, PLAYING, STATE) is None
-    save(tmp_path, made(), int(STATE.step) + 1)
+    save(tmp_path, made(), STATE._replace(step=STATE.step + 1))
+    assert load(tmp_path, PLAYING, STATE) is None
+    changed = jax.tree.map(lambda leaf: leaf + 1, STATE.discriminators)
+    save(tmp_path, made(), STATE._replace(discriminators=changed))
     assert load(tmp_path, PLAYING, STATE) is None
 
 
@@ -62,7 +66,7 @@ def test_a_judge_of_another_step_is_none(tmp_path):
     ids=str,
 )
 def test_a_judge_that_is_damaged_or_of_other_members_is_named(tmp_path, change, text):
-    save(tmp_path, made(), int(STATE.step))
+    save(tmp_path, made(), STATE)
     file = RunFiles(tmp_path).judge_arrays
     with np.load(file) as content:
         arrays = {name: value for name, value in {**content, **change}.items() if value is not None}
@@ -72,7 +76,7 @@ def test_a_judge_that_is_damaged_or_of_other_members_is_named(tmp_path, change, 
 
 
 def test_scales_that_an_earlier_version_did_not_write_are_those_of_the_game(tmp_path):
-    save(tmp_path, made(), int(STATE.step))
+    save(tmp_path, made(), STATE)
     file = RunFiles(tmp_path).judge_arrays
     with np.load(file) as content:
         np.savez(file, **{name: value for name, value in content.items() if name != "scales"})

@@ -16,6 +16,7 @@ from ensgan.metrics.ratings import fresh
 from ensgan.reporting import plain
 from ensgan.reporting.files import RunFiles, read_json, write_json
 from ensgan.runs import records
+from ensgan.runs.identity import checksum
 from ensgan.sampling.calibration import Quality
 from ensgan.types import InputError
 
@@ -40,6 +41,7 @@ def scores(**changes):
     return found._replace(**changes)
 
 
+STATE = SimpleNamespace(step=7, generators=TWO, discriminators=ONE)
 META = MetaGame(TWO, np.ones(1), TWO, np.ones(1), TWO, np.ones(1), None)
 
 
@@ -80,9 +82,9 @@ def test_modes_are_columns():
 @pytest.mark.parametrize(("method", "taken"), [(None, "single"), ("uniform", "uniform")])
 def test_a_choice_is_read_as_it_was_saved(tmp_path, method, taken):
     assert records.load_selection(tmp_path, 2) is None
-    assert records.save_selection(tmp_path, scores(), META, 7, method, np.array([0.1, 0.9])) == taken
+    assert records.save_selection(tmp_path, scores(), META, STATE, method, np.array([0.1, 0.9])) == taken
     choice = records.load_selection(tmp_path, 2)
-    assert (choice.step, choice.method) == (7, taken)
+    assert (choice.step, choice.method, choice.members) == (7, taken, checksum(STATE))
     np.testing.assert_array_equal(choice.weights, FITTED.weights[taken])
     written = read_json(RunFiles(tmp_path).selection)
     assert (written["kind"], written["chosen"], written["class_law"]) == ("selection", "single", [0.1, 0.9])
@@ -101,7 +103,7 @@ def test_a_choice_is_read_as_it_was_saved(tmp_path, method, taken):
     ids=str,
 )
 def test_a_choice_that_is_damaged_or_of_another_run_is_named(tmp_path, change, text):
-    records.save_selection(tmp_path, scores(), META, 7, None)
+    records.save_selection(tmp_path, scores(), META, STATE, None)
     file = RunFiles(tmp_path).selection
     write_json(file, {**read_json(file), **change})
     with pytest.raises(InputError, match=text):
