@@ -21,8 +21,8 @@ from ensgan import Game, Group, losses, networks, optim, pairing
 from ensgan.game import scoring
 from ensgan.game.coverage import deal
 from ensgan.game.forward import score
+from ensgan.game.population import member_keys
 from ensgan.game.step import step
-from ensgan.keys import numbered
 from ensgan.runs import directory as rundir
 
 OPPONENTS = 4  # number of opponents of a generator, with neighbours coverage
@@ -81,7 +81,7 @@ class Curve:
             fake, real, b = deal(fake, N, 1), deal(real, N), B // N
         elif coverage == "neighbours":
             fake, K = fake[np.maximum(table, 0)], k
-        keys = numbered(jax.random.key(3), jnp.arange(N))
+        keys = member_keys(jax.random.key(3), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
             view, reals = scoring.View(fake, own, b, *[None] * 6), scoring.Reals(real, None, None)

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from schedule_cases import SOURCE, TRAIN
 
-from ensgan.game.batches import by_weight
+from ensgan import data
+from ensgan.game.batches import by_weight, draw_batch
 
 
 def drawn(weight, num, seed=0):
@@ -44,3 +46,21 @@ def test_reals_are_drawn_by_the_weights_that_a_schedule_gives():
     assert sum(share) == pytest.approx(1.0)
     np.testing.assert_allclose(share, [0.25, 0.5, 0.25], atol=0.05)  # over four standard errors
     assert by_weight(SOURCE.pick) is draw
+
+
+def test_a_seed_draws_what_it_drew_in_version_0_1():
+    """Runs of earlier versions go on from their checkpoints, so that their draws must not change."""
+    game = toys.game(2, 2)
+    state = game.init(jax.random.key(0))._replace(step=jnp.int32(5))
+    ring = data.gaussian_ring(modes=8)
+    batch = draw_batch(game, ring.draw, state, ring.arrays["train"])
+    assert batch["label"].tolist() == [3, 0, 6, 4, 4, 7, 3, 3]
+    np.testing.assert_allclose(batch["x"][0], [-0.7092161, 0.70363337], rtol=1e-5)
+    np.testing.assert_allclose(ring.held_out("select", 2)["x"][1], [0.02215898, 1.0020061], rtol=1e-5)
+    table = data.from_arrays("table", np.arange(200, dtype=np.uint8).reshape(100, 2, 1))
+    x = draw_batch(game, table.draw, state, table.arrays["train"])["x"]
+    np.testing.assert_allclose(x[:3, 0, 0, 0], [0.40969002, -0.19571924, -0.9009565], rtol=1e-5)
+    z = toys.latents(game, state)
+    np.testing.assert_allclose(z[1][-1], [-0.6585481, 0.29918885, -0.58284646], rtol=1e-5)
+    weights = state.generators[0].params["w1"][1, 0]
+    np.testing.assert_allclose(weights, [0.02137497, -0.8146333, -0.1882027, 0.60271287, 0.1486785], rtol=1e-5)

@@ -16,10 +16,9 @@ from ensgan.devices import mesh
 from ensgan.game import coverage, scoring
 from ensgan.game.forward import score
 from ensgan.game.game import Game
-from ensgan.game.population import Group
+from ensgan.game.population import Group, member_keys
 from ensgan.game.program import Program
 from ensgan.game.step import step
-from ensgan.keys import numbered
 from ensgan.types import Evidence, InputError
 
 M, N, B = 3, 2, 8
@@ -123,7 +122,7 @@ def test_the_discriminators_work_does_not_grow_with_their_number():
     def work(N):
         group = Group(toys.dense(2, 32, ()), N)
         members = Game([Group(toys.dense(3, 4, (2,)), 4)], [group]).init(jax.random.key(0)).discriminators
-        keys = numbered(jax.random.key(0), jnp.arange(N))
+        keys = member_keys(jax.random.key(0), jnp.arange(N))
 
         def both(members, fake, real, c, c_r):
             view = scoring.View(coverage.deal(fake, N, 1), True, 256 // N, *[None] * 6)
