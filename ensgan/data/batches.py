@@ -56,6 +56,8 @@ def kind_of(batches: list[Batch], name: str, how: Reading, classes: Classes) -> 
 
 def plain(batch: Any, what: str, how: Reading, single: bool = False) -> Batch:
     """A batch, or a single record as a batch of one, with checked values, before labels and pixels are settled."""
+    if isinstance(batch, tuple | list) and len(batch) == 1 and (isinstance(batch, tuple) or np.ndim(batch[0]) > 1):
+        batch = batch[0]  # as of a PyTorch loader of samples without labels
     if isinstance(batch, tuple | list) and len(batch) == 2 and not np.isscalar(batch[0]):
         batch = dict(zip(("x", "label"), batch, strict=True))
     if not isinstance(batch, dict):

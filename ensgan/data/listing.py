@@ -133,9 +133,9 @@ def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
             f"folders are not taken for classes, because {len(outside):,} of {len(files):,} images are in none, such "
             f"as {outside[0].name}",
         )
-    if not {name.lower() for name in names} <= SPLIT_NAMES:
+    if not {name.lower().removesuffix("set").rstrip(" _-") for name in names} <= SPLIT_NAMES:
         return ()
-    first = "train" if "train" in names else names[0]
+    first = next((name for name in names if name.lower().startswith("train")), names[0])
     return (
         f"the class folders are {', '.join(names)}, which look like splits and not like classes; if so, train with "
         f"one of them: --data-dir {path / first}",

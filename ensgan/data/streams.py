@@ -133,9 +133,9 @@ def from_iterator(
     starts over gives the held-out samples again, now as training data. If that matters, leave them out of it yourself.
 
     Args:
-        iterator: gives batches: an array, a pair (x, label) as a PyTorch loader does, or a dict of `x` and optionally
-            `label` `[n]`. Samples are uint8 images `[n, H, W]` or `[n, H, W, C]`, float images in `range`, or float
-            points `[n, D]`; labels are integers or strings. It should never end.
+        iterator: gives batches: an array, alone or in a sequence, a pair (x, label) as a PyTorch loader does, or a
+            dict of `x` and optionally `label` `[n]`. Samples are uint8 images `[n, H, W]` or `[n, H, W, C]`, float
+            images in `range`, or float points `[n, D]`; labels are integers or strings. It should never end.
         shape: shape of one sample; by default that of the first batch.
         held_out: number of samples for each of select, calibrate and report. The rest of the last batch taken for them
             is dropped.

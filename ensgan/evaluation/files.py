@@ -12,6 +12,7 @@ from ensgan.data.archives import is_archive
 from ensgan.data.arrays import read_npz
 from ensgan.data.checks import checked_samples
 from ensgan.data.source import dequantized
+from ensgan.reporting.files import RunFiles
 from ensgan.types import InputError
 
 ARRAYS = (".npz", ".npy")
@@ -31,6 +32,11 @@ def read_samples(
         InputError: no such folder or file, other arrays, or values outside of their range.
     """
     path = Path(path)
+    if RunFiles(path).config.is_file():
+        raise InputError(
+            f"{path} is a run and holds no samples in files; write some with `ensgan sample {path} --num 1000 --out "
+            "samples.npz` and give that file"
+        )
     if path.is_dir() or path.suffix not in ARRAYS:
         if path.is_file() and not is_archive(path):
             raise InputError(

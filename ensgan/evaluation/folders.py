@@ -137,7 +137,8 @@ def _check_shapes(real: np.ndarray, fake: np.ndarray) -> None:
         if 2 in (real.ndim, fake.ndim):
             kind = lambda x: f"points of {shape(x)} numbers" if x.ndim == 2 else f"images of {shape(x)}"
             raise InputError(f"reals are {kind(real)} and fakes {kind(fake)}; give samples of one shape")
-        fix = "give a size to which all are cropped and resized, such as --size 64"
+        least = min(*real.shape[1:3], *fake.shape[1:3])
+        fix = f"give a size to which all are cropped and resized, such as --size {least}"
         if real.shape[1:3] == fake.shape[1:3]:
             fix = "save both as grey or both as RGB images"
         raise InputError(f"real images are {shape(real)}, fake ones {shape(fake)} (height×width×channels): {fix}")

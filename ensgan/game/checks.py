@@ -239,7 +239,8 @@ def check_data(source: Source, groups_g: Groups, groups_d: Groups, classes: int 
         fix = (
             f"give data with labels (for a stream or an iterator, say classes={classes}), or do not give classes"
             if source.classes is None
-            else f"give every conditional network classes={source.classes}"
+            else f"give every conditional network classes={source.classes} (--generators.0.network.classes "
+            f"{source.classes} and --discriminators.0.network.classes {source.classes})"
         )
         raise InputError(
             f"networks are conditional on {classes} classes, but the data {source.name!r} have "

@@ -210,7 +210,8 @@ def read(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path} nests its values too deeply; a configuration has a few levels") from error
     except ValueError as error:  # also numbers of thousands of digits
-        raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}") from error
+        more = "; it looks like JSON, so give it a name that ends in .json" if _is_json(text, path) else ""
+        raise InputError(f"{path} is not valid {path.suffix[1:].upper() or 'TOML'}: {error}{more}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds {json.dumps(tree)[:40]}; a configuration is an object of keys and values")
     if _depth(tree) > DEEPEST:
@@ -219,6 +220,16 @@ def read(path: Path) -> dict[str, Any]:
         return believed(tree)
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _is_json(text: str, path: Path) -> bool:
+    """Whether a file of another name holds an object in JSON."""
+    if path.suffix == ".json":
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _depth(tree: Any) -> int:

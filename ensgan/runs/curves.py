@@ -53,6 +53,7 @@ def _sides(place: str) -> dict[str, list[Path]]:
     else:
         name = folder.resolve().name
     folder = folder.expanduser()
+    rundir.recover(folder)
     if RunFiles(folder).config.is_file():
         return {name: [folder]}
     found = series_of(folder)

@@ -42,6 +42,8 @@ HOW = reading()
     [
         (POINTS, None),
         ({"x": POINTS}, None),
+        ([POINTS], None),  # as of a PyTorch loader of samples without labels
+        ((POINTS,), None),
         ({"x": POINTS, "label": None}, None),
         ((POINTS, [0, 1, 0]), [0, 1, 0]),
         ([POINTS, np.array(["a", "b", "a"])], ["a", "b", "a"]),

@@ -84,6 +84,11 @@ def test_splits_as_classes_get_a_hint(tmp_path):
         "train, val, which look like splits" in line and "train with one of them: --data-dir" in line
         for line in data.folder(tmp_path).summary()
     )
+    (tmp_path / "val").rename(tmp_path / "Test set")
+    (tmp_path / "train").rename(tmp_path / "Training set")
+    assert any(
+        f"train with one of them: --data-dir {tmp_path}/Training set" in x for x in data.folder(tmp_path).summary()
+    )
     save(tmp_path / "cat", pictures(10, 0))
     assert len(data.folder(tmp_path).summary()) == 2
     save(tmp_path, pictures(1, 0))

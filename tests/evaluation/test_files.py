@@ -11,6 +11,7 @@ from ensgan.cli import main as cli
 from ensgan.evaluation.comparison import compare
 from ensgan.evaluation.files import read_samples
 from ensgan.evaluation.folders import compare_folders
+from ensgan.reporting.files import RunFiles, write_json
 from ensgan.types import InputError
 
 
@@ -106,6 +107,9 @@ def test_other_files_are_no_samples(tmp_path):
         read_samples(tmp_path / "a.txt")
     with pytest.raises(InputError, match="nowhere is not a directory"):
         read_samples(tmp_path / "nowhere")
+    write_json(RunFiles(tmp_path).config, {})
+    with pytest.raises(InputError, match="is a run and holds no samples in files; write some with `ensgan sample"):
+        read_samples(tmp_path)
 
 
 def test_flags_of_other_commands_are_not_named(tmp_path):

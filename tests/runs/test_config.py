@@ -97,6 +97,7 @@ def test_what_stands_behind_the_name_of_data_is_a_place_if_it_is_there(tmp_path,
         ("a.toml", b"a = \xff", "cannot read the configuration"),
         ("a.toml", "a = " + "1" * 5000, r"a\.toml is not valid TOML"),
         ("a", "=", "is not valid TOML"),
+        ("a.toml", '{"steps": 20}', "it looks like JSON, so give it a name that ends in .json"),
         ("a.json", '{"a": 1, "crc32": "00000000"}', r"a\.json is damaged: it is not what was written"),
     ],
 )
