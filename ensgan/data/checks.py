@@ -50,7 +50,11 @@ def checked_samples(x: Any, what: str, flag: str = "") -> np.ndarray:
     if x.dtype == np.uint8:
         return x
     if not np.isfinite(x).all():
-        raise InputError(f"{what} holds NaN or infinite values; remove those samples")
+        bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+        raise InputError(
+            f"{what} holds NaN or infinite values in {len(bad):,} of {len(x):,} samples, first in number {bad[0]}; "
+            "remove those samples"
+        )
     with np.errstate(over="ignore"):  # values that overflow are found below
         small = x.astype(np.float32)
     if not np.isfinite(small).all():

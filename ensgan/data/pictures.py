@@ -167,7 +167,11 @@ def _form(
             mode, wide_high = image.mode, image.size[:: -1 if orientation_of(image) > 4 else 1]
         modes.add(mode)
         if mode not in GREY + COLOUR:
-            raise InputError(f"{file} has mode {mode}; expected 8-bit grey or colour; convert it")
+            deep = " (16 or 32 bits a pixel)" if mode[0] in "IF" else ""
+            raise InputError(
+                f"{file} has mode {mode} of Pillow{deep}; expected 8-bit grey or colour; convert it, such as with "
+                "`magick IN.png -depth 8 OUT.png`"
+            )
         shape = shape or wide_high
         if size is None and wide_high != shape:
             raise InputError(

@@ -122,19 +122,20 @@ def remembered_of(directory: Path) -> dict[str, Any]:
     return found if is_record(found) else {}
 
 
-def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
+def check_data(directory: Path, source: Source, new: bool = False, config: Config | None = None) -> list[str]:
     """Compares the data with those that a run began with: what was held out then might be trained with now.
 
     Args:
         directory: that of the run.
         source: the data now.
         new: whether other data are welcome.
+        config: the configuration, if the run is to go on with them.
 
     Returns:
         What differs, in words; empty where nothing does.
 
     Raises:
-        InputError: they are others and not welcome, or of another shape.
+        InputError: they are others and not welcome, or of another shape, or networks do not know their classes.
     """
     versions = RunFiles(directory).versions
     if rundir.damaged(versions):
@@ -152,6 +153,8 @@ def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
         raise InputError(
             f"{text}. A run goes on only with samples of its shape; restore the original data, or start a new run"
         )
+    if config is not None:
+        _check_classes(config, directory, source)
     if not new:
         raise InputError(
             f"{text}. Restore the original data, or go on with these and new splits: `ensgan resume {directory} "
@@ -160,7 +163,7 @@ def check_data(directory: Path, source: Source, new: bool = False) -> list[str]:
     return differ
 
 
-def check_classes(config: Config, directory: Path, source: Source) -> None:
+def _check_classes(config: Config, directory: Path, source: Source) -> None:
     """Raises InputError where new data have other classes than those that the networks of a run know."""
     if not any(group.network.options.get("classes") for group in (*config.generators, *config.discriminators)):
         return

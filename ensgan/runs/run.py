@@ -32,7 +32,7 @@ from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.clock import Clock, Lost, lost_after
 from ensgan.runs.config import Config, to_dict
 from ensgan.runs.loop import Loop, Outputs
-from ensgan.runs.origin import about, check_classes, check_data, located
+from ensgan.runs.origin import about, check_data, located
 from ensgan.runs.restore import donors, newest
 from ensgan.runs.tracking import check_trackers, opened, trackers_of
 from ensgan.types import InputError
@@ -155,9 +155,7 @@ def _checked_job(
         rundir.recover(directory)
         rundir.check_free(directory, overwrite)
     source = source_of(located(config, directory) if resume else config)
-    changes = check_data(directory, source, new_data) if resume else []
-    if changes:
-        check_classes(config, directory, source)
+    changes = check_data(directory, source, new_data, config) if resume else []
     game = game_of(config, source)
     there = chosen_mesh(game, sizes)
     program = Program(game, source, there)

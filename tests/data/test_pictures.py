@@ -25,7 +25,7 @@ def test_grey_and_colour(tmp_path):
 
 def test_sixteen_bits_are_refused(tmp_path):
     fill(tmp_path, COLOURS[..., 0].astype(np.uint16) * 200)
-    with pytest.raises(InputError, match=r"00.png has mode I;16; expected 8-bit"):
+    with pytest.raises(InputError, match=r"00.png has mode I;16 of Pillow .16 or 32 bits a pixel.; expected 8-bit"):
         data.folder(tmp_path)
 
 

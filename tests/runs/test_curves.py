@@ -117,7 +117,7 @@ def test_what_cannot_be_compared_is_named(tmp_path, monkeypatch):
 def test_a_run_whose_replacement_was_cut_off_is_put_back_first(tmp_path):
     folder = run(tmp_path / "r", records=[train(2, flops=20.0, seconds=1.0), score(2, 0.5)])
     files = RunFiles(folder)
-    aside = [path for path in folder.iterdir()]
+    aside = list(folder.iterdir())
     files.replaced.mkdir()
     for path in aside:
         path.rename(files.replaced / path.name)

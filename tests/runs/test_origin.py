@@ -158,8 +158,12 @@ def test_new_data_have_the_classes_and_the_shape_that_networks_know(shared, caps
         (X, None, "know the classes cat, dog, and the data have "),
     ):
         np.savez("other.npz", **{"x": x} if y is None else {"x": x, "y": y})
-        assert cli.main(["resume", "got", "--steps", "4", "--data-dir", "other.npz", "--new-data"]) == 2
-        assert said in capsys.readouterr().err
+        command = ["resume", "got", "--steps", "4", "--data-dir", "other.npz"]
+        for more in ([], ["--new-data"]):  # which is not recommended where it does not help
+            assert cli.main([*command, *more]) == 2
+            error = capsys.readouterr().err
+            assert said in error
+            assert "--new-data" not in error
 
 
 def test_weights_of_a_run_are_taken_without_its_data(shared):
