@@ -201,6 +201,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, is not valid TOML or JSON, or holds no table.
     """
+    text = ""
     try:
         text = path.read_text(encoding="utf-8-sig")  # an editor may have put a mark before the text
         tree = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
