@@ -16,6 +16,7 @@ from ensgan.runs import directory as rundir
 from ensgan.runs import records
 from ensgan.runs.build import law_of
 from ensgan.runs.identity import checksum
+from ensgan.runs.origin import Elsewhere
 from ensgan.runs.restore import Opened
 from ensgan.sampling import draws
 from ensgan.sampling.truncation import truncated
@@ -87,11 +88,17 @@ def _best(run: Opened, classes: np.ndarray | None) -> tuple[int, Any]:
     """
     usual = law_of(run.config, run.game, run.source)
     same = classes is None or (usual is not None and np.array_equal(classes, usual))
-    logged = rundir.scores_at(run.directory, int(run.state.step)) if same else None
-    if logged is not None:
-        return int(logged["rank_g"][0]), logged["coverage"]
-    scores = selection.select(run.game, run.state, run.source, num=run.config.held_out, classes=classes)
-    return scores.best, scores.coverage
+    logged = rundir.scores_at(run.directory, int(run.state.step))
+    if logged is None or not same:
+        try:
+            scores = selection.select(run.game, run.state, run.source, num=run.config.held_out, classes=classes)
+            return scores.best, scores.coverage
+        except Elsewhere:
+            if logged is None:
+                raise
+            text = "the best generator is that for the run's own law of labels, since its data are elsewhere"
+            print(text, file=sys.stderr)
+    return int(logged["rank_g"][0]), logged["coverage"]
 
 
 def member(kind: str, index: str, count: int) -> int:

@@ -8,6 +8,7 @@ import pytest
 from ensgan.cli import choices
 from ensgan.reporting.files import RunFiles, write_json
 from ensgan.runs.identity import checksum
+from ensgan.runs.origin import Elsewhere
 from ensgan.types import InputError
 
 
@@ -73,6 +74,24 @@ def test_the_best_is_that_of_the_log(tmp_path, monkeypatch, capsys):
     here.game.members = "parts"
     choices.weights("best", here)
     assert capsys.readouterr().err == "generator 1 covers 25% of held-out reals, the mixture 50%\n"
+
+
+def test_without_data_the_best_is_that_of_the_log_and_this_is_said(tmp_path, monkeypatch, capsys):
+    def elsewhere(*given, **more):
+        raise Elsewhere("the data are not there")
+
+    here = run(tmp_path, members="complete")
+    here.config = SimpleNamespace(held_out=8)
+    monkeypatch.setattr(choices, "law_of", lambda *given: np.array([0.9, 0.1]))
+    monkeypatch.setattr(choices.selection, "select", elsewhere)
+    uniform = np.array([0.5, 0.5])
+    monkeypatch.setattr(choices.rundir, "scores_at", lambda folder, step: None)
+    with pytest.raises(Elsewhere):
+        choices.weights("best", here, classes=uniform)
+    logged = {"rank_g": [1, 0, 2], "coverage": [0.1, 0.25, 0.2, 0.5]}
+    monkeypatch.setattr(choices.rundir, "scores_at", lambda folder, step: logged)
+    assert choices.weights("best", here, classes=uniform)[1] == "generator 1 (the best)"
+    assert "for the run's own law of labels, since its data are elsewhere" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
