@@ -77,7 +77,7 @@ def test_lazy_penalties_stay_lazy():
 
 def test_a_replica_that_breaks_leaves_the_others_alone():
     source = from_arrays("points", POINTS.astype(np.float32))
-    replicas = Replicas(lambda rate: toys.game(2, 2, optimizer=optax.sgd(rate)), SEEDS, rate=[np.inf, 0.1])
+    replicas = Replicas(lambda rate: toys.game(2, 2, optimizer=optax.sgd(rate)), SEEDS, rate=[1e38, 0.1])
     state, _ = train(replicas, replicas.init(), source, steps=6)
     texts = [describe_fault(fault) for fault in state.fault]
     assert "stopped being finite in step" in texts[0]
@@ -127,7 +127,7 @@ def test_a_replica_that_stopped_is_left_alone_by_its_schedule():
         rates = optim.per_member(optax.sgd, learning_rate=rate)  # a number that is traced
         return toys.game(2, 1, optimizer=rates, schedule=schedules.snapshots(4))
 
-    replicas = Replicas(make, seeds=[3, 8], rate=[np.inf, 0.1])
+    replicas = Replicas(make, seeds=[3, 8], rate=[1e38, 0.1])
     assert replicas.game(1) is replicas.game(1)
     state, _ = train(replicas, replicas.init(), SOURCE, steps=4)
     assert (np.asarray(state.fault)[:, 0] >= 0).tolist() == [True, False]
