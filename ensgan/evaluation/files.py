@@ -32,7 +32,7 @@ def read_samples(
         InputError: no such folder or file, other arrays, or values outside of their range.
     """
     path = Path(path)
-    if RunFiles(path).config.is_file():
+    if RunFiles(path).config.is_file() and RunFiles(path).checkpoints.is_dir():  # images may have a config.json too
         raise InputError(
             f"{path} is a run and holds no samples in files; write some with `ensgan sample {path} --num 1000 --out "
             "samples.npz` and give that file"

@@ -108,6 +108,7 @@ def test_other_files_are_no_samples(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a directory"):
         read_samples(tmp_path / "nowhere")
     write_json(RunFiles(tmp_path).config, {})
+    RunFiles(tmp_path).checkpoints.mkdir()
     with pytest.raises(InputError, match="is a run and holds no samples in files; write some with `ensgan sample"):
         read_samples(tmp_path)
 
