@@ -77,11 +77,11 @@ def test_saves_leave_no_threads_and_no_files_open(tmp_path):
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
     state = {"a": np.ones((2, 2), np.float32)}
+    counts = []
     with Checkpoints(tmp_path, keep=1) as checkpoints:
-        for step in range(4):
+        for step in range(48):
             checkpoints.save(step, state)
-        threads, files = held()
-        for step in range(4, 16):
-            checkpoints.save(step, state)
-        more = [now - before for now, before in zip(held(), (threads, files), strict=True)]
-    assert max(more) < 10  # one thread and three files a save would be 12 and 36
+            counts.append(held())
+    # the fewest of several saves: what runs beside the test, and a save in progress, hold some for a moment
+    more = np.min(counts[-8:], axis=0) - np.min(counts[4:12], axis=0)
+    assert more.max() < 20  # one thread and three files a save would be 36 and more than 100
