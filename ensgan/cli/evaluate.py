@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import jax
@@ -79,7 +80,7 @@ def evaluate(
         game, state, source, num=settings.held_out, split="report", weights=weights, classes=shares
     )
     scores = scores._replace(rank_g=chosen.rank_g, rank_d=chosen.rank_d)
-    print(f"the mixture is what `ensgan sample {run} --from mixture` draws from: {text}\n")
+    print(f"the mixture is what `ensgan sample {quote(str(run))} --from mixture` draws from: {text}\n")
     law: dict[str, Any] = {"seed": settings.seed, "weights": weights, "classes": shares}
     if source.modes is not None:
         table = evaluate_modes(game, state, source, num=num or 2500, **law)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +86,10 @@ def judge(
         fitted = fitted_judge(found, weights, wanted)
         records.save_judge(run, fitted, text, int(found.state.step))
         judges.save(run, fitted, found.state)
-        print(f"how far it can be trusted is drawn in {write_reliability(run)}; `ensgan report {run}` shows it")
+        print(
+            f"how far it can be trusted is drawn in {write_reliability(run)};",
+            f"`ensgan report {quote(str(run))}` shows it",
+        )
     if asked is not None:
         _report(fitted.log_ratio, *asked, text, target)
 
@@ -119,7 +123,7 @@ def judge_of(run: Opened, weights: np.ndarray, wanted: Wanted) -> Judge:
         calibrate = wanted.calibrate or ("logistic" if wanted.smooth else None)
         flags = {"--rule": wanted.rule, "--calibrate": calibrate}
         text = " ".join(f"{flag} {value}" for flag, value in flags.items() if value)
-        command = f"ensgan judge {run.directory} {text}".strip()
+        command = f"ensgan judge {quote(str(run.directory))} {text}".strip()
         raise Elsewhere(
             f"{run.directory} holds no judge of this kind for these samples; make one where the data are, with "
             f"`{command}` and the same --from and --truncation. To make one now, they are needed: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from ensgan.cli import choices
 from ensgan.cli.checks import enough
@@ -50,4 +51,4 @@ def select(
     taken = records.save_selection(run, scores, meta, state, method, law)
     print("\n" + describe_players(scores, meta))
     print("\n" + describe_mixtures(scores.fitted))
-    print(f"\n`ensgan sample {run} --from mixture` now takes {taken}; all of this is in selection.json")
+    print(f"\n`ensgan sample {quote(str(run))} --from mixture` now takes {taken}; all of this is in selection.json")

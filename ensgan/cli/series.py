@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from ensgan.cli.distributed import Processes
 from ensgan.cli.places import place_of
@@ -53,8 +53,8 @@ def train_series(
                 series.enter(folder, runs, overwrite)
         if array:
             count = len(runs)
-            part = f"ensgan resume {shlex.quote(str(folder))} --part $SLURM_ARRAY_TASK_ID/{count}"
-            print(f"sbatch --array=1-{count} --wrap {shlex.quote(part)}")
+            part = f"ensgan resume {quote(str(folder))} --part $SLURM_ARRAY_TASK_ID/{count}"
+            print(f"sbatch --array=1-{count} --wrap {quote(part)}")
             return 0
         sizes = mesh.parse(place.mesh)
         ended = series.train_all(folder, runs, overwrite=overwrite, watcher=console(), sizes=sizes, trackers=trackers)
@@ -90,13 +90,13 @@ def finish_series(folder: Path, ended: series.Ended) -> int:
     if not processes.first():
         return 2 if ended.failed else 0
     if ended.stopped_by is not None:
-        print(f"stopped by signal {ended.stopped_by}; continue with: ensgan resume {folder}")
+        print(f"stopped by signal {ended.stopped_by}; continue with: ensgan resume {quote(str(folder))}")
         return 128 + ended.stopped_by
     with contextlib.suppress(InputError):  # no run has come to its scores
         found = contest(*contenders([str(folder)]))
         write_atomically(folder / "compare.html", contest_page(found).encode(errors="backslashreplace"))
         print(f"{describe(found)}\n\npage:  {folder / 'compare.html'}")
-        print(f"more:  ensgan compare {folder} OTHER --out compare.html")
+        print(f"more:  ensgan compare {quote(str(folder))} OTHER --out compare.html")
     for name, why in ended.failed.items():
         print(f"{folder / name} ended early: {why}", file=sys.stderr)
     return 2 if ended.failed else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from shlex import quote
 
 from ensgan.cli.distributed import Processes, joined
 from ensgan.cli.places import place_of
@@ -66,12 +67,13 @@ def finish(outcome: training.Outcome, directory: Path) -> int:
         return 0 if outcome.stopped_by is None else 128 + outcome.stopped_by
     if outcome.stopped_by is not None:
         print(
-            f"stopped by signal {outcome.stopped_by} at step {outcome.step}; continue with: ensgan resume {directory}"
+            f"stopped by signal {outcome.stopped_by} at step {outcome.step}; continue with:",
+            f"ensgan resume {quote(str(directory))}",
         )
         return 128 + outcome.stopped_by
     files = RunFiles(directory)
     if outcome.scores is not None:
         print(describe_scores(outcome.scores))
     print(f"\npictures: {files.picture}\nreport:   {files.report}")
-    print(f"more:     ensgan sample {directory} --num 100 --out more.png")
+    print(f"more:     ensgan sample {quote(str(directory))} --num 100 --out more.png")
     return 0

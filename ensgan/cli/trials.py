@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 
 from ensgan.cli.distributed import Processes
 from ensgan.cli.places import place_of
@@ -77,13 +78,13 @@ def _search(
     good = any(trial.state == "done" for trial in ended.trials)
     if ended.stopped_by is not None:
         if processes.first():
-            print(f"stopped by signal {ended.stopped_by}; continue with: ensgan resume {folder}")
+            print(f"stopped by signal {ended.stopped_by}; continue with: ensgan resume {quote(str(folder))}")
         return 128 + ended.stopped_by
     if processes.first():
         print("\n".join(table(search, ended.trials)))
         if good:
             first = folder / name_of(ranked(search, ended.trials)[0])
-            print(f"\nbest:  {first}\nmore:  ensgan compare {first} OTHER --out compare.html")
+            print(f"\nbest:  {first}\nmore:  ensgan compare {quote(str(first))} OTHER --out compare.html")
         for number, why in ended.failed.items():
             print(f"{folder / f'trial-{number}'} failed: {why}", file=sys.stderr)
     return 0 if good else 2

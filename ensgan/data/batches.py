@@ -12,6 +12,7 @@ from ensgan.data.pixels import Reading, bounded, eight_bits, rescaled, stored
 from ensgan.types import InputError, Shape
 
 Batch = dict[str, np.ndarray]
+UNUSED = "there are labels, but they are not used, since their number is not known: give classes=10, or their names"
 
 
 class Kind(NamedTuple):
@@ -51,7 +52,10 @@ def kind_of(batches: list[Batch], name: str, how: Reading, classes: Classes) -> 
         label = np.concatenate([batch["label"] for batch in known])
         label, names = map_labels(label, len(label), f"label of {name!r}", classes)
     count = None if classes is None else classes if isinstance(classes, int) else len(classes)
-    return Kind(how, eight_bits(raw, how), count, names, facts_of(x, label, names, how.levels))
+    facts = facts_of(x, label, names, how.levels)
+    if "label" in first and classes is None:
+        facts = facts._replace(hints=(UNUSED,))
+    return Kind(how, eight_bits(raw, how), count, names, facts)
 
 
 def plain(batch: Any, what: str, how: Reading, single: bool = False) -> Batch:
@@ -70,7 +74,9 @@ def plain(batch: Any, what: str, how: Reading, single: bool = False) -> Batch:
             for key in ("x", "label")
         )
     except ValueError as error:
-        raise InputError(f"{what} is no array, no dict and no pair (x, label): {error}") from error
+        raise InputError(
+            f"{what} has parts of different lengths; expected an array, a pair (x, label) or a dict of these"
+        ) from error
     x = bounded(x, f"x of {what}", how)
     return {"x": x} if label is None else {"x": x, "label": plain_labels(label, len(x), f"label of {what}")}
 

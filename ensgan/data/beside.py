@@ -7,10 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ensgan.data.archives import Member
-from ensgan.data.listing import BESIDE, NOTE, Listing
+from ensgan.data.listing import BESIDE, LABELS, NOTE, Listing
 from ensgan.types import InputError
 
-LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
 FIELDS = ("label", "cls", "class")  # of KEY.json
 ALONE = "labels without an image"
 SMALL = 2**20  # bytes of a file with a label

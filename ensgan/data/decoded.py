@@ -28,7 +28,7 @@ LEAST = 1_000  # images; fewer are decoded as quickly
 MOST = 4 * 2**30  # bytes of all that is kept; what was not used for longest goes
 LARGEST = 2 * 2**30  # bytes of one entry
 SETTLED = 2  # seconds for which no file may have changed: clocks of file systems are coarse
-FORMAT = 1
+FORMAT = 2
 CHUNK = 2**24  # bytes that are checked at a time
 
 
@@ -37,11 +37,13 @@ class Kept(NamedTuple):
 
     Attributes:
         mode: that of all, in Pillow's words.
+        transparent: whether one of them is, or has transparent parts.
         broken: the numbers of those that cannot be read.
         pixels: of the others, uint8 `[n, H, W, C]`, mapped from a file; what is written to it changes a copy.
     """
 
     mode: str
+    transparent: bool
     broken: tuple[int, ...]
     pixels: np.ndarray
 
@@ -103,7 +105,8 @@ def keep(place: Place, found: Kept) -> None:
         _prune(place.file.parent, MOST - x.nbytes)
         if shutil.disk_usage(place.file.parent).free < 2 * x.nbytes:
             return
-        head = {"format": FORMAT, "mode": found.mode, "broken": found.broken, "shape": x.shape, "crc32": _sum(x)}
+        head = {"format": FORMAT, "mode": found.mode, "transparent": found.transparent, "broken": found.broken}
+        head |= {"shape": x.shape, "crc32": _sum(x)}
         text = json.dumps(head).encode()
         handle, temporary = tempfile.mkstemp(dir=place.file.parent, prefix=".", suffix=".part")
         try:
@@ -152,6 +155,7 @@ def _read(file: Any, num: int) -> Kept:
         raise ValueError("the head is another one")
     head = json.loads(text)
     mode, broken, shape = str(head["mode"]), tuple(head["broken"]), tuple(head["shape"])
+    transparent = bool(head["transparent"])
     if head["format"] != FORMAT or len(shape) != 4 or len(broken) + shape[0] != num:
         raise ValueError("it is of other images")
     if os.fstat(file.fileno()).st_size != len(line) + math.prod(shape):
@@ -159,7 +163,7 @@ def _read(file: Any, num: int) -> Kept:
     x = np.asarray(np.memmap(file, np.uint8, "c", len(line), shape))
     if _sum(x) != head["crc32"]:
         raise ValueError("the pixels are other ones")
-    return Kept(mode, broken, x)
+    return Kept(mode, transparent, broken, x)
 
 
 def _bytes(x: np.ndarray) -> Any:

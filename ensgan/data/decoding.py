@@ -15,7 +15,7 @@ from ensgan.data.libraries import reason
 from ensgan.data.limits import check_fits
 from ensgan.types import InputError
 
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 ORIENTATION = 0x0112  # the tag of EXIF; 5 to 8 exchange width and height
 
 
@@ -33,6 +33,7 @@ class Images:
     filter: Any
     shape: tuple[int, int, int]
     background: tuple[int, ...]
+    over: str | None = None  # the background by name, if an image is transparent
     stored: np.ndarray | None = None
     store: Callable[[np.ndarray], None] | None = None
 
@@ -59,7 +60,8 @@ class Images:
     def treated(self) -> tuple[str, ...]:
         """What is done to the images besides decoding."""
         size = f"cropped to centred squares and resized to {self.size}×{self.size} (Lanczos filter, antialiased)"
-        return (size,) if self.size else ()
+        over = f"transparent images laid over {self.over}"
+        return (size,) * (self.size is not None) + (over,) * (self.over is not None)
 
     def pixels(self) -> np.ndarray:
         """All images decoded, uint8 `[n, H, W, C]`. Raises InputError where they do not fit into memory."""
@@ -85,14 +87,21 @@ class Images:
 
         if orientation > 1:
             image = ImageOps.exif_transpose(image)
-        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        if is_transparent(image):
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, (*self.background, 255)), image)
         return image.convert(self.mode)
 
 
+def is_transparent(image: Any) -> bool:
+    """Whether an image has an alpha channel or a transparent colour; its header says so."""
+    return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+
+
 def orientation_of(image: Any) -> int:
     """The orientation that a camera noted, 1 to 8, from the header of an image that is not decoded yet."""
+    if image.format == "TIFF":  # which Pillow turns while it decodes
+        return 1
     if image.format == "PNG" and "exif" not in image.info:  # else Pillow decodes the image to look behind it
         return 1
     try:

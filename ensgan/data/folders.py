@@ -28,9 +28,12 @@ def folder(
     fractions: tuple[float, ...] = FRACTIONS,
     **pictures: Unpack[Pictures],
 ) -> Source:
-    """All images below a directory or in an archive, in the order of their names: png, jpg, bmp, webp, gif (one frame).
+    """All images below a directory or in an archive, in the order of their names.
 
-    If all images are in subfolders, the top-level subfolders are the classes, in natural order: 2 comes before 10. A
+    They are png, jpg, bmp, webp, ppm and pgm, and the first frame of gif and tif.
+
+    If all images are in subfolders, the top-level subfolders are the classes, in natural order: 2 comes before 10. If
+    one subfolder holds all of them in subfolders of its own, these are the classes. A
     `dataset.json` with labels, as StyleGAN's tool writes it, counts instead. Archives are read in place. A folder of
     .tar files alone is a data set in shards, as WebDataset writes them; KEY.cls, or `label` or `cls` in KEY.json, is
     then the class of KEY.jpg.
@@ -83,9 +86,9 @@ def read_images(path: str | Path, **pictures: Unpack[Pictures]) -> np.ndarray:
 def _found(path: Path, pictures: Pictures) -> Found:
     """The images below a directory."""
     check(**pictures)
-    listing = listed(path)
-    labels = class_names(path, listing)
+    listing = listed(path, pictures.get("skip_broken", False))
+    labels = class_names(listing.top, listing)
     named = lambda file: str(file.relative_to(path))
     every = Listed(listing.files, labels, None, named, listing.left_out())
     found = looked(every, **pictures, place=decoded.place_of(path, listing.files, pictures))
-    return found._replace(hints=hints(path, found.images.files, list(found.names or ())))
+    return found._replace(hints=hints(listing.top, found.images.files, list(found.names or ())))

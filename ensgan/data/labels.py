@@ -18,7 +18,9 @@ ENDS = {ord(each): ascii(each)[1:-1] for each in "\n\r\t\v\f\x1c\x1d\x1e\x85\u20
 
 
 def natural(text: str) -> tuple[list[Any], str]:
-    """A key for sorting names as people do: class2 comes before class10."""
+    """A key for sorting names as people do: class2 comes before class10, and -2 before -1."""
+    if re.fullmatch(r"-[0-9]+", text):
+        return ["", int(text), ""], text
     parts = re.split(r"([0-9]+)", text)
     return [int(part) if k % 2 else part for k, part in enumerate(parts)], text
 
@@ -31,8 +33,9 @@ def some(names: Iterable[str], shown: int = SHOWN) -> str:
 
 
 def _short(name: str) -> str:
-    """A name with escapes in place of ends of lines, and without the middle of a long one."""
+    """A name with escapes in place of ends of lines, without the middle of a long one; quoted if it ends in a gap."""
     name = name.translate(ENDS)
+    name = name if name == name.strip() else repr(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}...{name[-LONGEST // 2 :]}"
 
 

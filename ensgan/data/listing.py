@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path, PurePath, PurePosixPath
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ensgan.data.archives import Archive, Member, is_archive
@@ -12,7 +13,7 @@ from ensgan.data.facts import left_out
 from ensgan.data.labels import natural
 from ensgan.types import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # Folders and files that systems and programs leave beside pictures, in small letters.
 SYSTEM = {
     "@eadir",
@@ -34,6 +35,7 @@ SYSTEM = {
     "picasa.ini",
     "icon\r",
 }
+BESIDE_FILES = re.compile(r"zone\.identifier$|:encryptable$|^~\$|~$", re.I)  # what Windows and editors leave
 NOTES = {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".html", ".htm"}
 NOTES |= {".log", ".cls", ".pdf", ".ini", ".db", ".lst", ".url", ".md5", ".sha1", ".sha256"}
 NAMED_NOTES = re.compile(
@@ -41,7 +43,9 @@ NAMED_NOTES = re.compile(
 )
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "holdout"}
 HIDDEN, NOTE, LOOP = "hidden or system", "notes", "links into the folder itself"
+EMPTY, OTHER = "folders without an image", "files of other kinds"
 BESIDE = (".cls", ".json")  # of KEY.jpg in WebDataset, where its label may be
+LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
 TABLES = (".csv", ".tsv", ".parquet")
 File = Path | Member
 
@@ -49,6 +53,7 @@ File = Path | Member
 class Listing(NamedTuple):
     """Image files in the order of their names, what was skipped (kind -> paths), and files that may hold labels."""
 
+    top: Path  # the folder whose folders are the classes, or the archive
     files: list[Any]  # of type File
     skipped: dict[str, list[str]]
     beside: dict[str, Any]  # KEY.cls and KEY.json by their places
@@ -61,6 +66,11 @@ class Listing(NamedTuple):
         """Notes that something was skipped."""
         self.skipped.setdefault(kind, []).append(place)
 
+    def skip_empty(self, place: str) -> None:
+        """Notes a folder without an image, in place of those in it."""
+        inside = [each for each in self.skipped.get(EMPTY, ()) if not each.startswith(place + os.sep)]
+        self.skipped[EMPTY] = [*inside, place]
+
     def note(self, place: str, file: Any) -> None:
         """Notes that a file was skipped because it is no image, though it may hold a label."""
         self.skip(NOTE, place)
@@ -68,16 +78,20 @@ class Listing(NamedTuple):
             self.beside[str(file)] = file
 
 
-def listed(path: Path) -> Listing:
+def listed(path: Path, skip_other: bool = False) -> Listing:
     """All images below `path`, following links to other folders, or in the archive `path`.
 
     Hidden and system files and folders, notes such as README or labels.csv, and links that lead back into the folder
-    are skipped.
+    are skipped. Folders that hold everything, one in the other, are no classes.
+
+    Args:
+        path: a folder or an archive.
+        skip_other: whether files of other kinds are skipped, too.
 
     Raises:
         InputError: no such directory or archive, one that cannot be listed, no image, or a file of another kind.
     """
-    found = Listing([], {}, {})
+    found = Listing(path, [], {}, {})
     if is_archive(path):
         _unpack(path, found)
     elif shards := _shards(path):
@@ -86,28 +100,49 @@ def listed(path: Path) -> Listing:
     elif path.is_dir():
         _walk(path, path, (path.resolve(),), found)
     else:
-        kind = "a file" if path.exists() else "not a directory"
+        kind = "a file" if path.exists() else "missing"
         raise InputError(
             f"{path} is {kind}; expected a directory of images, or a .zip or .tar of them; correct the path"
         )
+    others = [file for file in found.files if file.suffix.lower() not in SUFFIXES]
+    if others and skip_other:
+        found.skipped[OTHER] = [str(file.relative_to(path)) for file in others]
+        found.files[:] = [file for file in found.files if file.suffix.lower() in SUFFIXES]
     if not found.files:
         skipped = f"; skipped: {left_out(found.left_out())}" if found.skipped else ""
         raise InputError(f"{path} has no images; expected files that end in {', '.join(SUFFIXES)}{skipped}")
     found.files.sort(key=lambda file: (str(file.archive.path), file.name) if isinstance(file, Member) else str(file))
-    for file in found.files:
-        if file.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"{file} is not an image of a kind that is read; expected only files that end in "
-                f"{', '.join(SUFFIXES)}; convert it if it is a picture, or move it elsewhere{_instead(file)}"
-            )
-    return found
+    if others and not skip_other:
+        file = min(others, key=str)
+        more = f" (nor are {len(others) - 1:,} more)" if len(others) > 1 else ""
+        raise InputError(
+            f"{file} is not an image of a kind that is read{more}; expected only files that end in "
+            f"{', '.join(SUFFIXES)}; convert pictures, move the rest elsewhere or go on without it: --data.skip-broken "
+            f"(skip_broken=True in Python){_instead(file)}"
+        )
+    top = path
+    while isinstance(found.files[0], Path) and (inside := _holder(found.files, top, top, found.beside)):
+        top /= inside
+    return found._replace(top=top)
+
+
+def _holder(files: list[Any], below: Path, place: PurePath, beside: dict[str, Any]) -> str | None:
+    """The one folder in `below` that holds all files, in folders of its own; None if there is none.
+
+    `place` is `below` in the names of files; labels in it count for all of them.
+    """
+    if not files or str(place / LABELS) in beside:
+        return None
+    first: str = files[0].relative_to(below).parts[0]
+    each = (file.relative_to(below).parts for file in files)
+    return first if all(len(parts) > 2 and parts[0] == first for parts in each) else None
 
 
 def _instead(file: Any) -> str:
     """What else may be meant by a file that is no image."""
     if file.suffix.lower() in TABLES:
         return ", or read tables with --data table"
-    return f", or read the archive itself: --data-dir {file}" if is_archive(Path(str(file))) else ""
+    return f", or read the archive itself: --data-dir {quote(str(file))}" if is_archive(Path(str(file))) else ""
 
 
 def _shards(path: Path) -> list[Path]:
@@ -138,7 +173,7 @@ def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
     first = next((name for name in names if name.lower().startswith("train")), names[0])
     return (
         f"the class folders are {', '.join(names)}, which look like splits and not like classes; if so, train with "
-        f"one of them: --data-dir {path / first}",
+        f"one of them: --data-dir {quote(str(path / first))}",
     )
 
 
@@ -159,7 +194,10 @@ def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> No
         elif entry.is_symlink() and _loops(place, chain):
             found.skip(LOOP, str(place.relative_to(root)))
         elif _is_dir(entry):
+            before = len(found.files)
             _walk(root, place, (*chain, place.resolve()), found)
+            if len(found.files) == before:
+                found.skip_empty(str(place.relative_to(root)))
         elif _is_note(place):
             found.note(str(place.relative_to(root)), place)
         else:
@@ -181,15 +219,12 @@ def _unpack(path: Path, found: Listing) -> None:
         else:
             files.append(each)
     found.files.extend(files)
-    while files:
-        below = [file.relative_to(path).parts for file in files]
-        if len({part[0] for part in below}) > 1 or min(map(len, below)) < 3:
-            return
-        archive.top /= below[0][0]
+    while inside := _holder(files, path, path / archive.top, found.beside):
+        archive.top /= inside
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in SYSTEM
+    return name.startswith(".") or name.lower() in SYSTEM or BESIDE_FILES.search(name) is not None
 
 
 def _is_note(place: PurePath) -> bool:

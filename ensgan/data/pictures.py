@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ensgan.data import decoded
-from ensgan.data.decoding import Images, opened, orientation_of
+from ensgan.data.decoding import Images, is_transparent, opened, orientation_of
 from ensgan.data.facts import Facts
 from ensgan.data.labels import natural
 from ensgan.data.source import Source, from_arrays
@@ -61,6 +61,14 @@ class Listed(NamedTuple):
     names: tuple[str, ...] | None
     named: Callable[[Any], str]
     skipped: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Form(NamedTuple):
+    """What all images become: a mode of Pillow and a shape; and whether one of them is transparent."""
+
+    mode: str
+    shape: tuple[int, int, int]
+    transparent: bool
 
 
 class Found(NamedTuple):
@@ -138,33 +146,33 @@ def looked(
     colour = _colour(background)
     before = None if place is None else decoded.kept(place)
     if before is not None:
-        broken, mode, shape = before.broken, before.mode, before.pixels.shape[1:]
+        broken, form = before.broken, Form(before.mode, before.pixels.shape[1:], before.transparent)
     else:
         broken = _broken(listed.files) if skip_broken else ()
-        mode, shape = _form(_without(listed, broken).files, size, channels, colour)
+        form = _form(_without(listed, broken).files, size, channels, colour)
     listed = _without(listed, broken)
     files, label, names = listed.files, listed.label, listed.names
     if label is not None and names is None:
         names = tuple(sorted(set(label), key=natural))
     # names of classes, since numbers as names of folders mean themselves
     each = None if label is None else np.array(label)
-    images = Images(list(files), each, mode, size, Image.Resampling.LANCZOS, shape, colour)
+    over = background if form.transparent else None
+    images = Images(list(files), each, form.mode, size, Image.Resampling.LANCZOS, form.shape, colour, over)
     if before is not None:
         images = dataclasses.replace(images, stored=before.pixels)
     elif place is not None:
-        store = lambda x: decoded.keep(place, decoded.Kept(mode, tuple(broken), x))
+        store = lambda x: decoded.keep(place, decoded.Kept(form.mode, form.transparent, tuple(broken), x))
         images = dataclasses.replace(images, store=store)
     return Found(images, names, listed.named, listed.skipped)
 
 
-def _form(
-    files: Sequence[Any], size: int | None, channels: int | None, colour: tuple[int, ...]
-) -> tuple[str, tuple[int, int, int]]:
-    """The mode of all images, and their shape."""
-    modes, shape = set(), None
+def _form(files: Sequence[Any], size: int | None, channels: int | None, colour: tuple[int, ...]) -> Form:
+    """What all images become."""
+    modes, shape, transparent = set(), None, False
     for file in files:
         with opened(file) as image:  # reads the header only
             mode, wide_high = image.mode, image.size[:: -1 if orientation_of(image) > 4 else 1]
+            transparent = transparent or is_transparent(image)
         modes.add(mode)
         if mode not in GREY + COLOUR:
             deep = " (16 or 32 bits a pixel)" if mode[0] in "IF" else ""
@@ -182,7 +190,7 @@ def _form(
         grey = modes <= set(GREY) and len(set(colour)) == 1
         channels = 1 if grey or modes <= set(GREY) - {"LA"} else 3
     width, height = (size, size) if size else shape or (0, 0)
-    return "L" if channels == 1 else "RGB", (height, width, channels)
+    return Form("L" if channels == 1 else "RGB", (height, width, channels), transparent)
 
 
 def _colour(name: str) -> tuple[int, ...]:

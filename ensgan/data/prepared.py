@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Any, Unpack
 
 import numpy as np
@@ -113,7 +114,8 @@ def _prepared(root: Path, name: str) -> Path | None:
     found = [file.parent for file in below.rglob(INFO) if not version or file.parent.name == version]
     kinds = sorted({str(each.parent.relative_to(root)) for each in found})
     if len(kinds) > 1:
-        raise InputError(f"{below} has {some(kinds)}; name one, such as --data tfds:{kinds[0]} --data-dir {root}")
+        flags = f"--data tfds:{kinds[0]} --data-dir {quote(str(root))}"
+        raise InputError(f"{below} has {some(kinds)}; name one, such as {flags}")
     if not found and not name:
         raise InputError(f"{root} holds no data set that TensorFlow Datasets prepared; give the folder that does")
     return max(found, key=lambda each: natural(each.name), default=None)

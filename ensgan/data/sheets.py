@@ -19,6 +19,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 FIELD = 2**20  # characters in one cell of a text
 SHOWN = 20  # lines from which the separator is read
 PLAIN = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.I)
+WHOLE = re.compile(r"[-+]?[0-9]{1,18}")  # what int64 holds
 OTHERWISE = {  # numbers that are not written as expected: what they have, and what to write
     re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+([eE][-+]?\d+)?"): "a comma in it; write 1.5 and not 1,5",
     re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d+"): "commas in it; write 1000.5 and not 1,000.5",
@@ -49,6 +50,13 @@ class Read(NamedTuple):
                 return f"row {row + 1} of {file}" if lines is None else f"row {lines[row]} of {file}"
             row -= num
         raise IndexError(row)
+
+    def counting(self) -> list[str]:
+        """The columns that only count the rows of each file, from 0 or 1, such as the index of a data frame."""
+        ends = np.cumsum([num for _, num, _ in self.parts])[:-1]
+        counts = lambda part: len(part) > 2 and part[0] in (0, 1) and (part == np.arange(len(part)) + part[0]).all()
+        whole = {name: column for name, column in self.columns.items() if isinstance(column, np.ndarray)}
+        return [name for name, column in whole.items() if all(map(counts, np.split(column, ends)))]
 
 
 def read_sheets(place: Path) -> Read:
@@ -167,6 +175,8 @@ def _between(lines: list[str]) -> str:
 def _column(cells: list[str]) -> Any:
     """Numbers where all cells are numbers or empty, which is NaN; else texts."""
     whole = [cell.strip() for cell in cells]
+    if whole and all(map(WHOLE.fullmatch, whole)):
+        return np.array(list(map(int, whole)), np.int64)
     if any(whole) and all(is_number(cell) or not cell for cell in whole):
         return numbers(whole)
     return whole

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ensgan.data.columns import Columns
+from ensgan.data.columns import Columns, hints
 from ensgan.data.labels import some
 from ensgan.data.options import Options, Pictures, Rows, parted
 from ensgan.data.pictures import Cell, Found, Listed, looked
@@ -19,6 +19,12 @@ from ensgan.types import InputError, unknown
 
 LABELS = ("y", "label", "labels", "class", "target")  # usual names of the column of labels
 BROKEN = "rows without a number"
+COUNT = "columns without a name that only count the rows"
+INDEX = (
+    "",
+    "Unnamed: 0",
+    "__index_level_0__",
+)  # of a data frame: as pandas and R write it, read back and written again
 FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -37,7 +43,7 @@ def table(
         path: the file, or a folder of files with the same columns.
         y: the column of labels. By default one of the usual names, such as `label`, if there is one.
         columns: the columns of a sample; by default all that are numbers, or the one that holds images (encoded, as
-            data sets of Hugging Face have them).
+            data sets of Hugging Face have them). A column without a name that only counts the rows is left out.
         standardise: shift and scale each column to mean 0 and deviation 1 over the train split; this is undone in what
             `ensgan sample` writes.
         seed: seed of the splits and of the noise of held-out samples.
@@ -117,7 +123,11 @@ def _points(
     y = y or next((name for name in LABELS if name in found and name not in columns), None)
     if not read.num:
         raise InputError(f"{place} has no rows; expected one for each sample")
-    names = list(columns) or [name for name, column in found.items() if name != y and _is_numbers(column)]
+    counting = read.counting()
+    count = () if columns else tuple(name for name in INDEX if name in counting)
+    names = list(columns) or [
+        name for name, column in found.items() if name != y and name not in count and _is_numbers(column)
+    ]
     if not names:
         alone = "; cells must have commas, semicolons or tabs between them" if len(found) == 1 else ""
         raise InputError(f"{place} has no column of numbers; its columns are {some(found)}{alone}")
@@ -128,14 +138,15 @@ def _points(
     x = made.scaled(x)
     _check_size(x, names, read, kept)
     source = from_arrays(place.stem, x, label, seed=seed, fractions=fractions)
-    left = tuple(name for name in found if name not in names and name != y)
+    left = tuple(name for name in found if name not in (*names, *count, y))
     skipped = (("other columns", left),) if left else ()
+    skipped += ((COUNT, tuple(map(repr, count))),) if count else ()
     if len(kept) < read.num:
         lost = sorted(set(range(read.num)) - set(kept.tolist()))
         skipped += ((BROKEN, tuple(read.where(row).partition(" of ")[0] for row in lost)),)
     facts = source.facts
     if facts is not None:
-        facts = facts._replace(skipped=skipped)
+        facts = facts._replace(skipped=skipped, hints=hints(found, names, () if columns else counting))
     return dataclasses.replace(source, facts=facts, columns=made)
 
 
@@ -152,7 +163,8 @@ def read_points(path: Path, columns: Columns | None, dim: int) -> tuple[np.ndarr
     """
     read = read_sheets(path)
     y = next((name for name in LABELS if name in read.columns and not (columns and name in columns.names)), None)
-    every = [name for name, column in read.columns.items() if _is_numbers(column)]
+    count = () if columns is not None else set(INDEX) & set(read.counting())
+    every = [name for name, column in read.columns.items() if name not in count and _is_numbers(column)]
     y = None if columns is None and len(every) == dim else y  # x and y are two numbers of a point
     names = [name for name in every if name != y]
     if columns is not None:

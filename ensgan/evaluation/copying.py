@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -196,7 +197,7 @@ def _sentences(table: CopyTable, run: str) -> list[str]:
     if table.suspects:
         lines.append(
             f"{', '.join(table.suspects)}: nearer to training samples than held-out reals are ({level}). These are "
-            f"copies, or samples that vary less than reals; look at them: ensgan sample {run} --nearest 5"
+            f"copies, or samples that vary less than reals; look at them: ensgan sample {quote(str(run))} --nearest 5"
         )
     else:
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from PIL import Image
@@ -34,8 +35,8 @@ def read_samples(
     path = Path(path)
     if RunFiles(path).config.is_file() and RunFiles(path).checkpoints.is_dir():  # images may have a config.json too
         raise InputError(
-            f"{path} is a run and holds no samples in files; write some with `ensgan sample {path} --num 1000 --out "
-            "samples.npz` and give that file"
+            f"{path} is a run and holds no samples in files; write some with "
+            f"`ensgan sample {quote(str(path))} --num 1000 --out samples.npz` and give that file"
         )
     if path.is_dir() or path.suffix not in ARRAYS:
         if path.is_file() and not is_archive(path):

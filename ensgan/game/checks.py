@@ -95,7 +95,7 @@ def check_update(update: str, n_critic: int) -> None:
     if n_critic < 1 or (n_critic > 1 and update != "alternating"):
         raise InputError(
             f"n_critic is {n_critic} with {update} updates; it must be at least 1, and more than 1 needs "
-            "update='alternating'"
+            "update to be 'alternating'"
         )
 
 
@@ -141,7 +141,7 @@ def check_requests(pairing: Pairing, coverage: str) -> None:
     if not COVERAGES[coverage].common and "gram" in pairing.asks:
         raise InputError(
             "the pairing asks for the Gram matrix of input gradients, which needs every discriminator on the same "
-            "samples; use coverage='full'"
+            "samples; set coverage to 'full'"
         )
     if "payoff" in pairing.asks and pairing.payoff_every < 1:
         raise InputError("the pairing asks for the held-out payoff; set payoff_every to a number of steps")

@@ -45,7 +45,7 @@ def _fixed(game: Game) -> str:
     if not game.on_trunks:
         return "some groups of discriminators have a trunk, and others do not"
     if not game.covers.common:
-        return f"the heads of a trunk see separate samples with coverage={game.coverage!r}"
+        return f"the heads of a trunk see separate samples with coverage {game.coverage!r}"
     return "the pairing asks for the gradients of all pairs of heads" if "gram" in game.pairing.asks else ""
 
 

@@ -19,7 +19,7 @@ def one_logit(heads: int, classes: int) -> None:
     """Raises InputError for a conditional discriminator with several logits."""
     if classes and heads != 1:
         raise InputError(
-            f"heads is {heads} and classes is {classes}, but a projection discriminator has one logit; give heads=1"
+            f"heads is {heads} and classes is {classes}, but a projection discriminator has one logit; set heads to 1"
         )
 
 

@@ -114,9 +114,10 @@ class Console(Watcher):
             self._bar.update(self._task, state="scoring")
 
     def scored(self, step: int, scores: Any) -> None:
-        """Prints one line with every S(G)."""
+        """Prints one line with every S(G), and the generator that is ranked first."""
         each = "  ".join(f"G{i} {value:.2f}" for i, value in enumerate(scores.score_g.value))
-        self.note(f"step {step}: held-out S(G), ideal 0.5: {each}; first: generator {int(scores.rank_g[0])}")
+        by = "best by S(G) and MMD" if scores.left_out is None else "most needed in the mixture"
+        self.note(f"step {step}: held-out S(G), ideal 0.5: {each}; {by}: G{int(scores.rank_g[0])}")
 
     def finish(self) -> None:
         """Takes the bar away."""

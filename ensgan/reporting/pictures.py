@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -108,7 +109,7 @@ def load_judge(run_dir: str | Path) -> dict[str, Any]:
     """
     path = RunFiles(run_dir).judge
     if not path.is_file():
-        raise InputError(f"no judge at {path}; `ensgan judge {run_dir}` makes one")
+        raise InputError(f"no judge at {path}; `ensgan judge {quote(str(run_dir))}` makes one")
     try:
         record = read_json(path)
         for kind in ("before", "after"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def _sides(place: str) -> dict[str, list[Path]]:
         raise InputError(f"{folder} is no run, and has no runs of several seeds; give what `ensgan train` made")
     begun = [run for run in runs if RunFiles(run).config.is_file()]
     if not begun:
-        raise InputError(f"no run in {folder} has begun; train with `ensgan resume {folder}`")
+        raise InputError(f"no run in {folder} has begun; train with `ensgan resume {quote(str(folder))}`")
     groups: dict[str, list[Path]] = {}
     for run in begun:
         inner = run.parent.relative_to(folder)

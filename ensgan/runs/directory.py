@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import jax
@@ -49,8 +50,8 @@ def check_free(directory: Path, overwrite: bool) -> None:
     settings(files.config)
     if not overwrite:
         raise InputError(
-            f"{directory} already holds a run; continue it with `ensgan resume {directory}`, choose another --run-dir, "
-            "or add --overwrite to replace it"
+            f"{directory} already holds a run; continue it with `ensgan resume {quote(str(directory))}`, choose "
+            "another --run-dir, or add --overwrite to replace it"
         )
 
 

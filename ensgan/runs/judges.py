@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from zipfile import BadZipFile
 
@@ -74,9 +75,11 @@ def load(directory: Path, game: Game, state: State) -> Judge | None:
             and max(parts.who) < game.N
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, EOFError, InputError) as error:
-        raise InputError(f"{file} cannot be read; write it again with `ensgan judge {directory}`") from error
+        raise InputError(
+            f"{file} cannot be read; write it again with `ensgan judge {quote(str(directory))}`"
+        ) from error
     if not fits:
-        raise InputError(f"{file} is of other members; write it again with `ensgan judge {directory}`")
+        raise InputError(f"{file} is of other members; write it again with `ensgan judge {quote(str(directory))}`")
     return found._replace(
         law=law,
         average=bool(tree["average"]),

@@ -8,6 +8,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ensgan.data import SOURCES, Source
@@ -157,8 +158,9 @@ def check_data(directory: Path, source: Source, new: bool = False, config: Confi
         _check_classes(config, directory, source)
     if not new:
         raise InputError(
-            f"{text}. Restore the original data, or go on with these and new splits: `ensgan resume {directory} "
-            "--new-data`, with the same --data-dir if there is one; what is held out then may have been trained with"
+            f"{text}. Restore the original data, or go on with these and new splits: "
+            f"`ensgan resume {quote(str(directory))} --new-data`, with the same --data-dir if there is one; "
+            "what is held out then may have been trained with"
         )
     return differ
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,10 +158,12 @@ def load_selection(directory: Path, members: int) -> Choice | None:
         weights = np.array(record["weights"][method], np.float64)
         found = Choice(int(record["step"]), method, weights, record.get("members_crc32"))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{file} cannot be read; write it again with `ensgan select {directory}`") from error
+        raise InputError(
+            f"{file} cannot be read; write it again with `ensgan select {quote(str(directory))}`"
+        ) from error
     if found.weights.shape != (members,):
         raise InputError(
             f"{file} has weights of shape {found.weights.shape}, but the run has {members} generators; write it again "
-            f"with `ensgan select {directory}`"
+            f"with `ensgan select {quote(str(directory))}`"
         )
     return found

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ensgan.devices import mesh, processes
@@ -140,8 +141,9 @@ def _check_same(folder: Path, before: Search, now: Search) -> None:
     }
     if changed:
         raise InputError(
-            f"{folder} already holds a search with another {min(changed)}; continue it with `ensgan resume {folder}`, "
-            "choose another --run-dir, or add --overwrite"
+            f"{folder} already holds a search with another {min(changed)}; continue it with "
+            f"`ensgan resume {quote(str(folder))}`, choose "
+            "another --run-dir, or add --overwrite"
         )
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import jax
@@ -171,7 +172,7 @@ def enter(folder: Path, runs: Mapping[str, Config], overwrite: bool) -> None:
             changed = training.flatten_settings(before[name]).items() ^ training.flatten_settings(now[name]).items()
             raise InputError(
                 f"{folder} already holds {name} with another {min(key for key, _ in changed)}; continue it with "
-                f"`ensgan resume {folder}`, choose another --run-dir, or add --overwrite"
+                f"`ensgan resume {quote(str(folder))}`, choose another --run-dir, or add --overwrite"
             )
     rundir.make(folder)
     write_json(folder / FILE, {"runs": now if overwrite else before | now})

@@ -69,7 +69,8 @@ def test_a_record_is_a_batch_of_one():
     ("given", "text"),
     [
         ({"image": POINTS}, r"this has keys \['image'\]; give 'x' and optionally 'label'"),
-        ({"x": [[1.0], [1.0, 2.0]]}, r"this is no array, no dict and no pair \(x, label\)"),
+        ({"x": [[1.0], [1.0, 2.0]]}, r"this has parts of different lengths; expected an array, a pair"),
+        ((POINTS, [0, 1, 0], [1]), "this has parts of different lengths; expected an array, a pair"),
         ((POINTS, [0, 1]), "label of this"),
     ],
 )

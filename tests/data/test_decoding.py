@@ -30,11 +30,11 @@ def test_rotation_by_the_camera_is_applied(tmp_path):
         exif = Image.Exif()
         exif[0x0112] = number
         for k in range(5):
-            for end in ("png", "jpg", "webp"):
+            for end in ("png", "jpg", "webp", "tif"):
                 file = tmp_path / f"{number}{k}.{end}"
                 Image.fromarray(np.ascontiguousarray(turned)).save(file, exif=exif, quality=95)
     x = data.read_images(tmp_path)
-    assert x.shape == (60, 16, 8, 3)
+    assert x.shape == (80, 16, 8, 3)
     np.testing.assert_allclose(x.astype(float), np.broadcast_to(upright, x.shape), atol=9)
 
 
@@ -58,6 +58,27 @@ def test_transparency_is_laid_over_the_background(tmp_path):
     palette = Image.fromarray(COLOURS[0]).quantize(16)
     palette.save(tmp_path / "grey" / "p.png", transparency=bytes(16))
     assert (data.read_images(tmp_path / "grey")[-1] == 255).all()
+
+
+def test_other_names_of_jpeg_and_plain_formats_are_read(tmp_path):
+    fill(tmp_path, COLOURS[:1])
+    image = Image.fromarray(COLOURS[0])
+    for name, kind in (("1.jfif", "JPEG"), ("2.tif", "TIFF"), ("3.TIFF", "TIFF"), ("4.ppm", "PPM")):
+        image.save(tmp_path / name, format=kind, **({"quality": 100, "subsampling": 0} if kind == "JPEG" else {}))
+    image.convert("L").save(tmp_path / "5.pgm")
+    x = data.read_images(tmp_path).astype(int)
+    np.testing.assert_array_equal(x[[0, 2, 3, 4]], np.broadcast_to(COLOURS[0], (4, *COLOURS[0].shape)))
+    np.testing.assert_allclose(x[1], COLOURS[0], atol=30)
+    np.testing.assert_array_equal(x[5], np.asarray(image.convert("L").convert("RGB")))
+
+
+def test_a_background_is_said_where_an_image_is_transparent(tmp_path):
+    fill(tmp_path, COLOURS)
+    assert "transparent" not in data.folder(tmp_path).summary()[1]
+    clear = np.dstack([COLOURS[0], np.full(COLOURS[0].shape[:2], 9, np.uint8)])
+    Image.fromarray(clear).save(tmp_path / "z.png")
+    assert data.folder(tmp_path).summary()[1].endswith("; transparent images laid over white")
+    assert data.folder(tmp_path, background="red").summary()[1].endswith("; transparent images laid over red")
 
 
 def png(image, **options):

@@ -44,6 +44,14 @@ def test_odd_images_are_named():
     assert notes(floats) == ["1 image is nearly black: number 2"]
 
 
+def test_names_that_differ_only_in_spaces_are_named():
+    label = np.array(["a", "a ", " a", "b"] * 10)
+    source = data.from_arrays("points", RNG.normal(size=(40, 2)), label)
+    assert source.summary()[2:] == [
+        "  note: classes ' a', 'a', 'a ' differ only in spaces; if they are one class, give it one name"
+    ]
+
+
 def test_half_of_the_range_is_named():
     expected = "the images use only {} of {}, half of the range or less; rescale them"
     assert notes(IMAGES // 2)[0].startswith(expected.format(f"{IMAGES.min() // 2} to {IMAGES.max() // 2}", "0 to 255"))

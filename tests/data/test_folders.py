@@ -64,7 +64,11 @@ def test_bad_options_of_a_folder(tmp_path, options, match):
     [
         ("film.mp4", b"film", "film.mp4 is not an image of a kind that is read; expected only files that end in .png"),
         ("train.zip", b"archive", "read the archive itself: --data-dir"),
-        ("zz.png", b"text", r"zz.png cannot be read as an image \(it is no PNG, JPEG, BMP, WEBP or GIF, or is broken"),
+        (
+            "zz.png",
+            b"text",
+            r"zz.png cannot be read as an image \(it is no PNG, JPEG, BMP, WEBP, GIF, TIFF or PPM, or is broken",
+        ),
         ("zz.png", None, r"zz.png cannot be read as an image \("),
     ],
 )
@@ -78,7 +82,7 @@ def test_files_that_are_no_images(tmp_path, name, content, match):
 
 
 def test_missing_and_empty_folders(tmp_path):
-    with pytest.raises(InputError, match="nowhere is not a directory"):
+    with pytest.raises(InputError, match="nowhere is missing; expected a directory"):
         data.folder(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no images"):
         data.folder(tmp_path)

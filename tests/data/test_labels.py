@@ -55,6 +55,8 @@ def test_bad_labels(label, classes, match):
 
 def test_names_in_natural_order():
     assert sorted(["10", "2", "b2", "b10", "1", "B3"], key=natural) == ["1", "2", "10", "B3", "b2", "b10"]
+    assert sorted(["1", "-1", "-10", "0", "-2"], key=natural) == ["-10", "-2", "-1", "0", "1"]
+    assert some(["a", "a "]) == "a, 'a '"
     assert some("abcd", 2) == "a, b and 2 more"
 
 

@@ -1,5 +1,6 @@
 """Which files of a folder are images, and what is skipped."""
 
+import json
 import os
 
 import pytest
@@ -43,24 +44,83 @@ def test_system_files_and_notes_are_skipped_and_counted(tmp_path):
             "sub/.thumbs",
         ),
         "notes": ("LICENSE", "README", "README.md", "a.txt", "labels.csv", "meta.json"),
+        "folders without an image": ("sub",),
     }
     save(tmp_path, pictures(20, 0))
     assert (
         data.folder(tmp_path)
         .summary()[1]
         .endswith(
-            "skipped: 13 (hidden or system: ._0.png, .ipynb_checkpoints, @eaDir and 4 more; notes: LICENSE, README, "
-            "README.md and 3 more)"
+            "skipped: 14 (hidden or system: ._0.png, .ipynb_checkpoints, @eaDir and 4 more; notes: LICENSE, README, "
+            "README.md and 3 more; folders without an image: sub)"
         )
     )
 
 
 def test_only_junk_is_no_data(tmp_path):
     (tmp_path / "README").write_text("text")
-    with pytest.raises(InputError, match=r"has no images; .*\.gif; skipped: 1 \(notes: README\)"):
+    with pytest.raises(InputError, match=r"has no images; .*\.pgm; skipped: 1 \(notes: README\)"):
         listed(tmp_path)
     with pytest.raises(InputError, match="README is a file; expected a directory"):
         listed(tmp_path / "README")
+    with pytest.raises(InputError, match="nowhere is missing; expected a directory"):
+        listed(tmp_path / "nowhere")
+
+
+def test_what_windows_and_editors_leave_beside_files_is_skipped(tmp_path):
+    save(tmp_path, pictures(1, 0))
+    left = ["0000.png:Zone.Identifier", "Thumbs.db:encryptable", "~$notes.docx", "list~"]
+    for name in left:
+        (tmp_path / name).write_text("text")
+    assert names(tmp_path) == ["0000.png"]
+    assert listed(tmp_path).skipped == {"hidden or system": sorted(left)}
+
+
+def test_files_of_other_kinds_are_named_together_and_can_be_skipped(tmp_path):
+    save(tmp_path / "cat", pictures(2, 0))
+    for name in ("cat/a.psd", "b.mov", "cat/c.psd"):
+        (tmp_path / name).write_text("text")
+    with pytest.raises(
+        InputError, match=r"b\.mov is not an image of a kind that is read \(nor are 2 more\).*--data\.skip"
+    ):
+        listed(tmp_path)
+    found = listed(tmp_path, skip_other=True)
+    assert [file.name for file in found.files] == ["0000.png", "0001.png"]
+    assert dict(found.left_out()) == {"files of other kinds": ("b.mov", "cat/a.psd", "cat/c.psd")}
+    (tmp_path / "cat" / "0000.png").unlink()
+    (tmp_path / "cat" / "0001.png").unlink()
+    with pytest.raises(InputError, match=r"has no images; .*skipped: 3 \(files of other kinds"):
+        listed(tmp_path, skip_other=True)
+
+
+def test_folders_without_an_image_are_named_once(tmp_path):
+    save(tmp_path / "cat", pictures(1, 0))
+    (tmp_path / "dog" / "young" / "small").mkdir(parents=True)
+    (tmp_path / "dog" / "old").mkdir()
+    (tmp_path / "dogs").mkdir()
+    assert listed(tmp_path).skipped == {"folders without an image": ["dog", "dogs"]}
+
+
+def test_folders_that_hold_everything_are_no_classes(tmp_path):
+    for name in ("cat", "dog"):
+        save(tmp_path / "pets" / "images" / name, pictures(20, 0))
+    found = data.folder(tmp_path)
+    assert listed(tmp_path).top == tmp_path / "pets" / "images"
+    assert found.class_names == ("cat", "dog")
+    assert data.folder(tmp_path / "pets" / "images" / "cat").class_names is None
+    assert data.folder(tmp_path / "pets" / "images").class_names == ("cat", "dog")
+    save(tmp_path / "other", pictures(1, 0))
+    assert data.folder(tmp_path).class_names == ("other", "pets")  # nothing holds everything any more
+
+
+def test_labels_in_a_folder_that_holds_everything_count(tmp_path):
+    save(tmp_path / "images" / "0", pictures(20, 0))
+    save(tmp_path / "images" / "1", pictures(20, 1))
+    label = {f"images/{k}/{i:04}.png": i % 2 for k in (0, 1) for i in range(20)}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": list(label.items())}))
+    assert listed(tmp_path).top == tmp_path
+    facts = data.folder(tmp_path).facts
+    assert facts.classes == (("0", 20), ("1", 20))
 
 
 def test_links_into_the_folder_itself_are_skipped(tmp_path):
@@ -87,7 +147,7 @@ def test_splits_as_classes_get_a_hint(tmp_path):
     (tmp_path / "val").rename(tmp_path / "Test set")
     (tmp_path / "train").rename(tmp_path / "Training set")
     assert any(
-        f"train with one of them: --data-dir {tmp_path}/Training set" in x for x in data.folder(tmp_path).summary()
+        f"train with one of them: --data-dir '{tmp_path}/Training set'" in x for x in data.folder(tmp_path).summary()
     )
     save(tmp_path / "cat", pictures(10, 0))
     assert len(data.folder(tmp_path).summary()) == 2

@@ -103,6 +103,8 @@ def counting(size=4, **other):
 def test_iterator_holds_out_its_first_samples_and_streams_the_rest():
     source = data.from_iterator(counting(), held_out=3, classes=3)
     assert (source.shape, source.resumable, source.draw) == ((2,), False, None)
+    assert source.facts.hints == ()
+    assert "give classes=10, or their names" in data.from_iterator(counting(), held_out=3).summary()[2]
     assert source.num == {"train": None, "select": 3, "calibrate": 3, "report": 3}
     for split, start in (("select", 0), ("calibrate", 3), ("report", 6)):
         assert source.held_out(split, 99)["x"][:, 0].tolist() == [start, start + 1, start + 2]

@@ -249,3 +249,28 @@ def test_a_table_without_rows_or_with_other_separators(tmp_path, text, match):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=match):
         data.table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("header", [",a,b,id", "Unnamed: 0,a,b,id"])
+def test_a_column_without_a_name_that_counts_the_rows_is_left_out(tmp_path, header):
+    for name in ("1.csv", "2.csv"):  # each counts its own rows
+        rows = [f"{k},{k * k},{-k},{k + 1}" for k in range(20)]
+        (tmp_path / name).write_text("\n".join([header, *rows]))
+    first = header.partition(",")[0]
+    for place in (tmp_path / "1.csv", tmp_path):
+        found = data.table(place)
+        assert found.columns.names == ("a", "b", "id")
+        assert f"columns without a name that only count the rows: {first!r}" in found.summary()[1]
+        assert "column 'id' only counts the rows" in found.summary()[2]
+        assert read_points(place, None, 3)[0].shape[1] == 3
+    assert data.table(place, columns=(first, "a")).columns.names == (first, "a")  # asked for
+    (tmp_path / "1.csv").write_text("\n".join([header, *reversed(rows)]))
+    assert data.table(tmp_path / "1.csv").columns.names == (first, "a", "b", "id")  # it counts nothing
+
+
+def test_whole_numbers_in_text_are_exact(tmp_path):
+    keys = [2**53 + k for k in range(20)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,label", *(f"{key},{key}" for key in keys)]))
+    found = data.table(tmp_path / "t.csv")
+    assert found.class_names == tuple(map(str, keys))
+    assert "column 'a' has whole numbers above 9,007,199,254,740,992" in found.summary()[2]

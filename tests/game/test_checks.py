@@ -61,7 +61,7 @@ def test_games_in_which_classes_mean_nothing_are_refused():
         ({"penalty": "r1"}, "penalty is 'r1'; give a penalty"),
         ({"penalty": [penalties.r1(), None]}, "penalty is None; give a penalty"),
         ({"ema": 1.0}, "ema is 1.0"),
-        ({"n_critic": 2}, "needs update='alternating'"),
+        ({"n_critic": 2}, "needs update to be 'alternating'"),
         ({"update": "sometimes"}, "unknown update 'sometimes'; known: alternating, simultaneous"),
         ({"pairing": pairing.diagonal()}, "needs as many of both"),
         ({"pairing": pairing.mean()._replace(asks=frozenset({"moon"}))}, "unknown request"),

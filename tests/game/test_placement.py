@@ -120,7 +120,7 @@ def test_errors_name_the_meshes_that_fit():
         check_mesh(game(fakes=8), Sizes(4, 8))
     with pytest.raises(InputError, match=r"give reals=32, or the mesh data=1 or 2 or 4"):
         check_mesh(game(fakes=8), Sizes(4, 8))
-    with pytest.raises(InputError, match=r"coverage='split', so members .* use member=1 and spread samples over data"):
+    with pytest.raises(InputError, match=r"coverage 'split', so members .* use member=1 and spread samples over data"):
         check_mesh(game(coverage="split"), Sizes(2, 1))
     with pytest.raises(InputError, match="asks for the gradients of all pairs of heads"):
         check_mesh(game(pairing=pairing.mgd()), Sizes(2, 1))

@@ -11,7 +11,7 @@ from ensgan.reporting.console import rates, strain
 from ensgan.types import InputError
 
 RECORD = {"weight_g": [[0.5, 0.5]], "loss_g": [[1.0, 3.0]], "weight_d": [[1.0, 1.0]], "loss_d": [[0.25, 0.75]]}
-SCORES = SimpleNamespace(score_g=SimpleNamespace(value=np.array([0.25, 0.5])), rank_g=np.array([1, 0]))
+SCORES = SimpleNamespace(score_g=SimpleNamespace(value=np.array([0.25, 0.5])), rank_g=np.array([1, 0]), left_out=None)
 
 
 class Terminal(io.StringIO):
@@ -35,9 +35,15 @@ def test_plain_lines_where_there_is_no_terminal():
     assert drive(io.StringIO()).splitlines() == [
         "compiling",
         "step 10/20  loss G 2.000  D 0.500",
-        "step 10: held-out S(G), ideal 0.5: G0 0.25  G1 0.50; first: generator 1",
+        "step 10: held-out S(G), ideal 0.5: G0 0.25  G1 0.50; best by S(G) and MMD: G1",
         "step 20/20  loss G 2.000  D 0.500  5.0 steps/s",
     ]
+
+
+def test_parts_are_ranked_by_what_leaving_them_out_costs():
+    stream = io.StringIO()
+    Console(stream, 0.0).scored(10, SimpleNamespace(**{**vars(SCORES), "left_out": np.array([0.0, 0.1])}))
+    assert stream.getvalue().endswith("G1 0.50; most needed in the mixture: G1\n")
 
 
 def test_rates_are_differences_of_counts():
