@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ensgan.devices.mesh import Place
 from ensgan.game.execution import member_vjp
-from ensgan.game.population import Group, Joined, take
+from ensgan.game.population import Group, Joined, Members, take
 from ensgan.networks.stages import pruned
 from ensgan.types import Array, Tree
 
@@ -31,6 +31,19 @@ def divided(group: Group, grad: Tree) -> Both:
         return Both(grad)
     mean = lambda leaf: leaf.mean(axis=0, keepdims=True)
     return Both(pruned(grad, parts.own.names), jax.tree.map(mean, pruned(grad, parts.common.names)))
+
+
+def learned(group: Group, learns: Array, new: Members | Joined, old: Members | Joined) -> Members | Joined:
+    """`new` for members with a true entry in `learns`, bool `[members]`, and `old` for the others.
+
+    What members have in common is new for all.
+    """
+    pick = lambda a, b: jnp.where(learns.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+    params, net, optimizer, average = jax.tree.map(pick, tuple(new)[:4], tuple(old)[:4])
+    if isinstance(new, Joined):
+        return Joined(params, net, optimizer, average, new.common)
+    average = () if average == () else group.where_tied(new.average, average)
+    return Members(group.where_tied(new.params, params), net, optimizer, average)
 
 
 def produce(

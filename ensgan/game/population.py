@@ -95,11 +95,15 @@ class Group:
     def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:
         """A stacked tree like the parameters, with `fn(leaf)` `[1, ...]` for all members in place of shared leaves."""
 
-        def one(path: Any, leaf: Array) -> Array:
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            return jnp.broadcast_to(fn(leaf), leaf.shape) if within(name, self.shared) else leaf
+        return self.where_tied(jax.tree.map(lambda leaf: jnp.broadcast_to(fn(leaf), leaf.shape), tree), tree)
 
-        return jax.tree_util.tree_map_with_path(one, tree) if self.shared and self.parts is None else tree
+    def where_tied(self, common: Tree, own: Tree) -> Tree:
+        """Two trees like the parameters: `common` where a leaf is shared by members that run all stages, else `own`."""
+        if not self.shared or self.parts is not None:
+            return own
+        name = lambda path: jax.tree_util.keystr(path, simple=True, separator=".")
+        pick = lambda path, a, b: a if within(name(path), self.shared) else b
+        return jax.tree_util.tree_map_with_path(pick, common, own)
 
     @cached_property
     def parts(self) -> Split | None:
@@ -268,12 +272,6 @@ def awake(groups: Groups, members: Population) -> np.ndarray:
 def take(tree: Tree, k: Any) -> Tree:
     """Member k of a stacked tree, without the axis of members; or several members, if `k` is an array of numbers."""
     return jax.tree.map(lambda leaf: leaf[k], tree)
-
-
-def where(learns: Array, new: Tree, old: Tree) -> Tree:
-    """Stacked trees: `new` for members with a true entry in `learns`, bool `[members]`, and `old` for the others."""
-    pick = lambda a, b: jnp.where(learns.reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
-    return jax.tree.map(pick, new, old)
 
 
 def noise(group: Group, key: Array, first: int, num: int, place: Place = ALONE) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -21,7 +23,7 @@ from ensgan.game.placement import batch_specs, check_mesh, specs
 from ensgan.game.replicas import Replicas
 from ensgan.game.state import State
 from ensgan.game.step import step
-from ensgan.types import Array, InputError, Tree
+from ensgan.types import Array, InputError, Roster, Tree
 
 
 class Interrupted(InputError):
@@ -84,6 +86,7 @@ class Program:
         self.reading = 0.0  # seconds spent on reading streamed batches; the device may compute meanwhile
         # `_one` and `_many` keep their compilations for this game and source, so a second program compiles nothing.
         self._run: Any = partial(_many if self.loops else _one, players, draw, mesh)
+        self._traced = self._run  # compiles for states of any form
 
     def compile(self, state: State) -> None:
         """Compiles now for states of this form; otherwise the first call compiles."""
@@ -119,6 +122,27 @@ class Program:
             state, info = self._run(state, feed)
             total = added(total, tally(info))
         return state, total
+
+    def without(self, state: State, absent: Sequence[tuple[int, int]]) -> tuple[State, Total]:
+        """One step in which some members take no part: nobody meets them, and they learn nothing.
+
+        It is another program, which is compiled when it is needed for the first time.
+
+        Args:
+            state: where the game stands; donated.
+            absent: side, 0 for generators, and number of each.
+        """
+        roster, part = state.roster, [np.ones(self.game.M, bool), np.ones(self.game.N, bool)]
+        for side, member in absent:
+            part[side][member] = False
+        here = Roster(*self.put((*part, *part)))
+        if isinstance(roster, Roster):
+            here = jax.tree.map(jnp.logical_and, here, roster)
+        only = copy.copy(self)
+        only._run = self._traced
+        new, total = only.tally(state._replace(roster=here), 1)
+        self.reading = only.reading
+        return new._replace(roster=roster), total
 
     def _batches(self, step: int) -> dict[str, Any]:
         """The batches of a step, read on the host and put on the device."""

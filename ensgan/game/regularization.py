@@ -15,7 +15,7 @@ from ensgan.game.game import Game
 from ensgan.game.population import Group, Joined, Members
 from ensgan.game.round import Round
 from ensgan.game.state import State
-from ensgan.types import Array, Loss, Penalty, Tree
+from ensgan.types import Array, Loss, Penalty, Roster, Tree
 
 
 def penalize(
@@ -68,7 +68,7 @@ def _penalty(
     for mine, group, members in zip(pieces, groups, state.discriminators, strict=True):
         each_n = population.take(each_N, mine)
         heads = penalty.quadratic and not alone and group.has_trunk
-        samples = _samples(game, met, key_choice if penalty.fakes else None, mine, place, together=heads)
+        samples = _samples(game, state, met, key_choice if penalty.fakes else None, mine, place, together=heads)
         if isinstance(members, Joined) and heads:
             value_n, grad = _of_heads(game.loss, penalty, group, members, samples, each_n)
         else:
@@ -79,7 +79,9 @@ def _penalty(
     return jnp.concatenate(values), tuple(grads)
 
 
-def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Place, together: bool) -> _Samples:
+def _samples(
+    game: Game, state: State, met: Round, key: Array | None, mine: slice, place: Place, together: bool
+) -> _Samples:
     """The samples for one group; without a key no fakes are drawn."""
     view, real, label = jax.lax.stop_gradient((met.view.fake, met.reals.x, met.reals.label))
     part = lambda leaf, axes: leaf[mine] if leaf is not None and leaf.ndim > axes else leaf
@@ -94,7 +96,7 @@ def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Plac
     n, first = jnp.arange(P_Kn.shape[1])[:, None], 0
     if place.apart:  # the fakes are chosen among those of all devices
         P_Kn, rows_KN = met.weights.P[:, mine], jnp.arange(game.M)[:, None]
-        if together and _even(game):  # the places of this device's portion are those of its own fakes
+        if together and _even(game, state):  # the places of this device's portion are those of its own fakes
             first = population.numbers(game.groups_g, place)[0]
         else:
             view = place.gather(view, population.counts(game.groups_g))
@@ -114,10 +116,10 @@ def _samples(game: Game, met: Round, key: Array | None, mine: slice, place: Plac
     return ready(real, fake, label)
 
 
-def _even(game: Game) -> bool:
+def _even(game: Game, state: State) -> bool:
     """Whether all generators have the same total weight in P at every step, and follow each other on a device."""
     always = game.pairing.even and game.pairing.before is None and game.M == game.N
-    return always and len(game.groups_g) == 1 and game.claims.roster is None
+    return always and len(game.groups_g) == 1 and not isinstance(state.roster, Roster)
 
 
 def _critic(samples: _Samples, logit: Callable[[Array, Array | None], Array]) -> Callable[[Array], Array]:
@@ -187,6 +189,8 @@ def _strength(game: Game, state: State, penalty: Penalty, P_KN: Array, columns: 
     strength_N = jnp.broadcast_to(jnp.asarray(strength, jnp.float32) * penalty.interval, (game.N,))[columns]
     if "penalty" in state.hyper:
         strength_N = strength_N * state.hyper["penalty"][columns]
+    if isinstance(state.roster, Roster):
+        strength_N = jnp.where(state.roster.plays_d[columns], strength_N, 0.0)
     if penalty.fakes:  # a discriminator that plays nobody has no fakes
         strength_N = jnp.where(jnp.sum(P_KN, axis=0) > 0, strength_N, 0.0)
     return strength_N

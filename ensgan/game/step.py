@@ -17,7 +17,7 @@ import optax
 from ensgan import optim
 from ensgan.devices.mesh import ALONE, Place
 from ensgan.game import population, scoring
-from ensgan.game.common import Both
+from ensgan.game.common import Both, learned
 from ensgan.game.faults import GRADIENT, OUTPUT, D, Flags, G, guard
 from ensgan.game.game import Game
 from ensgan.game.info import Info
@@ -198,7 +198,7 @@ def advance(
             return new
         at = place if side == "g" else place.of_d
         learns = getattr(old.roster, f"learns_{side}")[at.numbers(first, group.count)]
-        return population.where(learns, new, old_members)
+        return learned(group, learns, new, old_members)
 
     return tuple(one(*each) for each in zip(groups, population.offsets(groups), members, grads, states, strict=True))
 

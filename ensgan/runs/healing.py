@@ -13,6 +13,7 @@ from ensgan.game import population
 from ensgan.game.faults import CAUSES, KINDS, UPDATE, stopped
 from ensgan.game.game import Game
 from ensgan.game.healing import Side, eased, revived
+from ensgan.game.info import Total
 from ensgan.game.placement import shardings
 from ensgan.game.program import Program
 from ensgan.game.state import State
@@ -22,28 +23,41 @@ SIDES: tuple[Side, Side] = ("generators", "discriminators")
 
 
 class Healed(NamedTuple):
-    """A state in which a member starts again, and the record of that for the log."""
+    """A state in which a member starts again, and the record of that for the log.
+
+    Attributes:
+        state: where the game stands.
+        event: the record.
+        absent: side and number of the members that take no part in the next step, which is taken again.
+        total: the sum of the reports of the step that was taken again, if it was.
+    """
 
     state: State
     event: dict[str, Any]
+    absent: tuple[tuple[int, int], ...] = ()
+    total: Total | None = None
 
 
-def heal(game: Game, program: Program, state: State, most: int) -> Healed | None:
+def heal(
+    game: Game, program: Program, state: State, most: int, absent: tuple[tuple[int, int], ...] = ()
+) -> Healed | None:
     """Gives the member that made a step fail a new life; None where it cannot have one.
 
     It becomes a copy of the best other member of its group that does not rest, with a new optimiser and steps half as
-    large. After `most` times it rests: it stays a copy of the best, and learns nothing itself.
+    large. After `most` times it rests: it stays a copy of the best, and learns nothing itself. The step that failed is
+    taken again without it, unless it was only its own update that failed.
 
     The fault names a member that is not finite, and another one may have caused it: samples that are far off make the
     gradients of a discriminator overflow. So the step is tried with the named member as a copy of each other one, then
     with each member of the other side replaced. The first replacement with which the step succeeds is taken; if there
-    is none, the first after which another member is named.
+    is none, the first after which another member is named; then the step is not taken again yet.
 
     Args:
         game: the game.
         program: what trains it.
         state: with a fault.
         most: how often a member is healed before it rests.
+        absent: of members that failed in the same step before.
     """
     step, side, member, cause = (int(value) for value in jax.device_get(state.fault))
     state = stopped(state)._replace(fault=jnp.full((4,), -1, jnp.int32))
@@ -65,7 +79,14 @@ def heal(game: Game, program: Program, state: State, most: int) -> Healed | None
         return None
     mine = (remedy.side, _firsts(game, remedy.side)[remedy.group] + remedy.slot) == named
     why = CAUSES[cause] if mine else f"which spoiled {KINDS[side]} {member}"
-    return Healed(applied(game, program, state, remedy), event_of(game, remedy, step + 1, why))
+    event = event_of(game, remedy, step + 1, why)
+    if plain:
+        return Healed(applied(game, program, state, remedy), event)
+    absent = (*absent, (remedy.side, event["member"]))
+    taken, total = program.without(applied(game, program, state, remedy), absent)
+    if int(jax.device_get(taken.fault)[0]) < 0:
+        return Healed(taken, event, (), total)
+    return Healed(applied(game, program, state, remedy), event, absent)
 
 
 def event_of(game: Game, remedy: Remedy, step: int, cause: str) -> dict[str, Any]:

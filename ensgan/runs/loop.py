@@ -39,6 +39,7 @@ from ensgan.runs.speed import Meter
 from ensgan.training import bare, between, periods, stretches
 
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
+HEAL = ", or let members heal: --on-failure heal"
 
 
 class Outputs(NamedTuple):
@@ -90,10 +91,9 @@ class Loop:
 
     def go(self, state: State, begin: int, caught: list[int]) -> State:
         """Trains from step `begin` to the end, or until a signal is in `caught`; the last state."""
-        config = self.config
+        config, clock = self.config, self.outputs.clock
         total: Total | None = None  # of the steps since the last record
         self.step = begin
-        clock = self.outputs.clock
         meter = Meter(self.program.mesh, clock.spent["train"], begin)
         self.outputs.watcher.start(begin, config.steps)
         samples = self.game.n_critic * (self.game.reals + self.game.M * self.game.fakes)  # of a step
@@ -175,7 +175,8 @@ class Loop:
         return state, total
 
     def advance(self, state: State, end: int) -> tuple[State, Total]:
-        """Trains until step `end`; a step in which a member failed is taken again with a new life for that member."""
+        """Trains until step `end`; a step in which a member failed is taken again without it, and it starts again."""
+        absent, healthy = (), None
         while True:
             try:
                 state, total = self.program.tally(state, end - int(jax.device_get(state.step)))
@@ -185,23 +186,22 @@ class Loop:
                 self.give_up(error.state, str(error))
             fault = describe_fault(jax.device_get(state.fault))  # waits for the device
             if not fault:
-                return state, total
-            healed = heal(self.game, self.program, state, self.config.max_healings)
+                return state, added(healthy, total)
+            healed = heal(self.game, self.program, state, self.config.max_healings, absent)
             if healed is None:
                 heals = any(pace_of(group.optimizer) for group in (*state.generators, *state.discriminators))
-                more = ", and no other member can take its place" if heals else ""
-                hint = "" if heals else ", or let members heal: --on-failure heal"
+                more, hint = (", and no other member can take its place", "") if heals else ("", HEAL)
                 self.give_up(state, f"{fault}{more}; no later update was applied", TAME + hint)
-            state = healed.state
+            state, absent = healed.state, healed.absent
             self.told(healed.event)
-            if int(jax.device_get(state.step)) == end:  # its last update alone was bad
-                return state, total
+            healthy = healthy if healed.total is None else added(healthy, healed.total)
+            if int(jax.device_get(state.step)) == end:
+                return state, healthy or total
 
     def renewed(self, state: State, step: int) -> State:
         """The state after scores at a multiple of `eval_every`: healed members recover, and dead ones are healed."""
         state = recover(self.game, self.program, state)
-        window = self.config.heal_collapsed
-        if not window:
+        if not (window := self.config.heal_collapsed):
             return state
         found = collapse.agreed(collapse.dead(self.history, window))
         for healed in collapse.revive(self.game, self.program, state, found, window, self.config.max_healings):
