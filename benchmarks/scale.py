@@ -13,9 +13,10 @@ import argparse
 from rows import emit
 
 from ensgan import Game, Group, data, losses, networks, optim, pairing
+from ensgan.devices import simulated
 from ensgan.devices.mesh import Sizes
 from ensgan.runs import directory as rundir
-from ensgan.runs.plan import plan, virtual_devices
+from ensgan.runs.plan import plan
 
 WEAK, STRONG = "weak: M = N = 2 per device, B = 512", "strong: M = N = 64, B = 256"
 COLORS = {"full": "#d62728", "split": "#1f77b4"}
@@ -28,7 +29,7 @@ def main():
     parser.add_argument("--out", help="also append the rows to this file")
     parser.add_argument("--plot", help="also draw the curves to this picture")
     options = parser.parse_args()
-    virtual_devices(max(options.devices))
+    simulated.devices(max(options.devices))
     rows = []
     for P in options.devices:
         for scaling in ("weak", "strong"):

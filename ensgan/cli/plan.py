@@ -13,6 +13,7 @@ from ensgan import data
 from ensgan.cli import choices
 from ensgan.data import Source
 from ensgan.devices import mesh as meshes
+from ensgan.devices import simulated
 from ensgan.runs import build
 from ensgan.runs import plan as plans
 from ensgan.runs.config import Config
@@ -50,7 +51,7 @@ def plan(
     sizes = meshes.parse(mesh or ("auto" if topology is not None else "member=1,data=1"))
     if sizes is None and topology is None:
         raise InputError("--mesh auto needs a --topology; without one give sizes, such as member=4,data=2")
-    plans.virtual_devices(1 if sizes is None or topology is not None else sizes.devices)
+    simulated.devices(1 if sizes is None or topology is not None else sizes.devices)
     given = {"shape": choices.shape(sample_shape), "num": samples}
     outline = functools.partial(data.outline, settings.data.name, seed=settings.seed, **given, **settings.data.options)
     source = outline()

@@ -30,7 +30,7 @@ def by_weight(pick: Any) -> Any:
         arrays, weight = weighted
         side = max(math.isqrt(len(weight)), 1)
         row_RS = jnp.pad(weight, (0, -len(weight) % side)).reshape(-1, side)
-        within_RS, rows_R = jnp.cumsum(row_RS, axis=1), jnp.cumsum(row_RS.sum(axis=1))
+        within_RS, rows_R = sums(row_RS), sums(row_RS.sum(axis=1))
 
         def one(key: Array) -> dict[str, Array]:
             # First a row, then a sample in it: in one float32 sum over millions of samples, some would have no share.
@@ -43,6 +43,12 @@ def by_weight(pick: Any) -> Any:
         return jax.vmap(one)(keys)
 
     return draw
+
+
+def sums(weight: Array) -> Array:
+    """Sums `[..., n]` up to each weight; they never fall, and do not grow where a weight is 0, whatever is rounded."""
+    total = jnp.where(weight > 0.0, jnp.cumsum(weight, axis=-1), 0.0)
+    return jax.lax.cummax(total, axis=weight.ndim - 1)
 
 
 def check_weights(game: Game, source: Source) -> None:

@@ -47,7 +47,8 @@ def class_floor(law: np.ndarray, num: int) -> ClassScores:
     """The mean scores of `num` samples from the law itself.
 
     The KL of n samples' shares to their law is (K − 1)/(2n) on average, K counting classes with data: half a χ², to
-    first order in 1/n (Wilks 1938), so too high where n is not well above K. KL to uniform has that of the law on top.
+    first order in 1/n (Wilks 1938). Where n is not well above K this is too low, and too high where n is far below K.
+    KL to uniform has that of the law on top.
     Modes and total variation are exact, by the mean deviation of a binomial (de Moivre 1730).
 
     Args:

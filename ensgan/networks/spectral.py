@@ -50,8 +50,7 @@ class SpectralNorm(nnx.Module):
         """Maps `x` `[B, ..., in]` to `[B, ..., features]`."""
         kernel = _matrix(self.layer)
         v, u = _iterate(jax.lax.stop_gradient(kernel), self.u[...])
-        # A kernel of zeros has no singular vector; with a vector of zeros, σ would stay 0 for good.
-        u = self.u[...] if self.use_running_average else jnp.where(jnp.any(u != 0.0), u, self.u[...])
+        u = self.u[...] if self.use_running_average else u
         if not self.use_running_average:
             self.u[...] = u
         sigma = v @ kernel @ jax.lax.stop_gradient(u)
@@ -69,9 +68,17 @@ def _matrix(layer: nnx.Linear | nnx.Conv | nnx.ConvTranspose | nnx.Embed) -> Arr
 
 
 def _unit(vector: Array) -> Array:
-    return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
+    """The vector with norm 1, however small it is; zeros stay zeros."""
+    norm, most = jnp.linalg.norm(vector), jnp.max(jnp.abs(vector))
+    enlarged = vector / jnp.where(most > 0.0, most, 1.0)  # whose squares do not underflow
+    return jnp.where(norm > 1e-12, vector / norm, enlarged / jnp.maximum(jnp.linalg.norm(enlarged), 1.0))
 
 
 def _iterate(kernel: Array, u: Array) -> tuple[Array, Array]:
+    """The next singular vectors v and u.
+
+    A kernel of zeros has none and keeps u; with a vector of zeros, σ would stay 0 for good.
+    """
     v = _unit(kernel @ u)
-    return v, _unit(v @ kernel)
+    new = _unit(v @ kernel)
+    return v, jnp.where(jnp.any(new != 0.0), new, u)

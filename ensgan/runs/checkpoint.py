@@ -67,6 +67,11 @@ class Checkpoints:
         self.close()
 
     @property
+    def replaces(self) -> bool:
+        """Whether something waits for the first checkpoint that is saved here."""
+        return self._saved is not None
+
+    @property
     def steps(self) -> list[int]:
         """The steps that can be restored, oldest first."""
         return sorted(int(checkpoint.step) for checkpoint in self._checkpointer.checkpoints)

@@ -119,15 +119,16 @@ def make(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(directory: Path) -> Iterator[Callable[[], None]]:
+def replacing(directory: Path) -> Iterator[Callable[[], None] | None]:
     """Sets an older run aside while inside.
 
     Gives a function to call when the new run has its first checkpoint: then the older one is removed. If that never
-    happens, the older run is put back at the end, as it was. The directory should be locked.
+    happens, the older run is put back at the end, as it was. The directory should be locked. Without an older run, it
+    gives None.
     """
     files = RunFiles(directory)
     if not files.config.exists():
-        yield lambda: None
+        yield None
         return
     files.replaced.mkdir(exist_ok=True)
     _move(directory, files.replaced)

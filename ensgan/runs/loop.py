@@ -19,7 +19,7 @@ from ensgan.evaluation.features import Features
 from ensgan.evaluation.tables import evaluate_distances, evaluate_modes
 from ensgan.game.faults import describe_fault, spoiled, stopped
 from ensgan.game.game import Game
-from ensgan.game.info import Info, Total, added, mean
+from ensgan.game.info import Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.pace import pace_of
@@ -134,7 +134,7 @@ class Loop:
                     "samples": end * samples,
                     **({"flops": end * self.program.flops} if self.program.flops else {}),
                     "speed": meter.read(clock.spent["train"], end, samples, self.program.flops),
-                    **_host(mean(total)),
+                    **jax.device_get(mean(total))._asdict(),
                 }
                 total = None
                 self.outputs.write(record)
@@ -287,6 +287,8 @@ class Loop:
                 state = state._replace(**self.program.put({"step": state.step, "fault": state.fault}))
         if spoiled(state.fault):
             where = f"the newest checkpoint is of step {saved[-1]}" if saved else "no checkpoint had been saved before"
+        elif not saved and processes.any_of(self.checkpoints.replaces):
+            where = f"{self.directory} holds the run of before again"
         else:
             self.checkpoints.save(step, state)
             where = f"the state of step {step} is saved in {self.directory}"
@@ -294,7 +296,3 @@ class Loop:
         if self.outputs.log is not None:
             write_report(self.directory)
         raise processes.Agreed(f"{reason}; {where}{advice}")  # faults are seen by all processes
-
-
-def _host(info: Info) -> dict[str, Any]:
-    return {key: np.asarray(value) for key, value in jax.device_get(info)._asdict().items()}

@@ -1,7 +1,7 @@
 """The cost of a training step on a mesh that you may not have: its program is compiled from shapes, never run.
 
 Parameters, memory, FLOPs and traffic are those of the program that training runs (`dispatch.trace`). Without a topology
-it is compiled for devices that JAX has, or that `virtual_devices` makes up; with one, for TPUs that are not there.
+it is compiled for devices that JAX has, or that `simulated.devices` makes up; with one, for TPUs that are not there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from ensgan.devices import mesh as meshes
 from ensgan.devices.counting import Collective, collectives, flops_of, size_in_bytes
 from ensgan.devices.division import choose
 from ensgan.devices.mesh import AXES, Sizes
-from ensgan.environment import SIMULATED
 from ensgan.game.game import Game, check_source
 from ensgan.game.placement import check_mesh, shardings, to_divide
 from ensgan.game.program import loops, trace
@@ -150,30 +149,6 @@ def plan(game: Game, source: Source, sizes: Sizes | None = None, *, topology: st
         flops=flops,
         collectives=collectives(traced.jaxpr, dict(zip(AXES, sizes, strict=True))),
     )
-
-
-def virtual_devices(num: int) -> None:
-    """Sees to it that JAX has at least `num` CPU devices to compile for; those that it lacks are made up.
-
-    It comes before whatever starts JAX, which then uses no other device.
-
-    Raises:
-        InputError: more than 2,048, or JAX has started with fewer.
-    """
-    if num > SIMULATED:
-        raise InputError(
-            f"the mesh takes {num} devices; JAX simulates at most {SIMULATED}, so give a smaller mesh, or a --topology"
-        )
-    try:
-        jax.config.update("jax_platforms", "cpu")
-        there = jax.config.jax_num_cpu_devices  # type: ignore[missing-attribute]
-        jax.config.update("jax_num_cpu_devices", max(num, there))
-    except RuntimeError as error:  # JAX has started
-        if len(jax.devices()) < num:
-            raise InputError(
-                f"the mesh takes {num} devices, but JAX has already started with {len(jax.devices())}; "
-                f"set JAX_NUM_CPU_DEVICES={num} before it starts"
-            ) from error
 
 
 def tpus(topology: str) -> Sequence[Any]:

@@ -67,7 +67,7 @@ def test_the_command_prints_the_plan_of_the_configuration_as_json(tmp_path, caps
 
 WRONG = [
     (["mnist_mlp", "--mesh", "member=3"], "generators.0 has 8 members, which a mesh with member=3 does not divide"),
-    (["--mesh", "member=3000"], "the mesh takes 3000 devices; JAX simulates at most 2048"),
+    (["--mesh", "member=9000"], "the mesh takes 9000 devices; at most 4 processes with the same number"),
     (["--mesh", "data=64"], "the mesh takes 64 devices, but JAX has already started with 8"),
     (["--mesh", "four"], "give auto, or sizes of its two axes"),
     (["--data", "npz"], "the shape of a sample of 'npz' is in its files, which are not read here; give --sample-shape"),

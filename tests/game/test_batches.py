@@ -8,7 +8,7 @@ import toys
 from schedule_cases import SOURCE, TRAIN
 
 from ensgan import data
-from ensgan.game.batches import by_weight, draw_batch
+from ensgan.game.batches import by_weight, draw_batch, sums
 
 
 def drawn(weight, num, seed=0):
@@ -23,6 +23,16 @@ def test_samples_are_drawn_in_proportion_to_their_weights():
     share = np.bincount(drawn(weight, 20_000), minlength=7) / 20_000
     np.testing.assert_allclose(share, np.asarray(weight) / 8, atol=0.012)
     assert (share[np.asarray(weight) == 0] == 0).all()
+
+
+def test_sums_do_not_grow_where_a_weight_is_zero():
+    """The parts of a float32 sum are rounded each for themselves, so that it may rise or fall there."""
+    weight = np.random.default_rng(0).gamma(0.5, size=(9, 1001)).astype(np.float32)
+    weight[:, ::7] = 0.0
+    growth = np.diff(np.asarray(jax.jit(sums)(weight)), axis=-1, prepend=0.0)
+    assert growth.min() >= 0.0
+    assert (growth[weight == 0.0] == 0.0).all()
+    np.testing.assert_allclose(growth.sum(axis=-1), weight.sum(axis=-1, dtype=np.float64), rtol=1e-6)
 
 
 def test_no_sample_of_two_millions_is_left_out():

@@ -85,6 +85,22 @@ def test_a_kernel_of_zeros_keeps_its_vector(key):
     np.testing.assert_allclose(z, network.apply(params, state, x, train=True)[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-13, 1e-20, 1e-30])
+def test_a_kernel_that_begins_as_nothing_learns(factor, key):
+    """The vector keeps its length, so that a kernel that grows is divided by its singular value at once."""
+    layer = nnx.Linear(5, 4, use_bias=False, rngs=nnx.Rngs(0))
+    kernel, x = layer.kernel[...], jax.random.normal(key, (3, 5))
+    layer.kernel[...] = factor * kernel
+    norm = networks.SpectralNorm(layer, rngs=nnx.Rngs(1))
+    for _ in range(5):
+        assert bool(jnp.isfinite(norm(x)).all())
+        np.testing.assert_allclose(jnp.linalg.norm(norm.u[...]), 1.0, rtol=1e-5)
+    layer.kernel[...] = kernel
+    for _ in range(20):
+        y = norm(x)
+    np.testing.assert_allclose(y, x @ kernel / np.linalg.norm(np.asarray(kernel), 2), rtol=1e-3, atol=1e-5)
+
+
 def test_the_table_of_a_spectral_network_is_divided_by_its_largest_singular_value():
     norm = networks.SpectralNorm(nnx.Embed(4, 3, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
     assert norm.bias is None

@@ -40,7 +40,7 @@ def test_wrong_input_with_overwrite_loses_nothing(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
 
 
-@pytest.mark.parametrize("when", ["sinks", "step"])
+@pytest.mark.parametrize("when", ["sinks", "step", "fault"])
 def test_a_start_that_fails_leaves_the_older_run_as_it_was(when, whole, tmp_path, monkeypatch):
     old = tmp_path / "old"
     shutil.copytree(whole, old)
@@ -55,12 +55,18 @@ def test_a_start_that_fails_leaves_the_older_run_as_it_was(when, whole, tmp_path
         monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=no_key, Image=None))
         monkeypatch.setattr(run_module, "check_trackers", lambda config: None)
         changes = {"wandb": "rings"}
+    elif when == "fault":
+        changes = {"optimizer": {"name": "sgd", "learning_rate": 1e30}}
     else:
         monkeypatch.setattr(Program, "tally", lambda *args: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises((InputError, MemoryError)) as told:
         run_module.run(settings(**changes), old, overwrite=True)
     if when == "sinks":
         assert "api_key not configured (no-tty)); run `wandb login`" in str(told.value)
+    if when == "fault":
+        assert f"stopped being finite in step 2 (its output); no later update was applied; {old} holds the run" in str(
+            told.value
+        )
     assert held(old) == before
 
 
