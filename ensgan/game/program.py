@@ -38,7 +38,7 @@ class Interrupted(InputError):
 def loops(game: Game) -> bool:
     """Whether steps run in a loop inside the program.
 
-    On a CPU, a convolution inside a loop is about 20 times slower than outside (XLA runs it on one thread). So games
+    On a CPU, a convolution inside a loop is 10 to 20 times slower than outside (`benchmarks/convolutions.py`). So games
     with convolutions that are not matrix products are dispatched one step at a time there.
     """
     convolutional = any(group.network.convolutional and not group.products for group in game.groups)
