@@ -20,11 +20,7 @@ from ensgan.types import InputError, unknown
 LABELS = ("y", "label", "labels", "class", "target")  # usual names of the column of labels
 BROKEN = "rows without a number"
 COUNT = "columns without a name that only count the rows"
-INDEX = (
-    "",
-    "Unnamed: 0",
-    "__index_level_0__",
-)  # of a data frame: as pandas and R write it, read back and written again
+INDEX = ("", "Unnamed: 0", "__index_level_0__")  # names of a data frame's index, as pandas and R write it
 FLOAT32 = float(np.finfo(np.float32).max)
 
 

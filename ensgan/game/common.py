@@ -42,8 +42,8 @@ def learned(group: Group, learns: Array, new: Members | Joined, old: Members | J
     params, net, optimizer, average = jax.tree.map(pick, tuple(new)[:4], tuple(old)[:4])
     if isinstance(new, Joined):
         return Joined(params, net, optimizer, average, new.common)
-    average = () if average == () else group.where_tied(new.average, average)
-    return Members(group.where_tied(new.params, params), net, optimizer, average)
+    latest = lambda mine, fresh: group.tied(mine, lambda _, leaf: leaf, fresh)
+    return Members(latest(params, new.params), net, optimizer, () if average == () else latest(average, new.average))
 
 
 def produce(

@@ -92,18 +92,17 @@ class Group:
                 if not covers(part):
                     raise unknown("shared part", part, names)
 
-    def tied(self, tree: Tree, fn: Callable[[Array], Array]) -> Tree:
-        """A stacked tree like the parameters, with `fn(leaf)` `[1, ...]` for all members in place of shared leaves."""
+    def tied(self, tree: Tree, fn: Callable[..., Array], *others: Tree) -> Tree:
+        """A stacked tree like the parameters, with `fn` of its leaf, and of those of others, where leaves are shared.
 
-        return self.where_tied(jax.tree.map(lambda leaf: jnp.broadcast_to(fn(leaf), leaf.shape), tree), tree)
+        `fn` gives `[1, ...]`, for all members, or as many as there are.
+        """
 
-    def where_tied(self, common: Tree, own: Tree) -> Tree:
-        """Two trees like the parameters: `common` where a leaf is shared by members that run all stages, else `own`."""
-        if not self.shared or self.parts is not None:
-            return own
-        name = lambda path: jax.tree_util.keystr(path, simple=True, separator=".")
-        pick = lambda path, a, b: a if within(name(path), self.shared) else b
-        return jax.tree_util.tree_map_with_path(pick, common, own)
+        def one(path: Any, leaf: Array, *rest: Array) -> Array:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            return jnp.broadcast_to(fn(leaf, *rest), leaf.shape) if within(name, self.shared) else leaf
+
+        return jax.tree_util.tree_map_with_path(one, tree, *others) if self.shared and self.parts is None else tree
 
     @cached_property
     def parts(self) -> Split | None:
