@@ -42,7 +42,9 @@ def fetched(name: str, files: Mapping[str, Remote], path: str | Path | None) -> 
     if path is not None:
         place = Path(path)
         if not place.is_dir():
-            raise InputError(f"{place} is not a directory; give the one that has {', '.join(files)}")
+            raise InputError(
+                f"{place} is {'a file' if place.exists() else 'missing'}; give the folder that has {', '.join(files)}"
+            )
         return {file: _in_folder(place, file, files) for file in files}
     folder = cache() / name
     return {file: _downloaded(name, folder, file, remote) for file, remote in files.items()}

@@ -184,7 +184,8 @@ def _mnist_like(name: str, path: str | Path | None, **options: Any) -> Source:
         found = fetched(name, FILES[name], None)
         return idx(found[IMAGES], labels=found[LABELS], **options)
     if not Path(path).is_dir():
-        raise InputError(f"{path} is not a directory; give the path of the one with train-images-idx3-ubyte[.gz]")
+        kind = "a file" if Path(path).exists() else "missing"
+        raise InputError(f"{path} is {kind}; give the folder with train-images-idx3-ubyte[.gz]")
 
     folder = Path(path)
 

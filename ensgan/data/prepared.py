@@ -62,7 +62,9 @@ def tfds(
     name, split = ("", which) if alone else parts("tfds", which, None)
     root = Path(os.path.expanduser(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"))
     if path is not None and not root.is_dir():
-        raise InputError(f"{root} is not a directory; give the one in which the data set is prepared")
+        raise InputError(
+            f"{root} is {'a file' if root.exists() else 'missing'}; give the folder in which the data set is prepared"
+        )
     library = _library()
     place = _prepared(root, name) or _fetched(library, root, name)
     _check_features(place)

@@ -65,7 +65,7 @@ def test_a_table_from_reading_to_sampling(tmp_path, monkeypatch, capsys):
         (["data", "digits", "--out", "x.pdf"], "--out is x.pdf"),
         (["data", "medmnist:x"], "unknown data set of MedMNIST 'x'"),
         (["data", "digits:x"], "unknown data 'digits:x'"),
-        (["data", "mnist", "--data-dir", "nowhere"], "nowhere is not a directory"),
+        (["data", "mnist", "--data-dir", "nowhere"], "nowhere is missing"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, monkeypatch, capsys, argv, text):

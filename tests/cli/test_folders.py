@@ -17,7 +17,7 @@ def test_wrong_folders_are_one_line_and_code_2(tmp_path, capsys):
     for argv, message in (
         (["--real", real], "--fake is missing"),
         (["--real", real, "--fake", str(tmp_path / "empty")], "has no images"),
-        (["--real", str(tmp_path / "none"), "--fake", real], "is not a directory"),
+        (["--real", str(tmp_path / "none"), "--fake", real], "is missing; expected a directory"),
         (["--real", real, "--fake", str(wide)], r"real images are 4×4×1, fake ones 4×6×1 .*: give a size"),
         (["--real", real, "--fake", str(colour)], "save both as grey or both as RGB"),
         (

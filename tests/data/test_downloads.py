@@ -49,7 +49,7 @@ def test_a_folder_that_lacks_a_file_is_named_with_all_that_is_needed(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"x")
     with pytest.raises(InputError, match=r"has no b\.bin; put a\.bin, b\.bin there"):
         fetched("some", files, tmp_path)
-    with pytest.raises(InputError, match=r"nowhere is not a directory; give the one that has a\.bin, b\.bin"):
+    with pytest.raises(InputError, match=r"nowhere is missing; give the folder that has a\.bin, b\.bin"):
         fetched("some", files, tmp_path / "nowhere")
 
 

@@ -48,7 +48,7 @@ def test_idx_with_channels_and_without_labels(tmp_path):
 
 
 def test_other_errors_of_idx_and_mnist(tmp_path):
-    with pytest.raises(InputError, match="nowhere is not a directory"):
+    with pytest.raises(InputError, match="nowhere is missing"):
         data.mnist(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no train-images-idx3-ubyte"):
         data.mnist(tmp_path)

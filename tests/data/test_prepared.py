@@ -117,7 +117,7 @@ def test_what_is_wrong_is_one_line(written, tmp_path):
     for path, which, text in (
         (written, "tiny:valid", r"unknown split of .* 'valid'; known: test, train"),
         (written, "mnistt", r"unknown data set of TensorFlow Datasets 'mnistt' .*; known: .*mnist"),
-        (tmp_path / "nowhere", "tiny", "is not a directory"),
+        (tmp_path / "nowhere", "tiny", "is missing; give the folder"),
         (None, "", "tfds needs a data set; give its name, --data tfds:NAME"),
         (tmp_path, "", "holds no data set that TensorFlow Datasets prepared"),
     ):

@@ -108,7 +108,7 @@ def test_what_cannot_be_stacked(tmp_path):
             data.stacked(source)
     with pytest.raises(InputError, match="use at most 1290"):
         data.stacked(data.from_arrays("many", images, np.arange(20), classes=1300))
-    with pytest.raises(InputError, match="is not a directory"):
+    with pytest.raises(InputError, match="is missing; give the folder"):
         data.stacked_mnist(tmp_path / "nowhere")
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"")
     with pytest.raises(InputError, match="pad is -1"):

@@ -105,7 +105,7 @@ def test_other_files_are_no_samples(tmp_path):
         match=r"a\.txt is a file; expected a folder of images, a \.zip or \.tar of one, or a file that ends in \.npz",
     ):
         read_samples(tmp_path / "a.txt")
-    with pytest.raises(InputError, match="nowhere is not a directory"):
+    with pytest.raises(InputError, match="nowhere is missing"):
         read_samples(tmp_path / "nowhere")
     write_json(RunFiles(tmp_path).config, {})
     RunFiles(tmp_path).checkpoints.mkdir()
