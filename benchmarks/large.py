@@ -137,7 +137,8 @@ def draw(rows, path):
             points = [(row["devices"], value(row)) for row in rows if row["game"] == name and value(row) is not None]
             axis.plot(*zip(*points, strict=True), "o-", color=COLORS[name], label=name, markersize=4)
         axis.set(xscale="log", yscale="log", xlabel="devices", ylabel=label)
-        axis.set_xticks(sorted({row["devices"] for row in rows}))
+        devices = {row["devices"] for row in rows}
+        axis.set_xticks([each for each in sorted(devices) if 2 * each not in devices])  # else labels overlap
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.yaxis.set_major_formatter("{x:,g}")
         if label.startswith("sent"):
