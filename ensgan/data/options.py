@@ -27,7 +27,7 @@ class Pictures(TypedDict, total=False):
             one size.
         channels: 1 for grey, 3 for RGB; by default grey if all images are grey, else RGB.
         background: the colour under transparent images, such as white (the default), black or '#ff8000'.
-        skip_broken: go on without images that cannot be read.
+        skip_broken: go on without images that cannot be read, and without files of other kinds.
     """
 
     size: int | None

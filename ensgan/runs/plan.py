@@ -1,6 +1,6 @@
 """The cost of a training step on a mesh that you may not have: its program is compiled from shapes, never run.
 
-Parameters, memory, FLOPs and traffic are those of the program that training runs (`dispatch.trace`). Without a topology
+Parameters, memory, FLOPs and traffic are those of the program that training runs (`program.trace`). Without a topology
 it is compiled for devices that JAX has, or that `simulated.devices` makes up; with one, for TPUs that are not there.
 """
 
