@@ -72,9 +72,9 @@ def course(
 def _penalty(
     value: Callable[[Critic, Array, Array, Array], Array],
     fakes: bool,
+    quadratic: bool,
     strength: Any,
     interval: int,
-    quadratic: bool = True,
     **options: Any,
 ) -> Penalty:
     if not isinstance(interval, int) or interval < 1:
@@ -95,7 +95,7 @@ def r1(strength: Any = 0.1, interval: int = 1, **options: Any) -> Penalty:
         del fake, keys
         return 0.5 * squared_gradient(critic, real)
 
-    return _penalty(value, False, strength, interval, **options)
+    return _penalty(value, False, True, strength, interval, **options)
 
 
 def r2(strength: Any = 0.1, interval: int = 1, **options: Any) -> Penalty:
@@ -111,7 +111,7 @@ def r2(strength: Any = 0.1, interval: int = 1, **options: Any) -> Penalty:
         del real, keys
         return 0.5 * squared_gradient(critic, fake)
 
-    return _penalty(value, True, strength, interval, **options)
+    return _penalty(value, True, True, strength, interval, **options)
 
 
 def r1_r2(strength: Any = 0.05, interval: int = 1, **options: Any) -> Penalty:
@@ -128,7 +128,7 @@ def r1_r2(strength: Any = 0.05, interval: int = 1, **options: Any) -> Penalty:
         # Separately, so that batch statistics do not mix reals with fakes.
         return 0.5 * (squared_gradient(critic, real) + squared_gradient(critic, fake))
 
-    return _penalty(value, True, strength, interval, **options)
+    return _penalty(value, True, True, strength, interval, **options)
 
 
 def gradient_penalty(strength: Any = 10.0, interval: int = 1, center: float = 1.0, **options: Any) -> Penalty:
@@ -146,7 +146,7 @@ def gradient_penalty(strength: Any = 10.0, interval: int = 1, center: float = 1.
         square = squared_gradient(critic, share * real + (1.0 - share) * fake)
         return (jnp.sqrt(square + 1e-12) - center) ** 2  # the square root has no slope at 0
 
-    return _penalty(value, True, strength, interval, quadratic=False, **options)
+    return _penalty(value, True, False, strength, interval, **options)
 
 
 PENALTIES: dict[str, Callable[..., Penalty | None]] = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import re
 import typing
 from pathlib import Path
@@ -85,3 +86,14 @@ def test_help_is_what_a_beginner_needs_and_help_all_the_rest(command, capsys):
         "ring8",
     ):
         assert text in whole
+
+
+@pytest.mark.parametrize(("plug", "name"), [(plug, name) for plug in TABLES for name in TABLES[plug]])
+def test_every_setting_of_every_plug_is_explained(plug, name, capsys):
+    flag = f"--{plug}.0.network.name" if plug in ("generators", "discriminators") else f"--{plug}"
+    with pytest.raises(SystemExit):
+        cli.main(["train", "digits_heads", flag, name, "--help-all"])
+    lines = capsys.readouterr().out.splitlines()
+    for line, below in itertools.pairwise([*lines, ""]):
+        if line.startswith("  --"):
+            assert re.search(r"\S {2,}\S", line.strip()) or below.startswith(30 * " "), line
