@@ -10,9 +10,10 @@ import jax.numpy as jnp
 
 from ensgan import optim
 from ensgan.game.game import Game
+from ensgan.game.population import Population
 from ensgan.game.state import State
 from ensgan.pace import Pace, is_pace
-from ensgan.types import Array
+from ensgan.types import Array, Tree
 
 Side = Literal["generators", "discriminators"]
 
@@ -27,8 +28,8 @@ def revived(game: Game, state: State, side: Side, group: int, slot: Array, donor
         side: the side of the member.
         group: the number of its group on that side.
         slot: its number in the group.
-        donor: the number in the group of the member whose weights, averages and network state it takes; its own keeps
-            them.
+        donor: the number in the group of the member whose weights, averages and network state it takes; its own number
+            keeps them.
         pace: its pace from now on, scalars.
     """
     own = game.groups_g[group] if side == "generators" else game.groups_d[group]
@@ -45,10 +46,37 @@ def revived(game: Game, state: State, side: Side, group: int, slot: Array, donor
     optimizer = jax.tree.map(renewed, members.optimizer, fresh, is_leaf=is_pace)
     average = () if members.average == () else copied(members.average)
     new = members._replace(params=params, state=copied(members.state), optimizer=optimizer, average=average)
+    return _with(state, side, group, new)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def moved(state: State, other: State, side: Side, group: int, slot: Array) -> State:
+    """The state with one member, and what its optimiser remembers, as it is in another state."""
+    here, there = getattr(state, side)[group], getattr(other, side)[group]
+    taken = jax.tree.map(lambda old, new: old.at[slot].set(new[slot]), _own(here), _own(there))
+    return _with(state, side, group, here._replace(**taken))
+
+
+def _own(members: Population) -> dict[str, Tree]:
+    """What each member of a group has for itself, by field; leaves `[count, ...]`."""
+    return {name: getattr(members, name) for name in ("params", "state", "optimizer", "average")}
+
+
+def _with(state: State, side: Side, group: int, members: Population) -> State:
+    """The state with other members in a group."""
     groups = list(getattr(state, side))
-    groups[group] = new
+    groups[group] = members
     changed: dict[str, Any] = {side: tuple(groups)}
     return state._replace(**changed)
+
+
+@jax.jit
+def healthy(members: Population) -> Array:
+    """Whether weights, averages and network state of each member of a group are finite, `[count]`."""
+    own = {name: tree for name, tree in _own(members).items() if name != "optimizer"}
+    leaves = [leaf for leaf in jax.tree.leaves(own) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    each = [jnp.isfinite(leaf).reshape(leaf.shape[0], -1).all(1) for leaf in leaves]
+    return jnp.stack(each).all(0)
 
 
 @jax.jit

@@ -84,9 +84,9 @@ class Config:
         ema_horizon: number of steps until then.
         update: both sides at the same parameters, or discriminators first.
         n_critic: discriminator updates per step; more than 1 needs alternating updates.
-        on_failure: what happens when a member stops being finite: heal gives it good weights, a new optimiser and
-            smaller steps, and stop ends the run; auto heals on a side of four or more members, unless there is a
-            schedule, which may replace members itself.
+        on_failure: what happens when a member stops being finite: heal gives it good weights (its own or a copy of the
+            best), a new optimiser and smaller steps, and stop ends the run; auto heals on a side of four or more
+            members, unless there is a schedule, which may replace members itself.
         max_healings: how often a member is healed before it rests as a copy of the best.
         dtype: of the computations of all networks whose own dtype is float32; bfloat16 is for accelerators. Weights,
             optimisers, losses and averages stay in float32.

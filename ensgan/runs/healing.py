@@ -10,9 +10,9 @@ import numpy as np
 
 from ensgan.devices import mesh
 from ensgan.game import population
-from ensgan.game.faults import CAUSES, KINDS, UPDATE, stopped
+from ensgan.game.faults import CAUSES, GRADIENT, KINDS, UPDATE, stopped
 from ensgan.game.game import Game
-from ensgan.game.healing import Side, eased, revived
+from ensgan.game.healing import Side, eased, healthy, moved, revived
 from ensgan.game.info import Total
 from ensgan.game.placement import shardings
 from ensgan.game.program import Program
@@ -43,9 +43,10 @@ def heal(
 ) -> Healed | None:
     """Gives the member that made a step fail a new life; None where it cannot have one.
 
-    It becomes a copy of the best other member of its group that does not rest, with a new optimiser and steps half as
-    large. After `most` times it rests: it stays a copy of the best, and learns nothing itself. The step that failed is
-    taken again without it, unless it was only its own update that failed.
+    It gets a new optimiser and steps half as large. It keeps its own weights where these are good: it fails for the
+    first time, in its gradient alone, and the step succeeds without it. Otherwise it becomes a copy of the best other
+    member of its group that does not rest. After `most` times it rests: it stays a copy of the best, and learns nothing
+    itself. The step that failed is taken again without it, unless it was only its own update that failed.
 
     The fault names a member that is not finite, and another one may have caused it: samples that are far off make the
     gradients of a discriminator overflow. So the step is tried with the named member as a copy of each other one, then
@@ -65,6 +66,16 @@ def heal(
     named, other = (side, member), 1 - side
     plain = cause == UPDATE or not program.source.resumable  # the member itself; or a batch that cannot be read twice
     own = remedies(game, program, state, *named, most)
+    if cause == GRADIENT and (kept := _kept(program, state, own)) is not None:
+        event = event_of(game, kept, step + 1, CAUSES[cause])
+        mended = applied(game, program, state, kept)
+        if plain:
+            return Healed(mended, event)
+        healed = _healed(game, program, state, own[0], event, (*absent, named))  # a copy stands in for it
+        if healed.total is not None:
+            back = lambda taken, mended, slot: moved(taken, mended, SIDES[kept.side], kept.group, slot)
+            (slot,) = program.put((np.int32(kept.slot),))
+            return healed._replace(state=_on(game, program, state, back)(healed.state, mended, slot))
     others = [remedies(game, program, state, other, k, most)[:1] for k in range((game.M, game.N)[other])]
     remedy, better = None, own[:1] if plain else []
     for trial in [] if plain else [*own, *(each for found in others for each in found)]:
@@ -77,16 +88,36 @@ def heal(
     remedy = remedy or next(iter(better), None)
     if remedy is None:
         return None
-    mine = (remedy.side, _firsts(game, remedy.side)[remedy.group] + remedy.slot) == named
-    why = CAUSES[cause] if mine else f"which spoiled {KINDS[side]} {member}"
+    source = (remedy.side, _firsts(game, remedy.side)[remedy.group] + remedy.slot)
+    why = CAUSES[cause] if source == named else f"which spoiled {KINDS[side]} {member}"
     event = event_of(game, remedy, step + 1, why)
-    if plain:
-        return Healed(applied(game, program, state, remedy), event)
-    absent = (*absent, (remedy.side, event["member"]))
-    taken, total = program.without(applied(game, program, state, remedy), absent)
-    if int(jax.device_get(taken.fault)[0]) < 0:
-        return Healed(taken, event, (), total)
+    return _healed(game, program, state, remedy, event, () if plain else (*absent, source))
+
+
+def _healed(
+    game: Game,
+    program: Program,
+    state: State,
+    remedy: Remedy,
+    event: dict[str, Any],
+    absent: tuple[tuple[int, int], ...],
+) -> Healed:
+    """The state with the remedy; after the step without those that are absent, if there are such and it succeeds."""
+    if absent:
+        taken, total = program.without(applied(game, program, state, remedy), absent)
+        if int(jax.device_get(taken.fault)[0]) < 0:
+            return Healed(taken, event, (), total)
     return Healed(applied(game, program, state, remedy), event, absent)
+
+
+def _kept(program: Program, state: State, copies: list[Remedy]) -> Remedy | None:
+    """A start from its own weights, for a member that fails for the first time and has finite ones."""
+    if not copies or copies[0].pace.healings > 1 or copies[0].pace.factor == 0.0:
+        return None
+    side, group, slot = copies[0][:3]
+    good = healthy(getattr(state, SIDES[side])[group])
+    good = good if program.mesh is None else mesh.local(program.mesh, good)
+    return copies[0]._replace(donor=slot) if bool(np.asarray(good)[slot]) else None
 
 
 def event_of(game: Game, remedy: Remedy, step: int, cause: str) -> dict[str, Any]:
@@ -98,7 +129,7 @@ def event_of(game: Game, remedy: Remedy, step: int, cause: str) -> dict[str, Any
         "side": kind,
         "member": first + remedy.slot,
         "cause": cause,
-        "remedy": f"a copy of {kind} {first + remedy.donor}",
+        "remedy": "its own weights" if remedy.donor == remedy.slot else f"a copy of {kind} {first + remedy.donor}",
         "times": remedy.pace.healings,
         "rests": remedy.pace.factor == 0.0,
     }
@@ -108,7 +139,7 @@ def describe(event: dict[str, Any]) -> str:
     """An event of the log in a line."""
     who = f"{event['side']} {event['member']} failed in step {event['step']} ({event['cause']})"
     more = "; from now on it rests, and is a copy of the best" if event["rests"] else ", and takes smaller steps"
-    return f"{who}: it starts again as {event['remedy']}{more}"
+    return f"{who}: it starts again {'with' if 'own' in event['remedy'] else 'as'} {event['remedy']}{more}"
 
 
 def recover(game: Game, program: Program, state: State) -> State:

@@ -8,6 +8,7 @@ from small_runs import Notes, events, final
 
 from ensgan.devices import mesh
 from ensgan.game import population
+from ensgan.game.faults import GRADIENT
 from ensgan.game.healing import revived
 from ensgan.game.program import Program
 from ensgan.pace import Pace, pace_of
@@ -15,7 +16,7 @@ from ensgan.reporting import read_metrics
 from ensgan.reporting.files import read_json, write_json
 from ensgan.runs import run as run_module
 from ensgan.runs.build import TABLES, build
-from ensgan.runs.healing import heal
+from ensgan.runs.healing import describe, heal
 from ensgan.runs.parsing import parse
 from ensgan.runs.restore import load_run, restore
 from ensgan.types import InputError
@@ -148,6 +149,26 @@ def test_the_step_that_failed_is_that_of_a_game_without_the_member(side, changes
     one = revived(game, fresh(), side, 0, jnp.int32(1), jnp.int32(donor), Pace(jnp.float32(0.5), jnp.int32(1)))
     mine = lambda state: population.take(getattr(state, side)[0].params, 1)
     jax.tree.map(np.testing.assert_array_equal, mine(found.state), mine(one))  # it learned nothing yet
+
+
+def test_at_its_first_failure_a_member_keeps_weights_with_finite_outputs():
+    tame = {**TREE["generators"], "optimizer": "shared"}
+    game, source = build(settings(generators=tame, penalty={"name": "r1", "strength": 1.0}))
+    program, state = Program(game, source), game.init(jax.random.key(3))
+    mine = state.discriminators[0]
+    far = mine._replace(params=jax.tree.map(lambda leaf: leaf.at[2].multiply(1e12), mine.params))
+    before = jax.tree.map(np.array, population.take(far.params, 2))
+    state, _ = program(state._replace(discriminators=(far,)), 1)
+    assert state.fault.tolist() == [0, 1, 2, GRADIENT]  # the square of its slope overflows
+    first = heal(game, program, state, 3)
+    assert (first.event["member"], first.event["remedy"], first.event["times"]) == (2, "its own weights", 1)
+    assert "it starts again with its own weights, and takes smaller steps" in describe(first.event)
+    jax.tree.map(np.testing.assert_array_equal, population.take(first.state.discriminators[0].params, 2), before)
+    assert (int(first.state.step), first.total is not None) == (1, True)  # the step was taken without it
+    state, _ = program(first.state, 1)
+    again = heal(game, program, state, 3).event
+    assert (again["member"], again["times"], again["step"]) == (2, 2, 2)
+    assert again["remedy"].startswith("a copy of discriminator ")
 
 
 def test_the_member_that_spoils_others_is_found():
