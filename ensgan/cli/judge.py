@@ -19,6 +19,7 @@ from ensgan.data.sheets import SUFFIXES
 from ensgan.data.source import dequantized
 from ensgan.data.tables import read_points
 from ensgan.reporting import write_reliability
+from ensgan.reporting.files import written
 from ensgan.runs import judges, records
 from ensgan.runs.origin import Elsewhere
 from ensgan.runs.restore import Opened, opened
@@ -232,4 +233,5 @@ def _report(
     shares = f"mean probability {probability.mean():.4f}, {(logit > 0).mean():.1%} look more real than not"
     print(f"{counted(len(x), 'sample')}: {shares}")
     if target is not None:
-        np.savez(target, probability=probability.astype(np.float32), logit=logit)
+        with written(target) as file:
+            np.savez(file, probability=probability.astype(np.float32), logit=logit)

@@ -11,6 +11,7 @@ from ensgan.cli import choices
 from ensgan.cli.checks import check_out, counted
 from ensgan.data.checks import check_seed
 from ensgan.evaluation.nearest import nearest as nearest_of
+from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import opened
 from ensgan.sampling.sampler import sample
@@ -58,7 +59,8 @@ def neighbours(
     if Path(out).suffix == ".npz":
         table = found.source.columns
         own = (lambda points: points) if table is None else (lambda points: table.undone(points).astype(np.float32))
-        np.savez(out, x=own(x), nearest=own(there.x), distance=there.distance)
+        with written(Path(out)) as file:
+            np.savez(file, x=own(x), nearest=own(there.x), distance=there.distance)
     else:
         rows = np.concatenate([x[:, None], there.x], axis=1)
         save_picture(Path(out), rows.reshape(-1, *x.shape[1:]), None, columns=nearest + 1)

@@ -24,6 +24,7 @@ from ensgan.evaluation.tables import evaluate_refinement
 from ensgan.evaluation.text import describe_refinement
 from ensgan.evaluation.truncation import describe_truncation, evaluate_truncation
 from ensgan.refine import NothingAccepted
+from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_files, save_picture, save_table
 from ensgan.runs.restore import Opened, opened
 from ensgan.sampling import combine, draws
@@ -229,7 +230,8 @@ def _write(
             **({} if truncation is None else {"truncation": np.float32(truncation)}),
         }
         names = choices.class_names(found)
-        np.savez(file, **arrays if tags is None else {**arrays, "label": tags, NAMES: np.array(names)})
+        with written(file) as whole:
+            np.savez(whole, **arrays if tags is None else {**arrays, "label": tags, NAMES: np.array(names)})
     else:
         in_turn = len(asked) if asked is not None and 1 < len(asked) <= 20 else 0
         reals = None if x.ndim == 4 else found.reals("select", 1000)

@@ -12,6 +12,7 @@ from ensgan.cli import choices
 from ensgan.cli.checks import check_out, counted
 from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
+from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_picture
 from ensgan.runs.restore import opened
 from ensgan.sampling.walks import walk as walked
@@ -61,7 +62,8 @@ def walk(
         table = found.source.columns
         x = x if table is None else table.undone(x).astype(np.float32)
         arrays: dict[str, Any] = {"x": x, "member": member, **({"images": to_uint8(x)} if x.ndim == 5 else {})}
-        np.savez(out, **arrays if tags is None else {**arrays, "label": np.asarray(tags)})
+        with written(Path(out)) as file:
+            np.savez(file, **arrays if tags is None else {**arrays, "label": np.asarray(tags)})
     else:
         save_picture(Path(out), x.reshape(-1, *x.shape[2:]), None, columns=interpolate)
     print(f"{counted(num, 'way')} of {interpolate} samples, from {text}: {out}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,24 +35,46 @@ class MetricsLog:
             text = "".join(_line(record) for record in keep)
             if text.encode() != path.read_bytes():
                 write_atomically(path, text.encode())
-        self._file = path.open("a", encoding="utf-8")
+        self._path, self._rest = path, b""
+        self._file = path.open("ab", buffering=0)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record. Arrays become lists, floats keep 6 digits, NaN and ±∞ become null."""
-        self._file.write(_line(record))
-        self._file.flush()
+        """Append one record. Arrays become lists, floats keep 6 digits, NaN and ±∞ become null.
+
+        Raises:
+            OSError: it could not be written now (a full disk, a folder that is gone). It is kept, and written before
+                the next record, or when the log is closed.
+        """
+        self._rest += _line(record).encode()
+        self._flush()
 
     def close(self) -> None:
-        """Close the file; twice does no harm."""
-        self._file.close()
+        """Write what could not be written, and close the file; twice does no harm. Raises OSError, as `write` does."""
+        try:
+            if self._rest:
+                self._flush()
+        finally:
+            self._file.close()
+
+    def _flush(self) -> None:
+        there = self._path.stat()  # nothing is written into a file that was removed
+        if not os.path.samestat(there, os.fstat(self._file.fileno())):
+            self._file.close()
+            self._file = self._path.open("ab", buffering=0)
+        while self._rest:
+            self._rest = self._rest[self._file.write(self._rest) :]
 
     def __enter__(self) -> Self:
         """The log itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the file. Of two errors the first is told."""
+        try:
+            self.close()
+        except OSError:
+            if kind is None:
+                raise
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

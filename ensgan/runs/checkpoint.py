@@ -15,6 +15,8 @@ from ensgan.devices.digests import digests
 from ensgan.types import InputError, Tree
 
 MARK = "_CHECKPOINT_METADATA"  # the file without which a folder is no checkpoint
+GONE = "the folder is gone"
+PATIENCE = 60.0  # seconds that a save waits for the one before, where training can go on without
 
 
 def fingerprint(tree: Tree) -> dict[str, str]:
@@ -43,17 +45,14 @@ class Checkpoints:
         saved: Callable[[], None] | None = None,
     ) -> None:
         """Opens the directory; removes what a killed save left behind, unless it is only read."""
-        from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
-
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._end = contextlib.ExitStack()
-        place = self._end.enter_context(_utf8(directory.absolute()))
+        self._place = str(self._end.enter_context(_utf8(directory.absolute())))
         self.keep, self.keep_every = keep, keep_every
         self.best: int | None = None
-        self._checkpointer = ocp.training.Checkpointer(
-            str(place), preservation_policy=self, cleanup_tmp_directories=not read_only
-        )
+        self._failed: int | None = None  # the step of the save that failed last
+        self._checkpointer = self._opened(read_only)
         self._pending: int | None = None
         self._response: Any = None  # of the save in progress
         self._saved = saved
@@ -74,7 +73,8 @@ class Checkpoints:
     @property
     def steps(self) -> list[int]:
         """The steps that can be restored, oldest first."""
-        return sorted(int(checkpoint.step) for checkpoint in self._checkpointer.checkpoints)
+        steps = (int(checkpoint.step) for checkpoint in self._checkpointer.checkpoints)
+        return sorted(step for step in steps if step != self._failed)
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
         """Which checkpoints stay, oldest first; Orbax asks."""
@@ -93,12 +93,49 @@ class Checkpoints:
             return
         with self._explained():
             self._finish()
-            self._checkpointer.wait()
+            if self._failed is None:
+                self._checkpointer.wait()
         self._tell()
         self._pending = step
         about: Any = {"step": step, "arrays": fingerprint(state), "digests": digests(state)}
         with self._explained():
+            if not self.directory.is_dir():
+                raise FileNotFoundError(GONE)
+            if self._failed is not None:  # what it left goes, and Orbax begins anew
+                self._close()
+                self._checkpointer, self._failed = self._opened(), None
             self._response = self._checkpointer.save_async(step, state, custom_metadata=about, force=True)
+
+    def attempt(self, step: int, state: Tree, note: Callable[[str], None], last: bool = False) -> None:
+        """Saves as `save` does, but where it cannot, this is noted, and training goes on; the next one tries again.
+
+        Where the save before has not ended for a minute (a network file system that stalls), this step is left out.
+
+        Args:
+            step: its number.
+            state: what is saved.
+            note: takes a line about what is not saved.
+            last: no other save follows: it waits for the one before, and its own failure is an error.
+
+        Raises:
+            InputError: the last save could not be written.
+        """
+        try:
+            with self._explained():
+                self._finish(None if last else PATIENCE)
+        except InputError as error:
+            note(str(error) if last else f"{error}; training goes on")
+            self._failed, self._pending = self._pending, None
+        if self._response is not None:
+            note(f"the checkpoint of step {self._pending} is still being written, so step {step} is not saved")
+            return
+        try:
+            self.save(step, state)
+        except InputError as error:
+            if last:
+                raise
+            note(f"{error}; training goes on")
+            self._failed, self._pending = self._pending, None
 
     def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
         """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
@@ -156,14 +193,30 @@ class Checkpoints:
             try:
                 self._finish()
             finally:
-                self._checkpointer.close()
+                self._close()
         self._tell()
 
-    def _finish(self) -> None:
+    def _opened(self, read_only: bool = False) -> Any:
+        from orbax.checkpoint import v1 as ocp  # here, because the import takes a second
+
+        return ocp.training.Checkpointer(self._place, preservation_policy=self, cleanup_tmp_directories=not read_only)
+
+    def _close(self) -> None:
+        """Closes Orbax's side, which raises a failure again that is known."""
+        with contextlib.suppress(*(() if self._failed is None else (Exception,))):
+            self._checkpointer.close()
+
+    def _finish(self, patience: float | None = None) -> None:
         """Waits for the save in progress. Unless its result is taken, Orbax keeps a thread and three files for it."""
         response, self._response = self._response, None
-        if response is not None:
-            response.result()
+        if response is None:
+            return
+        try:
+            response.result(patience)
+        except TimeoutError:  # of waiting, or of the file system
+            if not self._checkpointer.is_saving_in_progress():
+                raise
+            self._response = response
 
     def _tell(self) -> None:
         """Says that the save before, if there was one, is complete."""
@@ -176,7 +229,7 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            kept = [step for step in self.steps if step != self._pending]
+            kept = [step for step in self.steps if step != self._pending] if self.directory.is_dir() else []
             raise InputError(
                 f"the checkpoint of step {self._pending} could not be written to {self.directory}: {_line(error)}; "
                 f"complete checkpoints: {kept or 'none'}"
@@ -220,7 +273,7 @@ def _line(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())
-    for known in ("No space left on device", "Permission denied", "Read-only file system"):
+    for known in ("No space left on device", "Permission denied", "Read-only file system", "File too large", GONE):
         if known in text:
             return known
     if "Barrier failed" in text or "coordination service" in text.lower():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -26,7 +25,7 @@ def keep_frame(directory: Path, step: int) -> None:
     for frame in frames(directory):
         if int(frame.stem) > step:
             frame.unlink()
-    shutil.copyfile(files.picture, files.progress / f"{step:08}.png")
+    write_atomically(files.progress / f"{step:08}.png", files.picture.read_bytes())
     kept = frames(directory)
     if len(kept) > FRAMES:
         for frame in kept[1:-1:2]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ensgan.game.game import Game
 from ensgan.game.state import State
 from ensgan.reporting import write_samples
 from ensgan.reporting.figures import scatter_panel
-from ensgan.reporting.files import RunFiles
+from ensgan.reporting.files import RunFiles, write_atomically, written
 from ensgan.reporting.pictures import COLUMNS, png, tile
 from ensgan.sampling.inference import NOISE_SEED, every_member
 
@@ -39,13 +39,12 @@ def save_samples(directory: Path, game: Game, state: State, source: Source) -> N
         fakes, real = to_uint8(fakes), to_uint8(reals["x"])
     else:  # points are shown by their first two coordinates
         fakes, real = fakes.reshape(game.M, num, -1)[..., :2], reals["x"].reshape(num, -1)[:, :2]
-    temporary = directory / "samples.tmp.npz"
     takes_part = game.taking_part(state)[0]
     arrays = {"generators": fakes, "real": real, "step": int(state.step), "classes": told, "takes_part": takes_part}
     if told and source.class_names:
         arrays["class_names"] = np.array(source.class_names[:told])
-    np.savez(temporary, **arrays)
-    os.replace(temporary, RunFiles(directory).samples)
+    with written(RunFiles(directory).samples) as file:
+        np.savez(file, **arrays)
     write_samples(directory)
 
 
@@ -71,11 +70,11 @@ def save_picture(path: Path, x: np.ndarray, real: np.ndarray | None, columns: in
         scale = -(-64 // x.shape[1])
         enlarged = to_uint8(x).repeat(scale, axis=1).repeat(scale, axis=2)
         columns = columns or int(np.ceil(np.sqrt(len(x))))
-        path.write_bytes(png(tile(enlarged, columns=min(20, columns), gap=4)))
+        write_atomically(path, png(tile(enlarged, columns=min(20, columns), gap=4)))
     else:
         flat = lambda points: points.reshape(len(points), -1)[:, :2]
         reals = flat(x)[:0] if real is None else flat(real)
-        path.write_bytes(png(scatter_panel(flat(x), reals, "#1f77b4")))
+        write_atomically(path, png(scatter_panel(flat(x), reals, "#1f77b4")))
 
 
 def save_files(folder: Path, x: np.ndarray, tags: Any, names: Sequence[str] | None) -> None:
@@ -97,9 +96,10 @@ def save_table(path: Path, x: np.ndarray, tags: Any, names: Sequence[str] | None
     rows = x if columns is None else columns.undone(x)
     heads = [f"x{k}" for k in range(x.shape[1])] if columns is None else list(columns.names)
     classes = None if tags is None or names is None else [names[k] for k in tags]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(heads if classes is None else [*heads, "class"])
-        for k, row in enumerate(rows):
-            numbers = [f"{value:.9g}" for value in row]
-            table.writerow(numbers if classes is None else [*numbers, classes[k]])
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(heads if classes is None else [*heads, "class"])
+    for k, row in enumerate(rows):
+        numbers = [f"{value:.9g}" for value in row]
+        table.writerow(numbers if classes is None else [*numbers, classes[k]])
+    write_atomically(path, text.getvalue().encode())

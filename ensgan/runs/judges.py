@@ -14,7 +14,7 @@ import numpy as np
 
 from ensgan.game.game import Game
 from ensgan.game.state import State
-from ensgan.reporting.files import RunFiles
+from ensgan.reporting.files import RunFiles, written
 from ensgan.runs.identity import checksum
 from ensgan.sampling.calibration import Quality
 from ensgan.sampling.combine import assembled
@@ -35,10 +35,8 @@ def save(directory: Path, judge: Judge, state: State) -> None:
     }
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     arrays = {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
-    file = RunFiles(directory).judge_arrays
-    temporary = file.with_name(f"{file.stem}.tmp.npz")
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, file)
+    with written(RunFiles(directory).judge_arrays) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load(directory: Path, game: Game, state: State) -> Judge | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from PIL import Image
 
 from ensgan.data import Source
 from ensgan.devices import mesh, processes
@@ -23,47 +22,23 @@ from ensgan.game.info import Total, added, mean
 from ensgan.game.program import Interrupted, Program
 from ensgan.game.state import State
 from ensgan.pace import pace_of
-from ensgan.reporting import MetricsLog, Sink, Watcher, flatten, read_metrics, write_report
+from ensgan.reporting import read_metrics, write_report
 from ensgan.reporting.files import RunFiles
 from ensgan.runs import collapse
 from ensgan.runs.best import Best, agreed, best_of, value_of
 from ensgan.runs.build import law_of
 from ensgan.runs.checkpoint import Checkpoints
-from ensgan.runs.clock import Clock
 from ensgan.runs.config import Config
 from ensgan.runs.film import keep_frame, write_film
 from ensgan.runs.gallery import save_samples
 from ensgan.runs.healing import describe, heal, recover
+from ensgan.runs.outputs import CLOCK, FILM, PICTURES, REPORT, Outputs
 from ensgan.runs.records import distance_record, mode_record, score_record
 from ensgan.runs.speed import Meter
 from ensgan.training import bare, between, periods, stretches
 
 TAME = ". Lower the learning rate, add a penalty, or change the loss, and start again"
 HEAL = ", or let members heal: --on-failure heal"
-
-
-class Outputs(NamedTuple):
-    """Where a run reports."""
-
-    log: MetricsLog | None  # None in all processes but the first
-    clock: Clock
-    watcher: Watcher
-    sinks: list[Sink]
-
-    def write(self, record: dict[str, Any]) -> None:
-        """One record into the log, and into the sinks."""
-        if self.log is not None:
-            self.log.write(record)
-        for sink in self.sinks:
-            sink(record["step"], flatten(record))
-
-    def show(self, step: int, picture: Path) -> None:
-        """A picture for the sinks, if there are both."""
-        if self.sinks and picture.is_file():
-            with Image.open(picture, formats=("PNG",)) as image:
-                pixels = np.asarray(image.convert("RGB"))
-            for sink in self.sinks:
-                sink(step, {f"pictures/{picture.stem}": pixels})  # `samples` is a number of records
 
 
 @dataclasses.dataclass
@@ -155,11 +130,19 @@ class Loop:
                 raise
             if due:  # after the scores, since they change ratings
                 with clock.on("checkpoint"):
-                    self.checkpoints.save(end, state)
+                    self.save(end, state, last or self.enough())
         self.finished = True
         if self.outputs.log is not None:
-            write_film(self.directory)
+            with self.outputs.tried(FILM):
+                write_film(self.directory)
         return state
+
+    def save(self, step: int, state: State, last: bool) -> None:
+        """A checkpoint; one that cannot be written is said, and training goes on, unless others train with this."""
+        if processes.several():
+            self.checkpoints.save(step, state)
+        else:
+            self.checkpoints.attempt(step, state, self.outputs.watcher.note, last)
 
     def enough(self) -> bool:
         """Whether the scores have stopped improving."""
@@ -213,8 +196,7 @@ class Loop:
         """An event in the log, and before the user's eyes."""
         self.outputs.watcher.note(describe(event))
         self.history += collapse.remembered([event], self.config.eval_every, event["step"])
-        if self.outputs.log is not None:
-            self.outputs.log.write(event)
+        self.outputs.log_only(event)
 
     def stop(self, state: State, step: int, caught: list[int]) -> State:
         """Ends after a signal to any process. Schedulers give little time: the state is saved, scores can wait."""
@@ -227,7 +209,8 @@ class Loop:
     def keep_time(self, step: int) -> None:
         """Writes the clock."""
         if self.outputs.log is not None:
-            self.outputs.clock.write(step)
+            with self.outputs.tried(CLOCK):
+                self.outputs.clock.write(step)
 
     def evaluate(self, whole: State, step: int) -> State:
         """Held-out scores, distances, pictures and the report, from averaged generators; the state with new ratings.
@@ -263,12 +246,12 @@ class Loop:
                 self.best = self.best.after(step, value_of(record, self.config.best), self.config.best)
                 self.checkpoints.best = self.best.step
         if self.outputs.log is not None:
-            with self.outputs.clock.on("report"):
+            with self.outputs.clock.on("report"), self.outputs.tried(PICTURES):
                 save_samples(self.directory, self.game, state, self.source)
                 keep_frame(self.directory, step)
                 self.outputs.show(step, RunFiles(self.directory).picture)
             self.keep_time(step)
-            with self.outputs.clock.on("report"):
+            with self.outputs.clock.on("report"), self.outputs.tried(REPORT):
                 write_report(self.directory)
         self.outputs.watcher.scored(step, self.scores)
         if step % self.config.eval_every:
@@ -294,5 +277,6 @@ class Loop:
             where = f"the state of step {step} is saved in {self.directory}"
         self.keep_time(step)
         if self.outputs.log is not None:
-            write_report(self.directory)
+            with self.outputs.tried(REPORT):
+                write_report(self.directory)
         raise processes.Agreed(f"{reason}; {where}{advice}")  # faults are seen by all processes

@@ -31,8 +31,9 @@ from ensgan.runs.build import described_law, game_of, source_of
 from ensgan.runs.checkpoint import Checkpoints
 from ensgan.runs.clock import Clock, Lost, lost_after
 from ensgan.runs.config import Config, to_dict
-from ensgan.runs.loop import Loop, Outputs
+from ensgan.runs.loop import Loop
 from ensgan.runs.origin import about, check_data, located
+from ensgan.runs.outputs import Outputs
 from ensgan.runs.restore import donors, newest
 from ensgan.runs.tracking import check_trackers, opened, trackers_of
 from ensgan.types import InputError

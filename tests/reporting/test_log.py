@@ -108,3 +108,46 @@ def test_records_that_would_break_a_reader_are_named(tmp_path, records, text):
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
     with pytest.raises(InputError, match=text):
         read_metrics(tmp_path / "m.jsonl")
+
+
+def test_what_cannot_be_written_is_kept_and_comes_before_the_next(tmp_path):
+    path = tmp_path / "m.jsonl"
+    with MetricsLog(path) as log:
+        log.write({"step": 1})
+        path.rename(tmp_path / "away")
+        for step in (2, 3):
+            with pytest.raises(FileNotFoundError):
+                log.write({"step": step})
+        (tmp_path / "away").rename(path)
+        log.write({"step": 4})
+        path.write_bytes(path.read_bytes())  # the same file
+        path.rename(tmp_path / "old")
+        path.write_bytes((tmp_path / "old").read_bytes())  # another one in its place
+        log.write({"step": 5})
+    assert [record["step"] for record in read_metrics(path)] == [1, 2, 3, 4, 5]
+
+
+def test_a_disk_that_fills_up_within_a_record_leaves_no_half(tmp_path):
+    class Full:
+        """Takes some bytes, and then no more."""
+
+        def __init__(self, file, left):
+            self.file, self.left = file, left
+
+        def write(self, data):
+            if not self.left:
+                raise OSError(28, "No space left on device")
+            count = self.file.write(data[: self.left])
+            self.left -= count
+            return count
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    with MetricsLog(tmp_path / "m.jsonl") as log:
+        log._file = Full(log._file, 7)
+        with pytest.raises(OSError, match="No space"):
+            log.write({"step": 1})
+        log._file.left = 10_000
+        log.write({"step": 2})
+    assert [record["step"] for record in read_metrics(tmp_path / "m.jsonl")] == [1, 2]

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from small_runs import TREE, command, final, settings
+from small_runs import TREE, Notes, assert_same_bits, command, final, settings
 
 from ensgan.runs import run as run_module
 from ensgan.runs.checkpoint import Checkpoints
@@ -26,8 +26,8 @@ def test_looking_at_a_run_does_not_disturb_the_process_that_trains_in_it(copied)
     assert not saving.is_dir()  # whoever trains does remove what a killed save left
 
 
-def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, monkeypatch):
-    directory = tmp_path / "run"
+def test_a_disk_that_stays_full_ends_the_run_at_its_last_checkpoint(whole, tmp_path, monkeypatch):
+    directory, notes = tmp_path / "run", Notes()
     run_module.run(settings(steps=5), directory)
 
     def full(*args, **kwargs):
@@ -36,12 +36,53 @@ def test_a_full_disk_is_told_and_the_older_checkpoint_stays(whole, tmp_path, mon
     from orbax.checkpoint import v1 as ocp
 
     monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
-    with pytest.raises(
-        InputError, match=r"step 10 could not be written .* No space left on device; complete checkpoints: \[5\]"
-    ):
-        run_module.run(load_run(directory, {"steps": 20}), directory, resume=True)
+    said = r"step {} could not be written .* No space left on device; complete checkpoints: \[5\]"
+    with pytest.raises(InputError, match=said.format(20)):
+        run_module.run(load_run(directory, {"steps": 20}), directory, resume=True, watcher=notes)
+    for step in (10, 15):
+        assert any(re.search(said.format(step) + "; training goes on", note) for note in notes.notes)
     monkeypatch.undo()
     assert int(final(directory).step) == 5
+
+
+def test_a_disk_that_is_full_for_a_while_leaves_out_one_checkpoint(whole, tmp_path, monkeypatch):
+    from orbax.checkpoint import v1 as ocp
+
+    real = ocp.training.Checkpointer.save_async
+
+    def full(self, step, *args, **kwargs):
+        if step == 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, step, *args, **kwargs)
+
+    monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
+    notes = Notes()
+    run_module.run(settings(), tmp_path / "run", watcher=notes)
+    assert len([note for note in notes.notes if "could not be written" in note]) == 1
+    assert [int(each.name) for each in sorted((tmp_path / "run" / "checkpoints").iterdir())] == [15, 20, 5]
+    assert_same_bits(final(tmp_path / "run"), final(whole))
+
+
+def test_a_save_that_stalls_is_not_waited_for_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("ensgan.runs.checkpoint.PATIENCE", 0.05)
+    go_on, notes, state = threading.Event(), [], {"a": np.zeros(3)}
+    with Checkpoints(tmp_path / "checkpoints", 3) as checkpoints:
+        checkpoints.attempt(1, state, notes.append)
+        stalled = checkpoints._response
+        monkeypatch.setattr(stalled, "result", lambda patience=None: _after(go_on, patience))
+        monkeypatch.setattr(checkpoints._checkpointer, "is_saving_in_progress", lambda: not go_on.is_set())
+        checkpoints.attempt(2, state, notes.append)
+        assert notes == ["the checkpoint of step 1 is still being written, so step 2 is not saved"]
+        go_on.set()
+        checkpoints.attempt(3, state, notes.append, last=True)
+    assert len(notes) == 1
+    assert checkpoints.steps == [1, 3]
+
+
+def _after(event, patience):
+    """Waits for an event as for a save."""
+    if not event.wait(patience):
+        raise TimeoutError
 
 
 def test_a_corrupt_checkpoint_is_told_with_the_way_back(copied):
