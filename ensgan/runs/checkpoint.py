@@ -214,9 +214,10 @@ class Checkpoints:
         try:
             response.result(patience)
         except TimeoutError:  # of waiting, or of the file system
-            if not self._checkpointer.is_saving_in_progress():
-                raise
-            self._response = response
+            if self._checkpointer.is_saving_in_progress():
+                self._response = response
+            else:
+                response.result()
 
     def _tell(self) -> None:
         """Says that the save before, if there was one, is complete."""
