@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ensgan.data.source import LEAST
+from ensgan.data.stores import is_address
 from ensgan.reporting.files import RunFiles
+from ensgan.runs.origin import located
+from ensgan.runs.restore import Opened
 from ensgan.types import InputError
 
 CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
@@ -45,6 +49,26 @@ def check_spares(out: Path) -> None:
     files = RunFiles(out.absolute().parent)
     if files.config.is_file() and out.name in files.names():
         raise InputError(f"--out is {out}, a file of the run in that folder; give another name, such as my_{out.name}")
+
+
+def data_of(run: Opened) -> str | None:
+    """Where the data of a run are, if they are in a file or a folder that is there."""
+    with contextlib.suppress(InputError):
+        return located(run.config, run.directory).data.options.get("path")
+    return None
+
+
+def check_apart(out: Path, *read: str | None) -> None:
+    """Raises InputError where `--out` would replace what is read, or would be read with it the next time."""
+    there = out.resolve()
+    for each in read:
+        if not each or is_address(each):
+            continue
+        place = Path(each).expanduser().resolve()
+        inside = place.is_dir() and place in there.parents and (out.exists() or out.suffix == ".png")
+        if there == place or inside:
+            what = f"in the folder {each}, whose files are data" if inside else "which is read, and would be replaced"
+            raise InputError(f"--out is {out}, {what}; give a place elsewhere")
 
 
 def check_folder(out: Path) -> None:

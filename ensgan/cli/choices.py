@@ -47,6 +47,8 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
             elif stored.members is not None and stored.members != checksum(state):
                 elsewhere = f"of other members than those of {directory}"
             if not elsewhere:
+                if stored.law is not None:
+                    _note_law(stored.law, law_of(run.config, game, run.source) if classes is None else classes)
                 return stored.weights, f"the mixture {stored.method} of {game.M} generators (selection.json)"
             text = f"selection.json is {elsewhere}, so that mixture is not used; choose again with: ensgan select"
             print(f"{text} {directory}", file=sys.stderr)
@@ -66,6 +68,17 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
         raise InputError(f"--from is {choice!r}; give best, mixture, or member:I with I from 0 to {game.M - 1}{more}")
     i = member(kind, index, game.M)
     return np.eye(game.M)[i], f"generator {i}"
+
+
+def _note_law(fitted: np.ndarray, now: np.ndarray | None) -> None:
+    """Says that a mixture was fitted for another law of labels than that of the samples."""
+    same = lambda a, b: a.shape == b.shape and np.allclose(a, b, atol=1e-5)
+    if now is not None and not same(fitted, now):
+        print(
+            "note: the mixture in selection.json was fitted with another law of labels; `ensgan select` with the same "
+            "--classes fits one for this law",
+            file=sys.stderr,
+        )
 
 
 def shrunk(run: Opened, truncation: float | None) -> Opened:

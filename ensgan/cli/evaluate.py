@@ -9,9 +9,12 @@ from shlex import quote
 from typing import Any
 
 import jax
+import numpy as np
 
 from ensgan.cli import choices
 from ensgan.cli.checks import CLASSIFIER_STEPS, enough, repeats_or_default
+from ensgan.data import Source
+from ensgan.data.law import training_law
 from ensgan.evaluation import features, selection
 from ensgan.evaluation.classifier import classifiable, train_classifier
 from ensgan.evaluation.copying import TRAIN, describe_copying, evaluate_copying
@@ -72,6 +75,7 @@ def evaluate(
         )
     count = enough(num) or settings.held_out
     shares = choices.law(classes, found)
+    _tell_law(classes, shares, source)
     weights, text = choices.weights("mixture", found, classes=shares)
     chosen = selection.select(
         game, state, source, num=settings.held_out, classes=shares
@@ -104,6 +108,13 @@ def evaluate(
     by = {"features": of, "num": count, "train": most, "seed": settings.seed, "cache": cache}
     print(describe_copying(evaluate_copying(source, samples, **by), str(run)) + "\n")
     print(describe_scores(scores, "report"))
+
+
+def _tell_law(choice: str | None, shares: np.ndarray | None, source: Source) -> None:
+    """Says that reals do not follow the law of labels that `--classes` gives."""
+    usual = training_law(source)
+    if choice is not None and shares is not None and usual is not None and not np.allclose(shares, usual, atol=1e-6):
+        print("held-out reals keep their own shares of classes, so distances and their floors are to another law")
 
 
 def _samples(found: Opened, num: int, weights: Any, shares: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out, counted
-from ensgan.data import arrays, checks
+from ensgan.cli.checks import check_apart, check_out, counted, data_of
+from ensgan.data import arrays, checks, pixels
 from ensgan.data.labels import map_labels
 from ensgan.data.law import training_law
 from ensgan.data.sheets import SUFFIXES
@@ -43,6 +43,7 @@ def judge(
     truncation: float | None = None,
     data_dir: str | None = None,
     from_step: str | None = None,
+    range_: str | None = None,
 ) -> None:
     """Combine all discriminators into one judge, plot its calibration, and score the samples in a file.
 
@@ -61,9 +62,10 @@ def judge(
         truncation: judge samples of latents that are drawn towards their mean, as `ensgan sample --truncation`.
         data_dir: where the data are now (default: where they were).
         from_step: the step of the checkpoint to take, or best (default: the newest).
+        range_: the values of black and white in a file of float images, such as 0,1 (default: -1,1, as samples have).
 
     Raises:
-        InputError: files that cannot be read or written, or samples of another shape.
+        InputError: files that cannot be read or written, or samples of another shape or range.
     """
     target = None if out is None else Path(out)
     if target is not None and input_ is None:
@@ -73,8 +75,12 @@ def judge(
     combine.is_smooth(rule, calibrate)
     place = None if input_ is None else Path(input_)
     tabular = place is not None and place.suffix.lower() in SUFFIXES  # which columns to read, the run knows
-    read = None if place is None or tabular else _read(place)
+    if range_ is not None and (place is None or tabular):
+        raise InputError("--range is for float images in the file of --input, a .npz or .npy; leave it out")
+    read = None if place is None or tabular else _read(place, range_)
     found = opened(run, data_dir, from_step)
+    if target is not None:
+        check_apart(target, input_, data_of(found))
     if place is not None and tabular:
         read = _table(place, found)
     asked = None if place is None or read is None else _checked(place, *read, found)
@@ -180,12 +186,21 @@ def _describe(run: Opened, judge: Judge, how: str) -> None:
         )
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Samples of a file, and their labels if it has any; refined ones may be no pixels."""
+def _read(path: Path, span: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Samples of a file, and their labels if it has any; refined ones may leave [-1, 1] a little."""
     if path.is_dir():
         raise InputError(f"--input {path} is a folder; give a file, such as `ensgan sample RUN --out x.npz` writes")
     found = arrays.read_npz(path)
     x = checks.checked_samples(found.x, f"samples in {path}")
+    if span is not None:
+        x = pixels.stored(x, str(path), pixels.reading(range=span))
+    elif x.ndim == 4 and x.dtype != np.uint8 and x.size:
+        low, high = float(x.min()), float(x.max())
+        if 0 <= low < high or max(-low, high) > 2:
+            raise InputError(
+                f"{path} holds float images in [{low:g}, {high:g}]; expected [-1, 1], as `ensgan sample` writes them; "
+                "give the values of black and white, such as --range 0,1, or uint8 images"
+            )
     return dequantized(x, np.random.default_rng(0), 256), found.label
 
 

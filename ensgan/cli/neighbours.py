@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out, counted
+from ensgan.cli.checks import check_apart, check_out, counted, data_of
 from ensgan.data.checks import check_seed
 from ensgan.evaluation.nearest import nearest as nearest_of
 from ensgan.reporting.files import written
@@ -50,6 +50,7 @@ def neighbours(
     check_seed(seed, "--seed")
     check_out(Path(out), ".png", ".npz")
     found = opened(run, data_dir, from_step)
+    check_apart(Path(out), data_of(found))
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and points beside points have no picture; give a name that ends in .npz")
     key = jax.random.key(seed)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_out, counted
+from ensgan.cli.checks import check_apart, check_out, counted, data_of
 from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.reporting.files import written
@@ -53,6 +53,7 @@ def walk(
     check_seed(seed, "--seed")
     check_out(Path(out), ".png", ".npz")
     found = opened(run, data_dir, from_step)
+    check_apart(Path(out), data_of(found))
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and ways between points have no picture; give a name that ends in .npz")
     key = jax.random.key(seed)

@@ -11,6 +11,7 @@ import threading
 import weakref
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -64,6 +65,7 @@ class Archive:
     Attributes:
         path: where it is.
         top: the folder inside that holds everything; empty if there is none.
+        repeated: names that occur more than once; the last file of a name is the one that is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,10 +77,14 @@ class Archive:
         self.path, self.top = path, PurePosixPath()
         self._lock = threading.Lock()
         self._content: dict[str, bytes] = {}  # of a compressed .tar
+        self.repeated: list[str] = []
         with _reported(path):
             if path.name.lower().endswith(".zip"):
                 self._file: Any = zipfile.ZipFile(path)
-                sizes = {each.filename: each.file_size for each in self._file.infolist() if not each.is_dir()}
+                files = [each for each in self._file.infolist() if not each.is_dir()]
+                sizes = {each.filename: each.file_size for each in files}
+                if len(sizes) < len(files):
+                    self.repeated = [name for name, count in Counter(e.filename for e in files).items() if count > 1]
             else:
                 self._file = tarfile.open(path)  # noqa: SIM115, open as long as the archive
                 sizes = self._tar(compressed=not path.name.lower().endswith(".tar"))
@@ -101,6 +107,8 @@ class Archive:
         for each in self._file:
             if not each.isfile():
                 continue
+            if each.name in sizes:
+                self.repeated.append(each.name)
             sizes[each.name] = each.size
             self._entries[each.name] = each
             if not compressed:

@@ -18,9 +18,10 @@ SMALL = 2**20  # bytes of a file with a label
 def class_names(path: Path, found: Listing) -> list[str] | None:
     """The class of each image; None if there are no classes.
 
-    They are those of `dataset.json` if there is one with labels, else those of files beside the images, as WebDataset
-    has them (KEY.jpg and KEY.cls or KEY.json), which are then no longer called skipped; else the folders just below
-    `path`, unless an image is in none.
+    They are those of `dataset.json` if there is one; its labels may be null: then there are no classes, and folders
+    only hold a thousand images each, as StyleGAN's tool writes them. Else they are those of files beside the images, as
+    WebDataset has them (KEY.jpg and KEY.cls or KEY.json), which are then no longer called skipped; else the folders
+    just below `path`, unless an image is in none.
 
     Raises:
         InputError: a label that cannot be read, or an image without one.
@@ -29,7 +30,7 @@ def class_names(path: Path, found: Listing) -> list[str] | None:
     if noted is None:
         noted = _beside(found)
     if noted is not None:
-        return noted
+        return noted or None
     parts = [file.relative_to(path).parts for file in found.files]
     return None if any(len(part) == 1 for part in parts) else [part[0] for part in parts]
 
@@ -81,7 +82,7 @@ def _label(file: Any) -> str | int | None:
 
 
 def _noted(path: Path, listing: Listing) -> list[str] | None:
-    """The classes that `dataset.json` gives; None where it is not there, or has no labels."""
+    """The classes that `dataset.json` gives, empty where it says that there are none; None where it says nothing."""
     if isinstance(listing.files[0], Member):
         archive = listing.files[0].archive
         note: Any = Member(str(archive.top / LABELS), archive)
@@ -96,7 +97,7 @@ def _noted(path: Path, listing: Listing) -> list[str] | None:
             tree = json.loads(file.read())
         pairs = tree.get("labels") if isinstance(tree, dict) else None
         if pairs is None:
-            return None
+            return [] if isinstance(tree, dict) and "labels" in tree else None
         labels = [(str(PurePosixPath(name)), label) for name, label in pairs]
         label_of = dict(labels)
         names = [file.relative_to(path).as_posix() for file in listing.files]

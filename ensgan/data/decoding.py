@@ -131,6 +131,6 @@ def _not_read(file: Any, error: Exception) -> InputError:
     if isinstance(error, UnidentifiedImageError):  # whose text repeats the name, or the address of an object
         why = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or is broken"
     return InputError(
-        f"{file} cannot be read as an image ({why}); repair it or move it elsewhere, or let a run go on without it: "
-        "--data.skip-broken (skip_broken=True in Python)"
+        f"{file} cannot be read as an image ({why}); repair it or move it elsewhere. `ensgan train` goes on without it "
+        "with --data.skip-broken (skip_broken=True in Python)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -125,9 +126,12 @@ def notes(known: Facts) -> list[str]:
         if numbers:
             verb = "images are" if len(numbers) > 1 else "image is"
             found.append(f"{len(numbers):,} {verb} {text}: {some(map(known.named, numbers), SHOWN)}")
-    plain = Counter(name.strip() for name, _ in known.classes)
-    if alike := [repr(name) for name, _ in known.classes if plain[name.strip()] > 1]:
-        found.append(f"classes {some(alike)} differ only in spaces; if they are one class, give it one name")
+    same = lambda name: unicodedata.normalize("NFC", name.strip()).casefold()
+    plain = Counter(same(name) for name, _ in known.classes)
+    if alike := [name for name, _ in known.classes if plain[same(name)] > 1]:
+        spaces = len(set(map(str.strip, alike))) < len(alike)
+        what = "in spaces" if spaces else "in capitals or in how accents are stored"
+        found.append(f"classes {some(map(repr, alike))} differ only {what}; if they are one class, give it one name")
     if known.merged:
         found.append(
             f"{known.merged:,} samples differ from others by less than float32 can hold, so they are copies of them "

@@ -43,7 +43,8 @@ NAMED_NOTES = re.compile(
 )
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval", "holdout"}
 HIDDEN, NOTE, LOOP = "hidden or system", "notes", "links into the folder itself"
-EMPTY, OTHER = "folders without an image", "files of other kinds"
+EMPTY, OTHER, RUN = "folders without an image", "files of other kinds", "runs of ensgan"
+TWICE = "earlier files of the same name"
 BESIDE = (".cls", ".json")  # of KEY.jpg in WebDataset, where its label may be
 LABELS = "dataset.json"  # the labels of images, as StyleGAN's tool for data sets writes them
 TABLES = (".csv", ".tsv", ".parquet")
@@ -97,6 +98,8 @@ def listed(path: Path, skip_other: bool = False) -> Listing:
     elif shards := _shards(path):
         for shard in shards:
             _unpack(shard, found)
+    elif is_run(path):
+        raise InputError(f"{path} is a run and no data; give the folder of its data, or samples that it has written")
     elif path.is_dir():
         _walk(path, path, (path.resolve(),), found)
     else:
@@ -162,7 +165,7 @@ def hints(path: Path, files: list[Any], names: list[str]) -> tuple[str, ...]:
     """Hints where classes look like splits of the data, or folders are no classes because some images are in none."""
     if not names:
         outside = [file.relative_to(path) for file in files if len(file.relative_to(path).parts) == 1]
-        if len(outside) == len(files):
+        if len(outside) in (0, len(files)):  # none, where dataset.json says that there are no classes
             return ()
         return (
             f"folders are not taken for classes, because {len(outside):,} of {len(files):,} images are in none, such "
@@ -193,6 +196,8 @@ def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> No
             found.skip(HIDDEN, str(place.relative_to(root)))
         elif entry.is_symlink() and _loops(place, chain):
             found.skip(LOOP, str(place.relative_to(root)))
+        elif is_run(place):
+            found.skip(RUN, str(place.relative_to(root)))
         elif _is_dir(entry):
             before = len(found.files)
             _walk(root, place, (*chain, place.resolve()), found)
@@ -207,6 +212,8 @@ def _walk(root: Path, here: Path, chain: tuple[Path, ...], found: Listing) -> No
 def _unpack(path: Path, found: Listing) -> None:
     """Lists an archive by the same rules; folders inside that hold everything are left out of the names."""
     archive, files = Archive(path), []
+    for name in archive.repeated:
+        found.skip(TWICE, name)
     for each in archive.members():
         parts = PurePosixPath(each.name).parts
         hidden = [k for k, part in enumerate(parts) if _hidden(part)]
@@ -221,6 +228,11 @@ def _unpack(path: Path, found: Listing) -> None:
     found.files.extend(files)
     while inside := _holder(files, path, path / archive.top, found.beside):
         archive.top /= inside
+
+
+def is_run(place: Path) -> bool:
+    """Whether a folder is a run, whose pictures are no data."""
+    return (place / "config.json").is_file() and (place / "checkpoints").is_dir()
 
 
 def _hidden(name: str) -> bool:

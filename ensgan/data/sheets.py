@@ -150,7 +150,7 @@ def _text(file: Path) -> Read:
         raise InputError(f"{file} is not a table of values with commas ({error}); save it again") from error
     if not rows:
         raise InputError(f"{file} is empty; expected a row for each sample")
-    named = any(not (is_number(cell) or otherwise(cell)) for cell in rows[0])
+    named = any(not (is_number(cell) or otherwise(cell)) for cell in rows[0]) or _counts_columns(rows)
     names = [cell.strip() for cell in rows[0]] if named else [f"column {k}" for k in range(len(rows[0]))]
     rows, lines = rows[named:], lines[named:]
     if len(set(names)) < len(names):
@@ -165,6 +165,13 @@ def _text(file: Path) -> Read:
     return Read(found, len(rows), ((file, len(rows), np.array(lines)),))
 
 
+def _counts_columns(rows: list[list[str]]) -> bool:
+    """Whether the first row is 0, 1, 2, ... above numbers with fractions: names, as data frames of arrays have them."""
+    first = [cell.strip() for cell in rows[0]]
+    whole = all(WHOLE.fullmatch(cell.strip()) for row in rows[1:] for cell in row)
+    return len(first) > 1 and first == [str(k) for k in range(len(first))] and not whole
+
+
 def _between(lines: list[str]) -> str:
     """What separates cells: semicolons or tabs, if each line has as many, since numbers may have commas in them."""
     counts = {each: {line.count(each) for line in lines if line} for each in ";\t"}
@@ -176,6 +183,8 @@ def _column(cells: list[str]) -> Any:
     """Numbers where all cells are numbers or empty, which is NaN; else texts."""
     whole = [cell.strip() for cell in cells]
     if whole and all(map(WHOLE.fullmatch, whole)):
+        if len({*map(int, whole)}) < len({*whole}):  # 01 and 1 are two names
+            return whole
         return np.array(list(map(int, whole)), np.int64)
     if any(whole) and all(is_number(cell) or not cell for cell in whole):
         return numbers(whole)

@@ -125,7 +125,8 @@ def _points(
         name for name, column in found.items() if name != y and name not in count and _is_numbers(column)
     ]
     if not names:
-        alone = "; cells must have commas, semicolons or tabs between them" if len(found) == 1 else ""
+        text = place.suffix.lower() in (".csv", ".tsv")
+        alone = "; cells must have commas, semicolons or tabs between them" if text and len(found) == 1 else ""
         raise InputError(f"{place} has no column of numbers; its columns are {some(found)}{alone}")
     x, kept = _rows(read, names, skip_broken)
     label = None if y is None else _labels(read, y, place, kept)

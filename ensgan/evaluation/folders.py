@@ -76,8 +76,9 @@ def _labelled(real: str | Path, size: int | None, span: tuple[float, float] | No
         x, label = read_samples(real, size=size, span=span)
         source = from_arrays(Path(real).name, x, label, seed=seed, fractions=TRAINING)
     if not classifiable(source):
+        few = "has no classes" if (source.classes or 0) < 2 else "has too few images of its second class"
         raise InputError(
-            f"{real} has no classes; a classifier needs images of two or more, each in a subfolder, or labels in a file"
+            f"{real} {few}; a classifier needs images of two or more, each in a subfolder, or labels in a file"
         )
     return source
 

@@ -113,7 +113,7 @@ def source_again(config: Config, directory: Path) -> Source:
         InputError: they are not where they were, cannot be read, or are others.
     """
     source = source_of(located(config, directory))
-    check_data(directory, source)
+    check_data(directory, source, config=config)
     return source
 
 

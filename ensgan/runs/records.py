@@ -27,6 +27,7 @@ class Choice(NamedTuple):
     method: str
     weights: np.ndarray  # [M]
     members: int | None  # their checksum; None in files of earlier versions
+    law: np.ndarray | None = None  # of labels, [K], with which it was fitted
 
 
 def score_record(scores: selection.Selection, step: int) -> dict[str, Any]:
@@ -156,7 +157,9 @@ def load_selection(directory: Path, members: int) -> Choice | None:
         record = read_json(file)
         method = record["method"]
         weights = np.array(record["weights"][method], np.float64)
-        found = Choice(int(record["step"]), method, weights, record.get("members_crc32"))
+        law = record.get("class_law")
+        law = None if law is None else np.array(law, np.float64)
+        found = Choice(int(record["step"]), method, weights, record.get("members_crc32"), law)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{file} cannot be read; write it again with `ensgan select {quote(str(directory))}`"

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from ensgan.cli.checks import REPEATS, check_folder, check_out, check_spares, counted, enough, repeats_or_default
+from ensgan.cli.checks import (
+    REPEATS,
+    check_apart,
+    check_folder,
+    check_out,
+    check_spares,
+    counted,
+    enough,
+    repeats_or_default,
+)
 from ensgan.types import InputError
 
 
@@ -66,3 +75,19 @@ def test_files_of_a_run_are_not_written_over(tmp_path):
             check_out(tmp_path / name, ".npz")
     with pytest.raises(InputError, match=r"report.html, a file of the run"):
         check_spares(tmp_path / "report.html")
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path):
+    data, file = tmp_path / "data", tmp_path / "x.npz"
+    data.mkdir()
+    for each in (file, data / "a.npz"):
+        each.write_bytes(b"x")
+    (tmp_path / "link.npz").symlink_to(file)
+    check_apart(tmp_path / "y.npz", str(file), str(data), None, "s3://bucket/data")
+    check_apart(data / "new.npz", str(data))
+    for out in (file, tmp_path / "link.npz"):
+        with pytest.raises(InputError, match="which is read, and would be replaced; give a place elsewhere"):
+            check_apart(out, None, str(file))
+    for out in (data / "a.npz", data / "new.png"):
+        with pytest.raises(InputError, match=r"in the folder .*data, whose files are data; give a place elsewhere"):
+            check_apart(out, str(data))

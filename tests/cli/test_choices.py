@@ -47,6 +47,14 @@ def test_a_choice_of_this_step_is_taken_and_another_is_named(tmp_path, capsys):
     assert "selection.json is of step 4 and the run at step 5, so that mixture is not used" in capsys.readouterr().err
 
 
+def test_a_choice_for_another_law_of_labels_is_noted(tmp_path, capsys):
+    chosen(tmp_path, 4, class_law=[0.2, 0.8])
+    for law in ([0.2, 0.8], [0.5, 0.5]):
+        found, text = choices.weights("mixture", run(tmp_path), classes=np.array(law))
+        assert (found.tolist(), text) == ([0, 0, 1], "the mixture single of 3 generators (selection.json)")
+        assert ("was fitted with another law of labels" in capsys.readouterr().err) == (law[0] == 0.5)
+
+
 def test_a_choice_for_other_members_is_named(tmp_path, capsys):
     here = run(tmp_path)
     here.state.generators, here.state.discriminators = np.ones(3), np.ones(2)

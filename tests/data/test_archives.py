@@ -89,3 +89,23 @@ def test_links_in_a_tar_are_not_followed(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     assert sum(data.folder(place).num.values()) == len(FILES)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("ending", ["zip", "tar"])
+def test_names_that_occur_twice_are_counted(tmp_path, ending):
+    place = tmp_path / f"a.{ending}"
+    each = [(f"{k % 20:02}.png", png(k)) for k in range(25)]
+    if ending == "zip":
+        with zipfile.ZipFile(place, "w") as file:
+            for name, content in each:
+                file.writestr(name, content)
+    else:
+        with tarfile.open(place, "w") as file:
+            for name, content in each:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+    found = data.folder(place, resident=True)
+    assert found.facts.num == 20
+    assert "5 (earlier files of the same name: 00.png" in found.summary()[1]

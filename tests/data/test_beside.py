@@ -59,6 +59,10 @@ def test_a_dataset_json_may_name_classes_in_any_encoding_of_unicode(tmp_path, en
 def test_labels_that_are_null_are_none(tmp_path):
     files = {name.replace("/", "-"): content for name, content in FILES.items()} | {"dataset.json": b'{"labels": null}'}
     assert data.folder(packed(tmp_path / "a.zip", files)).classes is None
+    buckets = FILES | {"dataset.json": b'{"labels": null}'}  # folders that only hold a thousand images each
+    assert data.folder(packed(tmp_path / "b.zip", buckets)).classes is None
+    assert data.folder(unpacked(tmp_path / "b", buckets)).classes is None
+    assert data.folder(packed(tmp_path / "c.zip", FILES | {"dataset.json": b'{"made": "by hand"}'})).classes == 3
 
 
 LABELS = ["10", "2", "cat"]

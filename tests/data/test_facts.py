@@ -52,6 +52,13 @@ def test_names_that_differ_only_in_spaces_are_named():
     ]
 
 
+def test_names_that_look_alike_are_named():
+    label = np.array(["Hu\u0308ndin", "H\u00fcndin", "katze", "Katze", "b"] * 10)
+    told = data.from_arrays("points", RNG.normal(size=(50, 2)), label).summary()[2]
+    assert "differ only in capitals or in how accents are stored" in told
+    assert "'b'" not in told
+
+
 def test_half_of_the_range_is_named():
     expected = "the images use only {} of {}, half of the range or less; rescale them"
     assert notes(IMAGES // 2)[0].startswith(expected.format(f"{IMAGES.min() // 2} to {IMAGES.max() // 2}", "0 to 255"))

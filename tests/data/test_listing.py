@@ -153,3 +153,16 @@ def test_splits_as_classes_get_a_hint(tmp_path):
     assert len(data.folder(tmp_path).summary()) == 2
     save(tmp_path, pictures(1, 0))
     assert "because 1 of 31 images are in none, such as 0000.png" in data.folder(tmp_path).summary()[2]
+
+
+def test_runs_among_the_data_are_no_data(tmp_path):
+    save(tmp_path, pictures(3, 0))
+    run = tmp_path / "runs" / "a"
+    save(run, pictures(1, 1))
+    (run / "config.json").write_text("{}")
+    assert len(names(tmp_path)) == 4  # images may have a config.json too
+    (run / "checkpoints").mkdir()
+    assert len(names(tmp_path)) == 3
+    assert ("runs of ensgan", (os.path.join("runs", "a"),)) in listed(tmp_path).left_out()
+    with pytest.raises(InputError, match="is a run and no data"):
+        listed(run)

@@ -137,3 +137,23 @@ def test_names_of_classes_in_a_schema_are_believed_where_they_are_names(tmp_path
     assert read(named) == {"label": ("cat", "dog")}
     for damaged in ({"label": {"names": "cat"}}, {"label": {"names": [1, 2]}}, {"label": 3}, b"{", b"[]", b"[" * 10**5):
         assert read(damaged) == {}
+
+
+def test_numbers_of_columns_are_names_where_the_rest_has_fractions(tmp_path):
+    """As `DataFrame(array).to_csv(index=False)` writes them."""
+    for text, columns, num in (
+        ("0,1,2\n.5,1,2\n3,4,5\n", ["0", "1", "2"], 2),
+        ("0,1,2\n5,1,2\n3,4,5\n", ["column 0", "column 1", "column 2"], 3),  # all are whole, the first may be a sample
+        ("0,1,3\n.5,1,2\n", ["column 0", "column 1", "column 2"], 2),
+        ("0\n.5\n", ["column 0"], 2),
+    ):
+        (tmp_path / "t.csv").write_text(text)
+        read = read_sheets(tmp_path / "t.csv")
+        assert (list(read.columns), read.num) == (columns, num)
+
+
+def test_zeros_before_a_number_are_part_of_a_name(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y,z\n1,01,01\n2,1,02\n3,001,03\n")
+    read = read_sheets(tmp_path / "t.csv")
+    assert read.columns["y"] == ["01", "1", "001"]
+    np.testing.assert_array_equal(read.columns["z"], [1, 2, 3])

@@ -1,13 +1,15 @@
 """Files that are found whole: their names, JSON's own types, and checksums that tell what was changed."""
 
 import json
+import os
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ensgan.reporting import files
-from ensgan.reporting.files import RunFiles, believed, checksum, plain, read_json, write_atomically, write_json
+from ensgan.reporting.files import RunFiles, believed, checksum, plain, read_json, write_atomically, write_json, written
 
 
 def test_the_files_of_a_run_are_in_its_folder_under_different_names(tmp_path):
@@ -87,3 +89,25 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     write_atomically(file, b"new")
     assert file.read_bytes() == b"new"
+
+
+def test_a_file_has_its_name_once_it_is_whole(tmp_path):
+    place = tmp_path / "a.npz"
+    place.write_bytes(b"before")
+
+    def filled():
+        with written(place) as file:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.npz'"):
+        filled()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.npz"]
+    assert place.read_bytes() == b"before"
+    (tmp_path / "link").symlink_to(place)
+    with written(tmp_path / "link") as file:
+        file.write(b"after")
+    assert (tmp_path / "link").is_symlink()
+    assert place.read_bytes() == b"after"
+    with written(Path(os.devnull)) as file:
+        file.write(b"gone")
