@@ -8,8 +8,8 @@ from pathlib import Path
 from ensgan.data.source import LEAST
 from ensgan.data.stores import is_address
 from ensgan.reporting.files import RunFiles
-from ensgan.runs.origin import located
-from ensgan.runs.restore import Opened
+from ensgan.runs.origin import Elsewhere, located
+from ensgan.runs.restore import Opened, opened
 from ensgan.types import InputError
 
 CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
@@ -51,11 +51,13 @@ def check_spares(out: Path) -> None:
         raise InputError(f"--out is {out}, a file of the run in that folder; give another name, such as my_{out.name}")
 
 
-def data_of(run: Opened) -> str | None:
-    """Where the data of a run are, if they are in a file or a folder that is there."""
-    with contextlib.suppress(InputError):
-        return located(run.config, run.directory).data.options.get("path")
-    return None
+def opened_for(out: Path | None, run: Path, data_dir: str | None, step: str | None) -> Opened:
+    """A run, as `opened` gives it, from which `out` is written. Raises InputError where that would replace its data."""
+    found = opened(run, data_dir, step)
+    with contextlib.suppress(Elsewhere):
+        if out is not None:
+            check_apart(out, located(found.config, found.directory).data.options.get("path"))
+    return found
 
 
 def check_apart(out: Path, *read: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_apart, check_out, counted, data_of
+from ensgan.cli.checks import check_apart, check_out, counted, opened_for
 from ensgan.data import arrays, checks, pixels
 from ensgan.data.labels import map_labels
 from ensgan.data.law import training_law
@@ -22,7 +22,7 @@ from ensgan.reporting import write_reliability
 from ensgan.reporting.files import written
 from ensgan.runs import judges, records
 from ensgan.runs.origin import Elsewhere
-from ensgan.runs.restore import Opened, opened
+from ensgan.runs.restore import Opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.truncation import scales
@@ -78,9 +78,9 @@ def judge(
     if range_ is not None and (place is None or tabular):
         raise InputError("--range is for float images in the file of --input, a .npz or .npy; leave it out")
     read = None if place is None or tabular else _read(place, range_)
-    found = opened(run, data_dir, from_step)
     if target is not None:
-        check_apart(target, input_, data_of(found))
+        check_apart(target, input_)
+    found = opened_for(target, run, data_dir, from_step)
     if place is not None and tabular:
         read = _table(place, found)
     asked = None if place is None or read is None else _checked(place, *read, found)

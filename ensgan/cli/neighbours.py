@@ -8,12 +8,11 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_apart, check_out, counted, data_of
+from ensgan.cli.checks import check_out, counted, opened_for
 from ensgan.data.checks import check_seed
 from ensgan.evaluation.nearest import nearest as nearest_of
 from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_picture
-from ensgan.runs.restore import opened
 from ensgan.sampling.sampler import sample
 from ensgan.types import InputError
 
@@ -49,8 +48,7 @@ def neighbours(
         raise InputError(f"--num is {num} and --nearest {nearest}; give 1 to {MOST:,} of each")
     check_seed(seed, "--seed")
     check_out(Path(out), ".png", ".npz")
-    found = opened(run, data_dir, from_step)
-    check_apart(Path(out), data_of(found))
+    found = opened_for(Path(out), run, data_dir, from_step)
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and points beside points have no picture; give a name that ends in .npz")
     key = jax.random.key(seed)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_apart, check_folder, check_out, counted, data_of
+from ensgan.cli.checks import check_folder, check_out, counted, opened_for
 from ensgan.cli.judge import Wanted, judge_of
 from ensgan.data import to_uint8
 from ensgan.data.arrays import NAMES
@@ -26,7 +26,7 @@ from ensgan.evaluation.truncation import describe_truncation, evaluate_truncatio
 from ensgan.refine import NothingAccepted
 from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_files, save_picture, save_table
-from ensgan.runs.restore import Opened, opened
+from ensgan.runs.restore import Opened
 from ensgan.sampling import combine, draws
 from ensgan.sampling.judge import Judge
 from ensgan.sampling.refinement import Refinement, Sampler, check_smooth, effort, refined
@@ -93,8 +93,8 @@ def sample(
     file, how = Path(out), Refinement(refine or "obrs", budget, rate)
     folder = _check_target(out, file)
     _check_numbers(seed, truncation, refine, budget=budget, rate=rate, rule=rule, calibrate=calibrate)
-    found = opened(run, data_dir, from_step)
-    _check_size(file, num, found, folder)
+    found = opened_for(file, run, data_dir, from_step)
+    _check_size(file, num, found.game.sample_shape, folder)
     names = choices.class_names(found)
     asked = choices.classes(label, names, training_law(found.source))
     _check_choice(from_, stratified, refine, label, classes)
@@ -138,9 +138,7 @@ def _check_target(out: str, file: Path) -> bool:
     return folder
 
 
-def _check_size(out: Path, num: int, found: Opened, folder: bool) -> None:
-    check_apart(out, data_of(found))
-    shape = found.game.sample_shape
+def _check_size(out: Path, num: int, shape: tuple[int, ...], folder: bool) -> None:
     size = int(np.prod(shape))
     most = MEMORY // (4 * size)
     if not 1 <= num <= most:

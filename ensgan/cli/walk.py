@@ -9,12 +9,11 @@ import jax
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_apart, check_out, counted, data_of
+from ensgan.cli.checks import check_out, counted, opened_for
 from ensgan.data import to_uint8
 from ensgan.data.checks import check_seed
 from ensgan.reporting.files import written
 from ensgan.runs.gallery import save_picture
-from ensgan.runs.restore import opened
 from ensgan.sampling.walks import walk as walked
 from ensgan.types import InputError
 
@@ -52,8 +51,7 @@ def walk(
         )
     check_seed(seed, "--seed")
     check_out(Path(out), ".png", ".npz")
-    found = opened(run, data_dir, from_step)
-    check_apart(Path(out), data_of(found))
+    found = opened_for(Path(out), run, data_dir, from_step)
     if Path(out).suffix == ".png" and len(found.game.sample_shape) != 3:
         raise InputError(f"--out is {out}, and ways between points have no picture; give a name that ends in .npz")
     key = jax.random.key(seed)

@@ -71,7 +71,7 @@ def test_an_earlier_checkpoint_may_be_sampled(run, tmp_path, capsys):
 
 def test_samples_of_one_number_have_no_picture(tmp_path, monkeypatch):
     found = Opened(tmp_path, None, game([1.0], [0.0])[0], None, None, None)
-    monkeypatch.setattr(sample, "opened", lambda *where: found)
+    monkeypatch.setattr(sample, "opened_for", lambda *where: found)
     with pytest.raises(InputError, match=r"samples of one number have no picture; give a name that ends in .npz"):
         sample.sample(tmp_path, out=str(tmp_path / "a.png"), num=4)
 
