@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from ensgan.data.source import LEAST
@@ -66,7 +67,7 @@ def check_apart(out: Path, *read: str | None) -> None:
     for each in read:
         if not each or is_address(each):
             continue
-        place = Path(each).expanduser().resolve()
+        place = Path(os.path.expanduser(each)).resolve()
         inside = place.is_dir() and place in there.parents and (out.exists() or out.suffix == ".png")
         if there == place or inside:
             what = f"in the folder {each}, whose files are data" if inside else "which is read, and would be replaced"
