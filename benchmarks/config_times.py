@@ -11,7 +11,6 @@ checkpoints, scores, pictures and report; a whole run scores more often where it
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from rows import emit
 
+from ensgan.reporting.files import RunFiles
 from ensgan.runs import config
 from ensgan.runs import directory as rundir
 
@@ -63,12 +63,12 @@ def played(name, steps, data_dir):
         if data_dir:
             command += ["--data-dir", data_dir]
         begin = time.perf_counter()
-        done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         wall = time.perf_counter() - begin
         if done.returncode:
             print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             return None
-        lines = [json.loads(line) for line in rundir.RunFiles(run).metrics.read_text().splitlines()]
+        lines = [json.loads(line) for line in RunFiles(run).metrics.read_text().splitlines()]
     half, end = [line for line in lines if line.get("kind") == "train" and line["step"] in (steps // 2, steps)]
     step = (end["seconds"] - half["seconds"]) / (end["step"] - half["step"])
     return {"seconds_per_step": step, "rest": wall - end["seconds"]}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
+from ensgan.data.listing import is_run
 from ensgan.data.source import LEAST
 from ensgan.data.stores import is_address
 from ensgan.reporting.files import RunFiles
+from ensgan.runs.config import Config
 from ensgan.runs.origin import Elsewhere, located
 from ensgan.runs.restore import Opened, opened
 from ensgan.types import InputError
 
 CLASSIFIER_STEPS, REPEATS = 1500, 100  # if not given
+WHOLE = ("folder", "table")  # data that are whatever lies in their folder
 
 
 def repeats_or_default(repeats: int | None) -> int:
@@ -28,6 +32,20 @@ def enough(num: int | None) -> int | None:
     if num is not None and num < LEAST:
         raise InputError(f"--num is {num}; scores need at least {LEAST} samples")
     return num
+
+
+def span_of(text: str | None) -> tuple[float, float] | None:
+    """The numbers of `--range`. Raises InputError for other texts."""
+    if text is None:
+        return None
+    numbers = re.fullmatch(r"\s*([-+.\de]+)\s*,\s*([-+.\de]+)\s*", text)
+    try:
+        low, high = map(float, numbers.groups()) if numbers else (0.0, 0.0)
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise InputError(f"--range is {text!r}; give the values of black and white, such as 0,1")
+    return low, high
 
 
 def counted(num: int, word: str) -> str:
@@ -57,21 +75,24 @@ def opened_for(out: Path | None, run: Path, data_dir: str | None, step: str | No
     found = opened(run, data_dir, step)
     with contextlib.suppress(Elsewhere):
         if out is not None:
-            check_apart(out, located(found.config, found.directory).data.options.get("path"))
+            check_data_apart(out, located(found.config, found.directory))
     return found
 
 
-def check_apart(out: Path, *read: str | None) -> None:
-    """Raises InputError where `--out` would replace what is read, or would be read with it the next time."""
-    there = out.resolve()
-    for each in read:
-        if not each or is_address(each):
-            continue
-        place = Path(os.path.expanduser(each)).resolve()
-        inside = place.is_dir() and place in there.parents and (out.exists() or out.suffix == ".png")
-        if there == place or inside:
-            what = f"in the folder {each}, whose files are data" if inside else "which is read, and would be replaced"
-            raise InputError(f"--out is {out}, {what}; give a place elsewhere")
+def check_data_apart(out: Path, settings: Config) -> None:
+    """Raises InputError where `--out` would replace data, or be read as data the next time."""
+    place = settings.data.options.get("path")
+    check_apart(out, place)
+    if settings.data.name in WHOLE and place and not is_address(place):
+        above = out.resolve().parents
+        if Path(os.path.expanduser(place)).resolve() in above and not any(map(is_run, above)):  # which are no data
+            raise InputError(f"--out is {out}, in the folder {place}, whose files are data; give a place elsewhere")
+
+
+def check_apart(out: Path, read: str | None) -> None:
+    """Raises InputError where `--out` is the file that is read."""
+    if read and not is_address(read) and out.resolve() == Path(os.path.expanduser(read)).resolve():
+        raise InputError(f"--out is {out}, which is read, and would be replaced; give a place elsewhere")
 
 
 def check_folder(out: Path) -> None:

@@ -72,8 +72,7 @@ def weights(choice: str | None, run: Opened, more: str = "", classes: np.ndarray
 
 def _note_law(fitted: np.ndarray, now: np.ndarray | None) -> None:
     """Says that a mixture was fitted for another law of labels than that of the samples."""
-    same = lambda a, b: a.shape == b.shape and np.allclose(a, b, atol=1e-5)
-    if now is not None and not same(fitted, now):
+    if now is not None and not (fitted.shape == now.shape and np.allclose(fitted, now, atol=1e-5)):
         print(
             "note: the mixture in selection.json was fitted with another law of labels; `ensgan select` with the same "
             "--classes fits one for this law",

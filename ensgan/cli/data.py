@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensgan.cli.checks import check_apart, check_out, counted
+from ensgan.cli.checks import check_data_apart, check_out, counted
 from ensgan.cli.configurations import shipped
 from ensgan.data import SOURCES, Source
 from ensgan.evaluation.leaks import leaks
@@ -69,7 +69,7 @@ def data(settings: Config, *, out: str = "data.png", num: int = 64) -> None:
     if not 1 <= num <= MANY:
         raise InputError(f"--num is {num}; give 1 to {MANY}")
     check_out(Path(out), ".png")
-    check_apart(Path(out), settings.data.options.get("path"))
+    check_data_apart(Path(out), settings)
     source = source_of(settings)
     endless = f"data {source.name}: samples of {'×'.join(map(str, source.shape))}, drawn endlessly"
     print("\n".join(source.summary() or [endless]))

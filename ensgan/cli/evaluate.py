@@ -114,7 +114,7 @@ def _tell_law(choice: str | None, shares: np.ndarray | None, source: Source) -> 
     """Says that reals do not follow the law of labels that `--classes` gives."""
     usual = training_law(source)
     if choice is not None and shares is not None and usual is not None and not np.allclose(shares, usual, atol=1e-6):
-        print("held-out reals keep their own shares of classes, so distances and their floors are to another law")
+        print("held-out reals keep their own class shares, so distances are between two laws of labels")
 
 
 def _samples(found: Opened, num: int, weights: Any, shares: Any) -> dict[str, Any]:

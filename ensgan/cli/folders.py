@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from ensgan.cli.checks import CLASSIFIER_STEPS, counted, repeats_or_default
+from ensgan.cli.checks import CLASSIFIER_STEPS, counted, repeats_or_default, span_of
 from ensgan.data.checks import check_seed
 from ensgan.evaluation import comparison
 from ensgan.evaluation.features import identity, of_inception
@@ -55,7 +53,7 @@ def folders(
     """
     trained, halves = features == "classifier", repeats_or_default(repeats)
     check_seed(seed, "--seed")
-    span = _span(range_)
+    span = span_of(range_)
     _check(real, fake, features, num)
     _check_idle(trained, inception is not None, moments, pixels, classifier_steps, repeats)
     steps = CLASSIFIER_STEPS if classifier_steps is None else classifier_steps
@@ -94,20 +92,6 @@ def folders(
         )
     print(format_measured({"value [95 % interval]" if halves else "value": found.rows}, found.refused))
     print(describe_floor(found))
-
-
-def _span(text: str | None) -> tuple[float, float] | None:
-    """The numbers of `--range`."""
-    if text is None:
-        return None
-    numbers = re.fullmatch(r"\s*([-+.\de]+)\s*,\s*([-+.\de]+)\s*", text)
-    try:
-        low, high = map(float, numbers.groups()) if numbers else (0.0, 0.0)
-    except ValueError:
-        low = high = 0.0
-    if not low < high:
-        raise InputError(f"--range is {text!r}; give the values of black and white, such as 0,1")
-    return low, high
 
 
 def _check(real: str | None, fake: str | None, features: str, num: int | None) -> None:

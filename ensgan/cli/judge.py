@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensgan.cli import choices
-from ensgan.cli.checks import check_apart, check_out, counted, opened_for
-from ensgan.data import arrays, checks, pixels
+from ensgan.cli.checks import check_apart, check_out, counted, opened_for, span_of
+from ensgan.data import arrays, checks
 from ensgan.data.labels import map_labels
 from ensgan.data.law import training_law
 from ensgan.data.sheets import SUFFIXES
 from ensgan.data.source import dequantized
 from ensgan.data.tables import read_points
+from ensgan.evaluation.files import centred
 from ensgan.reporting import write_reliability
 from ensgan.reporting.files import written
 from ensgan.runs import judges, records
@@ -77,7 +78,7 @@ def judge(
     tabular = place is not None and place.suffix.lower() in SUFFIXES  # which columns to read, the run knows
     if range_ is not None and (place is None or tabular):
         raise InputError("--range is for float images in the file of --input, a .npz or .npy; leave it out")
-    read = None if place is None or tabular else _read(place, range_)
+    read = None if place is None or tabular else _read(place, span_of(range_))
     if target is not None:
         check_apart(target, input_)
     found = opened_for(target, run, data_dir, from_step)
@@ -186,21 +187,16 @@ def _describe(run: Opened, judge: Judge, how: str) -> None:
         )
 
 
-def _read(path: Path, span: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _read(path: Path, span: tuple[float, float] | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Samples of a file, and their labels if it has any; refined ones may leave [-1, 1] a little."""
     if path.is_dir():
         raise InputError(f"--input {path} is a folder; give a file, such as `ensgan sample RUN --out x.npz` writes")
     found = arrays.read_npz(path)
-    x = checks.checked_samples(found.x, f"samples in {path}")
-    if span is not None:
-        x = pixels.stored(x, str(path), pixels.reading(range=span))
-    elif x.ndim == 4 and x.dtype != np.uint8 and x.size:
-        low, high = float(x.min()), float(x.max())
-        if 0 <= low < high or max(-low, high) > 2:
-            raise InputError(
-                f"{path} holds float images in [{low:g}, {high:g}]; expected [-1, 1], as `ensgan sample` writes them; "
-                "give the values of black and white, such as --range 0,1, or uint8 images"
-            )
+    x = checks.checked_samples(found.x, f"samples in {path}", "--range")
+    if x.ndim == 4 and x.dtype != np.uint8 and x.size:
+        x = centred(x, path, span, slack=0.25)
+    elif span is not None:
+        raise InputError(f"--range is for float images, and {path} holds none; leave it out")
     return dequantized(x, np.random.default_rng(0), 256), found.label
 
 

@@ -19,6 +19,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 FIELD = 2**20  # characters in one cell of a text
 SHOWN = 20  # lines from which the separator is read
 PLAIN = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*|\s*[-+]?(nan|inf|infinity)\s*", re.I)
+PADDED = re.compile("0[0-9]")
 WHOLE = re.compile(r"[-+]?[0-9]{1,18}")  # what int64 holds
 OTHERWISE = {  # numbers that are not written as expected: what they have, and what to write
     re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+([eE][-+]?\d+)?"): "a comma in it; write 1.5 and not 1,5",
@@ -168,8 +169,9 @@ def _text(file: Path) -> Read:
 def _counts_columns(rows: list[list[str]]) -> bool:
     """Whether the first row is 0, 1, 2, ... above numbers with fractions: names, as data frames of arrays have them."""
     first = [cell.strip() for cell in rows[0]]
-    whole = all(WHOLE.fullmatch(cell.strip()) for row in rows[1:] for cell in row)
-    return len(first) > 1 and first == [str(k) for k in range(len(first))] and not whole
+    if len(first) < 2 or first != [str(k) for k in range(len(first))]:
+        return False
+    return not all(WHOLE.fullmatch(cell.strip()) for row in rows[1:] for cell in row)
 
 
 def _between(lines: list[str]) -> str:
@@ -183,7 +185,7 @@ def _column(cells: list[str]) -> Any:
     """Numbers where all cells are numbers or empty, which is NaN; else texts."""
     whole = [cell.strip() for cell in cells]
     if whole and all(map(WHOLE.fullmatch, whole)):
-        if len({*map(int, whole)}) < len({*whole}):  # 01 and 1 are two names
+        if any(map(PADDED.match, whole)) and len({*map(int, whole)}) < len({*whole}):  # 01 and 1 are two names
             return whole
         return np.array(list(map(int, whole)), np.int64)
     if any(whole) and all(is_number(cell) or not cell for cell in whole):

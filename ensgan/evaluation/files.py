@@ -12,8 +12,8 @@ from ensgan.data import read_images, to_uint8
 from ensgan.data.archives import is_archive
 from ensgan.data.arrays import read_npz
 from ensgan.data.checks import checked_samples
+from ensgan.data.listing import is_run
 from ensgan.data.source import dequantized
-from ensgan.reporting.files import RunFiles
 from ensgan.types import InputError
 
 ARRAYS = (".npz", ".npy")
@@ -33,7 +33,7 @@ def read_samples(
         InputError: no such folder or file, other arrays, or values outside of their range.
     """
     path = Path(path)
-    if RunFiles(path).config.is_file() and RunFiles(path).checkpoints.is_dir():  # images may have a config.json too
+    if is_run(path):
         raise InputError(
             f"{path} is a run and holds no samples in files; write some with "
             f"`ensgan sample {quote(str(path))} --num 1000 --out samples.npz` and give that file"
@@ -82,8 +82,21 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _pixels(x: np.ndarray, path: Path, span: tuple[float, float] | None) -> np.ndarray:
     """Images as uint8, with float ones from their range."""
-    if x.dtype == np.uint8:
-        return x
+    return x if x.dtype == np.uint8 else to_uint8(centred(x, path, span))
+
+
+def centred(x: np.ndarray, path: Path, span: tuple[float, float] | None, slack: float = 1e-5) -> np.ndarray:
+    """Float images as networks see them, from their range to [-1, 1].
+
+    Args:
+        x: images `[n, H, W, C]`.
+        path: their file, for errors.
+        span: the values that are black and white; without one they are -1 and 1.
+        slack: how far values may leave the range, in shares of it.
+
+    Raises:
+        InputError: values outside of the range, or in [0, 1] where none is given.
+    """
     low, high = float(x.min()), float(x.max())
     if span is None and low >= 0 and high <= 1:
         raise InputError(
@@ -91,13 +104,13 @@ def _pixels(x: np.ndarray, path: Path, span: tuple[float, float] | None) -> np.n
             "with --range 0,1 or --range -1,1"
         )
     black, white = span or (-1.0, 1.0)
-    slack = 1e-5 * (white - black)
-    if low < black - slack or high > white + slack:
+    beyond = slack * (white - black)
+    if low < black - beyond or high > white + beyond:
         raise InputError(
             f"{path} holds float images in [{low:g}, {high:g}]; expected [{black:g}, {white:g}]; give their --range, "
             "such as --range 0,255, or save them as uint8"
         )
-    return to_uint8((x - black) / (white - black) * 2 - 1)
+    return x if (black, white) == (-1.0, 1.0) else (x - black) / (white - black) * 2 - 1  # the first to the last bit
 
 
 def _resized(x: np.ndarray, size: int | None) -> np.ndarray:

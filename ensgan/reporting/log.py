@@ -57,10 +57,10 @@ class MetricsLog:
             self._file.close()
 
     def _flush(self) -> None:
-        there = self._path.stat()  # nothing is written into a file that was removed
-        if not os.path.samestat(there, os.fstat(self._file.fileno())):
+        if not (self._path.exists() and os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))):
+            again = self._path.open("ab", buffering=0)  # nothing is written into a file that was removed
             self._file.close()
-            self._file = self._path.open("ab", buffering=0)
+            self._file = again
         while self._rest:
             self._rest = self._rest[self._file.write(self._rest) :]
 

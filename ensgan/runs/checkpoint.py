@@ -120,22 +120,16 @@ class Checkpoints:
         Raises:
             InputError: the last save could not be written.
         """
-        try:
-            with self._explained():
-                self._finish(None if last else PATIENCE)
-        except InputError as error:
-            note(str(error) if last else f"{error}; training goes on")
-            self._failed, self._pending = self._pending, None
+        with self._noted(note, "" if last else "; training goes on"), self._explained():
+            self._finish(None if last else PATIENCE)
         if self._response is not None:
             note(f"the checkpoint of step {self._pending} is still being written, so step {step} is not saved")
             return
-        try:
+        if last:
             self.save(step, state)
-        except InputError as error:
-            if last:
-                raise
-            note(f"{error}; training goes on")
-            self._failed, self._pending = self._pending, None
+            return
+        with self._noted(note, "; training goes on"):
+            self.save(step, state)
 
     def restore(self, like: Tree, step: int | None = None) -> tuple[int, Tree]:
         """The newest checkpoint, or the one of `step`, in the form and on the devices of `like`.
@@ -224,6 +218,15 @@ class Checkpoints:
         if self._pending is not None and self._saved is not None:
             self._saved()
             self._saved = None
+
+    @contextlib.contextmanager
+    def _noted(self, note: Callable[[str], None], more: str) -> Iterator[None]:
+        """Notes that a save failed."""
+        try:
+            yield
+        except InputError as error:
+            note(f"{error}{more}")
+            self._failed, self._pending = self._pending, None
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -130,7 +130,7 @@ def check_data(directory: Path, source: Source, new: bool = False, config: Confi
         directory: that of the run.
         source: the data now.
         new: whether other data are welcome.
-        config: the configuration, if the run is to go on with them.
+        config: the configuration, whose networks may know the classes.
 
     Returns:
         What differs, in words; empty where nothing does.
@@ -172,8 +172,8 @@ def _check_classes(config: Config, directory: Path, source: Source) -> None:
     before, now = remembered_of(directory).get("class_names"), list(source.class_names or ())
     if before is not None and before != now:
         raise InputError(
-            f"the networks of {directory} know the classes {some(before)}, and the data have {some(now)}; give data "
-            "with the same classes, or start a new run"
+            f"the networks of {directory} know the classes {some(before)}, and the data have {some(now) or 'none'}; "
+            "give data with the same classes, or start a new run"
         )
 
 

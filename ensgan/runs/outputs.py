@@ -16,7 +16,7 @@ from ensgan.runs.clock import Clock
 from ensgan.types import InputError
 
 RECORDS, PICTURES, REPORT = "the records in metrics.jsonl", "the pictures", "report.html"
-CLOCK, FILM = "the times of the run", "progress.gif"
+CLOCK, FILM, TRACKERS = "the times of the run", "progress.gif", "what trackers get"
 
 
 @dataclasses.dataclass
@@ -32,8 +32,7 @@ class Outputs:
     def write(self, record: dict[str, Any]) -> None:
         """One record into the log, and into the sinks."""
         self.log_only(record)
-        for sink in self.sinks:
-            sink(record["step"], flatten(record))
+        self._track(record["step"], flatten(record))
 
     def log_only(self, record: dict[str, Any]) -> None:
         """One record into the log. One that cannot be written is kept until it can."""
@@ -46,8 +45,12 @@ class Outputs:
         if self.sinks and picture.is_file():
             with Image.open(picture, formats=("PNG",)) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            for sink in self.sinks:
-                sink(step, {f"pictures/{picture.stem}": pixels})  # `samples` is a number of records
+            self._track(step, {f"pictures/{picture.stem}": pixels})  # `samples` is a number of records
+
+    def _track(self, step: int, values: dict[str, Any]) -> None:
+        for sink in self.sinks:
+            with self.tried(TRACKERS):
+                sink(step, values)
 
     @contextlib.contextmanager
     def tried(self, what: str) -> Iterator[None]:

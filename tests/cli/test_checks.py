@@ -1,18 +1,21 @@
 """Checks of flags that several commands have."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ensgan.cli.checks import (
     REPEATS,
     check_apart,
+    check_data_apart,
     check_folder,
     check_out,
     check_spares,
     counted,
     enough,
     repeats_or_default,
+    span_of,
 )
 from ensgan.types import InputError
 
@@ -78,16 +81,30 @@ def test_files_of_a_run_are_not_written_over(tmp_path):
 
 
 def test_nothing_is_written_over_what_is_read(tmp_path):
-    data, file = tmp_path / "data", tmp_path / "x.npz"
-    data.mkdir()
-    for each in (file, data / "a.npz"):
-        each.write_bytes(b"x")
+    file = tmp_path / "x.npz"
+    file.write_bytes(b"x")
     (tmp_path / "link.npz").symlink_to(file)
-    check_apart(tmp_path / "y.npz", str(file), str(data), None, "s3://bucket/data")
-    check_apart(data / "new.npz", str(data))
+    for read in (str(file), None, "s3://bucket/data"):
+        check_apart(tmp_path / "y.npz", read)
     for out in (file, tmp_path / "link.npz"):
         with pytest.raises(InputError, match="which is read, and would be replaced; give a place elsewhere"):
-            check_apart(out, None, str(file))
-    for out in (data / "a.npz", data / "new.png"):
+            check_apart(out, str(file))
+
+
+def test_nothing_is_written_among_data_that_are_read_as_a_whole(tmp_path):
+    settings = lambda name: SimpleNamespace(data=SimpleNamespace(name=name, options={"path": str(tmp_path / "data")}))
+    (tmp_path / "data" / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "data" / "run" / "config.json").write_text("{}")
+    for out in ("data/new.png", "data/new.npz", "data/folder"):
+        check_data_apart(tmp_path / out, settings("mnist"))  # whose files are read by their names
         with pytest.raises(InputError, match=r"in the folder .*data, whose files are data; give a place elsewhere"):
-            check_apart(out, str(data))
+            check_data_apart(tmp_path / out, settings("folder"))
+    check_data_apart(tmp_path / "x.png", settings("folder"))
+    check_data_apart(tmp_path / "data" / "run" / "x.png", settings("folder"))  # runs are no data
+
+
+def test_a_range_is_two_numbers():
+    assert [span_of(text) for text in (None, "0,1", " -1 , 2.5e1 ")] == [None, (0, 1), (-1, 25)]
+    for text in ("1,0", "a,b", "1", "nan,1"):
+        with pytest.raises(InputError, match=r"--range is '.*'; give the values of black and white, such as 0,1"):
+            span_of(text)

@@ -21,8 +21,11 @@ def test_a_judge_reads_images_that_are_no_pixels(tmp_path):
 
 def test_images_in_another_range_are_asked_about_and_not_judged_as_they_are(tmp_path):
     x = np.linspace(-1, 1, 32, dtype=np.float32).reshape(2, 4, 4, 1)
-    for scaled, span in (((x + 1) / 2, "0,1"), ((x + 1) * 127.5, "0,255"), (3 * x, "-3,3")):
+    for scaled, span in (((x + 1) / 2, (0, 1)), ((x + 1) * 127.5, (0, 255)), (3 * x, (-3, 3))):
         np.savez(tmp_path / "x.npz", x=scaled)
-        with pytest.raises(InputError, match=r"holds float images in \[.*\]; expected \[-1, 1\].* --range 0,1"):
+        with pytest.raises(InputError, match=r"holds float images in \[.*--range 0,"):
             _read(tmp_path / "x.npz", None)
-        np.testing.assert_allclose(_read(tmp_path / "x.npz", span)[0], x, atol=0.02)
+        np.testing.assert_allclose(_read(tmp_path / "x.npz", span)[0], x, atol=1e-6)
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 4, 4, 1), np.uint8))
+    with pytest.raises(InputError, match=r"--range is for float images, and .* holds none; leave it out"):
+        _read(tmp_path / "x.npz", (0, 1))

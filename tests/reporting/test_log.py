@@ -111,20 +111,23 @@ def test_records_that_would_break_a_reader_are_named(tmp_path, records, text):
 
 
 def test_what_cannot_be_written_is_kept_and_comes_before_the_next(tmp_path):
-    path = tmp_path / "m.jsonl"
+    path = tmp_path / "run" / "m.jsonl"
     with MetricsLog(path) as log:
         log.write({"step": 1})
-        path.rename(tmp_path / "away")
+        path.parent.rename(tmp_path / "away")
         for step in (2, 3):
             with pytest.raises(FileNotFoundError):
                 log.write({"step": step})
-        (tmp_path / "away").rename(path)
+        (tmp_path / "away").rename(path.parent)
         log.write({"step": 4})
         path.write_bytes(path.read_bytes())  # the same file
         path.rename(tmp_path / "old")
         path.write_bytes((tmp_path / "old").read_bytes())  # another one in its place
         log.write({"step": 5})
-    assert [record["step"] for record in read_metrics(path)] == [1, 2, 3, 4, 5]
+        assert [record["step"] for record in read_metrics(path)] == [1, 2, 3, 4, 5]
+        path.unlink()
+        log.write({"step": 6})  # whoever removes a log gets a new one
+    assert [record["step"] for record in read_metrics(path)] == [6]
 
 
 def test_a_disk_that_fills_up_within_a_record_leaves_no_half(tmp_path):

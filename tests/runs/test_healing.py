@@ -41,6 +41,13 @@ def settings(**changes):
     return parse({**TREE, **changes}, TABLES)[0]
 
 
+def scaled(state, side, member, factor):
+    """The state with the weights of a member times a factor."""
+    mine = getattr(state, side)[0]
+    params = jax.tree.map(lambda leaf: leaf.at[member].multiply(factor), mine.params)
+    return state._replace(**{side: (mine._replace(params=params),)})
+
+
 @pytest.fixture(scope="module")
 def healed(tmp_path_factory):
     directory, notes = tmp_path_factory.mktemp("runs") / "healed", Notes()
@@ -126,18 +133,12 @@ def test_the_step_that_failed_is_that_of_a_game_without_the_member(side, changes
     game, source = build(settings(**both, **changes, pairing=pairing))
     program, fresh = Program(game, source), lambda: game.init(jax.random.key(3))
 
-    def wrong(state, factor):
-        mine = getattr(state, side)[0]
-        return state._replace(
-            **{side: (mine._replace(params=jax.tree.map(lambda leaf: leaf.at[1].multiply(factor), mine.params)),)}
-        )
-
-    state, _ = program(wrong(fresh(), np.nan), 1)
+    state, _ = program(scaled(fresh(), side, 1, np.nan), 1)
     found = heal(game, program, state, 3)
     assert (found.event["member"], found.event["side"], found.event["step"]) == (1, side[:-1], 1)
     assert (int(found.state.step), found.absent, found.state.roster) == (1, (), ())
     place = ("generators", "discriminators").index(side)
-    want, _ = program.without(wrong(fresh(), -1.7), [(place, 1)])  # whatever its weights are
+    want, _ = program.without(scaled(fresh(), side, 1, -1.7), [(place, 1)])  # whatever its weights are
     rest = np.array([0, 2, 3])
     for name in ("generators", "discriminators"):
         got, expected = (getattr(each, name)[0] for each in (found.state, want))
@@ -155,10 +156,9 @@ def test_at_its_first_failure_a_member_keeps_weights_with_finite_outputs():
     tame = {**TREE["generators"], "optimizer": "shared"}
     game, source = build(settings(generators=tame, penalty={"name": "r1", "strength": 1.0}))
     program, state = Program(game, source), game.init(jax.random.key(3))
-    mine = state.discriminators[0]
-    far = mine._replace(params=jax.tree.map(lambda leaf: leaf.at[2].multiply(1e12), mine.params))
-    before = jax.tree.map(np.array, population.take(far.params, 2))
-    state, _ = program(state._replace(discriminators=(far,)), 1)
+    state = scaled(state, "discriminators", 2, 1e12)
+    before = jax.tree.map(np.array, population.take(state.discriminators[0].params, 2))
+    state, _ = program(state, 1)
     assert state.fault.tolist() == [0, 1, 2, GRADIENT]  # the square of its slope overflows
     first = heal(game, program, state, 3)
     assert (first.event["member"], first.event["remedy"], first.event["times"]) == (2, "its own weights", 1)
@@ -176,9 +176,7 @@ def test_the_member_that_spoils_others_is_found():
     tame = {**TREE["generators"], "optimizer": "shared"}
     game, source = build(settings(generators=tame, penalty={"name": "r1_r2", "strength": 1.0}))
     program, state = Program(game, source), game.init(jax.random.key(3))
-    mine = state.generators[0]
-    far = mine._replace(params=jax.tree.map(lambda leaf: leaf.at[2].multiply(1e12), mine.params))
-    state, _ = program(state._replace(generators=(far,)), 1)
+    state, _ = program(scaled(state, "generators", 2, 1e12), 1)
     assert int(state.fault[1]) == 1  # a discriminator is named
     event = heal(game, program, state, 3).event
     assert (event["side"], event["member"]) == ("generator", 2)

@@ -64,3 +64,15 @@ def test_what_is_missing_is_said_once_and_again_when_it_is_there(tmp_path):
     ]
     with pytest.raises(ValueError, match="a fault"), outputs.tried(REPORT):
         raise ValueError("a fault")
+
+
+def test_trackers_that_cannot_write_do_not_end_a_run(tmp_path):
+    def full(step, values):
+        raise OSError(28, "No space left on device")
+
+    got, watcher = [], Notes()
+    outputs = Outputs(None, Clock(tmp_path / "clock.json", False), watcher, [full, lambda *each: got.append(each)])
+    outputs.write({"kind": "train", "step": 1, "loss": 0.5})
+    assert got
+    assert got[0][0] == 1
+    assert watcher.notes[0].startswith("not written: what trackers get (No space left on device)")
